@@ -1,0 +1,80 @@
+//! `kvs init`: makes a ring.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use kvs::embed::{self, Seat};
+use kvs::error::Error;
+use kvs::key::Q;
+
+use crate::cli::Common;
+use crate::exit::{Done, Outcome};
+use crate::ui::Ui;
+
+/// Make a ring directory with one directory per node
+///
+/// DIR/n1, DIR/n2, … are complete nodes; DIR appears whole or not at all. Fewer than 3 nodes lower
+/// the default number of replicas. The number of partitions is fixed for the life of the ring: take
+/// some hundred times the nodes it may ever have.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The directory to make
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Nodes to make
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    nodes: u16,
+    /// Copies of each record (N); 3, or the number of nodes if that is smaller
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=15))]
+    replicas: Option<u8>,
+    /// Partitions: a power of two from 8 to 65536
+    #[arg(long, default_value_t = 1024)]
+    partitions: u32,
+    /// Zones, given to the nodes in turn
+    #[arg(long, value_delimiter = ',', default_value = "default")]
+    zones: Vec<String>,
+    /// Where the nodes will listen when they run: HOST:BASEPORT, one port more for each
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+}
+
+pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
+    let replicas = args.replicas.unwrap_or(args.nodes.min(3) as u8);
+    if u16::from(replicas) > args.nodes {
+        let nodes = args.nodes;
+        let text = format!("{nodes} nodes cannot hold {replicas} replicas; nothing was made.");
+        return Err(Error::Usage(text).into());
+    }
+    let listen = args.listen.as_deref().map(address).transpose()?;
+    let seats = (0..args.nodes).map(|i| Seat {
+        name: format!("n{}", i + 1),
+        zone: args.zones[usize::from(i) % args.zones.len()].clone(),
+        weight: 1,
+        listen: listen.as_ref().map(|(host, port)| format!("{host}:{}", port + i)),
+    });
+    let seats = seats.collect();
+    let ring = embed::Ring { q: Q::new(args.partitions)?, replicas, seats };
+    let doc = embed::create_ring(&args.dir, &ring)?;
+    let dir = args.dir.display();
+    if ui.is_json() {
+        let json = serde_json::json!({
+            "schema": "kvs.init/1", "id": doc.id.to_string(), "dir": dir.to_string(),
+            "nodes": doc.members.iter().map(|m| &m.name).collect::<Vec<_>>(),
+            "replicas": replicas, "partitions": args.partitions,
+        });
+        ui.json(&json)?;
+    } else {
+        ui.note(&format!(
+            "made a ring of {} nodes in {dir}: {replicas} replicas, {} partitions",
+            args.nodes, args.partitions
+        ));
+        ui.note(&format!("next: kvs --ring {dir} put greeting hello"));
+    }
+    Ok(Done::Yes)
+}
+
+fn address(text: &str) -> Result<(String, u16), Error> {
+    let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let usage = || Error::Usage(format!("--listen {text} is not HOST:PORT; nothing was made."));
+    parts.map(|(host, port)| (host.to_owned(), port)).ok_or_else(usage)
+}

@@ -1,0 +1,40 @@
+//! The `kvs` binary: parse, run one command, turn how it ended into an exit code.
+
+mod cli;
+mod exit;
+mod ui;
+
+mod clock;
+mod completions;
+mod delete;
+mod demo;
+mod diff;
+mod digest;
+mod dump;
+mod edit;
+mod explain;
+mod get;
+mod hints;
+mod init;
+mod join;
+mod leave;
+mod load;
+mod put;
+mod repair;
+mod replace;
+mod ring;
+mod scan;
+mod status;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let mut ui = ui::Ui::new(&cli.common);
+    // A panic is a defect of kvs: it has its own code, and says so in one sentence.
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cli.run(&mut ui)));
+    exit::code(&mut ui, ran)
+}

@@ -1,0 +1,90 @@
+//! The YAML files of a ring, as plain types.
+//!
+//! ```text
+//! r/ring.key        the ring's key, 32 bytes as hex, mode 0600
+//! r/n1/node.yaml    name, zone, listen address, quota         [`NodeConfig`]
+//! r/n1/node.key     its static key, 32 bytes as hex, 0600
+//! r/n1/peers.yaml   last known addresses                      [`Peers`]
+//! ```
+//!
+//! This room alone names the YAML crate. Unknown fields are errors with line and column. It does
+//! not know what the values mean. Caveat: a file is replaced as a whole, comments in it are lost.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::error::{Error, Result};
+
+/// The file that makes a directory a node directory.
+pub const NODE_FILE: &str = "node.yaml";
+/// The file of last known addresses.
+pub const PEERS_FILE: &str = "peers.yaml";
+
+/// `node.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The member's name.
+    pub name: String,
+    /// Where it will listen when it runs, `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// Bytes its file may use; writes are refused beyond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+}
+
+/// `peers.yaml`: name and address of each member, as last heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// In the order of the ring document.
+    pub peers: Vec<Peer>,
+}
+
+/// One row of `peers.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// The member's identity, hexadecimal.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its address, if it was ever known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// Reads a YAML file.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Usage`] naming file, line and column.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    parse(&text, &path.display().to_string())
+}
+
+/// Reads YAML text that came from `source`.
+///
+/// # Errors
+/// [`Error::Usage`] naming source, line and column.
+pub fn parse<T: DeserializeOwned>(text: &str, source: &str) -> Result<T> {
+    let value = serde_yaml::Deserializer::from_str(text);
+    serde_yaml::with::singleton_map_recursive::deserialize(value).map_err(|e| {
+        Error::Usage(format!("{source} is not as it should be: {e}. Nothing was changed."))
+    })
+}
+
+/// The YAML text of a value.
+///
+/// # Errors
+/// [`Error::Usage`] for a value that YAML cannot hold.
+pub fn text<T: Serialize>(value: &T) -> Result<String> {
+    let mut out = Vec::new();
+    let mut writer = serde_yaml::Serializer::new(&mut out);
+    serde_yaml::with::singleton_map_recursive::serialize(value, &mut writer)
+        .map_err(|e| Error::Usage(format!("The value cannot be written as YAML: {e}.")))?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}

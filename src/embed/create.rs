@@ -1,0 +1,212 @@
+//! Making rings and members: directories that appear whole or not at all.
+//!
+//! ```text
+//! r.tmp-…/ring.key, n1/{node.yaml node.key peers.yaml ring.key data.mdb kvs.id kvs.lock}, …
+//! all synced, then renamed to r
+//! ```
+//!
+//! Keys are files of mode 0600. It does not choose names; its caller does.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::random;
+use crate::clock::Actor;
+use crate::config::{NODE_FILE, NodeConfig, PEERS_FILE, Peer, Peers, text};
+use crate::error::{Error, Result};
+use crate::key::Q;
+use crate::node::genesis;
+use crate::ring::{Member, NodeId, RingDoc, RingId, State};
+use crate::store::lmdb::Lmdb;
+
+/// The ring's key, beside the nodes and in each of them.
+pub const RING_KEY: &str = "ring.key";
+/// A node's static key.
+pub const NODE_KEY: &str = "node.key";
+
+/// A member that is to be made.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Its name and the name of its directory.
+    pub name: String,
+    /// Its zone.
+    pub zone: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Where it will listen.
+    pub listen: Option<String>,
+}
+
+/// A ring that is to be made.
+#[derive(Clone, Debug)]
+pub struct Ring {
+    /// Its partitions.
+    pub q: Q,
+    /// Its replicas.
+    pub replicas: u8,
+    /// Its members.
+    pub seats: Vec<Seat>,
+}
+
+/// Makes a ring directory with one node directory per seat.
+///
+/// # Errors
+/// [`Error::Denied`] when the directory exists and is not empty, [`Error::Usage`] for a bad shape,
+/// [`Error::Io`]. Nothing is left behind.
+pub fn create_ring(dir: &Path, ring: &Ring) -> Result<RingDoc> {
+    let mut keys = Vec::new();
+    let mut members = Vec::new();
+    for seat in &ring.seats {
+        let (member, key) = draw(seat, State::Normal)?;
+        keys.push(key);
+        members.push(member);
+    }
+    let doc = RingDoc::first(RingId(random()?), ring.q, ring.replicas, members)?;
+    let ring_key = secret()?;
+    whole(dir, |tmp| {
+        write_secret(&tmp.join(RING_KEY), &ring_key)?;
+        for ((seat, member), key) in ring.seats.iter().zip(&doc.members).zip(&keys) {
+            let path = tmp.join(&seat.name);
+            make_dir(&path)?;
+            fill(&path, seat, member.id, key, &ring_key, &doc, &peers(&doc, &ring.seats), true)?;
+        }
+        Ok(())
+    })?;
+    Ok(doc)
+}
+
+/// Makes the directory of a member that is to join the ring of `doc`.
+///
+/// # Errors
+/// As [`create_ring`].
+pub fn create_member(
+    dir: &Path,
+    seat: &Seat,
+    doc: &RingDoc,
+    ring_key: &[u8; 32],
+) -> Result<Member> {
+    let (member, key) = draw(seat, State::Joining)?;
+    whole(dir, |tmp| fill(tmp, seat, member.id, &key, ring_key, doc, &peers(doc, &[]), false))?;
+    Ok(member)
+}
+
+/// Reads a key file.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Denied`] when others may read it, [`Error::Corrupt`] for another form.
+pub fn read_key(path: &Path) -> Result<[u8; 32]> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(path).map_err(Error::io("read", path))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let shown = path.display();
+        return Err(Error::Denied(format!(
+            "The key file {shown} can be read by others; it is not used."
+        ))
+        .hint(format!("chmod 600 {shown}")));
+    }
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let key = blake3::Hash::from_hex(text.trim()).map_err(|_| {
+        Error::Corrupt(format!(
+            "The key file {} does not hold 64 hexadecimal digits.",
+            path.display()
+        ))
+    })?;
+    Ok(*key.as_bytes())
+}
+
+fn draw(seat: &Seat, state: State) -> Result<(Member, [u8; 32])> {
+    let key = secret()?;
+    let public = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(key));
+    let member = Member {
+        id: NodeId(random()? as u64),
+        name: seat.name.clone(),
+        zone: seat.zone.clone(),
+        weight: seat.weight.max(1),
+        state,
+        public_key: public.to_bytes(),
+    };
+    Ok((member, key))
+}
+
+fn secret() -> Result<[u8; 32]> {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(&random()?.to_le_bytes());
+    key[16..].copy_from_slice(&random()?.to_le_bytes());
+    Ok(key)
+}
+
+fn peers(doc: &RingDoc, seats: &[Seat]) -> Peers {
+    let address = |name: &str| seats.iter().find(|s| s.name == name).and_then(|s| s.listen.clone());
+    let peer =
+        |m: &Member| Peer { id: m.id.to_string(), name: m.name.clone(), address: address(&m.name) };
+    Peers { peers: doc.present().map(peer).collect() }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call per file of a node directory")]
+fn fill(
+    dir: &Path,
+    seat: &Seat,
+    id: NodeId,
+    key: &[u8; 32],
+    ring_key: &[u8; 32],
+    doc: &RingDoc,
+    peers: &Peers,
+    born_full: bool,
+) -> Result<()> {
+    let config =
+        NodeConfig { name: seat.name.clone(), listen: seat.listen.clone(), quota_bytes: None };
+    write(&dir.join(NODE_FILE), 0o644, text(&config)?.as_bytes())?;
+    write(&dir.join(PEERS_FILE), 0o644, text(peers)?.as_bytes())?;
+    write_secret(&dir.join(NODE_KEY), key)?;
+    write_secret(&dir.join(RING_KEY), ring_key)?;
+    Lmdb::create(dir, &genesis(id, Actor(random()? as u64), doc, born_full))
+}
+
+/// Builds a directory under a temporary name beside its place, syncs it and renames it.
+fn whole(dir: &Path, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let empty = fs::read_dir(dir).map_or(true, |mut d| d.next().is_none());
+    if !empty {
+        return Err(Error::Denied(format!(
+            "{} exists and is not empty; nothing was made.",
+            dir.display()
+        )));
+    }
+    let parent =
+        dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let name = dir.file_name().ok_or_else(|| {
+        Error::Usage(format!("{} cannot be made: it has no name of its own.", dir.display()))
+    })?;
+    let tmp: PathBuf =
+        parent.join(format!(".{}.{:08x}.tmp", name.to_string_lossy(), random()? as u32));
+    let built = make_dir(&tmp).and_then(|()| build(&tmp)).and_then(|()| {
+        sync(&tmp)?;
+        fs::rename(&tmp, dir).map_err(Error::io("make", dir))?;
+        sync(parent)
+    });
+    if built.is_err() {
+        // What is half made is of no use; the error that stopped us is the one to report.
+        drop(fs::remove_dir_all(&tmp));
+    }
+    built
+}
+
+fn make_dir(path: &Path) -> Result<()> {
+    DirBuilder::new().mode(0o700).create(path).map_err(Error::io("make", path))
+}
+
+fn sync(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io("sync", dir))
+}
+
+fn write_secret(path: &Path, key: &[u8; 32]) -> Result<()> {
+    let hex = blake3::Hash::from_bytes(*key).to_hex();
+    write(path, 0o600, format!("{hex}\n").as_bytes())
+}
+
+fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let open = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let mut file = open.map_err(Error::io("make", path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", path))
+}

@@ -1,0 +1,177 @@
+//! Opening the directories of a ring: locks, files, identities, and the comparison of all of them.
+//!
+//! ```text
+//! n1 n2 n3 in order of their paths:  lock (shared or alone) -> data.mdb -> Node
+//! then: one ring? no identity twice? anybody removed? who was seen further than its own file?
+//! ```
+//!
+//! A damaged directory is warned of and counts as down, unless nothing else is left. Reading never
+//! writes: a node whose file may be older counts as filling for this run only.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Embed, STEP_MS, Slot, random};
+use crate::config::{NODE_FILE, NodeConfig, read};
+use crate::error::{Error, Result};
+use crate::node::{Boot, Event, Node};
+use crate::ring::State;
+use crate::store::lmdb::{Access, Lmdb, Map};
+use crate::store::lock::{Holder, Lock, Want};
+use crate::store::sidecar::Trust;
+
+/// More files than this in one process share the address space: smaller maps.
+const WIDE_MAPS_MAX: usize = 16;
+
+/// What to open, and how.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Node directories.
+    pub dirs: Vec<PathBuf>,
+    /// To read or to write.
+    pub access: Access,
+    /// How long to wait for locks.
+    pub timeout: Duration,
+    /// Members taken as down: their directories stay closed.
+    pub down: Vec<String>,
+    /// The command, for whoever meets the lock.
+    pub purpose: String,
+}
+
+impl Embed {
+    /// Opens the directories.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when a lock wait runs out, [`Error::Denied`] for two identities or rings,
+    /// [`Error::Corrupt`] when no directory can be read, [`Error::Unreachable`] when all are down.
+    /// Nothing is changed.
+    pub fn open(opening: &Opening) -> Result<Self> {
+        let mut embed = Self {
+            slots: BTreeMap::new(),
+            queue: VecDeque::new(),
+            replies: BTreeMap::new(),
+            mono_ms: 0,
+            warnings: Vec::new(),
+            ticket: 0,
+        };
+        let mut dirs = opening.dirs.clone();
+        dirs.sort();
+        dirs.dedup();
+        let map = map(&dirs);
+        let mut failed = Vec::new();
+        for dir in &dirs {
+            let config: NodeConfig = read(&dir.join(NODE_FILE))?;
+            if opening.down.contains(&config.name) {
+                continue;
+            }
+            match open_slot(dir, opening, &config, map) {
+                Ok(slot) => embed.insert(slot)?,
+                Err(error) if is_damage(&error) => failed.push((dir.clone(), error)),
+                Err(error) => return Err(error),
+            }
+        }
+        if embed.slots.is_empty() {
+            let none = Error::Unreachable("No node of the ring is open.".into());
+            return Err(failed.into_iter().next().map_or(none, |f| f.1));
+        }
+        for (dir, error) in failed {
+            embed.warnings.push(format!("{} counts as down: {error}", dir.display()));
+        }
+        embed.greet();
+        embed.leave_out_removed();
+        Ok(embed)
+    }
+
+    fn insert(&mut self, slot: Slot) -> Result<()> {
+        let id = slot.node.id();
+        if let Some(other) = self.slots.values().next()
+            && other.node.doc().id != slot.node.doc().id
+        {
+            let (a, b) = (slot.dir.display(), other.dir.display());
+            return Err(Error::Denied(format!(
+                "{a} belongs to another ring than {b}; nothing was changed."
+            )));
+        }
+        if let Some(twin) = self.slots.get(&id) {
+            let (a, b) = (slot.dir.display(), twin.dir.display());
+            return Err(Error::Denied(format!(
+                "{a} and {b} have one identity: one is a copy of the other. Nothing was changed."
+            ))
+            .hint("move the copy away; to give a node a new identity: kvs replace NAME"));
+        }
+        self.slots.insert(id, slot);
+        Ok(())
+    }
+
+    /// Lets every node hear the others before it acts.
+    fn greet(&mut self) {
+        self.tell_alive();
+        for _ in 0..2 {
+            for id in self.slots.keys().copied().collect::<Vec<_>>() {
+                self.feed(id, Event::Tick);
+            }
+            self.drain();
+            self.mono_ms += STEP_MS;
+        }
+    }
+
+    /// A removed member's directory is not the ring's any more.
+    fn leave_out_removed(&mut self) {
+        let doc = self.doc();
+        let gone: BTreeSet<_> = self
+            .slots
+            .keys()
+            .filter(|id| doc.member(**id).is_none_or(|m| m.state == State::Removed))
+            .copied()
+            .collect();
+        if gone.len() == self.slots.len() || gone.is_empty() {
+            return;
+        }
+        for id in gone {
+            if let Some(slot) = self.slots.remove(&id) {
+                let dir = slot.dir.display();
+                self.warnings.push(format!("{dir} was removed from the ring and is left out"));
+            }
+        }
+        self.tell_alive();
+    }
+}
+
+/// One map size for all: 1 TiB each, or less where many files share 47 bits.
+fn map(dirs: &[PathBuf]) -> Map {
+    if dirs.len() <= WIDE_MAPS_MAX {
+        return Map::default();
+    }
+    let size = |dir: &PathBuf| dir.join("data.mdb").metadata().map_or(0, |m| m.len());
+    Map::among_many(dirs.iter().map(size).max().unwrap_or(0))
+}
+
+/// Whether an error says that the file is damaged or gone, rather than that we may not have it.
+fn is_damage(error: &Error) -> bool {
+    match error.root() {
+        Error::Corrupt(_) => true,
+        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+fn open_slot(dir: &Path, opening: &Opening, config: &NodeConfig, map: Map) -> Result<Slot> {
+    let read_only = opening.access == Access::Read;
+    let want = if read_only {
+        Want::Shared
+    } else {
+        let (kind, pid) = (opening.purpose.clone(), std::process::id());
+        Want::Exclusive(Holder { kind, pid, address: None })
+    };
+    let lock = Lock::wait(dir, &want, opening.timeout)?;
+    let mut opened = Lmdb::open(dir, opening.access, map)?;
+    opened.store.set_quota(config.quota_bytes);
+    let suspect = match opened.trust {
+        Trust::Proven => None,
+        Trust::Suspect(reason) => Some(reason.to_string()),
+    };
+    let boot = Boot { seed: random()?, suspect, read_only, witnesses: 0 };
+    let node = Node::open(&opened.store, boot)?;
+    Ok(Slot { dir: dir.to_path_buf(), node, store: opened.store, commit: None, _lock: lock })
+}

@@ -1,0 +1,84 @@
+//! One error for the whole library, with variants by what the caller can do about it.
+//!
+//! A plain "no" (absent, differs) is not an error: operations return it as a value. What the
+//! variants mean to a script is decided in one place, `cmd/exit.rs`; the numbers are the contract of
+//! the README. Every message is a sentence that says what was tried and what is unchanged; the next
+//! command to type is the `hint`.
+
+use std::path::{Path, PathBuf};
+
+/// What went wrong, by what the caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request itself is wrong: nothing was tried.
+    #[error("{0}")]
+    Usage(String),
+    /// Siblings where one value was asked for, or a refused condition: nothing was changed.
+    #[error("{0}")]
+    Conflict(String),
+    /// Too few replicas answered and nothing was applied: try again later.
+    #[error("{0}")]
+    Refused(String),
+    /// A write may or may not have taken effect: repeat it until it says so.
+    #[error("{0}")]
+    Unknown(String),
+    /// No node could be reached: nothing was tried.
+    #[error("{0}")]
+    Unreachable(String),
+    /// A job did part of its work; what is done stays done and the job may be repeated.
+    #[error("{0}")]
+    Partial(String),
+    /// Bytes on disk or on the wire are damaged.
+    #[error("{0}")]
+    Corrupt(String),
+    /// Somebody else holds what is needed.
+    #[error("{0}")]
+    Busy(String),
+    /// Refused because it is not allowed or not safe: nothing was changed.
+    #[error("{0}")]
+    Denied(String),
+    /// The machine said no: a file operation failed.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// What was tried, a verb: "read", "create".
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The same, with the next command to type.
+    #[error("{error}")]
+    Hinted {
+        /// The error itself.
+        error: Box<Error>,
+        /// The way out, a sentence or a command.
+        hint: String,
+    },
+}
+
+/// The library's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Adds the way out: the next command to type.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self::Hinted { error: Box::new(self), hint: hint.into() }
+    }
+
+    /// The error without its hints.
+    #[must_use]
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Hinted { error, .. } => error.root(),
+            other => other,
+        }
+    }
+
+    /// Builds the mapper of an I/O error: `fs::read(p).map_err(Error::io("read", p))?`.
+    pub fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_path_buf();
+        move |source| Self::Io { what, path, source }
+    }
+}

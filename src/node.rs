@@ -1,0 +1,510 @@
+//! One node as a pure state machine: events and the present time in, actions out.
+//!
+//! A [`Node`] opens no file or socket, reads no clock, draws no randomness and spawns nothing. A
+//! driver feeds it [`Event`]s, hands it its [`Store`] to read, and carries out its [`Action`]s:
+//! sends messages, commits batches one at a time, passes replies on. The embedded driver does that
+//! over directories, the simulator in virtual time.
+//!
+//! ```text
+//! client put k -> [coordinator]                                       stage, Commit(batch 7)
+//!                 Committed(7)  -> Send n2 Write, Send n3 Write        own commit first, then send
+//! n2: Write       -> merge, stage, Commit(batch 3)
+//!     Committed(3) -> Send n1 Stored                                  an ack speaks of durable state
+//! n1: Stored      -> W reached: Reply
+//! ```
+//!
+//! Work that waits for somebody is a [`Task`]; it is woken by a peer's reply, by its own commit, by
+//! a task it started, or by the clock, and knows who asked ([`Asker`]).
+//!
+//! Caveats: a peer's word is believed (its key let it in); a failed commit of any cause other than a
+//! full disk stops the node; the node is silent until it has heard its witnesses (`identity`).
+
+mod answer;
+mod change;
+mod get;
+mod hints;
+mod identity;
+mod paxos;
+mod put;
+mod repair;
+mod stage;
+mod sync;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+pub use self::identity::{Boot, genesis};
+pub use self::repair::RepairReport;
+use self::stage::{Stage, Then};
+use crate::error::{Error, Result};
+use crate::key::{Key, Partition};
+use crate::quorum::{GetReply, Options, PutReply, PutRequest};
+use crate::record::Stored;
+use crate::ring::{NodeId, RingDoc, State};
+use crate::store::verify::Verdict;
+use crate::store::{Batch, Failure, Store};
+use crate::wire::{Body, Message};
+
+/// The present, as the driver sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Time {
+    /// Wall clock, ms since 1970: stamps and expiry. It may jump.
+    pub wall_ms: u64,
+    /// Monotonic, ms since anything: deadlines.
+    pub mono_ms: u64,
+}
+
+/// What happens to a node.
+#[derive(Debug)]
+pub enum Event {
+    /// A client of this process asks; the reply carries the same ticket.
+    Request(u64, Request),
+    /// A peer says something.
+    Message(NodeId, Message),
+    /// The batch with this number is durable.
+    Committed(u64),
+    /// It is not, and nothing of it is.
+    Failed(u64, Failure),
+    /// The failure detector's present view of who can be reached.
+    Alive(BTreeSet<NodeId>),
+    /// Time has passed.
+    Tick,
+}
+
+/// What a node wants done, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Send a message; it may be lost, doubled, late.
+    Send(NodeId, Message),
+    /// Make the batch with this number durable; at most one is under way.
+    Commit(u64, Batch),
+    /// Answer a client's request.
+    Reply(u64, Reply),
+    /// Something a person should know.
+    Note(Note),
+    /// Stop: what is on disk is unsure.
+    Stop(String),
+}
+
+/// Something a person should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A record's checksum fails.
+    Unreadable(Partition, Vec<u8>),
+    /// One dot carries two values.
+    Clash(Key),
+    /// This node may have lost records and filled with this reason's partitions anew.
+    Lost(String),
+}
+
+/// What a client asks of a node.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Write keys of one partition.
+    Put(PutRequest),
+    /// Read a key.
+    Get(Key, Options),
+    /// Read a partition's records above a key, in order, at most so many per owner.
+    Scan(Partition, Option<Key>, u32, Options),
+    /// Sync with every owner that can be reached.
+    Repair(RepairRequest),
+    /// Read every record of a partition; what is damaged is listed and its leaf rebuilt.
+    Verify(Partition),
+    /// Give up this node's unreadable copy of a key.
+    GiveUp(Key),
+    /// Deliver hints.
+    Deliver,
+    /// Have this document chosen as the next.
+    Propose(Box<RingDoc>),
+    /// Take the change of the ring as far as it goes.
+    Advance,
+    /// Hand over and drop what this node no longer owns.
+    Cleanup,
+    /// Say which partitions are filling or hold a bad key; a repair report without a repair.
+    Unsettled,
+    /// Say how things are.
+    Status,
+}
+
+/// What a repair is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepairRequest {
+    /// Only these partitions; all when `None`.
+    pub partitions: Option<Vec<Partition>>,
+    /// End the filling with every owner that can be reached, though some cannot.
+    pub accept_missing: bool,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Of a put.
+    Put(PutReply),
+    /// Of a get.
+    Get(GetReply),
+    /// Of a scan: records and whether the partition ends, or why too few owners could be asked.
+    Scan(std::result::Result<(Vec<(Key, Stored)>, bool), String>),
+    /// Of a repair or a cleanup.
+    Repair(RepairReport),
+    /// Of a verify: what was found before anything was listed.
+    Verify(Verdict),
+    /// Of a delivery: hints delivered, hints left.
+    Deliver(u64, u64),
+    /// Of a proposal or an advance: the document now in force, and why it is not further.
+    Ring(Arc<RingDoc>, Option<String>),
+    /// Of a status.
+    Status(Status),
+}
+
+/// How one node is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The version of its ring document.
+    pub version: u64,
+    /// Its present actor.
+    pub actor: u64,
+    /// Partitions it owns.
+    pub owns: usize,
+    /// Partitions it is still filling.
+    pub filling: usize,
+    /// Records it holds, tombstones too.
+    pub keys: u64,
+    /// Hints it holds.
+    pub hints: u64,
+    /// Keys listed as bad.
+    pub bad: usize,
+    /// Why it may not mint, if so.
+    pub waiting: bool,
+}
+
+/// Who is told how a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    Client(u64),
+    Peer(NodeId, u64),
+    Task(u64),
+    Nobody,
+}
+
+/// How a task ended.
+#[derive(Debug)]
+enum Outcome {
+    Reply(Reply),
+    NotMine(String),
+    Pass(sync::PassReport),
+}
+
+/// Why a task runs again.
+#[derive(Debug)]
+enum Wake {
+    Said(NodeId, Body),
+    Committed(bool),
+    Child(Outcome),
+    Tick,
+}
+
+/// Work that waits for somebody.
+enum Task {
+    Forward(put::Forward),
+    Put(Box<put::Put>),
+    Get(Box<get::Get>),
+    Scan(get::Scan),
+    Pass(Box<sync::Pass>),
+    Repair(repair::Repair),
+    Deliver(hints::Deliver),
+    Propose(paxos::Propose),
+    Unmute(paxos::Unmute),
+    Advance(change::Advance),
+}
+
+/// What a handler works with besides the node.
+struct Cx<'a> {
+    store: &'a dyn Store,
+    now: Time,
+    out: &'a mut Vec<Action>,
+}
+
+/// One member of a ring. See the module.
+pub struct Node {
+    id: NodeId,
+    doc: Arc<RingDoc>,
+    read_only: bool,
+    identity: identity::Identity,
+    alive: BTreeSet<NodeId>,
+    stage: Stage,
+    tasks: BTreeMap<u64, Task>,
+    op_next: u64,
+    loopback: VecDeque<Message>,
+    acceptor: paxos::Acceptor,
+    stopped: bool,
+}
+
+impl Node {
+    /// Opens a node over its store.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when identity or ring document are missing or damaged; nothing is changed.
+    pub fn open(store: &dyn Store, boot: Boot) -> Result<Self> {
+        let row = |name| store.row(crate::store::Table::Ring, name);
+        let doc = row("doc")?.ok_or_else(|| {
+            Error::Corrupt("The node's file holds no ring document; it was not changed.".into())
+        })?;
+        let doc = Arc::new(RingDoc::decode(&doc)?);
+        let acceptor = paxos::Acceptor::load(store)?;
+        let identity = identity::Identity::load(store, &doc, &boot)?;
+        let id = identity.id;
+        let mut node = Self {
+            id,
+            doc,
+            read_only: boot.read_only,
+            op_next: identity.first_op(),
+            identity,
+            alive: BTreeSet::new(),
+            stage: Stage::default(),
+            tasks: BTreeMap::new(),
+            loopback: VecDeque::new(),
+            acceptor,
+            stopped: false,
+        };
+        if let Some(reason) = boot.suspect {
+            node.lose_all(&reason);
+        }
+        Ok(node)
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The ring document it acts under.
+    #[must_use]
+    pub fn doc(&self) -> &Arc<RingDoc> {
+        &self.doc
+    }
+
+    /// Whether nothing is under way: no task, no commit, nothing staged.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.stage.is_empty() && self.loopback.is_empty()
+    }
+
+    /// Handles one event. Call it again at the latest when a tick is due.
+    #[must_use]
+    pub fn handle(&mut self, store: &dyn Store, now: Time, event: Event) -> Vec<Action> {
+        let mut out = Vec::new();
+        if self.stopped {
+            return out;
+        }
+        let cx = &mut Cx { store, now, out: &mut out };
+        match event {
+            Event::Request(ticket, request) => self.request(cx, Asker::Client(ticket), request),
+            Event::Message(from, message) => self.message(cx, from, message),
+            Event::Committed(seq) => self.committed(cx, seq),
+            Event::Failed(seq, failure) => self.failed(cx, seq, failure),
+            Event::Alive(alive) => self.alive = alive,
+            Event::Tick => self.tick(cx),
+        }
+        while let Some(message) = self.loopback.pop_front() {
+            self.message(cx, self.id, message);
+        }
+        self.flush(cx);
+        out
+    }
+
+    fn request(&mut self, cx: &mut Cx<'_>, asker: Asker, request: Request) {
+        match request {
+            Request::Put(request) => self.forward(cx, asker, request),
+            Request::Get(key, options) => self.get(cx, asker, key, options),
+            Request::Scan(p, after, limit, options) => {
+                self.scan(cx, asker, p, after, limit, options);
+            }
+            Request::Repair(request) => self.repair(cx, asker, request),
+            Request::Verify(p) => self.verify(cx, asker, p),
+            Request::GiveUp(key) => self.give_up(cx, asker, &key),
+            Request::Deliver => self.deliver(cx, asker),
+            Request::Propose(doc) => self.propose(cx, asker, *doc),
+            Request::Advance => self.advance(cx, asker),
+            Request::Cleanup => self.cleanup(cx, asker),
+            Request::Unsettled => self.tell_unsettled(cx, asker),
+            Request::Status => {
+                let status = self.status(cx.store);
+                self.conclude(cx, asker, Outcome::Reply(Reply::Status(status)));
+            }
+        }
+    }
+
+    fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
+        let Message { ring, version, op, body } = message;
+        let removed = self.doc.member(from).is_some_and(|m| m.state == State::Removed);
+        if ring != self.doc.id || removed {
+            return;
+        }
+        if version > self.doc.version && from != self.id {
+            self.send(cx, from, 0, Body::WantRing);
+        }
+        if version + 1 < self.doc.version && !matches!(body, Body::Chosen(_)) {
+            // Two steps behind: its idea of the owners is no longer safe to act on.
+            let doc = Box::new((*self.doc).clone());
+            return self.send(cx, from, op, Body::Chosen(doc));
+        }
+        self.dispatch(cx, from, version, op, body);
+    }
+
+    fn dispatch(&mut self, cx: &mut Cx<'_>, from: NodeId, version: u64, op: u64, body: Body) {
+        match body {
+            Body::Hello { actor, .. } => {
+                let counter = self.identity.seen_of(actor);
+                self.send(cx, from, op, Body::Seen { actor, counter });
+            }
+            Body::Seen { actor, counter } => self.witness(cx, from, actor, counter),
+            Body::WantRing => {
+                let doc = Box::new((*self.doc).clone());
+                self.send(cx, from, 0, Body::Chosen(doc));
+            }
+            Body::Chosen(doc) => {
+                self.adopt(&doc);
+                self.resume(cx, op, Wake::Said(from, Body::Chosen(doc)));
+            }
+            body if self.identity.is_waiting() => {
+                // Until its witnesses are heard a node answers nothing else; replies may pass.
+                if !is_request(&body) {
+                    self.resume(cx, op, Wake::Said(from, body));
+                }
+            }
+            body if is_request(&body) => self.answer(cx, from, version, op, body),
+            body => self.resume(cx, op, Wake::Said(from, body)),
+        }
+    }
+
+    fn committed(&mut self, cx: &mut Cx<'_>, seq: u64) {
+        for then in self.stage.committed(seq) {
+            match then {
+                Then::Send(to, op, body, _) => self.send(cx, to, op, *body),
+                Then::Wake(op) => self.resume(cx, op, Wake::Committed(true)),
+                Then::Full(partitions) => self.identity.filled(&partitions),
+            }
+        }
+    }
+
+    fn failed(&mut self, cx: &mut Cx<'_>, seq: u64, failure: Failure) {
+        if let Failure::Fatal(error) = failure {
+            self.stopped = true;
+            cx.out.push(Action::Stop(error.to_string()));
+            return;
+        }
+        self.identity.restage();
+        for then in self.stage.failed(seq) {
+            match then {
+                Then::Send(to, op, _, refusal) => self.send(cx, to, op, *refusal),
+                Then::Wake(op) => self.resume(cx, op, Wake::Committed(false)),
+                Then::Full(_) => {}
+            }
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Cx<'_>) {
+        self.boot_tick(cx);
+        for op in self.tasks.keys().copied().collect::<Vec<_>>() {
+            self.resume(cx, op, Wake::Tick);
+        }
+    }
+
+    /// Wakes a task; one that is not finished puts itself back.
+    fn resume(&mut self, cx: &mut Cx<'_>, op: u64, wake: Wake) {
+        match self.tasks.remove(&op) {
+            None => {}
+            Some(Task::Forward(task)) => self.on_forward(cx, op, task, wake),
+            Some(Task::Put(task)) => self.on_put(cx, op, task, wake),
+            Some(Task::Get(task)) => self.on_get(cx, op, task, wake),
+            Some(Task::Scan(task)) => self.on_scan(cx, op, task, wake),
+            Some(Task::Pass(task)) => self.on_pass(cx, op, task, wake),
+            Some(Task::Repair(task)) => self.on_repair(cx, op, task, wake),
+            Some(Task::Deliver(task)) => self.on_deliver(cx, op, task, wake),
+            Some(Task::Propose(task)) => self.on_propose(cx, op, task, wake),
+            Some(Task::Unmute(task)) => self.on_unmute(cx, op, task, wake),
+            Some(Task::Advance(task)) => self.on_advance(cx, op, task, wake),
+        }
+    }
+
+    /// Tells whoever asked how it ended.
+    fn conclude(&mut self, cx: &mut Cx<'_>, asker: Asker, outcome: Outcome) {
+        match (asker, outcome) {
+            (Asker::Client(ticket), Outcome::Reply(reply)) => {
+                cx.out.push(Action::Reply(ticket, reply));
+            }
+            (Asker::Task(op), outcome) => self.resume(cx, op, Wake::Child(outcome)),
+            (Asker::Peer(node, op), Outcome::NotMine(why)) => {
+                self.send(cx, node, op, Body::NotMine(why));
+            }
+            (Asker::Peer(node, op), Outcome::Reply(reply)) => {
+                let body = match reply {
+                    Reply::Put(reply) => Body::PutDone(reply),
+                    Reply::Repair(report) => Body::Filling(report.filling),
+                    Reply::Deliver(_, hints) => Body::Cleared { clear: hints == 0, hints },
+                    _ => return,
+                };
+                self.send(cx, node, op, body);
+            }
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>, to: NodeId, op: u64, body: Body) {
+        let message = Message { ring: self.doc.id, version: self.doc.version, op, body };
+        if to == self.id {
+            self.loopback.push_back(message);
+        } else {
+            cx.out.push(Action::Send(to, message));
+        }
+    }
+
+    fn new_op(&mut self) -> u64 {
+        self.op_next = self.op_next.wrapping_add(1).max(1);
+        self.op_next
+    }
+
+    fn is_up(&self, id: NodeId) -> bool {
+        id == self.id || self.alive.contains(&id)
+    }
+
+    /// The other members that can be reached now.
+    fn peers(&self) -> Vec<NodeId> {
+        self.doc.present().map(|m| m.id).filter(|id| self.alive.contains(id)).collect()
+    }
+
+    fn status(&self, store: &dyn Store) -> Status {
+        let owned = self.doc.owned(self.id);
+        let sums = store.sums().unwrap_or_default();
+        Status {
+            version: self.doc.version,
+            actor: self.identity.actor.0,
+            owns: owned.len(),
+            filling: owned.iter().filter(|p| self.identity.is_filling(**p)).count(),
+            keys: sums.iter().map(|s| s.1.count).sum(),
+            hints: store.hint_stats().map_or(0, |s| s.count),
+            bad: self.identity.bad_count(),
+            waiting: self.identity.is_waiting(),
+        }
+    }
+}
+
+/// Whether a message asks for something, rather than answering one of our tasks.
+fn is_request(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Put(_)
+            | Body::Read(_)
+            | Body::Write { .. }
+            | Body::Page { .. }
+            | Body::Fullness(_)
+            | Body::Sums { .. }
+            | Body::List(_)
+            | Body::Prepare(_)
+            | Body::Accept(..)
+            | Body::Barrier
+            | Body::Fill
+            | Body::Deliver
+    )
+}

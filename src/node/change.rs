@@ -1,0 +1,190 @@
+//! Shepherding a change of the ring from step to step, with a barrier before each.
+//!
+//! ```text
+//! at (1):  Barrier to all: adopted (1), nothing of (0) in flight?  all clear
+//!          Fill to all: one pass with enough full owners?          nothing filling -> propose (2)
+//! at (2):  Barrier to all; leaving members have handed on their hints       -> propose (3)
+//! ```
+//!
+//! Any node can shepherd; whoever asks again goes on from the document in force. A barrier counts
+//! only passes begun after it. Caveat: a member that cannot be reached holds a change up; mark it as
+//! removed, or bring it back.
+
+use std::collections::BTreeSet;
+
+use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
+use crate::ring::{NodeId, State, Step};
+use crate::wire::Body;
+
+/// How long a stage may wait for its last member, in ms; a fill moves data and has no limit of its
+/// own as long as passes answer.
+const BARRIER_MS: u64 = 10_000;
+/// How long a fill may take, in ms.
+const FILL_MS: u64 = 24 * 3_600_000;
+
+/// A change being shepherded.
+pub(super) struct Advance {
+    asker: Asker,
+    stage: Stage,
+    version: u64,
+    waiting: BTreeSet<NodeId>,
+    unfilled: usize,
+    again: bool,
+    started_ms: u64,
+    asked_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Barrier,
+    Handing,
+    Filling,
+    Proposing,
+}
+
+impl Node {
+    /// Takes the change under way as far as it goes.
+    pub(super) fn advance(&mut self, cx: &mut Cx<'_>, asker: Asker) {
+        if self.doc.step == Step::Settled || self.read_only {
+            return self.conclude_ring(cx, asker, None);
+        }
+        let task = Advance {
+            asker,
+            stage: Stage::Barrier,
+            version: self.doc.version,
+            waiting: BTreeSet::new(),
+            unfilled: 0,
+            again: false,
+            started_ms: cx.now.mono_ms,
+            asked_ms: 0,
+        };
+        let op = self.new_op();
+        self.enter(cx, op, task, Stage::Barrier);
+    }
+
+    fn enter(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance, stage: Stage) {
+        task.stage = stage;
+        task.version = self.doc.version;
+        task.started_ms = cx.now.mono_ms;
+        task.unfilled = 0;
+        let all = self.doc.present();
+        let leaving = |m: &&crate::ring::Member| m.state == State::Leaving;
+        task.waiting = match stage {
+            Stage::Handing => all.filter(leaving).map(|m| m.id).collect(),
+            _ => all.map(|m| m.id).collect(),
+        };
+        self.ask_stage(cx, op, task);
+    }
+
+    fn ask_stage(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance) {
+        task.asked_ms = cx.now.mono_ms;
+        task.again = false;
+        let unreachable: Vec<_> =
+            task.waiting.iter().filter(|m| !self.is_up(**m)).map(|m| self.doc.name(*m)).collect();
+        if !unreachable.is_empty() {
+            let why = format!("{} cannot be reached", unreachable.join(", "));
+            return self.conclude_ring(cx, task.asker, Some(why));
+        }
+        if task.waiting.is_empty() {
+            return self.stage_done(cx, op, task);
+        }
+        for member in task.waiting.clone() {
+            let body = match task.stage {
+                Stage::Barrier | Stage::Proposing => Body::Barrier,
+                Stage::Handing => Body::Deliver,
+                Stage::Filling => Body::Fill,
+            };
+            self.send(cx, member, op, body);
+        }
+        self.tasks.insert(op, Task::Advance(task));
+    }
+
+    pub(super) fn on_advance(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance, wake: Wake) {
+        match (task.stage, wake) {
+            (Stage::Barrier, Wake::Said(from, Body::Cleared { clear, .. })) => {
+                task.say(from, clear)
+            }
+            (Stage::Handing, Wake::Said(from, Body::Cleared { hints, .. })) => {
+                task.say(from, hints == 0);
+            }
+            (Stage::Filling, Wake::Said(from, Body::Filling(left))) => {
+                task.unfilled += left.len();
+                task.waiting.remove(&from);
+            }
+            (Stage::Proposing, Wake::Child(Outcome::Reply(Reply::Ring(_, why)))) => {
+                if why.is_some() || self.doc.step == Step::Settled {
+                    return self.conclude_ring(cx, task.asker, why);
+                }
+                return self.enter(cx, op, task, Stage::Barrier);
+            }
+            (_, Wake::Tick) => return self.advance_tick(cx, op, task),
+            _ => {}
+        }
+        if task.stage != Stage::Proposing && task.waiting.is_empty() {
+            return self.stage_done(cx, op, task);
+        }
+        self.tasks.insert(op, Task::Advance(task));
+    }
+
+    fn advance_tick(&mut self, cx: &mut Cx<'_>, op: u64, task: Advance) {
+        let waited = cx.now.mono_ms - task.started_ms;
+        let limit = if task.stage == Stage::Filling { FILL_MS } else { BARRIER_MS };
+        let moved = self.doc.version != task.version && task.stage != Stage::Proposing;
+        if moved || (task.stage != Stage::Proposing && waited >= limit) {
+            let names: Vec<_> = task.waiting.iter().map(|m| self.doc.name(*m)).collect();
+            let why = format!("{} did not get as far in time", names.join(", "));
+            return self.conclude_ring(cx, task.asker, Some(why));
+        }
+        if task.again && cx.now.mono_ms >= task.asked_ms + 500 {
+            return self.ask_stage(cx, op, task);
+        }
+        self.tasks.insert(op, Task::Advance(task));
+    }
+
+    fn stage_done(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance) {
+        match (task.stage, self.doc.step) {
+            (Stage::Barrier, Step::WriteBoth) => self.enter(cx, op, task, Stage::Filling),
+            (Stage::Barrier, Step::ReadNew) => self.enter(cx, op, task, Stage::Handing),
+            (Stage::Filling, _) if task.unfilled > 0 => {
+                let why = format!(
+                    "{} partitions have met too few full owners to be moved",
+                    task.unfilled
+                );
+                self.conclude_ring(cx, task.asker, Some(why));
+            }
+            (Stage::Filling | Stage::Handing, _) => {
+                task.stage = Stage::Proposing;
+                let Some(next) = self.doc.advance() else {
+                    return self.conclude_ring(cx, task.asker, None);
+                };
+                self.tasks.insert(op, Task::Advance(task));
+                self.propose(cx, Asker::Task(op), next);
+            }
+            _ => self.conclude_ring(cx, task.asker, None),
+        }
+    }
+
+    /// Whether everything this node began under an older document has ended, told durably.
+    pub(super) fn on_barrier(&mut self, cx: &mut Cx<'_>, from: NodeId, version: u64, op: u64) {
+        let old = |task: &Task| matches!(task, Task::Put(put) if put.version() < version);
+        let clear = self.doc.version >= version && !self.tasks.values().any(old);
+        let hints = cx.store.hint_stats().map_or(0, |s| s.count);
+        let body = Body::Cleared { clear, hints };
+        if self.stage.is_empty() {
+            return self.send(cx, from, op, body);
+        }
+        let refusal = Box::new(Body::Cleared { clear: false, hints });
+        let seq = self.stage.last();
+        self.stage.then(seq, super::Then::Send(from, op, Box::new(body), refusal));
+    }
+}
+
+impl Advance {
+    fn say(&mut self, from: NodeId, done: bool) {
+        if done {
+            self.waiting.remove(&from);
+        } else {
+            self.again = true;
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Delivering hints: what was kept for others goes to them, and is forgotten only then.
+//!
+//! ```text
+//! hint for n3 (data)       -> Write n3: Stored  -> Unhint            its target holds it
+//! hint for n3 (reference)  -> our own record is sent
+//! n3 no longer an owner    -> Write to all owners: W of them full    -> Unhint
+//! this node is leaving     -> a target that is down: another member keeps it
+//! ```
+//!
+//! An acknowledged hint is data: age never drops it. A hint that changed while it was being
+//! delivered stays. Caveat: one delivery runs at a time and walks the table once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
+use crate::key::{Key, Partition};
+use crate::record::Stored;
+use crate::ring::{NodeId, State};
+use crate::store::{Hint, Op};
+use crate::wire::Body;
+
+/// Hints delivered in one message.
+const DELIVER_MAX: usize = 64;
+/// A message that is not answered for so long is given up, in ms.
+const DELIVER_WAIT_MS: u64 = 5_000;
+
+/// A walk over the hints.
+pub(super) struct Deliver {
+    asker: Asker,
+    after: Option<(NodeId, Partition, Key)>,
+    /// The hints under way, all of one target, as they were read.
+    chunk: Vec<(Hint, Stored)>,
+    awaiting: BTreeSet<NodeId>,
+    /// Who has stored them, and whether it is full in them.
+    stored: BTreeMap<NodeId, bool>,
+    delivered: u64,
+    asked_ms: u64,
+    unhinting: bool,
+}
+
+impl Node {
+    pub(super) fn deliver(&mut self, cx: &mut Cx<'_>, asker: Asker) {
+        let deliver = Deliver {
+            asker,
+            after: None,
+            chunk: Vec::new(),
+            awaiting: BTreeSet::new(),
+            stored: BTreeMap::new(),
+            delivered: 0,
+            asked_ms: cx.now.mono_ms,
+            unhinting: false,
+        };
+        let op = self.new_op();
+        self.deliver_next(cx, op, deliver);
+    }
+
+    /// Sends the next hints that somebody can take.
+    fn deliver_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Deliver) {
+        loop {
+            let hints = cx.store.hints(task.after.as_ref(), DELIVER_MAX).unwrap_or_default();
+            let Some(first) = hints.first() else {
+                let left = cx.store.hint_stats().map_or(0, |s| s.count);
+                let reply = Reply::Deliver(task.delivered, left);
+                return self.conclude(cx, task.asker, Outcome::Reply(reply));
+            };
+            let (target, p) = (first.target, first.partition);
+            let routes = self.routes(target, p);
+            let same = |h: &Hint| h.target == target && h.partition == p;
+            let chunk: Vec<Hint> = hints.into_iter().take_while(same).collect();
+            task.after = chunk.last().map(|h| (h.target, h.partition, h.key.clone()));
+            if routes.is_empty() {
+                // Nobody can take them now: on to the next target.
+                continue;
+            }
+            task.chunk = self.with_records(cx, chunk);
+            if task.chunk.is_empty() {
+                continue;
+            }
+            task.stored.clear();
+            task.asked_ms = cx.now.mono_ms;
+            let records: Vec<_> =
+                task.chunk.iter().map(|(h, s)| (h.key.clone(), s.clone())).collect();
+            for to in routes {
+                let hint_for = self.handed_on(to, target, p).then_some(target);
+                task.awaiting.insert(to);
+                self.send(cx, to, op, Body::Write { records: records.clone(), hint_for });
+            }
+            self.tasks.insert(op, Task::Deliver(task));
+            return;
+        }
+    }
+
+    /// Whom the hints for a target go to: itself, the owners when it is one no longer, or another
+    /// member when this node is leaving and cannot wait.
+    fn routes(&self, target: NodeId, p: Partition) -> Vec<NodeId> {
+        if self.doc.owns(target, p) {
+            if self.is_up(target) {
+                return vec![target];
+            }
+            let leaving = self.doc.member(self.id).is_some_and(|m| m.state == State::Leaving);
+            let spare = |id: &NodeId| *id != self.id && self.alive.contains(id);
+            return match leaving {
+                true => self.doc.preference(p).into_iter().find(spare).into_iter().collect(),
+                false => Vec::new(),
+            };
+        }
+        self.doc.writers(p).into_iter().filter(|id| self.is_up(*id)).collect()
+    }
+
+    /// Whether `to` keeps the hint on for its target, rather than being the one it is meant for.
+    fn handed_on(&self, to: NodeId, target: NodeId, p: Partition) -> bool {
+        to != target && self.doc.owns(target, p)
+    }
+
+    /// The hints with the records they stand for; a reference to nothing is forgotten.
+    fn with_records(&mut self, cx: &mut Cx<'_>, chunk: Vec<Hint>) -> Vec<(Hint, Stored)> {
+        let mut found = Vec::new();
+        for hint in chunk {
+            let stored = match &hint.stored {
+                Some(stored) => Ok(Some(stored.clone())),
+                None => self.durable(cx, hint.partition, &hint.key),
+            };
+            match stored {
+                Ok(Some(stored)) => found.push((hint, stored)),
+                Ok(None) => drop(self.unhint(&hint)),
+                Err(_) => {}
+            }
+        }
+        found
+    }
+
+    fn unhint(&mut self, hint: &Hint) -> u64 {
+        let Hint { target, partition, key, .. } = hint.clone();
+        self.stage.push(Op::Unhint { target, partition, key })
+    }
+
+    pub(super) fn on_deliver(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Deliver, wake: Wake) {
+        match wake {
+            Wake::Said(from, body) => {
+                if task.awaiting.remove(&from)
+                    && let Body::Stored { full } = body
+                {
+                    task.stored.insert(from, full);
+                }
+            }
+            Wake::Committed(_) if task.unhinting => {
+                task.unhinting = false;
+                return self.deliver_next(cx, op, task);
+            }
+            Wake::Tick if cx.now.mono_ms >= task.asked_ms + DELIVER_WAIT_MS => {
+                task.awaiting.clear()
+            }
+            _ => {}
+        }
+        if task.unhinting || !task.awaiting.is_empty() {
+            self.tasks.insert(op, Task::Deliver(task));
+            return;
+        }
+        self.delivered(cx, op, task);
+    }
+
+    /// Forgets what is safely held elsewhere, unless it changed meanwhile.
+    fn delivered(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Deliver) {
+        let chunk = std::mem::take(&mut task.chunk);
+        let mut seq = None;
+        for (hint, _) in &chunk {
+            let (target, p) = (hint.target, hint.partition);
+            let full = task.stored.values().filter(|full| **full).count();
+            let held = if self.doc.owns(target, p) {
+                !task.stored.is_empty()
+            } else {
+                full >= self.doc.majority()
+            };
+            let now = cx.store.hints_of(p, &hint.key).unwrap_or_default();
+            let same = now.iter().any(|h| h == hint);
+            if held && same && self.stage.get(Some(target), p, &hint.key).is_none() {
+                task.delivered += 1;
+                seq = Some(self.unhint(hint));
+            }
+        }
+        match seq {
+            Some(seq) => {
+                task.unhinting = true;
+                self.stage.then(seq, Then::Wake(op));
+                self.tasks.insert(op, Task::Deliver(task));
+            }
+            None => self.deliver_next(cx, op, task),
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! Who a node is, what it may have lost, and whether it may mint.
+//!
+//! The rule that keeps acknowledged writes: whoever mints `(a,c)` for a key holds every earlier dot
+//! of `a` for that key. So a node that *may* have lost a record takes a new actor before it mints
+//! again, and the partitions concerned are *filling*: stored to, but no vote and no minting, until
+//! one complete sync pass with enough full owners.
+//!
+//! ```text
+//! opened, suspect (file behind its sidecar) -> new actor, every partition filling
+//! opened, fine -> Hello to all: has anybody seen a counter of my actor above mine? -> the same
+//! a peer's record is ahead of mine for my own actor -> new actor, that partition filling
+//! a checksum fails -> new actor, that key bad until healed
+//! ```
+//!
+//! Caveat: a file restored together with its sidecar, with every witness down, is not noticed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Action, Asker, Cx, Node, Note, Outcome, Reply, Then};
+use crate::clock::{Actor, VersionVector};
+use crate::error::{Error, Result};
+use crate::key::{Key, Partition, Q};
+use crate::planted::{self, Bug};
+use crate::ring::{NodeId, RingDoc};
+use crate::store::{Batch, Op, Store, Table};
+use crate::wire::Body;
+
+/// How long a node waits for witnesses that do not answer, in ms.
+const WITNESS_WAIT_MS: u64 = 2_000;
+
+/// How a driver opens a node.
+#[derive(Clone, Debug, Default)]
+pub struct Boot {
+    /// 128 random bits, fresh at every opening: actors and operation numbers are drawn from them.
+    pub seed: u128,
+    /// Why the file may be older than what the node has done, if it may.
+    pub suspect: Option<String>,
+    /// Never ask for a commit; what is found out holds for this run only.
+    pub read_only: bool,
+    /// How many other members must have been heard before the node acts.
+    pub witnesses: usize,
+}
+
+/// The rows that make an empty store the node `id` of the ring `doc`.
+#[must_use]
+pub fn genesis(id: NodeId, actor: Actor, doc: &RingDoc, born_full: bool) -> Batch {
+    let q = doc.q.count();
+    let filling = vec![if born_full { 0 } else { 0xff }; q as usize / 8];
+    let meta = |name: &str, value: Vec<u8>| Op::Meta(name.into(), Some(value));
+    Batch {
+        ops: vec![
+            meta("q", q.to_le_bytes().to_vec()),
+            meta("node", id.0.to_le_bytes().to_vec()),
+            meta("actor", actor.0.to_le_bytes().to_vec()),
+            meta("counter", 0_u64.to_le_bytes().to_vec()),
+            meta("filling", filling),
+            Op::Ring("doc".into(), Some(doc.encode())),
+        ],
+    }
+}
+
+/// The identity rows in memory, and what has to be written of them.
+pub(super) struct Identity {
+    pub(super) id: NodeId,
+    pub(super) actor: Actor,
+    counter: u64,
+    seed: u128,
+    drawn: u64,
+    seen: BTreeMap<Actor, u64>,
+    seen_dirty: BTreeSet<Actor>,
+    filling: Vec<u8>,
+    bad: BTreeSet<(Partition, Vec<u8>)>,
+    dirty: bool,
+    /// Partitions whose leaves were compared with their records since opening.
+    audited: BTreeSet<Partition>,
+    /// Full owners with whom a pass was completed, of partitions that are filling or hold bad keys.
+    passes: BTreeMap<Partition, BTreeSet<NodeId>>,
+    /// Partitions that lost something since the end of their filling was staged.
+    again: BTreeSet<Partition>,
+    /// It dropped a partition under this actor: it must not mint there under it again.
+    dropped: bool,
+    heard: BTreeSet<NodeId>,
+    witnesses: usize,
+    waiting: bool,
+    greeted_ms: Option<u64>,
+    hello_ms: Option<u64>,
+    /// The acceptor may have forgotten promises.
+    pub(super) muted: bool,
+}
+
+impl Identity {
+    pub(super) fn load(store: &dyn Store, doc: &RingDoc, boot: &Boot) -> Result<Self> {
+        let word = |name: &str| -> Result<u64> {
+            let row = store.row(Table::Meta, name)?;
+            let bytes = row.and_then(|r| <[u8; 8]>::try_from(r).ok());
+            bytes.map(u64::from_le_bytes).ok_or_else(|| {
+                Error::Corrupt(format!("The node's file lacks its {name}; it was not changed."))
+            })
+        };
+        let bytes = doc.q.count() as usize / 8;
+        let filling = store.row(Table::Meta, "filling")?.filter(|f| f.len() == bytes);
+        let mut seen = BTreeMap::new();
+        for (name, value) in store.rows(Table::Meta, "seen:")? {
+            let actor = u64::from_str_radix(&name[5..], 16).ok();
+            if let (Some(actor), Ok(counter)) = (actor, <[u8; 8]>::try_from(value)) {
+                seen.insert(Actor(actor), u64::from_le_bytes(counter));
+            }
+        }
+        Ok(Self {
+            id: NodeId(word("node")?),
+            actor: Actor(word("actor")?),
+            counter: word("counter")?,
+            seed: boot.seed,
+            drawn: 0,
+            seen,
+            seen_dirty: BTreeSet::new(),
+            filling: filling.unwrap_or_else(|| vec![0xff; bytes]),
+            bad: store.bad()?.into_iter().collect(),
+            dirty: false,
+            audited: BTreeSet::new(),
+            passes: BTreeMap::new(),
+            again: BTreeSet::new(),
+            dropped: store.row(Table::Meta, "dropped")?.is_some(),
+            heard: BTreeSet::new(),
+            witnesses: boot.witnesses,
+            waiting: true,
+            greeted_ms: None,
+            hello_ms: None,
+            muted: store.row(Table::Meta, "muted")?.is_some(),
+        })
+    }
+
+    /// Operation numbers begin anywhere, so that a late reply to a former life meets nothing.
+    pub(super) fn first_op(&self) -> u64 {
+        (self.seed >> 64) as u64 & (u64::MAX >> 1)
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    pub(super) fn is_filling(&self, p: Partition) -> bool {
+        !planted::is(Bug::FillingVotes) && self.is_marked(p)
+    }
+
+    fn is_marked(&self, p: Partition) -> bool {
+        self.filling[usize::from(p.0) / 8] & (1 << (p.0 % 8)) != 0
+    }
+
+    pub(super) fn is_bad(&self, p: Partition, key: &Key) -> bool {
+        !self.bad.is_empty() && self.bad.contains(&(p, key.as_bytes().to_vec()))
+    }
+
+    pub(super) fn has_bad(&self, p: Partition) -> bool {
+        self.bad.range((p, Vec::new())..).next().is_some_and(|b| b.0 == p)
+    }
+
+    pub(super) fn bad_count(&self) -> usize {
+        self.bad.len()
+    }
+
+    /// The highest counter met of an actor, our own included.
+    pub(super) fn seen_of(&self, actor: Actor) -> u64 {
+        let own = if actor == self.actor { self.counter } else { 0 };
+        self.seen.get(&actor).copied().unwrap_or(0).max(own)
+    }
+
+    pub(super) fn note_seen(&mut self, clock: &VersionVector) {
+        for &(actor, counter) in clock.entries() {
+            if actor != self.actor && self.seen.get(&actor).is_none_or(|c| *c < counter) {
+                self.seen.insert(actor, counter);
+                self.seen_dirty.insert(actor);
+            }
+        }
+    }
+
+    /// The next dot. It must be staged in the batch that is now gathering.
+    pub(super) fn mint(&mut self) -> crate::clock::Dot {
+        self.counter += 1;
+        self.dirty = true;
+        crate::clock::Dot { actor: self.actor, counter: self.counter }
+    }
+
+    /// Takes a new actor: the present one may have lost a record.
+    fn renew(&mut self) {
+        if planted::is(Bug::ReuseDot) {
+            return;
+        }
+        self.drawn += 1;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.seed.to_le_bytes()).update(&self.drawn.to_le_bytes());
+        let hash = hasher.finalize();
+        let bytes = hash.as_bytes().first_chunk().expect("a hash has 32 bytes");
+        self.seen.insert(self.actor, self.counter);
+        self.seen_dirty.insert(self.actor);
+        self.actor = Actor(u64::from_le_bytes(*bytes));
+        self.counter = 0;
+        self.dropped = false;
+        self.dirty = true;
+    }
+
+    fn fill(&mut self, p: Partition) {
+        self.filling[usize::from(p.0) / 8] |= 1 << (p.0 % 8);
+        self.passes.remove(&p);
+        self.again.insert(p);
+        self.dirty = true;
+    }
+
+    /// These partitions are durably full.
+    pub(super) fn filled(&mut self, partitions: &[Partition]) {
+        for p in partitions {
+            if self.again.contains(p) {
+                self.dirty = true;
+                continue;
+            }
+            self.filling[usize::from(p.0) / 8] &= !(1 << (p.0 % 8));
+            self.passes.remove(p);
+            self.bad.retain(|(at, _)| at != p);
+        }
+    }
+
+    /// Everything is to be written again: the batch that held it failed.
+    pub(super) fn restage(&mut self) {
+        self.dirty = true;
+        self.seen_dirty = self.seen.keys().copied().collect();
+    }
+
+    /// The ops that make the identity durable, if it changed.
+    fn ops(&mut self, full: &[Partition]) -> Vec<Op> {
+        let mut ops = Vec::new();
+        let meta = |name: String, value: Vec<u8>| Op::Meta(name, Some(value));
+        for actor in std::mem::take(&mut self.seen_dirty) {
+            ops.push(meta(format!("seen:{actor}"), self.seen[&actor].to_le_bytes().to_vec()));
+        }
+        if std::mem::take(&mut self.dirty) || !full.is_empty() {
+            let mut filling = self.filling.clone();
+            for p in full.iter().filter(|p| !self.again.contains(p)) {
+                filling[usize::from(p.0) / 8] &= !(1 << (p.0 % 8));
+            }
+            ops.push(meta("actor".into(), self.actor.0.to_le_bytes().to_vec()));
+            ops.push(meta("counter".into(), self.counter.to_le_bytes().to_vec()));
+            ops.push(meta("filling".into(), filling));
+            ops.push(Op::Meta("dropped".into(), self.dropped.then(Vec::new)));
+            ops.push(Op::Meta("muted".into(), self.muted.then(Vec::new)));
+        }
+        ops
+    }
+}
+
+impl Node {
+    /// Emits the gathered batch when none is under way.
+    pub(super) fn flush(&mut self, cx: &mut Cx<'_>) {
+        if self.read_only {
+            return;
+        }
+        let changed = self.identity.dirty || !self.identity.seen_dirty.is_empty();
+        if !(self.stage.is_due() || (self.stage.is_empty() && changed)) {
+            return;
+        }
+        let full: Vec<Partition> = self.stage.filled_next();
+        let ops = self.identity.ops(&full);
+        let (seq, batch) = self.stage.take(ops);
+        cx.out.push(Action::Commit(seq, batch));
+    }
+
+    /// This node may have lost anything: as after a rollback, a copy or a restore.
+    pub(super) fn lose_all(&mut self, _reason: &str) {
+        self.identity.renew();
+        for p in self.doc.owned(self.id) {
+            self.identity.fill(p);
+        }
+        self.identity.muted = true;
+    }
+
+    /// This node may have lost records of a partition.
+    pub(super) fn lose(&mut self, cx: &mut Cx<'_>, p: Partition, why: &str) {
+        self.identity.renew();
+        self.identity.fill(p);
+        cx.out.push(Action::Note(Note::Lost(format!("partition {p}: {why}"))));
+    }
+
+    /// A record's checksum fails: it is listed, its leaf rebuilt without it, and healed by a sync.
+    pub(super) fn mark_bad(&mut self, cx: &mut Cx<'_>, p: Partition, key: &[u8]) {
+        if planted::is(Bug::UnreadableIsAbsent) || !self.identity.bad.insert((p, key.to_vec())) {
+            return;
+        }
+        self.identity.renew();
+        self.identity.passes.remove(&p);
+        self.identity.again.insert(p);
+        cx.out.push(Action::Note(Note::Unreadable(p, key.to_vec())));
+        if !self.read_only {
+            self.stage.push(Op::Bad { partition: p, key: key.to_vec() });
+        }
+    }
+
+    /// New partitions of a new document are filling; dots minted before a drop are not gone on from.
+    pub(super) fn gain(&mut self, before: &RingDoc) {
+        let gained: Vec<Partition> = self.doc.q.all().filter(|p| self.gains(before, *p)).collect();
+        if gained.is_empty() {
+            return;
+        }
+        if self.identity.dropped {
+            self.identity.renew();
+        }
+        gained.into_iter().for_each(|p| self.identity.fill(p));
+    }
+
+    fn gains(&self, before: &RingDoc, p: Partition) -> bool {
+        self.doc.owns(self.id, p) && !before.owns(self.id, p)
+    }
+
+    /// A partition was dropped under the present actor.
+    pub(super) fn note_dropped(&mut self) {
+        self.identity.dropped = true;
+        self.identity.dirty = true;
+    }
+
+    /// A complete pass over these partitions with an owner that was full in them.
+    pub(super) fn passed(&mut self, peer: NodeId, partitions: &[Partition]) {
+        for p in partitions {
+            let bad = self.identity.bad.iter().any(|(at, _)| at == p);
+            if self.identity.is_marked(*p) || bad {
+                self.identity.passes.entry(*p).or_default().insert(peer);
+            }
+        }
+    }
+
+    /// Ends the filling of every partition that has met enough full owners. With `accept`, of every
+    /// partition met by each of those named.
+    pub(super) fn settle_filling(&mut self, accept: Option<&BTreeSet<NodeId>>) {
+        let open: BTreeSet<Partition> = self.unsettled();
+        let done = |p: &Partition| {
+            let layout = self.doc.read_layout();
+            let others: Vec<_> =
+                self.doc.owners_in(layout, *p).into_iter().filter(|o| *o != self.id).collect();
+            let needed = (self.doc.n() + 1 - self.doc.majority()).min(self.doc.n() - 1);
+            let empty = BTreeSet::new();
+            let met = self.identity.passes.get(p).unwrap_or(&empty);
+            let enough = others.iter().filter(|o| met.contains(o)).count() >= needed;
+            enough
+                || accept.is_some_and(|reached| {
+                    others.iter().all(|o| !self.is_up(*o) || reached.contains(o))
+                })
+        };
+        let full: Vec<Partition> = open.into_iter().filter(done).collect();
+        if full.is_empty() || self.read_only {
+            return;
+        }
+        for (p, key) in self.identity.bad.iter().filter(|(p, _)| full.contains(p)) {
+            self.stage.push(Op::Healed { partition: *p, key: key.clone() });
+        }
+        full.iter().for_each(|p| {
+            self.identity.again.remove(p);
+        });
+        let seq = self.stage.next();
+        self.stage.then(seq, Then::Full(full));
+    }
+
+    /// Owned partitions that are filling or hold a bad key.
+    pub(super) fn unsettled(&self) -> BTreeSet<Partition> {
+        let owned = self.doc.owned(self.id);
+        let mut open: BTreeSet<_> =
+            owned.into_iter().filter(|p| self.identity.is_marked(*p)).collect();
+        open.extend(self.identity.bad.iter().map(|b| b.0));
+        open
+    }
+
+    /// Compares a partition's leaves with its records before the first mint on an absent key: a
+    /// record can vanish without a checksum error. `false` when something had.
+    pub(super) fn audit(&mut self, cx: &mut Cx<'_>, p: Partition) -> Result<bool> {
+        if self.identity.audited.contains(&p) {
+            return Ok(true);
+        }
+        let verdict = crate::store::verify::audit(cx.store, p)?;
+        self.identity.audited.insert(p);
+        if verdict.is_good() {
+            return Ok(true);
+        }
+        self.lose(cx, p, "its leaves do not match its records");
+        self.stage.push(Op::Rebuild(p));
+        for bad in verdict.bad {
+            self.mark_bad(cx, p, &bad.key);
+        }
+        Ok(false)
+    }
+
+    /// Reads a whole partition and lists what is damaged.
+    pub(super) fn verify(&mut self, cx: &mut Cx<'_>, asker: Asker, p: Partition) {
+        let verdict = crate::store::verify::verify(cx.store, p).unwrap_or_default();
+        for bad in &verdict.bad {
+            self.mark_bad(cx, p, &bad.key);
+        }
+        if verdict.bad.is_empty() && !verdict.digest_matches() {
+            self.lose(cx, p, "its leaves do not match its records");
+            self.stage.push(Op::Rebuild(p));
+        }
+        self.conclude(cx, asker, Outcome::Reply(Reply::Verify(verdict)));
+    }
+
+    /// An operator gives up this node's unreadable copy of a key.
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, asker: Asker, key: &Key) {
+        let partition = self.q().partition(key);
+        if self.identity.bad.remove(&(partition, key.as_bytes().to_vec())) {
+            self.stage.push(Op::Healed { partition, key: key.as_bytes().to_vec() });
+        }
+        self.tell_unsettled(cx, asker);
+    }
+
+    /// A repair report without a repair: what is filling or holds a bad key.
+    pub(super) fn tell_unsettled(&mut self, cx: &mut Cx<'_>, asker: Asker) {
+        let filling = self.unsettled().into_iter().collect();
+        let report = super::RepairReport { filling, ..super::RepairReport::default() };
+        self.conclude(cx, asker, Outcome::Reply(Reply::Repair(report)));
+    }
+
+    /// Greets every member, and stops waiting when enough have answered or time is up.
+    pub(super) fn boot_tick(&mut self, cx: &mut Cx<'_>) {
+        if !self.identity.waiting {
+            return;
+        }
+        let now = cx.now.mono_ms;
+        let greeted = *self.identity.greeted_ms.get_or_insert(now);
+        let peers: Vec<_> = self.doc.present().map(|m| m.id).filter(|id| *id != self.id).collect();
+        let unheard: Vec<_> =
+            peers.iter().filter(|p| !self.identity.heard.contains(p)).copied().collect();
+        let enough = self.identity.heard.len() >= self.identity.witnesses.min(peers.len());
+        let reachable = unheard.iter().any(|p| self.alive.contains(p));
+        if unheard.is_empty()
+            || (enough
+                && (now >= greeted + WITNESS_WAIT_MS || !reachable && self.identity.witnesses == 0))
+        {
+            self.identity.waiting = false;
+            self.unmute(cx);
+            return;
+        }
+        if self.identity.hello_ms.is_some_and(|at| now < at + 500) {
+            return;
+        }
+        self.identity.hello_ms = Some(now);
+        let (actor, counter) = (self.identity.actor, self.identity.counter);
+        for peer in unheard {
+            self.send(cx, peer, 0, Body::Hello { actor, counter });
+        }
+    }
+
+    /// A witness says which counter of our actor it has met.
+    pub(super) fn witness(&mut self, cx: &mut Cx<'_>, from: NodeId, actor: Actor, counter: u64) {
+        let mine = actor == self.identity.actor;
+        if self.identity.waiting && mine && counter > self.identity.counter {
+            let why = "another node has seen later writes of this one: its file is older";
+            self.lose_all(why);
+            cx.out.push(Action::Note(Note::Lost(why.into())));
+        }
+        self.identity.heard.insert(from);
+        self.boot_tick(cx);
+    }
+
+    /// Whether this node's copy of the partition votes and may mint.
+    pub(super) fn is_full(&self, p: Partition) -> bool {
+        self.doc.owns(self.id, p) && !self.identity.is_filling(p)
+    }
+
+    /// The Q of the ring.
+    pub(super) fn q(&self) -> Q {
+        self.doc.q
+    }
+}

@@ -1,0 +1,587 @@
+//! Coordinating a write: read what it replaces, mint and commit here, then send, then count.
+//!
+//! ```text
+//! Forward: the first live owner with a full copy coordinates; one that cannot says so and nothing
+//!          was applied, so the next is asked.
+//! Put:     Reading --enough answers--> Committing --durable--> Replicating --W--> reply
+//!          (overwrite, if-absent)      own record first        owners, then fallbacks for those down
+//!                                                              if-absent: --> Confirming --> reply
+//! ```
+//!
+//! What an owner lacks in the end is kept as an uncounted hint: a reference to our own record.
+//! Caveat: a write that missed W goes on living where it is; it is unknown, not undone.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
+use crate::clock::VersionVector;
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::planted::{self, Bug};
+use crate::quorum::{
+    self, Answer, Basis, Item, ItemReply, PutReply, PutRequest, ReadTally, Verdict, WriteTally,
+};
+use crate::record::{RECORD_BYTES_MAX, Record, SIBLINGS_MAX, Stored, Value};
+use crate::ring::{NodeId, RingDoc};
+use crate::store::{Hint, Op};
+use crate::wire::Body;
+
+/// A write on its way to a coordinator.
+pub(super) struct Forward {
+    asker: Asker,
+    request: PutRequest,
+    next: VecDeque<NodeId>,
+    asked: Option<NodeId>,
+    deadline_ms: u64,
+    why: String,
+}
+
+/// A write being coordinated here.
+pub(super) struct Put {
+    asker: Asker,
+    request: PutRequest,
+    doc: Arc<RingDoc>,
+    phase: Phase,
+    strict: bool,
+    /// Who has yet to answer the messages of this phase; a fallback maps to its target.
+    awaiting: BTreeMap<NodeId, NodeId>,
+    fallbacks: VecDeque<NodeId>,
+    tally: WriteTally,
+    records: Vec<(Key, Stored)>,
+    items: Vec<ItemReply>,
+    guessed: bool,
+    replied: bool,
+    hinted: BTreeSet<NodeId>,
+    started_ms: u64,
+    deadline_ms: u64,
+}
+
+impl Put {
+    /// The version of the ring document it acts under.
+    pub(super) fn version(&self) -> u64 {
+        self.doc.version
+    }
+}
+
+enum Phase {
+    Reading(ReadTally),
+    Committing,
+    Replicating,
+    Confirming(ReadTally),
+}
+
+impl Node {
+    /// Finds the coordinator of a client's write.
+    pub(super) fn forward(&mut self, cx: &mut Cx<'_>, asker: Asker, request: PutRequest) {
+        let writers = self.doc.writers(request.partition);
+        let next: VecDeque<_> = writers.into_iter().filter(|id| self.is_up(*id)).collect();
+        if next.is_empty() {
+            let why = "no owner of the key can be reached".to_string();
+            let reply = PutReply::none(Verdict::Unreachable(why));
+            return self.conclude(cx, asker, Outcome::Reply(Reply::Put(reply)));
+        }
+        let deadline_ms = cx.now.mono_ms + request.options.timeout_ms;
+        let task = Forward { asker, request, next, asked: None, deadline_ms, why: String::new() };
+        let op = self.new_op();
+        self.forward_next(cx, op, task);
+    }
+
+    fn forward_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Forward) {
+        let Some(owner) = task.next.pop_front() else {
+            let why = format!("no owner with a full copy can take the write ({})", task.why);
+            let reply = PutReply::none(Verdict::Refused(why));
+            return self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
+        };
+        task.asked = Some(owner);
+        let request = task.request.clone();
+        self.tasks.insert(op, Task::Forward(task));
+        if owner == self.id {
+            self.start_put(cx, Asker::Task(op), request);
+        } else {
+            self.send(cx, owner, op, Body::Put(request));
+        }
+    }
+
+    pub(super) fn on_forward(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Forward, wake: Wake) {
+        match wake {
+            Wake::Child(Outcome::NotMine(why)) => {
+                task.why = why;
+                self.forward_next(cx, op, task);
+            }
+            Wake::Said(from, Body::NotMine(why)) if task.asked == Some(from) => {
+                task.why = format!("{}: {why}", self.doc.name(from));
+                self.forward_next(cx, op, task);
+            }
+            // Refused for our old document, which we have replaced: nothing was applied.
+            Wake::Said(from, Body::Chosen(_)) if task.asked == Some(from) => {
+                let writers = self.doc.writers(task.request.partition);
+                task.next = writers.into_iter().filter(|id| self.is_up(*id)).collect();
+                self.forward_next(cx, op, task);
+            }
+            Wake::Said(_, Body::PutDone(reply)) => {
+                self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
+            }
+            Wake::Child(outcome) => self.conclude(cx, task.asker, outcome),
+            Wake::Tick if cx.now.mono_ms >= task.deadline_ms => {
+                let why = "the coordinator did not answer in time".to_string();
+                let reply = PutReply::none(Verdict::Unknown(why));
+                self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
+            }
+            _ => {
+                self.tasks.insert(op, Task::Forward(task));
+            }
+        }
+    }
+
+    /// Coordinates a write here, or says that it cannot before anything is applied.
+    pub(super) fn start_put(&mut self, cx: &mut Cx<'_>, asker: Asker, request: PutRequest) {
+        let p = request.partition;
+        if self.identity.is_waiting() || !self.is_full(p) {
+            let why = if self.doc.owns(self.id, p) {
+                "its copy is still filling"
+            } else {
+                "not an owner"
+            };
+            return self.conclude(cx, asker, Outcome::NotMine(why.into()));
+        }
+        let absent = request.items.iter().any(|i| i.basis == Basis::Absent);
+        let strict = request.options.strict || absent;
+        let w = request.options.w.map_or(self.doc.majority(), usize::from);
+        let tally = WriteTally::new(&self.doc, p, w, strict);
+        let (targets, fallbacks) = self.targets(&request, strict);
+        let mut best = tally.clone();
+        best.ack(self.id);
+        targets.iter().for_each(|t| best.ack(*t));
+        let mut spare = fallbacks.iter();
+        let down: Vec<_> = self.doc.writers(p).into_iter().filter(|o| !best.has(*o)).collect();
+        for down in down {
+            if let Some(fallback) = spare.next() {
+                best.hint(*fallback, down);
+            }
+        }
+        if !best.is_enough() {
+            let (acks, hinted) = best.counts();
+            let n = self.doc.n();
+            let why = format!(
+                "W={w} of {n} wanted, at best {acks} owners and {hinted} fallbacks can be reached"
+            );
+            let reply = PutReply::none(Verdict::Refused(why));
+            return self.conclude(cx, asker, Outcome::Reply(Reply::Put(reply)));
+        }
+        let now = cx.now.mono_ms;
+        let needed = self.doc.n() + 1 - self.doc.majority();
+        let reading = ReadTally::new(&self.doc, p, needed);
+        let put = Box::new(Put {
+            asker,
+            deadline_ms: now + request.options.timeout_ms,
+            started_ms: now,
+            request,
+            doc: self.doc.clone(),
+            phase: Phase::Reading(reading),
+            strict,
+            awaiting: BTreeMap::new(),
+            fallbacks,
+            tally,
+            records: Vec::new(),
+            items: Vec::new(),
+            guessed: false,
+            replied: false,
+            hinted: BTreeSet::new(),
+        });
+        let op = self.new_op();
+        self.read_before(cx, op, put);
+    }
+
+    /// Live owners other than this node, the first M with `-n M`, and live fallbacks in order.
+    fn targets(&self, request: &PutRequest, strict: bool) -> (Vec<NodeId>, VecDeque<NodeId>) {
+        let writers = self.doc.writers(request.partition);
+        let mut targets: Vec<_> =
+            writers.iter().filter(|o| **o != self.id && self.is_up(**o)).copied().collect();
+        if let Some(m) = request.options.n {
+            targets.truncate(usize::from(m).saturating_sub(1));
+        }
+        let spare = |id: &NodeId| !writers.contains(id) && self.alive.contains(id);
+        let preference = self.doc.preference(request.partition);
+        let fallbacks = preference.into_iter().filter(spare).collect();
+        (targets, if strict { VecDeque::new() } else { fallbacks })
+    }
+
+    fn read_before(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
+        let wants = |i: &Item| matches!(i.basis, Basis::Overwrite { .. } | Basis::Absent);
+        if !put.request.items.iter().any(wants) {
+            return self.mint_all(cx, op, put);
+        }
+        let keys: Vec<Key> = put.request.items.iter().map(|i| i.key.clone()).collect();
+        let Phase::Reading(tally) = &mut put.phase else { return };
+        let own: Vec<Answer> = keys.iter().map(|key| self.look(cx, key)).collect();
+        tally.answer(self.id, own);
+        let owners = self.doc.owners_in(self.doc.read_layout(), put.request.partition);
+        let live: Vec<_> = owners.into_iter().filter(|o| *o != self.id && self.is_up(*o)).collect();
+        put.awaiting = live.iter().map(|o| (*o, *o)).collect();
+        for owner in live {
+            self.send(cx, owner, op, Body::Read(keys.clone()));
+        }
+        self.read_step(cx, op, put);
+    }
+
+    /// Goes on when enough owners have told what they hold, or all that can.
+    fn read_step(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
+        let Phase::Reading(tally) = &put.phase else { return };
+        let late = cx.now.mono_ms >= put.started_ms + put.request.options.timeout_ms / 3;
+        if tally.is_enough(put.request.items.len()) {
+            return self.mint_all(cx, op, put);
+        }
+        if !put.awaiting.is_empty() && !late {
+            self.tasks.insert(op, Task::Put(put));
+            return;
+        }
+        if put.strict {
+            let why = "too few owners with a full copy told what they hold; nothing was written";
+            let reply = PutReply::none(Verdict::Refused(why.into()));
+            return self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
+        }
+        put.guessed = true;
+        self.mint_all(cx, op, put);
+    }
+
+    /// Mints one dot per key, stages the records and hints, and waits for the commit.
+    fn mint_all(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
+        let Phase::Reading(seen) = std::mem::replace(&mut put.phase, Phase::Committing) else {
+            return;
+        };
+        put.awaiting.clear();
+        let mut records = Vec::new();
+        let items = std::mem::take(&mut put.request.items);
+        // First all that can fail, then the staging: a refusal must leave nothing behind.
+        for (i, item) in items.iter().enumerate() {
+            if let Err(error) = self.may_mint(cx, &put, i, item, &seen) {
+                return self.conclude(cx, put.asker, Outcome::NotMine(error.to_string()));
+            }
+        }
+        for (i, item) in items.iter().enumerate() {
+            match self.mint_one(cx, &put, i, item, &seen) {
+                Ok((reply, stored)) => {
+                    records.extend(stored.map(|s| (item.key.clone(), s)));
+                    put.items.push(reply);
+                }
+                Err(error) => {
+                    return self.conclude(cx, put.asker, Outcome::NotMine(error.to_string()));
+                }
+            }
+        }
+        put.request.items = items;
+        put.records = records;
+        if put.records.is_empty() {
+            return self.reply_put(cx, &put, Verdict::Done);
+        }
+        let down: Vec<_> = put.doc.writers(put.request.partition);
+        let down = down.into_iter().filter(|o| !self.is_up(*o)).collect();
+        self.hint_owners(cx, &mut put, down);
+        let seq = self.stage.next();
+        self.stage.then(seq, Then::Wake(op));
+        if planted::is(Bug::SendBeforeCommit) {
+            return self.replicate(cx, op, put);
+        }
+        self.tasks.insert(op, Task::Put(put));
+    }
+
+    /// Whether this node holds every earlier dot of its own for the key.
+    fn may_mint(
+        &mut self,
+        cx: &mut Cx<'_>,
+        put: &Put,
+        i: usize,
+        item: &Item,
+        seen: &ReadTally,
+    ) -> Result<()> {
+        let p = put.request.partition;
+        if self.q().partition(&item.key) != p {
+            return Err(Error::Usage("the key is not of this partition".into()));
+        }
+        let local = self.local(cx, p, &item.key)?.0;
+        if self.identity.is_bad(p, &item.key) || !self.is_full(p) {
+            return Err(Error::Refused("its copy of the key cannot be read".into()));
+        }
+        let clock = match &local {
+            Some(stored) => stored.record(&item.key)?.clock,
+            None if !self.audit(cx, p)? => {
+                return Err(Error::Refused("its copy has lost records".into()));
+            }
+            None => VersionVector::new(),
+        };
+        let actor = self.identity.actor;
+        let merged = seen.merged(i, &item.key).0;
+        let others = merged.map(|m| m.record(&item.key)).transpose()?.unwrap_or_default();
+        let claimed = match &item.basis {
+            Basis::Context(context) => context.get(actor).max(others.clock.get(actor)),
+            _ => others.clock.get(actor),
+        };
+        if claimed > clock.get(actor) {
+            self.lose(cx, p, "a client or peer has seen a later write of this node");
+            return Err(Error::Refused("its copy has lost records".into()));
+        }
+        Ok(())
+    }
+
+    fn mint_one(
+        &mut self,
+        cx: &mut Cx<'_>,
+        put: &Put,
+        i: usize,
+        item: &Item,
+        seen: &ReadTally,
+    ) -> Result<(ItemReply, Option<Stored>)> {
+        let p = put.request.partition;
+        let local = self.local(cx, p, &item.key)?.0;
+        let local = local.map(|s| s.record(&item.key)).transpose()?.unwrap_or_default();
+        let (merged, clashes) = seen.merged(i, &item.key);
+        self.report(cx, &item.key, &clashes);
+        let merged = merged.map(|s| s.record(&item.key)).transpose()?.unwrap_or_default();
+        let known = local.merge(&merged).0;
+        let values = known.visible(cx.now.wall_ms).len();
+        let seen = match &item.basis {
+            Basis::Absent if values > 0 => return Ok((ItemReply::Conflict { values }, None)),
+            Basis::Overwrite { .. } if item.value.is_none() && values == 0 => {
+                return Ok((ItemReply::Absent, None));
+            }
+            Basis::Overwrite { force: false } if values > 1 => {
+                return Ok((ItemReply::Conflict { values }, None));
+            }
+            Basis::Overwrite { .. } | Basis::Absent => Some(known.clock.clone()),
+            Basis::Context(context) if planted::is(Bug::CoverTooMuch) => {
+                let mut wide = context.clone();
+                wide.join(&local.clock);
+                Some(wide)
+            }
+            Basis::Context(context) => Some(context.clone()),
+            Basis::Blind => None,
+        };
+        // An overwrite merges what the owners hold first: what it supersedes it has known.
+        let base = if seen.is_some() { &known } else { &local };
+        let base = if matches!(item.basis, Basis::Context(_)) { &local } else { base };
+        self.stage_write(cx, p, item, base, seen.as_ref())
+    }
+
+    fn stage_write(
+        &mut self,
+        cx: &Cx<'_>,
+        p: crate::key::Partition,
+        item: &Item,
+        base: &Record,
+        seen: Option<&VersionVector>,
+    ) -> Result<(ItemReply, Option<Stored>)> {
+        let stays = |s: &&(crate::clock::Dot, Value)| seen.is_none_or(|c| !c.covers(s.0));
+        let kept: Vec<usize> =
+            base.siblings.iter().filter(stays).map(|s| s.1.bytes.len()).collect();
+        if let Some((bytes, _)) = &item.value {
+            let size = kept.iter().sum::<usize>() + bytes.len();
+            if kept.len() >= SIBLINGS_MAX || size > RECORD_BYTES_MAX {
+                let why = format!(
+                    "the record would have {} values and {size} bytes; the most are 25 and 4 MiB",
+                    kept.len() + 1
+                );
+                return Ok((ItemReply::TooLarge(why), None));
+            }
+        }
+        let dot = self.identity.mint();
+        let record = quorum::apply(base, item, seen, dot, cx.now.wall_ms);
+        let alone = match record.siblings.as_slice() {
+            [] => item.value.is_none(),
+            [(only, _)] => *only == dot,
+            _ => false,
+        };
+        let context = alone.then(|| record.clock.clone());
+        let values = record.visible(cx.now.wall_ms).len();
+        let stored = Stored::new(&item.key, &record);
+        self.stage.push(Op::Record { partition: p, key: item.key.clone(), stored: stored.clone() });
+        Ok((ItemReply::Written { dot, context, values }, Some(stored)))
+    }
+
+    /// Keeps a reference hint for each of these owners, unless it acknowledged or has one.
+    fn hint_owners(&mut self, cx: &Cx<'_>, put: &mut Put, owners: Vec<NodeId>) {
+        let partition = put.request.partition;
+        for target in owners {
+            if target == self.id || put.tally.has(target) || !put.hinted.insert(target) {
+                continue;
+            }
+            for (key, _) in &put.records {
+                // A reference must not replace data kept for the same owner.
+                let kept = self.stage.get(Some(target), partition, key).is_some()
+                    || self.kept(cx, target, partition, key).is_ok_and(|k| k.is_some());
+                if !kept {
+                    let hint = Hint { target, partition, key: key.clone(), stored: None };
+                    self.stage.push(Op::Hint(hint));
+                }
+            }
+        }
+    }
+
+    /// Sends the records to the owners, and for owners that are down to fallbacks.
+    fn replicate(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
+        put.phase = Phase::Replicating;
+        put.tally.ack(self.id);
+        let (targets, _) = self.targets(&put.request, put.strict);
+        for target in &targets {
+            put.awaiting.insert(*target, *target);
+            let records = put.records.clone();
+            self.send(cx, *target, op, Body::Write { records, hint_for: None });
+        }
+        let down: Vec<_> = put
+            .doc
+            .writers(put.request.partition)
+            .into_iter()
+            .filter(|o| !self.is_up(*o))
+            .collect();
+        for owner in down {
+            self.fall_back(cx, op, &mut put, owner);
+        }
+        self.put_step(cx, op, put);
+    }
+
+    /// Asks the next fallback to keep the records for an owner.
+    fn fall_back(&mut self, cx: &mut Cx<'_>, op: u64, put: &mut Put, owner: NodeId) {
+        if let Some(fallback) = put.fallbacks.pop_front() {
+            put.awaiting.insert(fallback, owner);
+            let records = put.records.clone();
+            self.send(cx, fallback, op, Body::Write { records, hint_for: Some(owner) });
+        }
+    }
+
+    /// Replies when enough have it; ends when all have answered.
+    fn put_step(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
+        let late = cx.now.mono_ms >= put.deadline_ms;
+        let all = put.awaiting.is_empty();
+        let enough = put.tally.is_enough();
+        let absent = put.request.items.iter().any(|i| i.basis == Basis::Absent);
+        if enough && absent && !put.replied && (all || !put.request.options.patient) {
+            return self.confirm(cx, op, put);
+        }
+        if !put.replied && (all || late || enough && !put.request.options.patient) {
+            let verdict = if enough {
+                Verdict::Done
+            } else {
+                let (acks, hinted) = put.tally.counts();
+                Verdict::Unknown(format!("{acks} owners and {hinted} fallbacks acknowledged"))
+            };
+            put.replied = true;
+            self.reply_put(cx, &put, verdict);
+        }
+        if all || late {
+            let lacking = put.doc.writers(put.request.partition);
+            return self.hint_owners(cx, &mut put, lacking);
+        }
+        self.tasks.insert(op, Task::Put(put));
+    }
+
+    /// If-absent: reads again, for only the one that finds itself alone has won.
+    fn confirm(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
+        let p = put.request.partition;
+        let r = put.request.options.r.map_or(self.doc.majority(), usize::from);
+        let mut tally = ReadTally::new(&self.doc, p, r);
+        let keys: Vec<Key> = put.request.items.iter().map(|i| i.key.clone()).collect();
+        tally.answer(self.id, keys.iter().map(|key| self.look(cx, key)).collect());
+        let owners = self.doc.owners_in(self.doc.read_layout(), p);
+        put.awaiting = owners
+            .into_iter()
+            .filter(|o| *o != self.id && self.is_up(*o))
+            .map(|o| (o, o))
+            .collect();
+        for owner in put.awaiting.keys().copied().collect::<Vec<_>>() {
+            self.send(cx, owner, op, Body::Read(keys.clone()));
+        }
+        put.phase = Phase::Confirming(tally);
+        self.confirm_step(cx, op, put);
+    }
+
+    fn confirm_step(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
+        let Phase::Confirming(tally) = &put.phase else { return };
+        let enough = tally.is_enough(put.request.items.len());
+        let over = put.awaiting.is_empty() || cx.now.mono_ms >= put.deadline_ms;
+        if !enough && !over {
+            self.tasks.insert(op, Task::Put(put));
+            return;
+        }
+        for (i, item) in put.request.items.iter().enumerate() {
+            let merged = tally.merged(i, &item.key).0.and_then(|s| s.record(&item.key).ok());
+            let values = merged.map_or(0, |r| r.visible(cx.now.wall_ms).len());
+            if values > 1 && matches!(put.items[i], ItemReply::Written { .. }) {
+                put.items[i] = ItemReply::NotAlone;
+            }
+        }
+        let verdict = if enough {
+            Verdict::Done
+        } else {
+            Verdict::Unknown("it could not be read again to see that it is alone".into())
+        };
+        self.reply_put(cx, &put, verdict);
+        let lacking = put.doc.writers(put.request.partition);
+        self.hint_owners(cx, &mut put, lacking);
+    }
+
+    fn reply_put(&mut self, cx: &mut Cx<'_>, put: &Put, verdict: Verdict) {
+        let (acks, hinted) = put.tally.counts();
+        let items = put.items.clone();
+        let n = self.doc.n();
+        let reply = PutReply { verdict, items, acks, hinted, n, guessed: put.guessed };
+        self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
+    }
+
+    pub(super) fn on_put(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>, wake: Wake) {
+        match (&mut put.phase, wake) {
+            (
+                Phase::Reading(tally) | Phase::Confirming(tally),
+                Wake::Said(from, Body::Answers(answers)),
+            ) => {
+                tally.answer(from, answers);
+                put.awaiting.remove(&from);
+            }
+            (Phase::Committing, Wake::Committed(true)) => return self.replicate(cx, op, put),
+            (Phase::Committing, Wake::Committed(false)) => {
+                let why = "the coordinator's disk is full; nothing was written".to_string();
+                let reply = PutReply::none(Verdict::Refused(why));
+                return self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
+            }
+            (Phase::Replicating, Wake::Said(from, Body::Stored { .. })) => {
+                if let Some(target) = put.awaiting.remove(&from) {
+                    if target == from { put.tally.ack(from) } else { put.tally.hint(from, target) }
+                }
+            }
+            (Phase::Replicating, Wake::Said(from, Body::NotStored(_) | Body::Chosen(_))) => {
+                if let Some(target) = put.awaiting.remove(&from) {
+                    self.fall_back(cx, op, &mut put, target);
+                }
+            }
+            (Phase::Replicating, Wake::Tick) => self.late_owners(cx, op, &mut put),
+            (Phase::Reading(_) | Phase::Confirming(_), Wake::Said(from, _)) => {
+                put.awaiting.remove(&from);
+            }
+            _ => {}
+        }
+        match put.phase {
+            Phase::Reading(_) => self.read_step(cx, op, put),
+            Phase::Committing => drop(self.tasks.insert(op, Task::Put(put))),
+            Phase::Replicating => self.put_step(cx, op, put),
+            Phase::Confirming(_) => self.confirm_step(cx, op, put),
+        }
+    }
+
+    /// Half the time is gone: fallbacks stand in for owners that have not answered.
+    fn late_owners(&mut self, cx: &mut Cx<'_>, op: u64, put: &mut Put) {
+        let half = put.started_ms + put.request.options.timeout_ms / 2;
+        if cx.now.mono_ms < half || put.tally.is_enough() {
+            return;
+        }
+        let stood_in: BTreeSet<_> =
+            put.awaiting.iter().filter(|(f, t)| f != t).map(|(_, t)| *t).collect();
+        let late: Vec<_> = put
+            .awaiting
+            .keys()
+            .filter(|o| put.awaiting[o] == **o && !stood_in.contains(o))
+            .copied()
+            .collect();
+        for owner in late {
+            self.fall_back(cx, op, put, owner);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Repair and cleanup: passes with every owner that can be reached, one after the other.
+//!
+//! ```text
+//! repair of n1:   pass n2, pass n3, … -> what was filling and has met enough full owners is full
+//! cleanup of n1:  for each partition it holds and no longer owns: pass with every owner, then drop
+//! ```
+//!
+//! After every node of a ring has repaired once, with nothing written meanwhile, all are equal.
+//! `accept_missing` ends the filling though some owners could not be reached: an operator's word.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::sync::PassReport;
+use super::{Asker, Cx, Node, Outcome, RepairRequest, Reply, Task, Then, Wake};
+use crate::key::Partition;
+use crate::ring::{NodeId, Step};
+use crate::store::Op;
+use crate::wire::Scope;
+
+/// What a repair or cleanup of one node did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepairReport {
+    /// Records taken from others.
+    pub pulled: u64,
+    /// Records given to others.
+    pub pushed: u64,
+    /// Partitions still filling here, or holding a bad key.
+    pub filling: Vec<Partition>,
+    /// Owners with whom no pass was completed.
+    pub missed: Vec<NodeId>,
+    /// Partitions dropped by a cleanup.
+    pub dropped: usize,
+}
+
+/// Passes under way.
+pub(super) struct Repair {
+    asker: Asker,
+    /// Peers to come, with the scope of the pass; none left: waiting for the last commit.
+    passes: VecDeque<(NodeId, Scope)>,
+    /// With whom a pass was completed, and over which partitions.
+    met: BTreeMap<NodeId, Vec<Partition>>,
+    missed: BTreeSet<NodeId>,
+    accept_missing: bool,
+    /// Leftovers to drop once every owner has met them.
+    leftovers: Vec<Partition>,
+    report: RepairReport,
+    ending: bool,
+}
+
+impl Node {
+    /// Syncs with every member that shares a partition.
+    pub(super) fn repair(&mut self, cx: &mut Cx<'_>, asker: Asker, request: RepairRequest) {
+        let scope = match &request.partitions {
+            None => Scope::Shared,
+            Some(partitions) => Scope::Only(partitions.clone()),
+        };
+        let shares = |id: &NodeId| !self.shared(*id, &request).is_empty();
+        let others = self.doc.present().map(|m| m.id).filter(|id| *id != self.id);
+        let (up, down): (Vec<_>, Vec<_>) = others.filter(shares).partition(|id| self.is_up(*id));
+        let scoped = |id: NodeId| match &scope {
+            Scope::Shared => (id, Scope::Shared),
+            Scope::Only(_) => (id, Scope::Only(self.shared(id, &request))),
+        };
+        let passes = up.into_iter().map(scoped).collect();
+        let missed = down.into_iter().collect();
+        self.start_repair(cx, asker, passes, missed, request.accept_missing, Vec::new());
+    }
+
+    /// The partitions wanted that both this node and the peer own.
+    fn shared(&self, peer: NodeId, request: &RepairRequest) -> Vec<Partition> {
+        let mut shared = self.scope(peer, &Scope::Shared);
+        if let Some(wanted) = &request.partitions {
+            shared.retain(|p| wanted.contains(p));
+        }
+        shared
+    }
+
+    /// Hands over and drops what this node holds and no longer owns; only when the ring is settled.
+    pub(super) fn cleanup(&mut self, cx: &mut Cx<'_>, asker: Asker) {
+        let sums = cx.store.sums().unwrap_or_default();
+        let held = sums.into_iter().filter(|s| s.1.count > 0).map(|s| s.0);
+        let mut leftovers: Vec<_> = held.filter(|p| !self.doc.owns(self.id, *p)).collect();
+        if self.doc.step != Step::Settled {
+            leftovers.clear();
+        }
+        let mut by_owner: BTreeMap<NodeId, Vec<Partition>> = BTreeMap::new();
+        for p in &leftovers {
+            for owner in self.doc.writers(*p) {
+                by_owner.entry(owner).or_default().push(*p);
+            }
+        }
+        let (up, down): (Vec<_>, Vec<_>) = by_owner.into_iter().partition(|o| self.is_up(o.0));
+        let passes = up.into_iter().map(|(id, ps)| (id, Scope::Only(ps))).collect();
+        let missed = down.into_iter().map(|o| o.0).collect();
+        self.start_repair(cx, asker, passes, missed, false, leftovers);
+    }
+
+    fn start_repair(
+        &mut self,
+        cx: &mut Cx<'_>,
+        asker: Asker,
+        passes: VecDeque<(NodeId, Scope)>,
+        missed: BTreeSet<NodeId>,
+        accept_missing: bool,
+        leftovers: Vec<Partition>,
+    ) {
+        let task = Repair {
+            asker,
+            passes,
+            met: BTreeMap::new(),
+            missed,
+            accept_missing,
+            leftovers,
+            report: RepairReport::default(),
+            ending: false,
+        };
+        let op = self.new_op();
+        self.repair_next(cx, op, task);
+    }
+
+    fn repair_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
+        let Some((peer, scope)) = task.passes.pop_front() else {
+            return self.repair_end(cx, op, task);
+        };
+        self.tasks.insert(op, Task::Repair(task));
+        self.pass(cx, Asker::Task(op), peer, scope);
+    }
+
+    pub(super) fn on_repair(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair, wake: Wake) {
+        match wake {
+            Wake::Child(Outcome::Pass(pass)) => {
+                task.note(pass);
+                self.repair_next(cx, op, task);
+            }
+            Wake::Committed(_) if task.ending => self.repair_done(cx, task),
+            _ => drop(self.tasks.insert(op, Task::Repair(task))),
+        }
+    }
+
+    /// Ends fillings and drops leftovers, and waits until that is durable.
+    fn repair_end(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
+        let reached: BTreeSet<NodeId> = task.met.keys().copied().collect();
+        self.settle_filling(task.accept_missing.then_some(&reached));
+        for p in std::mem::take(&mut task.leftovers) {
+            let owners = self.doc.writers(p);
+            let met = |o: &NodeId| task.met.get(o).is_some_and(|ps| ps.contains(&p));
+            if !owners.is_empty() && owners.iter().all(met) && !self.doc.owns(self.id, p) {
+                task.report.dropped += 1;
+                self.stage.push(Op::Drop(p));
+                self.note_dropped();
+            }
+        }
+        if self.read_only || !self.stage.is_due() && self.stage.is_empty() {
+            return self.repair_done(cx, task);
+        }
+        task.ending = true;
+        let seq = self.stage.next();
+        self.stage.then(seq, Then::Wake(op));
+        self.tasks.insert(op, Task::Repair(task));
+    }
+
+    fn repair_done(&mut self, cx: &mut Cx<'_>, task: Repair) {
+        let mut report = task.report;
+        report.filling = self.unsettled().into_iter().collect();
+        report.missed = task.missed.into_iter().collect();
+        self.conclude(cx, task.asker, Outcome::Reply(Reply::Repair(report)));
+    }
+}
+
+impl Repair {
+    fn note(&mut self, pass: PassReport) {
+        self.report.pulled += pass.pulled;
+        self.report.pushed += pass.pushed;
+        let Some(peer) = pass.peer else { return };
+        if pass.completed {
+            self.met.entry(peer).or_default().extend(pass.proven);
+        } else {
+            self.missed.insert(peer);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What a node has decided to write and what waits for it to be durable.
+//!
+//! Ops gather in the next batch while one batch is being committed, so whatever waits is committed
+//! together. The overlay shows a node its own staged records; nobody else sees them. A batch that
+//! fails takes everything staged after it along: later writes were built on it.
+//!
+//! ```text
+//! push(op) -> 8   push(op) -> 8   flush: Commit(8)   push(op) -> 9   committed(8): run its thens
+//! ```
+//!
+//! It decides nothing and does not know what an op means.
+
+use std::collections::BTreeMap;
+
+use crate::key::{Key, Partition};
+use crate::record::Stored;
+use crate::ring::NodeId;
+use crate::store::{Batch, Op};
+use crate::wire::Body;
+
+/// What to do when a batch is durable, or has failed.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// Send the first body when durable, the second when not.
+    Send(NodeId, u64, Box<Body>, Box<Body>),
+    /// Wake a task.
+    Wake(u64),
+    /// These partitions are no longer filling.
+    Full(Vec<Partition>),
+}
+
+/// Where a staged record stands: own, or kept for a target.
+type Cell = (Option<NodeId>, Partition, Key);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    overlay: BTreeMap<Cell, (u64, Stored)>,
+    pending: Vec<Op>,
+    thens: BTreeMap<u64, Vec<Then>>,
+    seq: u64,
+    in_flight: Option<u64>,
+}
+
+impl Stage {
+    /// Adds an op to the next batch; returns that batch's number.
+    pub(super) fn push(&mut self, op: Op) -> u64 {
+        let seq = self.seq + 1;
+        match &op {
+            Op::Record { partition, key, stored } => {
+                self.overlay.insert((None, *partition, key.clone()), (seq, stored.clone()));
+            }
+            Op::Hint(hint) => {
+                if let Some(stored) = &hint.stored {
+                    let cell = (Some(hint.target), hint.partition, hint.key.clone());
+                    self.overlay.insert(cell, (seq, stored.clone()));
+                }
+            }
+            _ => {}
+        }
+        self.pending.push(op);
+        seq
+    }
+
+    /// The staged record of a key, own or kept for a target, and its batch.
+    pub(super) fn get(
+        &self,
+        target: Option<NodeId>,
+        p: Partition,
+        key: &Key,
+    ) -> Option<&(u64, Stored)> {
+        if self.overlay.is_empty() {
+            return None;
+        }
+        self.overlay.get(&(target, p, key.clone()))
+    }
+
+    /// Runs `then` once batch `seq` is decided.
+    pub(super) fn then(&mut self, seq: u64, then: Then) {
+        self.thens.entry(seq).or_default().push(then);
+    }
+
+    /// The number of the batch now gathering.
+    pub(super) fn next(&self) -> u64 {
+        self.seq + 1
+    }
+
+    /// The partitions that the batch now gathering ends the filling of.
+    pub(super) fn filled_next(&self) -> Vec<Partition> {
+        let thens = self.thens.get(&self.next()).into_iter().flatten();
+        let full = thens.filter_map(|t| if let Then::Full(p) = t { Some(p) } else { None });
+        full.flatten().copied().collect()
+    }
+
+    /// The last batch that holds anything staged so far.
+    pub(super) fn last(&self) -> u64 {
+        if self.pending.is_empty() { self.seq } else { self.next() }
+    }
+
+    /// Whether a batch should go now: something is staged and nothing is under way.
+    pub(super) fn is_due(&self) -> bool {
+        self.in_flight.is_none()
+            && (!self.pending.is_empty() || self.thens.contains_key(&self.next()))
+    }
+
+    /// Nothing staged and nothing under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_flight.is_none() && self.pending.is_empty()
+    }
+
+    /// Takes the batch that has gathered, with `extra` ops at its end.
+    pub(super) fn take(&mut self, extra: Vec<Op>) -> (u64, Batch) {
+        self.seq += 1;
+        self.in_flight = Some(self.seq);
+        let mut ops = std::mem::take(&mut self.pending);
+        ops.extend(extra);
+        (self.seq, Batch { ops })
+    }
+
+    /// The batch is durable: its overlay falls, its thens are due.
+    pub(super) fn committed(&mut self, seq: u64) -> Vec<Then> {
+        self.in_flight = None;
+        self.overlay.retain(|_, (at, _)| *at > seq);
+        self.thens.remove(&seq).unwrap_or_default()
+    }
+
+    /// The batch failed, and with it all that was staged since.
+    pub(super) fn failed(&mut self, _seq: u64) -> Vec<Then> {
+        self.in_flight = None;
+        self.overlay.clear();
+        self.pending.clear();
+        std::mem::take(&mut self.thens).into_values().flatten().collect()
+    }
+}

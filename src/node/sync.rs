@@ -1,0 +1,408 @@
+//! One sync pass between two nodes: the one mechanism behind anti-entropy, repair, filling after a
+//! join, re-replication and offline repair.
+//!
+//! The initiator descends the tree of sums depth first, so memory stays small; the peer keeps no
+//! state. At the leaves keys and terms are listed, then only records that differ travel, both ways.
+//!
+//! ```text
+//! initiator                          peer
+//!   Fullness(scope)          ->        Filling [..]           which copies prove something
+//!   Sums [(arc, sum)…]       ->        Differ [(arc, sum)…]   down in steps of 16
+//!   List [leaves]            ->        Listing [(key, term)…]
+//!   Read [keys]              ->        Answers [..]           merged here, committed
+//!   Write [(key, record)…]   ->        Stored                 what the peer lacks
+//!   … next arcs …
+//!   Fullness(scope)          ->        Filling [..]           still?
+//! ```
+//!
+//! A pass is *completed*, not *equal*: under load roots never are. What the peer held durably when
+//! the pass began is here, or was superseded by what is.
+//! Caveat: a leaf is listed whole; listing one leaf reads its partition's keys.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+
+use super::answer::PAGE_BYTES;
+use super::{Asker, Cx, Node, Outcome, Task, Then, Wake};
+use crate::digest::{Arc, Leaves, Sum};
+use crate::error::Result;
+use crate::key::{Key, LEAVES, Partition, Position};
+use crate::quorum::Answer;
+use crate::record::{Stored, Term, stored_term};
+use crate::ring::NodeId;
+use crate::wire::{Body, Scope};
+
+/// Arcs compared in one message.
+const ARCS_MAX: usize = 256;
+/// Keys listed in one message, counted before they are read; one leaf may exceed it.
+const LIST_MAX: u64 = 4_096;
+/// Records fetched in one message.
+const FETCH_MAX: usize = 256;
+/// A message that is not answered for so long ends the pass, in ms.
+const PASS_WAIT_MS: u64 = 10_000;
+
+/// What one pass did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PassReport {
+    pub(super) peer: Option<NodeId>,
+    /// Records taken from the peer, and given to it.
+    pub(super) pulled: u64,
+    pub(super) pushed: u64,
+    /// It went through all of the scope.
+    pub(super) completed: bool,
+    /// Partitions of the scope in which the peer was full all the time.
+    pub(super) proven: Vec<Partition>,
+}
+
+/// A pass under way.
+pub(super) struct Pass {
+    asker: Asker,
+    peer: NodeId,
+    scope: Scope,
+    partitions: Vec<Partition>,
+    filling: BTreeSet<Partition>,
+    /// Arcs known to differ, the next one last; their children are compared next.
+    open: Vec<Arc>,
+    /// The total of the whole scope has been compared.
+    rooted: bool,
+    /// Differing leaves with the larger count of the two sides.
+    leaves: VecDeque<(Partition, u8, u64)>,
+    /// The leaves under way.
+    listed: Vec<(Partition, Vec<u8>)>,
+    /// Keys of listed leaves that differ, with the peer's term.
+    fetch: VecDeque<(Key, Option<Term>)>,
+    /// The keys under way, with the peer's terms.
+    asked: Vec<(Key, Option<Term>)>,
+    state: State,
+    asked_ms: u64,
+    report: PassReport,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Opening,
+    Comparing,
+    Listing,
+    Fetching,
+    Committing,
+    Pushing,
+    Closing,
+}
+
+impl Node {
+    /// Syncs with one peer over the scope.
+    pub(super) fn pass(&mut self, cx: &mut Cx<'_>, asker: Asker, peer: NodeId, scope: Scope) {
+        let partitions = self.scope(peer, &scope);
+        let report = PassReport { peer: Some(peer), ..PassReport::default() };
+        if partitions.is_empty() {
+            let report = PassReport { completed: true, ..report };
+            return self.conclude(cx, asker, Outcome::Pass(report));
+        }
+        let op = self.new_op();
+        self.send(cx, peer, op, Body::Fullness(scope.clone()));
+        let pass = Pass {
+            asker,
+            peer,
+            scope,
+            partitions,
+            filling: BTreeSet::new(),
+            open: Vec::new(),
+            rooted: false,
+            leaves: VecDeque::new(),
+            listed: Vec::new(),
+            fetch: VecDeque::new(),
+            asked: Vec::new(),
+            state: State::Opening,
+            asked_ms: cx.now.mono_ms,
+            report,
+        };
+        self.tasks.insert(op, Task::Pass(Box::new(pass)));
+    }
+
+    /// The partitions a scope means between this node and a peer, in order.
+    pub(super) fn scope(&self, peer: NodeId, scope: &Scope) -> Vec<Partition> {
+        match scope {
+            Scope::Only(partitions) => partitions.clone(),
+            Scope::Shared => {
+                let theirs: BTreeSet<_> = self.doc.owned(peer).into_iter().collect();
+                let mut shared = self.doc.owned(self.id);
+                shared.retain(|p| theirs.contains(p));
+                shared
+            }
+        }
+    }
+
+    pub(super) fn on_pass(&mut self, cx: &mut Cx<'_>, op: u64, mut pass: Box<Pass>, wake: Wake) {
+        let said = match wake {
+            Wake::Said(from, body) if from == pass.peer => Some(body),
+            Wake::Committed(true) if pass.state == State::Committing => None,
+            Wake::Committed(false) => return self.end_pass(cx, pass, false),
+            Wake::Tick if cx.now.mono_ms >= pass.asked_ms + PASS_WAIT_MS => {
+                return self.end_pass(cx, pass, false);
+            }
+            _ => return drop(self.tasks.insert(op, Task::Pass(pass))),
+        };
+        pass.asked_ms = cx.now.mono_ms;
+        match (pass.state, said) {
+            (State::Opening, Some(Body::Filling(filling))) => {
+                pass.filling = filling.into_iter().collect();
+                self.pass_next(cx, op, pass);
+            }
+            (State::Comparing, Some(Body::Differ(arcs))) => {
+                self.descend(&mut pass, &arcs, cx);
+                self.pass_next(cx, op, pass);
+            }
+            (State::Listing, Some(Body::Listing(theirs))) => {
+                self.compare(cx, &mut pass, theirs);
+                self.pass_next(cx, op, pass);
+            }
+            (State::Fetching, Some(Body::Answers(answers))) => self.take(cx, op, pass, answers),
+            (State::Committing, None) => self.push(cx, op, pass),
+            (State::Pushing, Some(Body::Stored { .. })) => self.pass_next(cx, op, pass),
+            (State::Closing, Some(Body::Filling(filling))) => {
+                pass.filling.extend(filling);
+                self.end_pass(cx, pass, true);
+            }
+            _ => self.end_pass(cx, pass, false),
+        }
+    }
+
+    /// Asks the next question: fetch before list, list before compare, so that little is held.
+    fn pass_next(&mut self, cx: &mut Cx<'_>, op: u64, mut pass: Box<Pass>) {
+        let body = if !pass.fetch.is_empty() {
+            return self.fetch(cx, op, pass);
+        } else if let Some(leaves) = next_leaves(&mut pass.leaves) {
+            pass.state = State::Listing;
+            pass.listed.clone_from(&leaves);
+            Body::List(leaves)
+        } else if !pass.open.is_empty() || !pass.rooted {
+            pass.state = State::Comparing;
+            match self.next_sums(cx, &mut pass) {
+                Ok(arcs) => Body::Sums { scope: pass.scope.clone(), arcs },
+                Err(_) => return self.end_pass(cx, pass, false),
+            }
+        } else {
+            pass.state = State::Closing;
+            Body::Fullness(pass.scope.clone())
+        };
+        self.send(cx, pass.peer, op, body);
+        self.tasks.insert(op, Task::Pass(pass));
+    }
+
+    /// The sums of the next arcs' children, or of the root first of all.
+    fn next_sums(&self, cx: &Cx<'_>, pass: &mut Pass) -> Result<Vec<(Arc, Sum)>> {
+        let mut arcs = Vec::new();
+        if !std::mem::replace(&mut pass.rooted, true) {
+            arcs.push(Arc::ALL);
+        }
+        while arcs.len() + 16 <= ARCS_MAX {
+            let Some(arc) = pass.open.pop() else { break };
+            arcs.extend(arc.children(self.q()));
+        }
+        let sums = self.sums_of(cx, &pass.partitions, &arcs)?;
+        Ok(arcs.into_iter().zip(sums).collect())
+    }
+
+    /// Durable sums of arcs, over some partitions.
+    fn sums_of(&self, cx: &Cx<'_>, scope: &[Partition], arcs: &[Arc]) -> Result<Vec<Sum>> {
+        let sums: BTreeMap<Partition, Sum> = cx.store.sums()?.into_iter().collect();
+        let mut leaves: Option<(Partition, Box<Leaves>)> = None;
+        let mut found = Vec::with_capacity(arcs.len());
+        for arc in arcs {
+            let span = arc.span(self.q());
+            let (first, last) = (Partition(span.first as u16), Partition(span.last as u16));
+            let from = scope.partition_point(|p| *p < first);
+            let within = scope[from..].iter().take_while(|p| **p <= last);
+            if u32::from(arc.bits) <= self.q().bits() {
+                found.push(within.filter_map(|p| sums.get(p).copied()).sum());
+                continue;
+            }
+            if within.count() == 0 {
+                found.push(Sum::default());
+                continue;
+            }
+            if leaves.as_ref().is_none_or(|l| l.0 != first) {
+                leaves = Some((first, cx.store.leaves(first)?));
+            }
+            let of = &leaves.as_ref().expect("just read").1;
+            let range = usize::from(span.leaf_first)..=usize::from(span.leaf_last);
+            found.push(of[range].iter().copied().sum());
+        }
+        Ok(found)
+    }
+
+    /// The peer's side of a comparison: the arcs that differ here. `None`: other ring version.
+    pub(super) fn differing(
+        &self,
+        cx: &Cx<'_>,
+        peer: NodeId,
+        version: u64,
+        scope: &Scope,
+        arcs: &[(Arc, Sum)],
+    ) -> Option<Body> {
+        if *scope == Scope::Shared && version != self.doc.version {
+            return None;
+        }
+        let partitions = self.scope(peer, scope);
+        let asked: Vec<Arc> = arcs.iter().map(|a| a.0).take(ARCS_MAX).collect();
+        let sane = asked
+            .iter()
+            .all(|a| u32::from(a.bits) <= self.q().bits() + 8 && u64::from(a.prefix) < 1 << a.bits);
+        if !sane {
+            return None;
+        }
+        let own = self.sums_of(cx, &partitions, &asked).ok()?;
+        let differ = arcs.iter().zip(own).filter(|((_, theirs), own)| theirs != own);
+        Some(Body::Differ(differ.map(|((arc, _), own)| (*arc, own)).collect()))
+    }
+
+    /// Sorts differing arcs into leaves to list and arcs to open.
+    fn descend(&mut self, pass: &mut Pass, arcs: &[(Arc, Sum)], cx: &Cx<'_>) {
+        for (arc, theirs) in arcs.iter().rev() {
+            match arc.leaf(self.q()) {
+                None => pass.open.push(*arc),
+                Some((p, leaf)) => {
+                    let own = self.sums_of(cx, &pass.partitions, &[*arc]).unwrap_or_default();
+                    let count = own.first().map_or(0, |s| s.count).max(theirs.count);
+                    pass.leaves.push_front((p, leaf, count));
+                }
+            }
+        }
+    }
+
+    /// The keys and terms of some leaves, from durable state, in order.
+    pub(super) fn list(
+        &self,
+        cx: &Cx<'_>,
+        leaves: &[(Partition, Vec<u8>)],
+    ) -> Result<Vec<(Key, Term)>> {
+        let mut found = Vec::new();
+        for (p, wanted) in leaves {
+            let mut mask = [false; LEAVES];
+            wanted.iter().for_each(|leaf| mask[usize::from(*leaf)] = true);
+            cx.store.visit(*p, None, &mut |key, stored| {
+                if mask[usize::from(Position::of(key).leaf(self.q()))]
+                    && let (Ok(key), Some(term)) = (Key::new(key), stored_term(stored))
+                {
+                    found.push((key, term));
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Finds the keys whose terms differ.
+    fn compare(&mut self, cx: &Cx<'_>, pass: &mut Pass, theirs: Vec<(Key, Term)>) {
+        let leaves = std::mem::take(&mut pass.listed);
+        let own = self.list(cx, &leaves).unwrap_or_default();
+        let mut own: BTreeMap<Key, Term> = own.into_iter().collect();
+        for (key, term) in theirs {
+            if own.remove(&key) != Some(term) {
+                pass.fetch.push_back((key, Some(term)));
+            }
+        }
+        // What is left only we have.
+        pass.fetch.extend(own.into_keys().map(|key| (key, None)));
+    }
+
+    /// Fetches the peer's copies of the next keys; keys it lacks need no fetch.
+    fn fetch(&mut self, cx: &mut Cx<'_>, op: u64, mut pass: Box<Pass>) {
+        let mut keys = Vec::new();
+        pass.asked.clear();
+        while pass.asked.len() < FETCH_MAX {
+            let Some((key, theirs)) = pass.fetch.pop_front() else { break };
+            if theirs.is_some() {
+                keys.push(key.clone());
+            }
+            pass.asked.push((key, theirs));
+        }
+        if keys.is_empty() {
+            return self.push(cx, op, pass);
+        }
+        pass.state = State::Fetching;
+        self.send(cx, pass.peer, op, Body::Read(keys));
+        self.tasks.insert(op, Task::Pass(pass));
+    }
+
+    /// Merges what came, and waits until it is durable.
+    fn take(&mut self, cx: &mut Cx<'_>, op: u64, mut pass: Box<Pass>, answers: Vec<Answer>) {
+        let wanted = pass.asked.iter().filter(|a| a.1.is_some()).map(|a| a.0.clone());
+        let came: Vec<(Key, Stored)> = wanted
+            .zip(answers)
+            .filter_map(|(key, answer)| Some((key, answer.stored()?.clone())))
+            .filter(|(key, stored)| stored.record(key).is_ok())
+            .collect();
+        pass.report.pulled += came.len() as u64;
+        match self.absorb(cx, &came) {
+            Err(_) => self.end_pass(cx, pass, false),
+            Ok(absorbed) => match absorbed.seq {
+                None => self.push(cx, op, pass),
+                Some(seq) => {
+                    pass.state = State::Committing;
+                    self.stage.then(seq, Then::Wake(op));
+                    self.tasks.insert(op, Task::Pass(pass));
+                }
+            },
+        }
+    }
+
+    /// Gives the peer what it lacks of the keys under way.
+    fn push(&mut self, cx: &mut Cx<'_>, op: u64, mut pass: Box<Pass>) {
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        let mut asked = std::mem::take(&mut pass.asked).into_iter();
+        for (key, theirs) in asked.by_ref() {
+            let p = self.q().partition(&key);
+            if let Ok(Some(own)) = self.durable(cx, p, &key)
+                && Some(own.term()) != theirs
+            {
+                bytes += own.bytes().len();
+                records.push((key, own));
+                if bytes > PAGE_BYTES {
+                    break;
+                }
+            }
+        }
+        // What did not fit goes round again, ahead of the rest.
+        for (key, theirs) in asked.rev() {
+            pass.fetch.push_front((key, theirs));
+        }
+        if records.is_empty() {
+            return self.pass_next(cx, op, pass);
+        }
+        pass.report.pushed += records.len() as u64;
+        pass.state = State::Pushing;
+        self.send(cx, pass.peer, op, Body::Write { records, hint_for: None });
+        self.tasks.insert(op, Task::Pass(pass));
+    }
+
+    fn end_pass(&mut self, cx: &mut Cx<'_>, mut pass: Box<Pass>, completed: bool) {
+        if completed {
+            let proven = |p: &&Partition| !pass.filling.contains(p);
+            pass.report.proven = pass.partitions.iter().filter(proven).copied().collect();
+            let proven = pass.report.proven.clone();
+            self.passed(pass.peer, &proven);
+        }
+        pass.report.completed = completed;
+        self.conclude(cx, pass.asker, Outcome::Pass(pass.report));
+    }
+}
+
+/// The next leaves to list: as many of neighbouring partitions as stay within the bound.
+fn next_leaves(leaves: &mut VecDeque<(Partition, u8, u64)>) -> Option<Vec<(Partition, Vec<u8>)>> {
+    let mut chosen: Vec<(Partition, Vec<u8>)> = Vec::new();
+    let mut keys = 0;
+    while let Some((p, leaf, count)) = leaves.front().copied() {
+        if !chosen.is_empty() && keys + count > LIST_MAX {
+            break;
+        }
+        keys += count;
+        leaves.pop_front();
+        match chosen.last_mut() {
+            Some(last) if last.0 == p => last.1.push(leaf),
+            _ => chosen.push((p, vec![leaf])),
+        }
+    }
+    (!chosen.is_empty()).then_some(chosen)
+}

@@ -1,0 +1,71 @@
+//! Deliberate bugs, for the simulator to prove that it finds them.
+//!
+//! Each is one naive design that loses data. They exist only under the Cargo feature `planted`, are
+//! chosen at run time for the calling thread, and are never in a release build: without the feature
+//! [`is`] is the constant `false` and the compiler removes every use.
+
+/// One naive design.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// After a failed commit the counter goes back, so a dot is minted twice.
+    ReuseDot,
+    /// A coordinator sends before its own commit is durable.
+    SendBeforeCommit,
+    /// Minting reads the store and not the node's own staged writes.
+    ReadPastStaged,
+    /// Merge keeps one sibling of several.
+    DropSibling,
+    /// A read counts a fallback that holds a hint, or nothing, as an owner.
+    CountFallback,
+    /// During a ring change a write goes to one layout only.
+    SkipOlderLayout,
+    /// A put's context covers what its client never saw.
+    CoverTooMuch,
+    /// An unreadable record is taken for an absent one.
+    UnreadableIsAbsent,
+    /// A filling owner votes and mints.
+    FillingVotes,
+    /// An acknowledged hint is thrown away.
+    DropHint,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::ReuseDot,
+        Self::SendBeforeCommit,
+        Self::ReadPastStaged,
+        Self::DropSibling,
+        Self::CountFallback,
+        Self::SkipOlderLayout,
+        Self::CoverTooMuch,
+        Self::UnreadableIsAbsent,
+        Self::FillingVotes,
+        Self::DropHint,
+    ];
+}
+
+#[cfg(feature = "planted")]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants a bug in everything this thread runs from now on, or none.
+#[cfg(feature = "planted")]
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.with(|p| p.set(bug));
+}
+
+/// Whether the bug is planted.
+#[cfg(feature = "planted")]
+#[must_use]
+pub fn is(bug: Bug) -> bool {
+    PLANTED.with(|p| p.get() == Some(bug))
+}
+
+/// Whether the bug is planted: never, in this build.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+pub const fn is(_: Bug) -> bool {
+    false
+}

@@ -1,0 +1,362 @@
+//! One read and one write, as values: who was asked, who answered, and whether that is enough.
+//!
+//! N copies of a record exist; a write wants W acknowledgements, a read R votes. With R + W > N and
+//! strict quorums every read meets an owner that has the last write. Only *owners whose copy is
+//! full* vote on reads; filling owners and fallbacks add what they hold and no vote. A sloppy write
+//! may count a hint at a fallback, one per node; a strict one counts owners alone.
+//!
+//! ```text
+//! write, N=3 W=2, owners n1 n2 n3, n3 down:  ack n1, ack n2          -> 2/3
+//!        n2 and n3 down, sloppy:             ack n1, n4 hints for n2 -> 1/3 + 1 hinted = enough
+//! during a change of the ring each layout must reach its own W.
+//! ```
+//!
+//! What it does not do: it sends nothing and knows no time; `node` feeds it and asks it.
+//! Caveat: a write that misses W is not undone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Dot, VersionVector};
+use crate::key::{Key, Partition};
+use crate::planted::{self, Bug};
+use crate::record::{Record, Stored, Term, Value};
+use crate::ring::{NodeId, RingDoc};
+
+/// How many must take part in an operation, and how long it may take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Ask only the first so many live owners; all when `None`.
+    pub n: Option<u8>,
+    /// Acknowledgements wanted; the ring's majority when `None`.
+    pub w: Option<u8>,
+    /// Votes wanted; the ring's majority when `None`.
+    pub r: Option<u8>,
+    /// Owners only; reads answer only what is safely held.
+    pub strict: bool,
+    /// Wait for every owner that can be reached, not only for enough of them.
+    pub patient: bool,
+    /// A strict read may write back what some owners lack.
+    pub write_back: bool,
+    /// Time allowed, in ms.
+    pub timeout_ms: u64,
+}
+
+/// What a write assumes about the value it replaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Basis {
+    /// Supersede exactly what this clock covers.
+    Context(VersionVector),
+    /// Supersede what enough owners hold; refuse more than one value unless `force`.
+    Overwrite {
+        /// Supersede siblings too.
+        force: bool,
+    },
+    /// Add a value, supersede nothing.
+    Blind,
+    /// Only when there is no value; strict.
+    Absent,
+}
+
+/// One key of a write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The key.
+    pub key: Key,
+    /// Bytes and expiry (ms since 1970) of the new value; `None` deletes.
+    pub value: Option<(Vec<u8>, Option<u64>)>,
+    /// What it assumes.
+    pub basis: Basis,
+}
+
+/// A write of keys of one partition. They commit together and are acknowledged together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutRequest {
+    /// The partition of every key.
+    pub partition: Partition,
+    /// The keys.
+    pub items: Vec<Item>,
+    /// The quorum.
+    pub options: Options,
+}
+
+/// What became of one key of a write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ItemReply {
+    /// Written under this dot.
+    Written {
+        /// The write's own dot.
+        dot: Dot,
+        /// The clock to go on from, when the new value (or delete) is all that is left.
+        context: Option<VersionVector>,
+        /// Values the record now has.
+        values: usize,
+    },
+    /// Not written: it would supersede so many values, or the key was not absent.
+    Conflict {
+        /// Values there are.
+        values: usize,
+    },
+    /// Written, but `--if-absent` found another value beside its own.
+    NotAlone,
+    /// Not written: nothing there to delete.
+    Absent,
+    /// Not written: the record would pass a limit, named here.
+    TooLarge(String),
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Enough took part.
+    Done,
+    /// Too few could take part; nothing was applied.
+    Refused(String),
+    /// Too few acknowledged in time; it may or may not have taken effect.
+    Unknown(String),
+    /// Nobody could be asked; nothing was applied.
+    Unreachable(String),
+}
+
+/// The answer to a write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutReply {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// One per item, in order; empty when nothing was applied.
+    pub items: Vec<ItemReply>,
+    /// Owners that have it durably.
+    pub acks: usize,
+    /// Fallbacks that keep it for an owner.
+    pub hinted: usize,
+    /// Owners there are.
+    pub n: usize,
+    /// Fewer owners than N-W+1 told what they hold before the overwrite.
+    pub guessed: bool,
+}
+
+impl PutReply {
+    /// A write of which nothing was applied.
+    #[must_use]
+    pub fn none(verdict: Verdict) -> Self {
+        Self { verdict, items: Vec::new(), acks: 0, hinted: 0, n: 0, guessed: false }
+    }
+}
+
+/// What one node said about one key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// A full owner's copy: a vote.
+    Vote(Option<Stored>),
+    /// A filling owner's copy, or a fallback's hint: merged, no vote.
+    Extra(Option<Stored>),
+    /// Its copy fails the checksum: no vote.
+    Unreadable,
+}
+
+impl Answer {
+    /// The copy, if there is one.
+    #[must_use]
+    pub fn stored(&self) -> Option<&Stored> {
+        match self {
+            Self::Vote(stored) | Self::Extra(stored) => stored.as_ref(),
+            Self::Unreadable => None,
+        }
+    }
+}
+
+/// The answer to a read of one key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetReply {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The merge of every copy that was seen.
+    pub stored: Option<Stored>,
+    /// What each node said.
+    pub answers: Vec<(NodeId, Answer)>,
+    /// Votes wanted.
+    pub r: usize,
+    /// Dots found with two different values: corruption.
+    pub clashes: Vec<Dot>,
+}
+
+/// The state of one write: which layouts, who acknowledged.
+#[derive(Clone, Debug)]
+pub struct WriteTally {
+    layouts: Vec<Vec<NodeId>>,
+    w: usize,
+    strict: bool,
+    acks: BTreeSet<NodeId>,
+    hints: BTreeMap<NodeId, NodeId>,
+}
+
+impl WriteTally {
+    /// A write of partition `p` under `doc` that wants `w` acknowledgements in each layout.
+    #[must_use]
+    pub fn new(doc: &RingDoc, p: Partition, w: usize, strict: bool) -> Self {
+        let mut layouts: Vec<_> =
+            doc.write_layouts().iter().map(|layout| doc.owners_in(layout, p)).collect();
+        if planted::is(Bug::SkipOlderLayout) && layouts.len() > 1 {
+            layouts.remove(0);
+        }
+        Self { layouts, w, strict, acks: BTreeSet::new(), hints: BTreeMap::new() }
+    }
+
+    /// An owner has it durably.
+    pub fn ack(&mut self, node: NodeId) {
+        self.acks.insert(node);
+    }
+
+    /// A fallback keeps it durably for `target`. One hint per fallback counts.
+    pub fn hint(&mut self, fallback: NodeId, target: NodeId) {
+        self.hints.entry(fallback).or_insert(target);
+    }
+
+    /// Whether this node has acknowledged as an owner.
+    #[must_use]
+    pub fn has(&self, node: NodeId) -> bool {
+        self.acks.contains(&node)
+    }
+
+    /// Whether every layout has its W.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.layouts.iter().all(|owners| {
+            let acks = owners.iter().filter(|o| self.acks.contains(o)).count();
+            let stands_in = |t: &&NodeId| owners.contains(t) && !self.acks.contains(t);
+            let targets: BTreeSet<_> = self.hints.values().filter(stands_in).collect();
+            acks + if self.strict { 0 } else { targets.len() } >= self.w
+        })
+    }
+
+    /// Owners that have it, and fallbacks that keep it for one that has not.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.acks.len(), self.hints.values().filter(|t| !self.acks.contains(t)).count())
+    }
+}
+
+/// The state of one read of several keys of one partition.
+#[derive(Clone, Debug)]
+pub struct ReadTally {
+    voters: Vec<NodeId>,
+    layouts: Vec<Vec<NodeId>>,
+    r: usize,
+    answers: BTreeMap<NodeId, Vec<Answer>>,
+    repaired: BTreeSet<NodeId>,
+}
+
+impl ReadTally {
+    /// A read of partition `p` under `doc` that wants `r` votes.
+    #[must_use]
+    pub fn new(doc: &RingDoc, p: Partition, r: usize) -> Self {
+        let layouts = doc.write_layouts().iter().map(|layout| doc.owners_in(layout, p)).collect();
+        let voters = doc.owners_in(doc.read_layout(), p);
+        Self { voters, layouts, r, answers: BTreeMap::new(), repaired: BTreeSet::new() }
+    }
+
+    /// Takes one node's answers, one per key. An answer of somebody who is no voter is no vote.
+    pub fn answer(&mut self, node: NodeId, answers: Vec<Answer>) {
+        self.answers.insert(node, answers);
+    }
+
+    /// The node has stored the merged record since.
+    pub fn repaired(&mut self, node: NodeId) {
+        self.repaired.insert(node);
+    }
+
+    /// Who has answered.
+    pub fn answered(&self) -> impl Iterator<Item = NodeId> {
+        self.answers.keys().copied()
+    }
+
+    /// Votes for the `i`-th key.
+    #[must_use]
+    pub fn votes(&self, i: usize) -> usize {
+        let counts = |(node, answers): &(&NodeId, &Vec<Answer>)| match answers.get(i) {
+            Some(Answer::Vote(_)) => self.voters.contains(node),
+            Some(Answer::Extra(_)) => planted::is(Bug::CountFallback),
+            _ => false,
+        };
+        self.answers.iter().filter(counts).count()
+    }
+
+    /// Whether the first `keys` keys all have their R votes.
+    #[must_use]
+    pub fn is_enough(&self, keys: usize) -> bool {
+        (0..keys).all(|i| self.votes(i) >= self.r)
+    }
+
+    /// The merge of all copies of the `i`-th key, and dots with two values.
+    #[must_use]
+    pub fn merged(&self, i: usize, key: &Key) -> (Option<Stored>, Vec<Dot>) {
+        let mut copies = self.answers.values().filter_map(|a| a.get(i)?.stored());
+        let Some(first) = copies.next() else { return (None, Vec::new()) };
+        let rest: Vec<_> = copies.filter(|c| c.term() != first.term()).collect();
+        if rest.is_empty() {
+            return (Some(first.clone()), Vec::new());
+        }
+        let mut clashes = Vec::new();
+        let merged = rest.iter().chain([&first]).filter_map(|s| s.record(key).ok()).fold(
+            Record::default(),
+            |merged, copy| {
+                let (next, found) = merged.merge(&copy);
+                clashes.extend(found);
+                next
+            },
+        );
+        (Some(Stored::new(key, &merged)), clashes)
+    }
+
+    /// Owners of any layout that answered for the `i`-th key and do not hold `merged`.
+    #[must_use]
+    pub fn stale(&self, i: usize, merged: Option<&Stored>) -> Vec<NodeId> {
+        let owners: BTreeSet<_> = self.layouts.iter().flatten().collect();
+        let differs = |a: &Answer| a.stored().map(Stored::term) != merged.map(Stored::term);
+        let lacks = |(node, answers): &(&NodeId, &Vec<Answer>)| {
+            owners.contains(node) && answers.get(i).is_some_and(differs)
+        };
+        self.answers.iter().filter(lacks).map(|(node, _)| *node).collect()
+    }
+
+    /// Whether `merged` is known to be on enough owners of each layout that no later read of R
+    /// votes can miss it: N - R + 1.
+    #[must_use]
+    pub fn is_held(&self, i: usize, merged: Option<Term>, n: usize) -> bool {
+        let needed = (n + 1).saturating_sub(self.r);
+        self.layouts.iter().all(|owners| {
+            let holds = |o: &&NodeId| {
+                let voted = match self.answers.get(o).and_then(|a| a.get(i)) {
+                    Some(Answer::Vote(stored)) => stored.as_ref().map(Stored::term) == merged,
+                    _ => false,
+                };
+                voted || self.repaired.contains(o)
+            };
+            owners.iter().filter(holds).count() >= needed
+        })
+    }
+
+    /// Everything the nodes said about the `i`-th key.
+    #[must_use]
+    pub fn said(&self, i: usize) -> Vec<(NodeId, Answer)> {
+        self.answers.iter().filter_map(|(n, a)| Some((*n, a.get(i)?.clone()))).collect()
+    }
+}
+
+/// Builds the record of one item on top of the local copy.
+#[must_use]
+pub fn apply(
+    local: &Record,
+    item: &Item,
+    seen: Option<&VersionVector>,
+    dot: Dot,
+    now_ms: u64,
+) -> Record {
+    let value = item.value.as_ref().map(|(bytes, expires_ms)| Value {
+        bytes: bytes.clone(),
+        written_ms: now_ms,
+        expires_ms: *expires_ms,
+    });
+    local.write(dot, crate::record::Write { context: seen, value })
+}

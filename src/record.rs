@@ -1,0 +1,415 @@
+//! The record of a key: its clock and the values that are still alive, each under its dot.
+//!
+//! A record is a dotted version vector set. A *sibling* is a value no later write has seen; the
+//! clock remembers every dot the record has known, so a value that the clock covers and the record
+//! lacks has been superseded, not missed. A delete mints a dot like a put and leaves a record with a
+//! clock and no siblings, a *tombstone*.
+//!
+//! ```text
+//! {a:4} [(a,4) v1]   b puts v2 having seen it      -> {a:4 b:9} [(b,9) v2]
+//!                    a puts v3 having seen v1 only -> {a:7}     [(a,7) v3]
+//! merge of the two -> {a:7 b:9} [(a,7) v3, (b,9) v2]               a conflict, kept
+//! ```
+//!
+//! Merge is commutative, associative and idempotent on reachable records. One dot with two values is
+//! corruption: reported, and the value with the higher hash kept, so that merge stays commutative.
+//!
+//! # Bytes
+//! 1. term, 16 bytes: checksum and digest term in one (below).
+//! 2. format, 1 byte: [`FORMAT`].
+//! 3. flags, 1 byte: 0; compression is reserved and stays outside the hash.
+//! 4. body: count of clock entries, then each actor (8 bytes LE) and counter; count of siblings in
+//!    order of their dots, then each actor (8 bytes LE), counter, written-at ms, expiry ms + 1 or 0,
+//!    length, bytes. Counts, counters, times and lengths are LEB128 varints in their shortest form.
+//!
+//! The *term* is the first 128 bits of BLAKE3 over the key's length (varint), the key and the body.
+//! Equal records have equal bytes. Caveat: expiry does not change bytes when it passes; it is judged
+//! by whoever answers a read.
+
+use std::fmt;
+
+use crate::clock::{Actor, Dot, VersionVector};
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::planted::{self, Bug};
+
+/// The format this build writes; a higher one is refused.
+pub const FORMAT: u8 = 1;
+/// A coordinator refuses a put that would make a record larger than this, in bytes.
+pub const RECORD_BYTES_MAX: usize = 4 << 20;
+/// A coordinator refuses a put that would make more siblings than this.
+pub const SIBLINGS_MAX: usize = 25;
+/// Bytes before the body: term, format, flags.
+const HEAD_BYTES: usize = 18;
+
+/// One value as it was written.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Value {
+    /// What the user wrote.
+    pub bytes: Vec<u8>,
+    /// When, by the clock of the coordinator, in ms since 1970. For people, never for order.
+    pub written_ms: u64,
+    /// From when on a reader no longer sees it, in ms since 1970.
+    pub expires_ms: Option<u64>,
+}
+
+impl Value {
+    /// Whether a reader whose clock says `now_ms` still sees it.
+    #[must_use]
+    pub fn is_live(&self, now_ms: u64) -> bool {
+        self.expires_ms.is_none_or(|at| now_ms < at)
+    }
+
+    fn hash(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.written_ms.to_le_bytes());
+        hasher.update(&self.expires_ms.map_or(0, |at| at.saturating_add(1)).to_le_bytes());
+        hasher.update(&self.bytes).finalize()
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", crate::key::escape(&self.bytes))
+    }
+}
+
+/// The first 128 bits of the hash of a key and its record: checksum and digest term in one.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub struct Term(pub u128);
+
+impl fmt::Debug for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0 >> 96)
+    }
+}
+
+/// All that is known of one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Every dot of this key the record has known.
+    pub clock: VersionVector,
+    /// The values alive, in order of their dots; each dot is covered by the clock.
+    pub siblings: Vec<(Dot, Value)>,
+}
+
+/// What a write builds on.
+#[derive(Clone, Debug, Default)]
+pub struct Write<'a> {
+    /// What its client saw: these dots are superseded.
+    pub context: Option<&'a VersionVector>,
+    /// The new value; `None` is a delete.
+    pub value: Option<Value>,
+}
+
+impl Record {
+    /// Whether the key has a value or had one that was deleted.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.clock.is_empty()
+    }
+
+    /// Whether it holds no value: a tombstone, or nothing at all.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.siblings.is_empty()
+    }
+
+    /// Applies a write under a fresh dot: supersedes what its context covers, keeps the rest.
+    ///
+    /// The caller holds every earlier dot of this actor for this key (rule 3 of the actors).
+    #[must_use]
+    pub fn write(&self, dot: Dot, write: Write<'_>) -> Self {
+        let mut next = self.clone();
+        if let Some(context) = write.context {
+            next.siblings.retain(|(dot, _)| !context.covers(*dot));
+            next.clock.join(context);
+        }
+        next.clock.add(dot);
+        if let Some(value) = write.value {
+            let at = next.siblings.partition_point(|(d, _)| *d < dot);
+            next.siblings.insert(at, (dot, value));
+        }
+        next
+    }
+
+    /// Merges two copies. The second part lists dots that carry two different values: corruption.
+    #[must_use]
+    pub fn merge(&self, other: &Self) -> (Self, Vec<Dot>) {
+        if other.is_absent() || self == other {
+            return (self.clone(), Vec::new());
+        }
+        let mut clashes = Vec::new();
+        let mut siblings: Vec<(Dot, Value)> = Vec::new();
+        for (dot, value) in &self.siblings {
+            match other.sibling(*dot) {
+                Some(theirs) if theirs != value => {
+                    clashes.push(*dot);
+                    let keep = if theirs.hash().as_bytes() > value.hash().as_bytes() {
+                        theirs
+                    } else {
+                        value
+                    };
+                    siblings.push((*dot, keep.clone()));
+                }
+                Some(_) => siblings.push((*dot, value.clone())),
+                None if !other.clock.covers(*dot) => siblings.push((*dot, value.clone())),
+                None => {}
+            }
+        }
+        let new = |s: &&(Dot, Value)| self.sibling(s.0).is_none() && !self.clock.covers(s.0);
+        siblings.extend(other.siblings.iter().filter(new).cloned());
+        siblings.sort_by_key(|s| s.0);
+        if planted::is(Bug::DropSibling) && siblings.len() > 1 {
+            siblings.truncate(1);
+        }
+        let mut clock = self.clock.clone();
+        clock.join(&other.clock);
+        (Self { clock, siblings }, clashes)
+    }
+
+    /// The value under a dot.
+    #[must_use]
+    pub fn sibling(&self, dot: Dot) -> Option<&Value> {
+        self.siblings.iter().find(|s| s.0 == dot).map(|s| &s.1)
+    }
+
+    /// The values a reader sees at `now_ms`: expired ones hidden, equal ones once, in order of dots.
+    #[must_use]
+    pub fn visible(&self, now_ms: u64) -> Vec<&(Dot, Value)> {
+        let mut seen: Vec<&(Dot, Value)> = Vec::new();
+        for sibling in self.siblings.iter().filter(|s| s.1.is_live(now_ms)) {
+            let same = |s: &&(Dot, Value)| {
+                s.1.bytes == sibling.1.bytes && s.1.expires_ms == sibling.1.expires_ms
+            };
+            if !seen.iter().any(|s| same(s)) {
+                seen.push(sibling);
+            }
+        }
+        seen
+    }
+
+    /// The term of this record under its key.
+    #[must_use]
+    pub fn term(&self, key: &Key) -> Term {
+        term_of(key.as_bytes(), &self.encode(key)[HEAD_BYTES..])
+    }
+
+    /// The bytes a store keeps: term, format, flags, body.
+    #[must_use]
+    pub fn encode(&self, key: &Key) -> Vec<u8> {
+        let values: usize = self.siblings.iter().map(|s| s.1.bytes.len() + 40).sum();
+        let mut out = Vec::with_capacity(HEAD_BYTES + 4 + self.clock.entries().len() * 18 + values);
+        out.extend([0; 16]);
+        out.extend([FORMAT, 0]);
+        put_varint(&mut out, self.clock.entries().len() as u64);
+        for (actor, counter) in self.clock.entries() {
+            out.extend(actor.0.to_le_bytes());
+            put_varint(&mut out, *counter);
+        }
+        put_varint(&mut out, self.siblings.len() as u64);
+        for (dot, value) in &self.siblings {
+            out.extend(dot.actor.0.to_le_bytes());
+            put_varint(&mut out, dot.counter);
+            put_varint(&mut out, value.written_ms);
+            put_varint(&mut out, value.expires_ms.map_or(0, |at| at.saturating_add(1)));
+            put_varint(&mut out, value.bytes.len() as u64);
+            out.extend(&value.bytes);
+        }
+        let term = term_of(key.as_bytes(), &out[HEAD_BYTES..]);
+        out[..16].copy_from_slice(&term.0.to_le_bytes());
+        out
+    }
+
+    /// Reads stored bytes back, proving the checksum.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a wrong checksum or form, [`Error::Usage`] for a newer format.
+    pub fn decode(key: &[u8], stored: &[u8]) -> Result<Self> {
+        check(key, stored)?;
+        let mut body = Reader(&stored[HEAD_BYTES..]);
+        let record = body.record().ok_or_else(|| damaged("is malformed"))?;
+        if !body.0.is_empty() || record.siblings.iter().any(|s| !record.clock.covers(s.0)) {
+            return Err(damaged("is malformed"));
+        }
+        Ok(record)
+    }
+}
+
+/// A record's stored bytes, cheap to clone. Its term may be unproven, see the constructors.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "Vec<u8>", into = "Vec<u8>")]
+pub struct Stored(std::sync::Arc<[u8]>);
+
+impl From<Vec<u8>> for Stored {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<Stored> for Vec<u8> {
+    fn from(stored: Stored) -> Self {
+        stored.0.to_vec()
+    }
+}
+
+impl Stored {
+    /// The bytes of a record under its key.
+    #[must_use]
+    pub fn new(key: &Key, record: &Record) -> Self {
+        Self(record.encode(key).into())
+    }
+
+    /// Takes raw bytes after proving their checksum.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] or, for a newer format, [`Error::Usage`].
+    pub fn proven(key: &[u8], bytes: &[u8]) -> Result<Self> {
+        check(key, bytes)?;
+        Ok(Self(bytes.into()))
+    }
+
+    /// The raw bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The term the bytes carry.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        stored_term(&self.0).unwrap_or(Term(0))
+    }
+
+    /// The record; proves the checksum again.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] or, for a newer format, [`Error::Usage`].
+    pub fn record(&self, key: &Key) -> Result<Record> {
+        Record::decode(key.as_bytes(), &self.0)
+    }
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.term())
+    }
+}
+
+/// Proves the checksum of stored bytes without reading their values.
+///
+/// # Errors
+/// [`Error::Corrupt`] for a wrong checksum, [`Error::Usage`] for a newer format.
+pub fn check(key: &[u8], stored: &[u8]) -> Result<Term> {
+    let term = stored_term(stored).ok_or_else(|| damaged("is cut short"))?;
+    if term_of(key, &stored[HEAD_BYTES..]) != term {
+        return Err(damaged("does not match its checksum"));
+    }
+    if stored[16] > FORMAT || stored[17] != 0 {
+        let format = stored[16];
+        return Err(Error::Usage(format!(
+            "A record has format {format}; this build reads {FORMAT}."
+        )));
+    }
+    Ok(term)
+}
+
+/// The term that stored bytes claim, unproven; `None` when they are too short to hold one.
+#[must_use]
+pub fn stored_term(stored: &[u8]) -> Option<Term> {
+    if stored.len() < HEAD_BYTES {
+        return None;
+    }
+    stored.first_chunk::<16>().map(|t| Term(u128::from_le_bytes(*t)))
+}
+
+fn damaged(why: &str) -> Error {
+    Error::Corrupt(format!("A record {why}."))
+}
+
+fn term_of(key: &[u8], body: &[u8]) -> Term {
+    let mut length = Vec::with_capacity(2);
+    put_varint(&mut length, key.len() as u64);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&length).update(key).update(body);
+    let hash = hasher.finalize();
+    Term(u128::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes")))
+}
+
+fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// Reads a body from the front; `None` is any malformation.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn record(&mut self) -> Option<Record> {
+        let count = self.count(9)?;
+        let mut entries = Vec::with_capacity(count);
+        for _ in 0..count {
+            let dot = self.dot()?;
+            entries.push((dot.actor, dot.counter));
+        }
+        let clock = VersionVector::from_entries(entries).ok()?;
+        let count = self.count(12)?;
+        let mut siblings: Vec<(Dot, Value)> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let dot = self.dot()?;
+            if siblings.last().is_some_and(|last| last.0 >= dot) {
+                return None;
+            }
+            siblings.push((dot, self.value()?));
+        }
+        Some(Record { clock, siblings })
+    }
+
+    fn dot(&mut self) -> Option<Dot> {
+        let actor = self.take(8)?.try_into().ok()?;
+        Some(Dot { actor: Actor(u64::from_le_bytes(actor)), counter: self.varint()? })
+    }
+
+    fn value(&mut self) -> Option<Value> {
+        let written_ms = self.varint()?;
+        let expires_ms = self.varint()?.checked_sub(1);
+        let length = usize::try_from(self.varint()?).ok()?;
+        Some(Value { bytes: self.take(length)?.to_vec(), written_ms, expires_ms })
+    }
+
+    /// A count of items of at least `least` bytes each: never more than the bytes left can hold.
+    fn count(&mut self, least: usize) -> Option<usize> {
+        let count = usize::try_from(self.varint()?).ok()?;
+        (count <= self.0.len() / least).then_some(count)
+    }
+
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(n)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut n = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.take(1)?[0];
+            let bits = u64::from(byte & 0x7f);
+            if (bits << shift) >> shift != bits || (byte == 0 && shift > 0) {
+                return None;
+            }
+            n |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Some(n);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

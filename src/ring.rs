@@ -1,0 +1,509 @@
+//! Who is a member and who owns what: the ring document and its four-step change.
+//!
+//! The ring is one document, versioned, chosen by agreement (see `node`), never edited in place. It
+//! names the members and gives every partition its owners in order. Who is *up* is not in it: down
+//! is not left, and only an operator changes the ring.
+//!
+//! A change is four documents, so that no read ever misses a write that was acknowledged:
+//!
+//! ```text
+//! (0) settled old            write old        read old
+//! (1) step WriteBoth         write old + new  read old     new owners fill
+//! (2) step ReadNew           write old + new  read new
+//! (3) settled new            write new        read new     old copies go
+//! ```
+//!
+//! What it does not do: it opens nothing, sends nothing, and does not know whether a barrier between
+//! two steps has been passed; `node` does. Caveat: members are never struck from the list, so a
+//! layout's indices stay true; a removed member is a few dozen bytes.
+
+mod layout;
+mod planner;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::layout::Layout;
+pub use self::planner::{Candidate, PlanError, plan};
+use crate::error::{Error, Result};
+use crate::key::{Partition, Q};
+
+/// Identity of a ring, drawn at `init`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RingId(pub u128);
+
+/// Identity of a member, drawn when its directory is made. It outlives names, addresses and actors.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+/// Identities are hexadecimal for people and in YAML, numbers on the wire.
+macro_rules! hex {
+    ($($t:ident $n:ident $w:literal),*) => {$(
+        impl fmt::Display for $t {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!("{:0", $w, "x}"), self.0)
+            }
+        }
+        impl fmt::Debug for $t {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.to_string().split_at(4).0)
+            }
+        }
+        impl Serialize for $t {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
+                if s.is_human_readable() { s.collect_str(self) } else { self.0.serialize(s) }
+            }
+        }
+        impl<'de> Deserialize<'de> for $t {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+                if !d.is_human_readable() {
+                    return $n::deserialize(d).map(Self);
+                }
+                let text = String::deserialize(d)?;
+                $n::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+hex!(RingId u128 "32", NodeId u64 "16");
+
+/// The place of a member in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Filling its share; votes on nothing.
+    Joining,
+    /// In full service.
+    Normal,
+    /// Handing its share over; still votes.
+    Leaving,
+    /// Gone for good: never asked, never believed.
+    Removed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Joining => "joining",
+            Self::Normal => "normal",
+            Self::Leaving => "leaving",
+            Self::Removed => "removed",
+        })
+    }
+}
+
+/// One member of the ring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Identity.
+    pub id: NodeId,
+    /// What people call it; unique among those not removed.
+    pub name: String,
+    /// Its failure zone: replicas go to distinct zones where there are enough.
+    pub zone: String,
+    /// Its share of the data relative to others, 1 or more.
+    pub weight: u32,
+    /// Its place in life.
+    pub state: State,
+    /// Its X25519 public key: a peer may speak only for itself.
+    #[serde(with = "public_key")]
+    pub public_key: [u8; 32],
+}
+
+/// A public key is URL-safe base64 in YAML, 32 bytes on the wire.
+mod public_key {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(key: &[u8; 32], s: S) -> Result<S::Ok, S::Error> {
+        match s.is_human_readable() {
+            true => s.collect_str(&URL_SAFE_NO_PAD.encode(key)),
+            false => key.serialize(s),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<[u8; 32], D::Error> {
+        if !d.is_human_readable() {
+            return <[u8; 32]>::deserialize(d);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(String::deserialize(d)?).map_err(D::Error::custom)?;
+        bytes.try_into().map_err(|_| D::Error::custom("a public key has 32 bytes"))
+    }
+}
+
+/// Where a change of the ring stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// No change under way.
+    Settled,
+    /// Step 1: write both layouts, read the old one.
+    WriteBoth,
+    /// Step 2: write both layouts, read the new one.
+    ReadNew,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Settled => "settled",
+            Self::WriteBoth => "1 of 3: write both, read old",
+            Self::ReadNew => "2 of 3: write both, read new",
+        })
+    }
+}
+
+/// The ring at one version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingDoc {
+    /// Which ring.
+    pub id: RingId,
+    /// Raised by one with every chosen document.
+    pub version: u64,
+    /// Partitions, fixed for ever.
+    pub q: Q,
+    /// Copies of each record (N).
+    pub replicas: u8,
+    /// Every member there ever was; a layout's numbers are indices into this list.
+    pub members: Vec<Member>,
+    /// The step of a change.
+    pub step: Step,
+    /// The layout in force, or the one being moved to.
+    pub layout: Layout,
+    /// The layout being moved away from; none when settled.
+    pub old: Option<Layout>,
+}
+
+/// What an operator wants changed, against one version of the ring: a file to read and to keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The ring.
+    pub ring: RingId,
+    /// The version it was made against.
+    pub version: u64,
+    /// The hash of that version's document, hexadecimal.
+    pub hash: String,
+    /// The wishes, in order.
+    pub changes: Vec<Change>,
+}
+
+/// One wish of an operator; a plan is a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// A new member takes its share.
+    Join(Member),
+    /// A member that is alive hands its share over.
+    Leave(String),
+    /// A member stopped for good; what it acknowledges after this is lost.
+    Remove(String),
+    /// A lost member's places go to a new one, under the old one's name.
+    Replace(Member),
+    /// A member's share changes.
+    Weight(String, u32),
+}
+
+impl RingDoc {
+    /// The first document of a ring.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when there are fewer members than replicas or names are not distinct.
+    pub fn first(id: RingId, q: Q, replicas: u8, members: Vec<Member>) -> Result<Self> {
+        let empty = Layout::new(1, vec![0]); // replaced by the plan
+        let step = Step::Settled;
+        let mut doc = Self { id, version: 1, q, replicas, members, step, layout: empty, old: None };
+        doc.check_names()?;
+        doc.layout = doc.plan(None)?;
+        Ok(doc)
+    }
+
+    /// The member with this identity, and its index.
+    #[must_use]
+    pub fn member(&self, id: NodeId) -> Option<&Member> {
+        self.members.iter().find(|m| m.id == id)
+    }
+
+    /// The member of this name that is not removed.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming those there are.
+    pub fn named(&self, name: &str) -> Result<&Member> {
+        self.present().find(|m| m.name == name).ok_or_else(|| {
+            let names: Vec<_> = self.present().map(|m| m.name.as_str()).collect();
+            Error::Usage(format!("No member is called {name}; there are {}.", names.join(", ")))
+        })
+    }
+
+    /// The name of a member, or its id when unknown.
+    #[must_use]
+    pub fn name(&self, id: NodeId) -> String {
+        self.member(id).map_or_else(|| id.to_string(), |m| m.name.clone())
+    }
+
+    /// The members that are not removed, in the order they came.
+    pub fn present(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|m| m.state != State::Removed)
+    }
+
+    /// Who votes on the next document: normal and leaving members.
+    pub fn voters(&self) -> impl Iterator<Item = NodeId> {
+        let votes = |m: &&Member| matches!(m.state, State::Normal | State::Leaving);
+        self.members.iter().filter(votes).map(|m| m.id)
+    }
+
+    /// The quorum used when none is asked for: a majority of N.
+    #[must_use]
+    pub fn majority(&self) -> usize {
+        usize::from(self.replicas) / 2 + 1
+    }
+
+    /// N.
+    #[must_use]
+    pub fn n(&self) -> usize {
+        usize::from(self.replicas)
+    }
+
+    /// The layouts a write must reach, each with its own W.
+    #[must_use]
+    pub fn write_layouts(&self) -> Vec<&Layout> {
+        self.old.iter().chain([&self.layout]).collect()
+    }
+
+    /// The layout whose owners vote on reads.
+    #[must_use]
+    pub fn read_layout(&self) -> &Layout {
+        match (self.step, &self.old) {
+            (Step::WriteBoth, Some(old)) => old,
+            _ => &self.layout,
+        }
+    }
+
+    /// The owners of a partition in one layout, in order, removed members left out.
+    #[must_use]
+    pub fn owners_in(&self, layout: &Layout, p: Partition) -> Vec<NodeId> {
+        self.ids(layout.owners(p.0))
+    }
+
+    /// Everyone a write of this partition goes to: the read layout's owners first.
+    #[must_use]
+    pub fn writers(&self, p: Partition) -> Vec<NodeId> {
+        let mut all = self.owners_in(self.read_layout(), p);
+        for layout in self.write_layouts() {
+            for id in self.owners_in(layout, p) {
+                if !all.contains(&id) {
+                    all.push(id);
+                }
+            }
+        }
+        all
+    }
+
+    /// Whether the node owns the partition in any layout of this document.
+    #[must_use]
+    pub fn owns(&self, id: NodeId, p: Partition) -> bool {
+        let Some(index) = self.members.iter().position(|m| m.id == id) else { return false };
+        self.write_layouts().iter().any(|l| l.owners(p.0).contains(&(index as u16)))
+    }
+
+    /// The partitions a node owns in any layout, in order.
+    #[must_use]
+    pub fn owned(&self, id: NodeId) -> Vec<Partition> {
+        self.q.all().filter(|p| self.owns(id, *p)).collect()
+    }
+
+    /// Everyone in the order of the preference list of the read layout: owners, then fallbacks.
+    #[must_use]
+    pub fn preference(&self, p: Partition) -> Vec<NodeId> {
+        let order: Vec<u16> = self.read_layout().preference(p.0).into_iter().collect();
+        let mut ids = self.ids(&order);
+        for member in self.present().filter(|m| m.state != State::Joining) {
+            if !ids.contains(&member.id) {
+                ids.push(member.id);
+            }
+        }
+        ids
+    }
+
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("a document has nothing that cannot be encoded")
+    }
+
+    /// Reads a document back and checks it.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for bytes that are not a document whose parts agree.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let doc: Self = postcard::from_bytes(bytes)
+            .map_err(|e| Error::Corrupt(format!("A ring document cannot be read: {e}.")))?;
+        doc.check()?;
+        Ok(doc)
+    }
+
+    /// A plan against this document.
+    #[must_use]
+    pub fn plan_of(&self, changes: Vec<Change>) -> Plan {
+        let hash = blake3::Hash::from(self.hash()).to_hex().to_string();
+        Plan { ring: self.id, version: self.version, hash, changes }
+    }
+
+    /// The first document of a plan's change, if the plan was made against this one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the ring has moved on since, and as [`RingDoc::change`].
+    pub fn apply(&self, plan: &Plan) -> Result<Self> {
+        if *plan != self.plan_of(plan.changes.clone()) {
+            let (at, version) = (plan.version, self.version);
+            return Err(Error::Conflict(format!(
+                "The plan was made against version {at} of a ring that is at version {version}; \
+                 nothing was changed."
+            ))
+            .hint("make a new one: kvs ring plan"));
+        }
+        self.change(&plan.changes)
+    }
+
+    /// The hash of the canonical bytes.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.encode()).as_bytes()
+    }
+
+    /// The first document of a change: step 1 towards the layout that the wishes ask for.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while another change is under way, [`Error::Usage`] for an unknown or doubled
+    /// name, [`Error::Denied`] when fewer than N members would remain. Nothing is changed.
+    pub fn change(&self, changes: &[Change]) -> Result<Self> {
+        if self.step != Step::Settled {
+            return Err(Error::Busy("A change of the ring is already under way.".into())
+                .hint("finish it first: kvs ring apply"));
+        }
+        let mut next = self.clone();
+        let mut base = self.layout.clone();
+        for change in changes {
+            base = next.wish(change, base)?;
+        }
+        next.check_names()?;
+        next.layout = next.plan(Some(&base))?;
+        next.version += 1;
+        next.old = Some(self.layout.clone());
+        next.step = Step::WriteBoth;
+        Ok(next)
+    }
+
+    /// The next document of the change under way: step 2 after 1, settled after 2.
+    #[must_use]
+    pub fn advance(&self) -> Option<Self> {
+        let mut next = self.clone();
+        next.version += 1;
+        match self.step {
+            Step::Settled => return None,
+            Step::WriteBoth => next.step = Step::ReadNew,
+            Step::ReadNew => {
+                next.step = Step::Settled;
+                next.old = None;
+                for member in &mut next.members {
+                    member.state = match member.state {
+                        State::Joining => State::Normal,
+                        State::Leaving => State::Removed,
+                        state => state,
+                    };
+                }
+            }
+        }
+        Some(next)
+    }
+
+    /// The same ring with a dead member marked as removed: allowed inside a change.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown name.
+    pub fn mark_removed(&self, name: &str) -> Result<Self> {
+        let id = self.named(name)?.id;
+        let mut next = self.clone();
+        next.version += 1;
+        next.members.iter_mut().filter(|m| m.id == id).for_each(|m| m.state = State::Removed);
+        Ok(next)
+    }
+
+    /// Re-verifies every invariant.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] naming the first that does not hold.
+    pub fn check(&self) -> Result<()> {
+        self.check_names()?;
+        let settled = self.step == Step::Settled;
+        if settled != self.old.is_none() {
+            return Err(Error::Corrupt("A ring document's step and layouts disagree.".into()));
+        }
+        for layout in self.write_layouts() {
+            let fits = layout.partitions() == self.q.count();
+            let all = self.q.all().flat_map(|p| layout.owners(p.0));
+            if !fits || all.into_iter().any(|i| usize::from(*i) >= self.members.len()) {
+                return Err(Error::Corrupt("A ring document's layout does not fit it.".into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn wish(&mut self, change: &Change, base: Layout) -> Result<Layout> {
+        match change {
+            Change::Join(member) => {
+                self.members.push(Member { state: State::Joining, ..member.clone() })
+            }
+            Change::Leave(name) => self.by_name(name)?.state = State::Leaving,
+            Change::Remove(name) => self.by_name(name)?.state = State::Removed,
+            Change::Weight(name, weight) => self.by_name(name)?.weight = (*weight).max(1),
+            Change::Replace(member) => {
+                let lost = self.named(&member.name)?.clone();
+                let from = self.members.iter().position(|m| m.id == lost.id).expect("just found");
+                self.members[from].state = State::Removed;
+                let (zone, weight) = (lost.zone, lost.weight);
+                self.members.push(Member { state: State::Joining, zone, weight, ..member.clone() });
+                return Ok(base.substitute(from as u16, (self.members.len() - 1) as u16));
+            }
+        }
+        Ok(base)
+    }
+
+    fn by_name(&mut self, name: &str) -> Result<&mut Member> {
+        let id = self.named(name)?.id;
+        Ok(self.members.iter_mut().find(|m| m.id == id).expect("just found"))
+    }
+
+    fn plan(&self, before: Option<&Layout>) -> Result<Layout> {
+        let candidate = |m: &Member| {
+            let owns = matches!(m.state, State::Joining | State::Normal);
+            owns.then(|| Candidate { zone: m.zone.clone(), weight: m.weight })
+        };
+        let candidates: Vec<_> = self.members.iter().map(candidate).collect();
+        plan(self.q.count(), self.n(), &candidates, before).map_err(|e| {
+            Error::Denied(format!("The ring cannot be laid out: {e}. Nothing was changed."))
+        })
+    }
+
+    fn check_names(&self) -> Result<()> {
+        let mut names: Vec<_> = self.present().map(|m| &m.name).collect();
+        let mut ids: Vec<_> = self.members.iter().map(|m| m.id).collect();
+        names.sort();
+        ids.sort();
+        if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
+            return Err(Error::Usage(format!("Two members would be called {}.", twice[0])));
+        }
+        if ids.windows(2).any(|w| w[0] == w[1]) {
+            return Err(Error::Denied(
+                "Two members have one identity: a directory was copied.".into(),
+            )
+            .hint("give the copy an identity of its own: kvs replace"));
+        }
+        Ok(())
+    }
+
+    fn ids(&self, indices: &[u16]) -> Vec<NodeId> {
+        let member = |i: &u16| &self.members[usize::from(*i)];
+        indices.iter().map(member).filter(|m| m.state != State::Removed).map(|m| m.id).collect()
+    }
+}

@@ -1,0 +1,244 @@
+//! What a node keeps on disk, as one trait: records, digests, hints, bad records, ring, meta.
+//!
+//! A [`Store`] is read synchronously and written by one [`Batch`] at a time, which is one durable
+//! transaction: all of it or nothing. The store keeps the digests true to the records *in the same
+//! transaction* and raises its commit number in every one; it knows nothing of merging, owners or
+//! quorums. Two implementations share one conformance suite (`tests/store.rs`): [`memory`] for the
+//! simulator and [`lmdb`] for files.
+//!
+//! ```text
+//! records  (partition, key)          -> term, format, flags, body     see `record`
+//! digests  (partition) / (p, leaf)   -> sum of terms, count           see `digest`
+//! hints    (target, partition, key)  -> the record, or nothing: a reference to our own record
+//! bad      (partition, key)          -> the raw bytes that failed their checksum
+//! ring     name                      -> the ring document, the acceptor's promises
+//! meta     name                      -> identity, actor, counter, commit number, seen, filling
+//! ```
+//!
+//! Caveat: a record's digest is taken from the term it was stored with; only `record::check` proves
+//! that the bytes still match it.
+
+mod apply;
+mod files;
+pub mod lmdb;
+pub mod lock;
+pub mod memory;
+pub mod sidecar;
+mod tables;
+pub mod verify;
+
+use std::ops::ControlFlow;
+
+use crate::digest::{Leaves, Sum};
+use crate::error::{Error, Result};
+use crate::key::{Key, Partition};
+pub use crate::record::Stored;
+use crate::ring::NodeId;
+
+/// A write kept for another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// Who is to have it.
+    pub target: NodeId,
+    /// The key's partition.
+    pub partition: Partition,
+    /// The key.
+    pub key: Key,
+    /// The record of an acknowledged hint; `None` refers to this node's own record and counts for
+    /// nothing.
+    pub stored: Option<Stored>,
+}
+
+/// One change of a batch. Ops apply in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Replaces the record of a key; partition sum and leaf follow.
+    Record {
+        /// The key's partition.
+        partition: Partition,
+        /// The key.
+        key: Key,
+        /// The bytes.
+        stored: Stored,
+    },
+    /// Moves a record whose checksum fails to the table `bad` and rebuilds its partition's leaves.
+    Bad {
+        /// The key's partition.
+        partition: Partition,
+        /// The key's bytes as found: they may be damaged too.
+        key: Vec<u8>,
+    },
+    /// Strikes a key from the table `bad`.
+    Healed {
+        /// The key's partition.
+        partition: Partition,
+        /// The key's bytes as listed.
+        key: Vec<u8>,
+    },
+    /// Rebuilds a partition's leaves and sum from the stored terms.
+    Rebuild(Partition),
+    /// Removes all records of a partition and its sums.
+    Drop(Partition),
+    /// Keeps a hint, replacing one of the same target and key.
+    Hint(Hint),
+    /// Forgets a hint.
+    Unhint {
+        /// Who was to have it.
+        target: NodeId,
+        /// The key's partition.
+        partition: Partition,
+        /// The key.
+        key: Key,
+    },
+    /// Sets or clears a row of the table `meta`.
+    Meta(String, Option<Vec<u8>>),
+    /// Sets or clears a row of the table `ring`.
+    Ring(String, Option<Vec<u8>>),
+}
+
+/// One durable transaction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// The changes, in order.
+    pub ops: Vec<Op>,
+}
+
+/// Why a batch was not applied. Nothing of it is.
+#[derive(Debug)]
+pub enum Failure {
+    /// Disk, map or quota is full: reads go on, and so will writes when there is room.
+    Full(String),
+    /// Anything else: the node must stop, for what is on disk is unsure.
+    Fatal(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Full(why) => Self::Refused(why),
+            Failure::Fatal(error) => error,
+        }
+    }
+}
+
+/// A table of small named rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// The ring document and the acceptor's promises.
+    Ring,
+    /// Identity, actor, counters.
+    Meta,
+}
+
+/// How many hints a node keeps, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HintStats {
+    /// All hints.
+    pub count: u64,
+    /// Of those, the acknowledged ones: data.
+    pub acknowledged: u64,
+    /// Bytes of the acknowledged ones.
+    pub bytes: u64,
+}
+
+impl HintStats {
+    /// Adds a change of the statistics, modulo 2^64: a loss is a large number.
+    fn add(&mut self, change: Self) {
+        self.count = self.count.wrapping_add(change.count);
+        self.acknowledged = self.acknowledged.wrapping_add(change.acknowledged);
+        self.bytes = self.bytes.wrapping_add(change.bytes);
+    }
+}
+
+/// Called with key bytes and stored bytes, unproven, in order of keys.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// One node's durable state.
+pub trait Store {
+    /// The stored record of a key, its checksum proven.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the checksum fails: never to be taken for absent.
+    fn get(&self, partition: Partition, key: &Key) -> Result<Option<Stored>>;
+
+    /// Visits the raw records of a partition with keys above `after`, in order, unproven.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Corrupt`] when the table itself cannot be read.
+    fn visit(
+        &self,
+        partition: Partition,
+        after: Option<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()>;
+
+    /// The sums of all partitions that hold or held something, in order.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn sums(&self) -> Result<Vec<(Partition, Sum)>>;
+
+    /// The sum of one partition.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn sum(&self, partition: Partition) -> Result<Sum>;
+
+    /// The leaves of a partition.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn leaves(&self, partition: Partition) -> Result<Box<Leaves>>;
+
+    /// Up to `limit` hints after the given one, in order of target, partition, key. Their records
+    /// are unproven, so that one damaged hint does not hide the others.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn hints(&self, after: Option<&(NodeId, Partition, Key)>, limit: usize) -> Result<Vec<Hint>>;
+
+    /// How many hints there are.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn hint_stats(&self) -> Result<HintStats>;
+
+    /// The hints for one key, of any target; their records are unproven.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>>;
+
+    /// The keys listed as bad.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>>;
+
+    /// One row of a small table.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn row(&self, table: Table, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// All rows of a small table whose names begin with `prefix`.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// The number of the last commit, raised by every applied batch.
+    fn commit_number(&self) -> u64;
+
+    /// Applies a batch durably, all or nothing.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing was applied.
+    fn apply(&mut self, batch: &Batch) -> std::result::Result<(), Failure>;
+}

@@ -1,0 +1,197 @@
+//! LMDB's tables as rows of bytes, and its errors as ours.
+//!
+//! ```text
+//! View    a read transaction      get scan
+//! Edit    a write transaction     get scan put delete      dropped without commit: as if never
+//! ```
+//!
+//! Values are handed out as they lie in the map, without a copy. It knows nothing of what they
+//! mean; that is [`crate::store::tables`].
+
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use heed::types::Bytes;
+use heed::{MdbError, RoTxn, RwTxn};
+
+use super::signal::Guard;
+use crate::error::{Error, Result};
+use crate::record::stored_term;
+use crate::store::apply::{Put, RowsMut};
+use crate::store::tables::{Name, Rows};
+use crate::store::{Failure, Visit};
+
+pub(super) type Database<'e> = heed::Database<'e, Bytes, Bytes>;
+
+/// What reading and writing rows needs besides a transaction.
+pub(super) struct Tables<'e> {
+    pub(super) path: PathBuf,
+    pub(super) guard: Guard,
+    pub(super) databases: [Database<'e>; Name::ALL.len()],
+}
+
+impl<'e> Tables<'e> {
+    pub(super) fn view<'t>(&'t self, txn: &'t RoTxn<'t>) -> View<'t, 'e> {
+        View { txn, tables: self }
+    }
+
+    /// The pages of all tables, in bytes; free pages do not count.
+    pub(super) fn used_bytes(&self, txn: &RoTxn<'_>) -> Result<u64> {
+        let mut bytes = 0;
+        for database in &self.databases {
+            let stat = self.guard.inside(|| database.stat(txn));
+            let stat = stat.map_err(|e| read_error(&self.path, e))?;
+            let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
+            bytes += pages as u64 * u64::from(stat.page_size);
+        }
+        Ok(bytes)
+    }
+
+    fn database(&self, table: Name) -> &Database<'e> {
+        &self.databases[table as usize]
+    }
+
+    fn get<'t>(&self, txn: &'t RoTxn<'_>, table: Name, key: &[u8]) -> Result<Option<&'t [u8]>> {
+        let value = self.guard.inside(|| self.database(table).get(txn, key));
+        value.map_err(|e| read_error(&self.path, e))
+    }
+
+    fn scan(
+        &self,
+        txn: &RoTxn<'_>,
+        table: Name,
+        from: Bound<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        // LMDB has no empty key to start from.
+        let from = if from == Bound::Included(&[][..]) { Bound::Unbounded } else { from };
+        let range = (from, Bound::Unbounded);
+        let fail = |e| read_error(&self.path, e);
+        let mut rows =
+            self.guard.inside(|| self.database(table).range(txn, &range)).map_err(fail)?;
+        // The visitor runs outside: what it does wrong is not blamed on the file.
+        while let Some(row) = self.guard.inside(|| rows.next()) {
+            let (key, value) = row.map_err(fail)?;
+            if visit(key, value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows at one moment.
+pub(super) struct View<'t, 'e> {
+    txn: &'t RoTxn<'t>,
+    tables: &'t Tables<'e>,
+}
+
+impl Rows for View<'_, '_> {
+    fn get(&self, table: Name, key: &[u8]) -> Result<Option<&[u8]>> {
+        self.tables.get(self.txn, table, key)
+    }
+
+    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        self.tables.scan(self.txn, table, from, visit)
+    }
+}
+
+/// Rows inside a write transaction.
+pub(super) struct Edit<'t, 'e, 'x> {
+    pub(super) txn: &'t mut RwTxn<'x>,
+    pub(super) tables: &'t Tables<'e>,
+}
+
+impl Rows for Edit<'_, '_, '_> {
+    fn get(&self, table: Name, key: &[u8]) -> Result<Option<&[u8]>> {
+        self.tables.get(self.txn, table, key)
+    }
+
+    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        self.tables.scan(self.txn, table, from, visit)
+    }
+}
+
+impl RowsMut for Edit<'_, '_, '_> {
+    fn put(&mut self, table: Name, key: &[u8], value: &[u8]) -> std::result::Result<(), Failure> {
+        let put = self.tables.database(table).put(self.txn, key, value);
+        put.map_err(|e| failure(&self.tables.path, e))
+    }
+
+    fn put_new(
+        &mut self,
+        table: Name,
+        key: &[u8],
+        value: &[u8],
+    ) -> std::result::Result<Put, Failure> {
+        let put = self.tables.database(table).get_or_put(self.txn, key, value);
+        let there = put.map_err(|e| failure(&self.tables.path, e))?;
+        Ok(there.map_or(Put::Done, |there| Put::There(stored_term(there))))
+    }
+
+    fn delete(&mut self, table: Name, key: &[u8]) -> std::result::Result<(), Failure> {
+        let deleted = self.tables.database(table).delete(self.txn, key);
+        deleted.map(drop).map_err(|e| failure(&self.tables.path, e))
+    }
+
+    fn delete_prefix(&mut self, table: Name, prefix: &[u8]) -> std::result::Result<(), Failure> {
+        let end = after_prefix(prefix);
+        let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (Bound::Included(prefix), end);
+        let deleted = self.tables.database(table).delete_range(self.txn, &range);
+        deleted.map(drop).map_err(|e| failure(&self.tables.path, e))
+    }
+}
+
+/// The first key after all that begin with `prefix`; none after a prefix of 0xff only.
+fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
+
+/// An error of reading or opening.
+pub(super) fn read_error(path: &Path, error: heed::Error) -> Error {
+    let path_text = path.display();
+    match error {
+        heed::Error::Io(e) if e.raw_os_error() == Some(libc::ENOMEM) => Error::Denied(format!(
+            "There is not enough address space to map {path_text}: a limit on virtual memory is \
+             set. Nothing was changed."
+        ))
+        .hint("raise the limit: ulimit -v unlimited"),
+        heed::Error::Io(e) => Error::io("use", path)(e),
+        heed::Error::Mdb(MdbError::ReadersFull) => {
+            Error::Busy(format!("The file {path_text} has too many readers. Nothing was changed."))
+        }
+        heed::Error::Mdb(MdbError::BadValSize) => {
+            Error::Usage(format!("A key or value does not fit into {path_text}."))
+        }
+        heed::Error::Mdb(MdbError::VersionMismatch) => Error::Usage(format!(
+            "The file {path_text} has another version of LMDB's format. Nothing was changed."
+        )),
+        heed::Error::EnvAlreadyOpened => Error::Busy(format!(
+            "The file {path_text} is already open in this process. Nothing was changed."
+        )),
+        other => Error::Corrupt(format!("The file {path_text} is damaged: {other}."))
+            .hint("rebuild it from the other replicas: kvs repair"),
+    }
+}
+
+/// An error of writing.
+pub(super) fn failure(path: &Path, error: heed::Error) -> Failure {
+    let path_text = path.display();
+    let full = |what: &str| Failure::Full(format!("{what}; nothing was written to {path_text}."));
+    match error {
+        heed::Error::Mdb(MdbError::MapFull) => full("The map of the file is full"),
+        heed::Error::Mdb(MdbError::TxnFull) => full("The batch is too large for one transaction"),
+        heed::Error::Io(e) if is_full(&e) => full("The disk is full"),
+        other => Failure::Fatal(read_error(path, other)),
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [libc::ENOSPC, libc::EDQUOT, libc::EFBIG].iter().any(|full| code == Some(*full))
+}

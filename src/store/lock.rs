@@ -1,0 +1,246 @@
+//! `kvs.lock`: many readers or one writer of a node directory.
+//!
+//! The lock is the system's (`flock`), so it ends with its process however that ends. A writer
+//! writes its name into the file, so that whoever waits can say for whom, or go through that node:
+//!
+//! ```text
+//! node 4711 127.0.0.1:7001        kind, process, address where it answers
+//! put 4712 -                      an offline command has none
+//! ```
+//!
+//! Readers create and write nothing: without a lock file (a backup, a read-only medium) they read
+//! unlocked. Caveats: a text left by a process that was killed is believed only while the lock is
+//! held exclusively; whoever opens several directories locks them in the order of their names.
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::files;
+use crate::error::{Error, Result};
+
+/// The name of the file.
+pub const FILE: &str = "kvs.lock";
+
+/// How often a lock is tried while waiting.
+const PAUSE: Duration = Duration::from_millis(10);
+/// A holder's text is short; a longer file is not ours.
+const TEXT_BYTES_MAX: u64 = 256;
+
+/// Who holds a directory exclusively.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// `node`, or the name of a command.
+    pub kind: String,
+    /// Its process.
+    pub pid: u32,
+    /// Where it answers, of a node.
+    pub address: Option<String>,
+}
+
+impl Holder {
+    /// Reads the text of a lock file; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let (kind, pid, address) = (words.next()?, words.next()?, words.next()?);
+        let address = (address != "-").then(|| address.to_owned());
+        let holder = Self { kind: kind.to_owned(), pid: pid.parse().ok()?, address };
+        words.next().is_none().then_some(holder)
+    }
+
+    fn text(&self) -> String {
+        let address = self.address.as_deref().unwrap_or("-");
+        format!("{} {} {address}\n", self.kind, self.pid)
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (process {})", self.kind, self.pid)?;
+        self.address.iter().try_for_each(|address| write!(f, " at {address}"))
+    }
+}
+
+/// How a directory is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// With other readers.
+    Shared,
+    /// Alone, under this name.
+    Exclusive(Holder),
+}
+
+/// What came of one try.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The lock is held until it is dropped.
+    Held(Lock),
+    /// A writer has it; its name is missing for the moment before it has written it.
+    Writer(Option<Holder>),
+    /// Readers have it.
+    Readers,
+}
+
+/// A held lock; dropping it lets go.
+#[derive(Debug)]
+pub struct Lock {
+    /// None for a reader of a directory without a lock file.
+    file: Option<File>,
+    exclusive: bool,
+}
+
+impl Lock {
+    /// Makes the lock file of a new directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(dir: &Path) -> Result<()> {
+        open_or_create(&dir.join(FILE)).map(drop)
+    }
+
+    /// Tries once.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the lock file cannot be opened or locked.
+    pub fn attempt(dir: &Path, want: &Want) -> Result<Attempt> {
+        let path = dir.join(FILE);
+        match want {
+            Want::Shared => Self::attempt_shared(&path),
+            Want::Exclusive(holder) => Self::attempt_exclusive(&path, holder),
+        }
+    }
+
+    /// Tries until it holds the lock or the wait runs out.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] naming the holder and the directory, [`Error::Io`] as [`Lock::attempt`].
+    pub fn wait(dir: &Path, want: &Want, timeout: Duration) -> Result<Self> {
+        let start = now();
+        loop {
+            let who = match Self::attempt(dir, want)? {
+                Attempt::Held(lock) => return Ok(lock),
+                Attempt::Writer(Some(holder)) => holder.to_string(),
+                Attempt::Writer(None) => "another kvs command".to_owned(),
+                Attempt::Readers => "a reading command".to_owned(),
+            };
+            let left = timeout.saturating_sub(now().duration_since(start));
+            if left.is_zero() {
+                let dir = dir.display();
+                return Err(Error::Busy(format!(
+                    "The directory {dir} is in use by {who}. Nothing was changed."
+                ))
+                .hint("wait for it to end, or wait longer with --timeout"));
+            }
+            thread::sleep(left.min(PAUSE));
+        }
+    }
+
+    /// Who holds a directory exclusively at this moment, if anybody does.
+    ///
+    /// # Errors
+    /// [`Error::Io`] as [`Lock::attempt`].
+    pub fn holder(dir: &Path) -> Result<Option<Holder>> {
+        match Self::attempt(dir, &Want::Shared)? {
+            Attempt::Writer(holder) => Ok(holder),
+            Attempt::Held(_) | Attempt::Readers => Ok(None),
+        }
+    }
+
+    fn attempt_shared(path: &Path) -> Result<Attempt> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Attempt::Held(Self { file: None, exclusive: false }));
+            }
+            Err(error) => return Err(Error::io("open", path)(error)),
+        };
+        if granted(path, file.try_lock_shared())? {
+            return Ok(Attempt::Held(Self { file: Some(file), exclusive: false }));
+        }
+        Ok(Attempt::Writer(read_holder(&file)))
+    }
+
+    fn attempt_exclusive(path: &Path, holder: &Holder) -> Result<Attempt> {
+        let file = open_or_create(path)?;
+        if granted(path, file.try_lock())? {
+            // Whoever waited may have the file of a directory that was replaced meanwhile.
+            if !is_same_file(path, &file) {
+                return Self::attempt_exclusive(path, holder);
+            }
+            let written =
+                file.set_len(0).and_then(|()| file.write_all_at(holder.text().as_bytes(), 0));
+            written.map_err(Error::io("write", path))?;
+            return Ok(Attempt::Held(Self { file: Some(file), exclusive: true }));
+        }
+        // Sharing is possible only beside readers: then the text is an old one.
+        if granted(path, file.try_lock_shared())? {
+            return Ok(Attempt::Readers);
+        }
+        Ok(Attempt::Writer(read_holder(&file)))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take().filter(|_| self.exclusive) {
+            // A text left behind would do no harm: it counts only while the lock is held.
+            drop(file.set_len(0));
+        }
+    }
+}
+
+fn open_or_create(path: &Path) -> Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o644);
+    let file = options.open(path).map_err(Error::io("open", path))?;
+    files::give_to_owner(path, &file)?;
+    Ok(file)
+}
+
+fn granted(path: &Path, outcome: std::result::Result<(), TryLockError>) -> Result<bool> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
+    }
+}
+
+fn read_holder(mut file: &File) -> Option<Holder> {
+    let mut text = String::new();
+    file.by_ref().take(TEXT_BYTES_MAX).read_to_string(&mut text).ok()?;
+    Holder::parse(&text)
+}
+
+fn is_same_file(path: &Path, file: &File) -> bool {
+    let (Ok(there), Ok(here)) = (path.metadata(), file.metadata()) else { return false };
+    (there.dev(), there.ino()) == (here.dev(), here.ino())
+}
+
+#[expect(clippy::disallowed_methods, reason = "waiting for another process takes real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_reads_back_and_junk_is_none() {
+        let node = Holder { kind: "node".into(), pid: 4711, address: Some("[::1]:7001".into()) };
+        let put = Holder { kind: "put".into(), pid: 1, address: None };
+        assert_eq!(Holder::parse(&node.text()), Some(node.clone()));
+        assert_eq!(Holder::parse(&put.text()), Some(put));
+        assert_eq!(node.to_string(), "node (process 4711) at [::1]:7001");
+        assert!(
+            ["", "node", "node 1", "node x -", "node 1 - more"]
+                .iter()
+                .all(|t| Holder::parse(t).is_none())
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! A store in memory: the simulator's disk, and the model the file is tested against.
+//!
+//! It tells what is written from what is durable. Reads see durable rows only, as a node's do:
+//!
+//! ```text
+//! stage(batch) --> unsynced --sync()------> durable <-- every reading
+//!                     |                        ^
+//!                     +---- crash(true) -------+     the disk had it after all
+//!                     +---- crash(false)             gone
+//! ```
+//!
+//! Faults are injected here: [`Memory::rot`] and [`Memory::lose`] damage records behind the digest's
+//! back, [`Memory::set_full`] fills the disk, and a clone is a snapshot to roll back to. What it does
+//! not do: it knows no sidecar, no lock and no torn write; a batch is durable whole or not at all.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::apply::{self, Put, RowsMut};
+use super::tables::{self, Name, RowKey, Rows};
+use super::{Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit};
+use crate::digest::{Leaves, Sum};
+use crate::error::Result;
+use crate::key::{Key, Partition};
+use crate::record::stored_term;
+use crate::ring::NodeId;
+
+/// A node's durable state in memory; a clone is a snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    durable: Image,
+    staged: Vec<Batch>,
+    hints: HintStats,
+    commit: u64,
+    full: bool,
+}
+
+impl Memory {
+    /// Writes a batch without making it durable: no reading sees it yet.
+    pub fn stage(&mut self, batch: &Batch) {
+        self.staged.push(batch.clone());
+    }
+
+    /// Makes everything staged durable, in order.
+    ///
+    /// # Errors
+    /// As [`Store::apply`]; the batch that failed and those staged after it are gone.
+    pub fn sync(&mut self) -> std::result::Result<(), Failure> {
+        for batch in std::mem::take(&mut self.staged) {
+            if self.full {
+                return Err(Failure::Full("The disk is full; the batch is not applied.".into()));
+            }
+            let applied = self.durable.transact(&batch)?;
+            self.commit = applied.commit;
+            self.hints.add(applied.hints);
+        }
+        Ok(())
+    }
+
+    /// The machine stops: what was staged is lost, or `keep`: had reached the disk after all.
+    pub fn crash(&mut self, keep: bool) {
+        let kept = if keep { self.sync() } else { Ok(()) };
+        // A batch that could not be applied is a batch that was lost.
+        drop(kept);
+        self.staged.clear();
+    }
+
+    /// Whether something is staged and not yet durable.
+    #[must_use]
+    pub fn is_staged(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
+    /// From now on the disk is full, or has room again.
+    pub fn set_full(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// Flips a bit in the last byte of a record, behind the digest's back; false when there is none.
+    pub fn rot(&mut self, partition: Partition, key: &Key) -> bool {
+        let row = self.durable.record_mut(partition, key);
+        let last = row.and_then(|bytes| Arc::make_mut(bytes).last_mut());
+        last.is_some_and(|byte| {
+            *byte ^= 1;
+            true
+        })
+    }
+
+    /// Makes a record vanish, behind the digest's back; false when there is none.
+    pub fn lose(&mut self, partition: Partition, key: &Key) -> bool {
+        let row = RowKey::of(partition, key.as_bytes()).expect("a key fits its row");
+        self.durable.tables[Name::Records as usize].remove(&*row).is_some()
+    }
+
+    /// What [`Memory::restore`] goes back to.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        self.clone()
+    }
+
+    /// Goes back to a snapshot, as a restored backup does.
+    pub fn restore(&mut self, snapshot: &Self) {
+        *self = snapshot.clone();
+    }
+}
+
+impl Store for Memory {
+    fn get(&self, partition: Partition, key: &Key) -> Result<Option<Stored>> {
+        tables::record(&self.durable, partition, key)
+    }
+
+    fn visit(&self, p: Partition, after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        tables::visit(&self.durable, p, after, visit)
+    }
+
+    fn sums(&self) -> Result<Vec<(Partition, Sum)>> {
+        tables::sums(&self.durable)
+    }
+
+    fn sum(&self, partition: Partition) -> Result<Sum> {
+        tables::sum(&self.durable, partition)
+    }
+
+    fn leaves(&self, partition: Partition) -> Result<Box<Leaves>> {
+        tables::leaves(&self.durable, partition)
+    }
+
+    fn hints(&self, after: Option<&(NodeId, Partition, Key)>, limit: usize) -> Result<Vec<Hint>> {
+        tables::hints(&self.durable, after, limit)
+    }
+
+    fn hint_stats(&self) -> Result<HintStats> {
+        Ok(self.hints)
+    }
+
+    fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>> {
+        tables::hints_of(&self.durable, partition, key)
+    }
+
+    fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {
+        tables::bad(&self.durable)
+    }
+
+    fn row(&self, table: Table, name: &str) -> Result<Option<Vec<u8>>> {
+        tables::row(&self.durable, table, name)
+    }
+
+    fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        tables::named(&self.durable, table, prefix)
+    }
+
+    fn commit_number(&self) -> u64 {
+        self.commit
+    }
+
+    fn apply(&mut self, batch: &Batch) -> std::result::Result<(), Failure> {
+        self.stage(batch);
+        self.sync()
+    }
+}
+
+/// The rows of all tables.
+#[derive(Clone, Debug, Default)]
+struct Image {
+    tables: [BTreeMap<Vec<u8>, Arc<[u8]>>; Name::ALL.len()],
+}
+
+impl Image {
+    /// All of a batch or nothing of it.
+    fn transact(&mut self, batch: &Batch) -> std::result::Result<apply::Applied, Failure> {
+        let mut edit = Edit { image: self, undo: Vec::new() };
+        let outcome = apply::apply(&mut edit, batch);
+        if outcome.is_err() {
+            edit.roll_back();
+        }
+        outcome
+    }
+
+    fn record_mut(&mut self, p: Partition, key: &Key) -> Option<&mut Arc<[u8]>> {
+        let row = RowKey::of(p, key.as_bytes()).ok()?;
+        self.tables[Name::Records as usize].get_mut(&*row)
+    }
+}
+
+impl Rows for Image {
+    fn get(&self, table: Name, key: &[u8]) -> Result<Option<&[u8]>> {
+        Ok(self.tables[table as usize].get(key).map(|bytes| &**bytes))
+    }
+
+    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        let rows = self.tables[table as usize].range::<[u8], _>((from, Bound::Unbounded));
+        for (key, bytes) in rows {
+            if visit(key, bytes).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One row as it was before: table, key, value.
+type Undo = (Name, Vec<u8>, Option<Arc<[u8]>>);
+
+/// A change under way, which can be taken back.
+struct Edit<'i> {
+    image: &'i mut Image,
+    undo: Vec<Undo>,
+}
+
+impl Edit<'_> {
+    fn roll_back(self) {
+        for (table, key, old) in self.undo.into_iter().rev() {
+            let rows = &mut self.image.tables[table as usize];
+            match old {
+                Some(bytes) => rows.insert(key, bytes),
+                None => rows.remove(&key),
+            };
+        }
+    }
+}
+
+impl Rows for Edit<'_> {
+    fn get(&self, table: Name, key: &[u8]) -> Result<Option<&[u8]>> {
+        self.image.get(table, key)
+    }
+
+    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        self.image.scan(table, from, visit)
+    }
+}
+
+impl RowsMut for Edit<'_> {
+    fn put(&mut self, table: Name, key: &[u8], value: &[u8]) -> std::result::Result<(), Failure> {
+        let old = self.image.tables[table as usize].insert(key.to_vec(), value.into());
+        self.undo.push((table, key.to_vec(), old));
+        Ok(())
+    }
+
+    fn put_new(
+        &mut self,
+        table: Name,
+        key: &[u8],
+        value: &[u8],
+    ) -> std::result::Result<Put, Failure> {
+        match self.image.get(table, key)? {
+            Some(there) => Ok(Put::There(stored_term(there))),
+            None => self.put(table, key, value).map(|()| Put::Done),
+        }
+    }
+
+    fn delete(&mut self, table: Name, key: &[u8]) -> std::result::Result<(), Failure> {
+        if let Some((key, old)) = self.image.tables[table as usize].remove_entry(key) {
+            self.undo.push((table, key, Some(old)));
+        }
+        Ok(())
+    }
+
+    fn delete_prefix(&mut self, table: Name, prefix: &[u8]) -> std::result::Result<(), Failure> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let rows = self.image.tables[table as usize].range::<[u8], _>(from);
+        let keys = rows.map(|(key, _)| key).take_while(|key| key.starts_with(prefix));
+        for key in keys.cloned().collect::<Vec<_>>() {
+            self.delete(table, &key)?;
+        }
+        Ok(())
+    }
+}

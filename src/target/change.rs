@@ -1,0 +1,180 @@
+//! Changing the ring through a target: have a document chosen, take it to its end, clean up.
+//!
+//! ```text
+//! Propose (1) -> Advance: barrier, fill, (2), barrier, (3) -> Cleanup of what nobody needs
+//! ```
+//!
+//! A change that cannot go on (a directory is missing) stays where it is; `kvs ring apply` resumes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::Target;
+use super::data::defect;
+use crate::digest::Sum;
+use crate::embed::{NODE_KEY, RING_KEY, Seat, create_member, read_key};
+use crate::error::{Error, Result};
+use crate::key::Partition;
+use crate::node::{Reply, Request};
+use crate::ring::{Change, Member, NodeId, Plan, RingDoc, Step};
+
+/// What a change of the layout moves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moves {
+    /// Copies of partitions that get a new owner.
+    pub partitions: usize,
+    /// Records in them, as far as their present owners are open.
+    pub keys: u64,
+    /// For each member that gains: copies gained.
+    pub gained: BTreeMap<String, usize>,
+}
+
+impl Target {
+    /// What going from one layout to the next would move.
+    #[must_use]
+    pub fn moves(&self, from: &RingDoc, to: &RingDoc) -> Moves {
+        let mut moves = Moves::default();
+        let sums = self.sums_of_all();
+        for p in from.q.all() {
+            let before = from.owners_in(&from.layout, p);
+            for owner in to.owners_in(&to.layout, p).into_iter().filter(|o| !before.contains(o)) {
+                moves.partitions += 1;
+                moves.keys += sums.get(&p).map_or(0, |s| s.count);
+                *moves.gained.entry(to.name(owner)).or_default() += 1;
+            }
+        }
+        moves
+    }
+
+    fn sums_of_all(&self) -> BTreeMap<Partition, Sum> {
+        let mut all: BTreeMap<Partition, Sum> = BTreeMap::new();
+        for store in self.nodes().into_iter().filter_map(|id| self.store(id)) {
+            for (p, sum) in store.sums().unwrap_or_default() {
+                let most = all.entry(p).or_insert(sum);
+                if most.count < sum.count {
+                    *most = sum;
+                }
+            }
+        }
+        all
+    }
+
+    /// Makes the directory of a member that is to join, with this ring's key and document.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when the directory is not empty or the key file is open to others;
+    /// nothing is left behind.
+    pub fn seat(&self, dir: &Path, seat: &Seat) -> Result<Member> {
+        let home = self.nodes().into_iter().find_map(|id| self.dir(id).map(Path::to_path_buf));
+        let home = home.ok_or_else(|| Error::Unreachable("No node is open.".into()))?;
+        debug_assert!(home.join(NODE_KEY).exists());
+        create_member(dir, seat, &self.doc(), &read_key(&home.join(RING_KEY))?)
+    }
+
+    /// Has the first document of a plan's change chosen.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the ring has moved on, [`Error::Refused`] when no majority agreed,
+    /// [`Error::Denied`] when too few full owners of some partition are open. Nothing is changed.
+    pub fn propose(&mut self, plan: &Plan) -> Result<()> {
+        let next = self.doc().apply(plan)?;
+        self.choose(next)
+    }
+
+    /// Has a document chosen as the next.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when no majority agreed; [`Error::Conflict`] when another was chosen.
+    pub fn choose(&mut self, next: RingDoc) -> Result<()> {
+        let at = self.entry()?;
+        let wanted = next.clone();
+        let Reply::Ring(doc, why) = self.ask(at, Request::Propose(Box::new(next)))? else {
+            return Err(defect());
+        };
+        match why {
+            None => Ok(()),
+            Some(why) if doc.version >= wanted.version => {
+                Err(Error::Conflict(format!("The ring was not changed as asked: {why}.")))
+            }
+            Some(why) => Err(Error::Refused(format!("The ring was not changed: {why}."))
+                .hint("kvs status shows who is down")),
+        }
+    }
+
+    /// Takes the change under way to its end, and drops what nobody owns any more.
+    ///
+    /// # Errors
+    /// [`Error::Partial`] when it has to wait; what is done stays done.
+    pub fn advance(&mut self) -> Result<()> {
+        while self.doc().step != Step::Settled {
+            let at = self.entry()?;
+            let Reply::Ring(_, why) = self.ask(at, Request::Advance)? else { return Err(defect()) };
+            if let Some(why) = why {
+                let step = self.doc().step;
+                return Err(Error::Partial(format!("The change waits at step {step}: {why}."))
+                    .hint("bring the missing back and go on: kvs ring apply"));
+            }
+        }
+        self.clean_up()
+    }
+
+    /// Drops copies that their new owners hold.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when a node's file failed.
+    pub fn clean_up(&mut self) -> Result<()> {
+        for id in self.nodes() {
+            self.ask(id, Request::Cleanup)?;
+        }
+        Ok(())
+    }
+
+    /// Partitions of which fewer full owners are open than a move of them needs, if the named
+    /// members were gone.
+    #[must_use]
+    pub fn endangered(&mut self, gone: &[NodeId]) -> Vec<Partition> {
+        let doc = self.doc();
+        let needed = doc.n() + 1 - doc.majority();
+        let mut open: BTreeMap<NodeId, Vec<Partition>> = BTreeMap::new();
+        for id in self.nodes().into_iter().filter(|id| !gone.contains(id)) {
+            if let Ok(Reply::Repair(report)) = self.ask(id, Request::Unsettled) {
+                open.insert(id, report.filling);
+            }
+        }
+        let short = |p: &Partition| {
+            let owners = doc.owners_in(doc.read_layout(), *p);
+            let full = |o: &&NodeId| open.get(o).is_some_and(|filling| !filling.contains(p));
+            owners.iter().filter(full).count() < needed.min(doc.n())
+        };
+        doc.q.all().filter(short).collect()
+    }
+
+    /// Whether a wish can be granted as far as this target can see.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] for a removal that may lose acknowledged writes, unless accepted.
+    pub fn admit(&mut self, changes: &[Change], accept_loss: bool) -> Result<()> {
+        let doc = self.doc();
+        let mut gone = Vec::new();
+        for change in changes {
+            match change {
+                Change::Remove(name) => gone.push(doc.named(name)?.id),
+                Change::Replace(member) => gone.push(doc.named(&member.name)?.id),
+                _ => {}
+            }
+        }
+        if gone.is_empty() || accept_loss {
+            return Ok(());
+        }
+        let short = self.endangered(&gone);
+        if short.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Denied(format!(
+            "{} partitions would have fewer full owners than can prove every acknowledged write; \
+             nothing was changed.",
+            short.len()
+        ))
+        .hint("bring members back or run kvs repair first; --accept-loss goes on without"))
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading and writing keys through a target.
+//!
+//! A quorum that could not be had becomes an error here; a key that is absent does not. It does not
+//! choose what to do with siblings; its caller does.
+
+use super::Target;
+use crate::error::{Error, Result};
+use crate::key::{Key, Partition};
+use crate::node::{Reply, Request};
+use crate::quorum::{GetReply, Item, Options, PutReply, PutRequest, Verdict};
+use crate::record::{Record, Stored};
+
+/// Records asked of each owner in one page of a scan.
+const PAGE: u32 = 2_048;
+
+/// Called with each key and record of a scan, in order.
+pub type OnRecord<'a> = dyn FnMut(&Key, &Record) -> Result<()> + 'a;
+
+impl Target {
+    /// Reads one key from a quorum.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a quorum above N, [`Error::Refused`] or [`Error::Unreachable`] when it
+    /// could not be had. Nothing is changed.
+    pub fn get(&mut self, key: &Key, options: &Options) -> Result<GetReply> {
+        let options = self.checked(options)?;
+        let at = self.entry()?;
+        let Reply::Get(reply) = self.ask(at, Request::Get(key.clone(), options))? else {
+            return Err(defect());
+        };
+        let what = format!("The read of {key}");
+        settle(&reply.verdict, &what, "kvs repair, or ask for less with -r")?;
+        Ok(reply)
+    }
+
+    /// Writes one key.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a quorum above N; [`Error::Refused`] or [`Error::Unreachable`]: nothing
+    /// was written; [`Error::Unknown`]: it may have been.
+    pub fn put(&mut self, item: Item, options: &Options) -> Result<PutReply> {
+        let options = self.checked(options)?;
+        let at = self.entry()?;
+        let partition = self.doc().q.partition(&item.key);
+        let what = format!("The write of {}", item.key);
+        let request = PutRequest { partition, items: vec![item], options };
+        let Reply::Put(reply) = self.ask(at, Request::Put(request))? else { return Err(defect()) };
+        settle(&reply.verdict, &what, "kvs status shows who is down")?;
+        Ok(reply)
+    }
+
+    /// Writes many keys, each request those of one partition; all at once.
+    ///
+    /// # Errors
+    /// As [`Target::put`], for the first that failed; others may be written.
+    pub(crate) fn put_many(&mut self, requests: Vec<PutRequest>) -> Result<Vec<PutReply>> {
+        let at = self.entry()?;
+        let requests = requests.into_iter().map(|r| (at, Request::Put(r))).collect();
+        let mut replies = Vec::new();
+        for reply in self.ask_all(requests)? {
+            let Reply::Put(reply) = reply else { return Err(defect()) };
+            settle(&reply.verdict, "A write", "repeat the command; what is written stays")?;
+            replies.push(reply);
+        }
+        Ok(replies)
+    }
+
+    /// Reads every record whose key begins with `prefix` from a quorum, partition by partition, keys
+    /// in order within each. Tombstones come too.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a partition's quorum cannot be had; those before it were visited.
+    pub fn scan(
+        &mut self,
+        prefix: &[u8],
+        options: &Options,
+        visit: &mut OnRecord<'_>,
+    ) -> Result<()> {
+        let options = self.checked(options)?;
+        for p in self.doc().q.all() {
+            self.scan_partition(p, prefix, &options, visit)?;
+        }
+        Ok(())
+    }
+
+    fn scan_partition(
+        &mut self,
+        p: Partition,
+        prefix: &[u8],
+        options: &Options,
+        visit: &mut OnRecord<'_>,
+    ) -> Result<()> {
+        let at = self.entry()?;
+        let mut after: Option<Key> = None;
+        loop {
+            let request = Request::Scan(p, after.clone(), PAGE, options.clone());
+            let Reply::Scan(page) = self.ask(at, request)? else { return Err(defect()) };
+            let (records, end) = page.map_err(|why| {
+                Error::Refused(format!("The scan stopped at partition {p}: {why}."))
+                    .hint("kvs status shows who is down; kvs repair fills what is behind")
+            })?;
+            for (key, stored) in &records {
+                if key.as_bytes().starts_with(prefix) {
+                    visit(key, &record(key, stored)?)?;
+                }
+            }
+            after = records.into_iter().next_back().map(|r| r.0);
+            if end || after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Options with this target's timeout, their quorum held against the ring's N.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when it asks for more than N.
+    pub fn checked(&self, options: &Options) -> Result<Options> {
+        let n = self.doc().n();
+        for (name, wanted) in [("n", options.n), ("w", options.w), ("r", options.r)] {
+            match wanted {
+                Some(0) => {
+                    return Err(Error::Usage(format!("-{name} 0 asks for nothing; use 1 to {n}.")));
+                }
+                Some(wanted) if usize::from(wanted) > n => {
+                    return Err(Error::Usage(format!(
+                        "-{name} {wanted} is more than the ring's {n} replicas; nothing was tried."
+                    )));
+                }
+                _ => {}
+            }
+        }
+        let least = options.n.map_or(n, usize::from);
+        for (name, wanted) in [("w", options.w), ("r", options.r)] {
+            if wanted.is_some_and(|w| usize::from(w) > least) {
+                return Err(Error::Usage(format!(
+                    "-{name} is more than the -n {least} owners that are asked; nothing was tried."
+                )));
+            }
+        }
+        let timeout_ms = self.timeout.as_millis() as u64;
+        Ok(Options { patient: true, timeout_ms, ..options.clone() })
+    }
+}
+
+/// A scan's record, as the key's owner stored it.
+fn record(key: &Key, stored: &Stored) -> Result<Record> {
+    stored.record(key)
+}
+
+fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {
+    match verdict {
+        Verdict::Done => Ok(()),
+        Verdict::Refused(why) => {
+            Err(Error::Refused(format!("{what} was refused: {why}. Nothing was changed."))
+                .hint(hint))
+        }
+        Verdict::Unknown(why) => {
+            Err(Error::Unknown(format!("{what} may or may not have taken effect: {why}."))
+                .hint("repeat it until it no longer says so"))
+        }
+        Verdict::Unreachable(why) => {
+            Err(Error::Unreachable(format!("{what} could not begin: {why}.")).hint(hint))
+        }
+    }
+}
+
+/// A reply of another kind than was asked for.
+pub(crate) fn defect() -> Error {
+    Error::Corrupt("A node answered another question than it was asked: a defect of kvs.".into())
+}

@@ -1,0 +1,185 @@
+//! Dump and load: a ring's records as JSON Lines, and back.
+//!
+//! ```text
+//! {"key":"cart:42","value":"3 apples"}                       text
+//! {"key_b64":"/w==","value_b64":"AAE="}                      bytes that are not UTF-8
+//! {"key":"k","siblings":[{"value":"left"},{"value":"right"}]}  a conflict
+//! ```
+//!
+//! Loading in the order of arrival costs a random page per record, so lines are gathered in runs,
+//! sorted by partition and key, spilled when memory is full, merged, and written a partition at a
+//! time. A line that cannot be read ends the load: what came before it is applied.
+//!
+//! Caveat: of several lines with one key the last wins, whatever stood between them.
+
+mod line;
+mod sort;
+
+use std::io::BufRead;
+
+pub use self::line::{Line, encode};
+use self::sort::Sorter;
+use crate::error::{Error, Result};
+use crate::key::Partition;
+use crate::quorum::{Basis, Item, ItemReply, Options, PutRequest};
+use crate::target::Target;
+
+/// The longest line read, in bytes: a record at its limits, in base64, with room.
+const LINE_BYTES_MAX: u64 = 8 << 20;
+/// Bytes of records written at once, over all partitions.
+const WAVE_BYTES: usize = 2 << 20;
+/// Records of one partition in one request.
+const ITEMS_MAX: usize = 1_024;
+
+/// What a load did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Lines read.
+    pub lines: u64,
+    /// Keys written.
+    pub written: u64,
+    /// Keys left alone because they have several values or were not absent.
+    pub conflicts: u64,
+}
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct Loading {
+    /// What each write assumes.
+    pub basis: Basis,
+    /// The quorum of each write.
+    pub options: Options,
+}
+
+/// Called with the lines read and the keys written so far; `false` ends the load between two waves.
+pub type OnProgress<'a> = dyn FnMut(&Loaded) -> bool + 'a;
+
+/// Reads lines and writes them.
+///
+/// # Errors
+/// [`Error::Partial`] naming the line that cannot be read, or saying that it was stopped: what came
+/// before is applied, and the load may be repeated. Otherwise as a write.
+pub fn load(
+    target: &mut Target,
+    input: &mut dyn BufRead,
+    loading: &Loading,
+    progress: &mut OnProgress<'_>,
+) -> Result<Loaded> {
+    let mut loaded = Loaded::default();
+    let mut sorter = Sorter::new(target.doc().q);
+    let broken = read_lines(input, &mut sorter, &mut loaded, progress);
+    let stopped = write_sorted(target, sorter, loading, &mut loaded, progress)?;
+    let Loaded { lines, written, .. } = loaded;
+    if let Err(error) = broken {
+        return Err(Error::Partial(format!(
+            "{error} The {lines} lines before it are loaded ({written} keys written)."
+        ))
+        .hint("mend the line and run the load again: it is safe to repeat"));
+    }
+    if stopped {
+        return Err(Error::Partial(format!("The load was stopped; {written} keys are written."))
+            .hint("run it again: it is safe to repeat"));
+    }
+    Ok(loaded)
+}
+
+fn read_lines(
+    input: &mut dyn BufRead,
+    sorter: &mut Sorter,
+    loaded: &mut Loaded,
+    progress: &mut OnProgress<'_>,
+) -> Result<()> {
+    let mut text = Vec::new();
+    loop {
+        text.clear();
+        let at = loaded.lines + 1;
+        let read = std::io::Read::take(&mut *input, LINE_BYTES_MAX).read_until(b'\n', &mut text);
+        let read = read.map_err(|e| Error::Usage(format!("Line {at} cannot be read: {e}.")))?;
+        if read == 0 {
+            return Ok(());
+        }
+        if read as u64 == LINE_BYTES_MAX {
+            return Err(Error::Usage(format!("Line {at} is longer than 8 MiB.")));
+        }
+        loaded.lines = at;
+        if text.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let line = line::parse(&text).map_err(|e| {
+            loaded.lines -= 1;
+            Error::Usage(format!("Line {at} is not a record: {e}."))
+        })?;
+        sorter.push(line)?;
+        if at % 65_536 == 0 && !progress(loaded) {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes the sorted lines in waves. Whether it was stopped.
+fn write_sorted(
+    target: &mut Target,
+    sorter: Sorter,
+    loading: &Loading,
+    loaded: &mut Loaded,
+    progress: &mut OnProgress<'_>,
+) -> Result<bool> {
+    let mut wave = Wave::default();
+    for line in sorter.finish()? {
+        let (partition, line) = line?;
+        for item in line.items(&loading.basis) {
+            wave.push(partition, item, &loading.options);
+        }
+        if wave.bytes >= WAVE_BYTES {
+            wave.write(target, loaded)?;
+            if !progress(loaded) {
+                return Ok(true);
+            }
+        }
+    }
+    wave.write(target, loaded)?;
+    Ok(!progress(loaded))
+}
+
+/// Requests gathered to be written at once.
+#[derive(Default)]
+struct Wave {
+    requests: Vec<PutRequest>,
+    bytes: usize,
+}
+
+impl Wave {
+    fn push(&mut self, partition: Partition, item: Item, options: &Options) {
+        self.bytes += item.key.as_bytes().len() + item.value.as_ref().map_or(0, |v| v.0.len()) + 64;
+        match self.requests.last_mut() {
+            Some(last) if last.partition == partition && last.items.len() < ITEMS_MAX => {
+                last.items.push(item);
+            }
+            _ => {
+                let options = options.clone();
+                self.requests.push(PutRequest { partition, items: vec![item], options });
+            }
+        }
+    }
+
+    fn write(&mut self, target: &mut Target, loaded: &mut Loaded) -> Result<()> {
+        self.bytes = 0;
+        let mut requests = std::mem::take(&mut self.requests);
+        for request in &mut requests {
+            request.options = target.checked(&request.options)?;
+        }
+        for reply in target.put_many(requests)? {
+            for item in reply.items {
+                match item {
+                    ItemReply::Written { .. } => loaded.written += 1,
+                    ItemReply::Conflict { .. } | ItemReply::NotAlone => loaded.conflicts += 1,
+                    ItemReply::Absent => {}
+                    ItemReply::TooLarge(why) => {
+                        return Err(Error::Denied(format!("A record was refused: {why}.")));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! One line of a dump: a key and its values, as JSON.
+//!
+//! Bytes that are UTF-8 are written as text, others as base64 under a name ending in `_b64`.
+//! Unknown fields are refused: a line of another tool must not be half understood.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+
+use crate::key::Key;
+use crate::quorum::{Basis, Item};
+use crate::record::Record;
+
+/// A line as read: the key and its values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The key.
+    pub key: Key,
+    /// One value, or several in conflict, each with its expiry in ms since 1970.
+    pub values: Vec<(Vec<u8>, Option<u64>)>,
+}
+
+impl Line {
+    /// The writes of this line: the first on the given basis, further ones beside it.
+    pub fn items<'a>(self, basis: &'a Basis) -> impl Iterator<Item = Item> + 'a {
+        let key = self.key;
+        self.values.into_iter().enumerate().map(move |(i, value)| Item {
+            key: key.clone(),
+            value: Some(value),
+            basis: if i == 0 { basis.clone() } else { Basis::Blind },
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Json {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_b64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_b64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    siblings: Option<Vec<JsonValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock: Option<serde_json::Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonValue {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_b64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+}
+
+/// Reads a line; the error is a clause that says what is wrong with it.
+pub(super) fn parse(text: &[u8]) -> Result<Line, String> {
+    let json: Json = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    let key = bytes(json.key, json.key_b64, "key")?;
+    let key = Key::new(key).map_err(|e| e.to_string())?;
+    let values = match json.siblings {
+        None => vec![(bytes(json.value, json.value_b64, "value")?, expiry(json.expires)?)],
+        Some(siblings) => {
+            let read =
+                |s: JsonValue| Ok((bytes(s.value, s.value_b64, "value")?, expiry(s.expires)?));
+            siblings.into_iter().map(read).collect::<Result<_, String>>()?
+        }
+    };
+    Ok(Line { key, values })
+}
+
+fn bytes(text: Option<String>, b64: Option<String>, name: &str) -> Result<Vec<u8>, String> {
+    match (text, b64) {
+        (Some(text), None) => Ok(text.into_bytes()),
+        (None, Some(b64)) => STANDARD.decode(b64).map_err(|e| format!("{name}_b64: {e}")),
+        (None, None) => Err(format!("it has no {name}")),
+        (Some(_), Some(_)) => Err(format!("it has a {name} and a {name}_b64")),
+    }
+}
+
+/// `expires` is ms since 1970 as a string, as 64-bit numbers are in all our JSON.
+fn expiry(text: Option<String>) -> Result<Option<u64>, String> {
+    text.map(|t| t.parse().map_err(|_| format!("expires: {t} is not a number of ms"))).transpose()
+}
+
+fn split(bytes: &[u8]) -> (Option<String>, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (None, Some(STANDARD.encode(bytes))),
+    }
+}
+
+/// The line of a record as a reader sees it at `now_ms`; `None` when it sees nothing.
+#[must_use]
+pub fn encode(
+    key: &Key,
+    record: &Record,
+    now_ms: u64,
+    clock: bool,
+    expires: bool,
+) -> Option<String> {
+    let visible = record.visible(now_ms);
+    let (name, name_b64) = split(key.as_bytes());
+    let mut json = Json {
+        key: name,
+        key_b64: name_b64,
+        value: None,
+        value_b64: None,
+        siblings: None,
+        expires: None,
+        clock: None,
+    };
+    let until = |at: Option<u64>| at.filter(|_| expires).map(|at| at.to_string());
+    match visible.as_slice() {
+        [] => return None,
+        [(_, only)] => {
+            (json.value, json.value_b64) = split(&only.bytes);
+            json.expires = until(only.expires_ms);
+        }
+        several => {
+            let each = several.iter().map(|(_, v)| {
+                let (value, value_b64) = split(&v.bytes);
+                JsonValue { value, value_b64, expires: until(v.expires_ms) }
+            });
+            json.siblings = Some(each.collect());
+        }
+    }
+    if clock {
+        let entries = record.clock.entries().iter();
+        let map = entries.map(|(a, c)| (a.to_string(), serde_json::Value::String(c.to_string())));
+        json.clock = Some(serde_json::Value::Object(map.collect()));
+    }
+    serde_json::to_string(&json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_or_refused_with_a_reason() {
+        let line = parse(br#"{"key":"k","value":"v"}"#).unwrap();
+        assert_eq!((line.key.as_bytes(), &line.values), (&b"k"[..], &vec![(b"v".to_vec(), None)]));
+        let line = parse(br#"{"key_b64":"/w==","siblings":[{"value":"a"},{"value_b64":"AA=="}]}"#);
+        assert_eq!(line.unwrap().values.len(), 2);
+        for (text, why) in [
+            (r#"{"value":"v"}"#, "no key"),
+            (r#"{"key":"","value":"v"}"#, "empty"),
+            (r#"{"key":"k"}"#, "no value"),
+            (r#"{"key":"k","value":"v","vlaue":"x"}"#, "unknown field"),
+            (r#"{"key":"k","#, "EOF"),
+            (r#"{"key":"k","value_b64":"!"}"#, "value_b64"),
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The messages nodes exchange, and their bytes.
+//!
+//! Every message names its ring, the version of the ring document its sender acts under, and the
+//! sender's operation, which a reply repeats. The bytes are postcard's (varints, fields in order);
+//! the first byte is the wire version. Records travel as stored bytes and are proven when read.
+//!
+//! ```text
+//! n1 -> n2  Read [k]           n2 -> n1  Answers [Vote {a:4}…]
+//! n1 -> n2  Write [(k, …)]     n2 -> n1  Stored { full }          after n2's own commit
+//! n1 -> n2  Sums [(arc, sum)]  n2 -> n1  Differ [(arc, sum)]      only arcs that differ
+//! ```
+//!
+//! What is not here: sockets, frames, encryption (`serve`), or what a message *means* (`node`). A
+//! responder keeps no state between messages of a sync; the initiator drives it.
+//! Caveat: a reader must bound the frame before it calls [`Message::decode`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Actor;
+use crate::digest::{Arc, Sum};
+use crate::error::{Error, Result};
+use crate::key::{Key, Partition};
+use crate::quorum::{Answer, PutReply, PutRequest};
+use crate::record::{Stored, Term};
+use crate::ring::{NodeId, RingDoc, RingId};
+
+/// The wire version this build speaks.
+pub const WIRE: u8 = 1;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// The ring of the sender.
+    pub ring: RingId,
+    /// The version of the ring document the sender acts under.
+    pub version: u64,
+    /// The sender's operation; a reply repeats it.
+    pub op: u64,
+    /// What it says.
+    pub body: Body,
+}
+
+/// A proposal's number: higher wins, the node breaks ties.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ballot(pub u64, pub u64);
+
+/// The partitions a sync is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// All that both nodes own under the message's version.
+    Shared,
+    /// These, in order.
+    Only(Vec<Partition>),
+}
+
+/// What a message says. Requests and replies stand in pairs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Body {
+    /// Here I am, with this actor and counter: have you seen more of me?
+    Hello {
+        /// The sender's actor.
+        actor: Actor,
+        /// Its counter.
+        counter: u64,
+    },
+    /// The highest counter I have met of this actor of yours.
+    Seen {
+        /// The actor asked about.
+        actor: Actor,
+        /// That counter.
+        counter: u64,
+    },
+    /// Coordinate this write.
+    Put(PutRequest),
+    /// It ended so.
+    PutDone(PutReply),
+    /// I cannot coordinate it; nothing was applied. Ask the next owner.
+    NotMine(String),
+    /// What do you hold of these keys?
+    Read(Vec<Key>),
+    /// One answer per key.
+    Answers(Vec<Answer>),
+    /// Store these records, for yourself or as a fallback for another.
+    Write {
+        /// The records.
+        records: Vec<(Key, Stored)>,
+        /// Whom they are for, when not for the receiver.
+        hint_for: Option<NodeId>,
+    },
+    /// They are durable.
+    Stored {
+        /// Whether the receiver's copies of all those partitions are full.
+        full: bool,
+    },
+    /// They are not stored.
+    NotStored(String),
+    /// Records of a partition after a key, in order.
+    Page {
+        /// The partition.
+        partition: Partition,
+        /// Start after this key.
+        after: Option<Key>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// A page; `None` is a record that cannot be read.
+    Paged {
+        /// The records.
+        records: Vec<(Key, Option<Stored>)>,
+        /// Whether the partition ends here.
+        end: bool,
+        /// Whether the receiver's copy is full.
+        full: bool,
+    },
+    /// Which partitions of the scope are you still filling?
+    Fullness(Scope),
+    /// These.
+    Filling(Vec<Partition>),
+    /// My sums of these arcs, over the scope.
+    Sums {
+        /// The partitions.
+        scope: Scope,
+        /// The arcs and sums.
+        arcs: Vec<(Arc, Sum)>,
+    },
+    /// Those that differ here, with my sums.
+    Differ(Vec<(Arc, Sum)>),
+    /// The keys and terms of these leaves.
+    List(Vec<(Partition, Vec<u8>)>),
+    /// They are.
+    Listing(Vec<(Key, Term)>),
+    /// Promise to accept nothing below this ballot for the document after the message's version.
+    Prepare(Ballot),
+    /// I promise; this is what I accepted before.
+    Promise(Option<(Ballot, Box<RingDoc>)>),
+    /// Accept this document.
+    Accept(Ballot, Box<RingDoc>),
+    /// I did.
+    Accepted,
+    /// I do not: I promised this ballot, or may not vote.
+    Rejected(Ballot),
+    /// This document was chosen.
+    Chosen(Box<RingDoc>),
+    /// Send me your document.
+    WantRing,
+    /// Are you done with everything older than this version?
+    Barrier,
+    /// Whether nothing older is in flight, and how many hints I hold.
+    Cleared {
+        /// Nothing older is in flight.
+        clear: bool,
+        /// Hints held.
+        hints: u64,
+    },
+    /// Sync with all owners, then say what is still filling.
+    Fill,
+    /// Hand your hints to their targets, or to others if you are leaving.
+    Deliver,
+}
+
+impl Message {
+    /// The bytes of a message.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![WIRE]).expect("a message has nothing that cannot be encoded")
+    }
+
+    /// Reads a message and proves the records in it.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for bytes that are not a message, [`Error::Usage`] for another version.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let (version, body) =
+            bytes.split_first().ok_or_else(|| Error::Corrupt("A message is empty.".into()))?;
+        if *version != WIRE {
+            return Err(Error::Usage(format!("A message has wire version {version}, not {WIRE}.")));
+        }
+        let message: Self = postcard::from_bytes(body)
+            .map_err(|e| Error::Corrupt(format!("A message cannot be read: {e}.")))?;
+        message.body.prove()?;
+        Ok(message)
+    }
+}
+
+impl Body {
+    fn prove(&self) -> Result<()> {
+        match self {
+            Self::Write { records, .. } => {
+                records.iter().try_for_each(|(key, stored)| stored.record(key).map(drop))
+            }
+            Self::Paged { records, .. } => records.iter().try_for_each(|(key, stored)| {
+                stored.as_ref().map_or(Ok(()), |stored| stored.record(key).map(drop))
+            }),
+            Self::Chosen(doc) | Self::Accept(_, doc) | Self::Promise(Some((_, doc))) => doc.check(),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What goes wrong in a [`World`]: crashes, older directories, damaged records, cuts, false alarms.
+
+use super::*;
+
+impl World {
+    /// The process dies; a commit under way is lost, or `keep`: was durable after all.
+    pub fn crash(&mut self, i: usize, keep: bool) {
+        self.note(|| format!("crash {i}"));
+        let host = &mut self.hosts[i];
+        host.node = None;
+        host.life += 1;
+        host.store.crash(keep);
+        self.tell_truth();
+    }
+
+    /// Starts the process; the sidecar says whether the file is suspect.
+    pub fn restart(&mut self, i: usize) {
+        if self.hosts[i].node.is_some() || self.hosts[i].gone {
+            return;
+        }
+        let seed = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());
+        let host = &mut self.hosts[i];
+        host.restarts += 1;
+        let found = host.sidecar.map_or(Found::Missing, Found::Valid);
+        let suspect = match sidecar::judge(&host.identity(), found) {
+            Trust::Proven => None,
+            Trust::Suspect(reason) => Some(reason.to_string()),
+        };
+        let boot = Boot { seed, suspect, read_only: false, witnesses: 1 };
+        match Node::open(&host.store, boot) {
+            Ok(node) => host.node = Some(node),
+            Err(error) => self.wrong.push(format!("node {i} cannot be opened: {error}")),
+        }
+        self.note(|| format!("restart {i}"));
+        let life = self.hosts[i].life;
+        self.push(1, What::Tick { host: i, life });
+        self.tell_truth();
+    }
+
+    /// A copy of the directory as it is now.
+    pub fn snapshot(&self, i: usize) -> Snapshot {
+        let host = &self.hosts[i];
+        let mut store = host.store.clone();
+        store.crash(false);
+        Snapshot { store, sidecar: host.sidecar, at_ms: self.now_ms }
+    }
+
+    /// Stops the node and puts an older directory back; the caller restarts it.
+    pub fn restore(&mut self, i: usize, snapshot: &Snapshot, with_sidecar: bool) {
+        if self.is_up(i) {
+            self.crash(i, false);
+        }
+        self.note(|| format!("restore {i}, sidecar: {with_sidecar}"));
+        self.hosts[i].store = snapshot.store.clone();
+        if with_sidecar {
+            self.hosts[i].sidecar = snapshot.sidecar;
+        }
+    }
+
+    /// A record vanishes behind the store's back.
+    pub fn lose(&mut self, i: usize, key: &str) -> bool {
+        let (p, key) = self.place(key);
+        self.note(|| format!("lose {key} at {i}"));
+        self.hosts[i].store.lose(p, &key)
+    }
+
+    /// A record's bytes rot.
+    pub fn rot(&mut self, i: usize, key: &str) -> bool {
+        let (p, key) = self.place(key);
+        self.note(|| format!("rot {key} at {i}"));
+        self.hosts[i].store.rot(p, &key)
+    }
+
+    /// Cuts one direction.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        self.note(|| format!("cut {from}->{to}"));
+        self.cuts.insert((from, to));
+        self.tell_truth();
+    }
+
+    /// Cuts a node off from all others, both ways.
+    pub fn isolate(&mut self, i: usize) {
+        for other in (0..self.hosts.len()).filter(|o| *o != i) {
+            self.cuts.extend([(i, other), (other, i)]);
+        }
+        self.tell_truth();
+    }
+
+    /// Ends all cuts and calms the network.
+    pub fn heal(&mut self) {
+        self.note(|| "heal".into());
+        self.cuts.clear();
+        self.net = Net::CALM;
+        self.tell_truth();
+    }
+
+    /// Tells a node's failure detector who is alive.
+    pub fn say_alive(&mut self, i: usize, alive: &[usize]) {
+        let ids = alive.iter().filter(|o| **o != i).map(|o| self.hosts[*o].id).collect();
+        self.handle(i, Event::Alive(ids));
+    }
+
+    pub(super) fn tell_truth(&mut self) {
+        if self.lying {
+            return;
+        }
+        for i in 0..self.hosts.len() {
+            let all = 0..self.hosts.len();
+            let alive: Vec<_> = all.filter(|o| *o != i && self.reaches(i, *o)).collect();
+            self.say_alive(i, &alive);
+        }
+    }
+
+    /// The commit under way fails for a reason that is no full disk: the node stops.
+    pub fn break_disk(&mut self, i: usize, keep: bool) {
+        self.note(|| format!("disk of {i} breaks"));
+        let error = kvs::error::Error::Corrupt("the disk says no".into());
+        self.hosts[i].store.crash(keep);
+        self.handle(i, Event::Failed(0, Failure::Fatal(error)));
+    }
+}

@@ -1,0 +1,457 @@
+//! A cluster in one thread and virtual time: real nodes over stores in memory, a network that
+//! delays, loses, doubles and reorders, disks whose commits take time, and every kind of failure.
+//!
+//! Everything random comes from one seed, so the same seed gives the same run. Every message goes
+//! through its bytes. Nothing happens between two events of the queue:
+//!
+//! ```text
+//! let mut w = World::new(7, &[("n1", "a"), ("n2", "b"), ("n3", "c")], 3, 8);
+//! w.put(0, "k", "v");  w.cut(0, 1);  w.crash(2, false);  w.run_for(5_000);  w.restart(2);
+//! w.heal();  w.settle();  w.repair_all();  assert_eq!(w.values(1, "k"), ["v"]);
+//! ```
+//!
+//! Unless [`World::lying`] is set, the failure detectors tell the truth at once. It judges nothing
+//! but dots: each commit is searched for a dot with two values; see [`World::wrong`].
+#![allow(dead_code, reason = "each test uses the part it needs")]
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use kvs::clock::{Actor, Dot};
+use kvs::key::{Key, Q};
+use kvs::node::{Action, Boot, Event, Node, Note, RepairRequest, Reply, Request, Time, genesis};
+use kvs::quorum::{Basis, GetReply, Item, Options, PutReply, PutRequest, Verdict};
+use kvs::record::Record;
+use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State};
+use kvs::store::memory::Memory;
+use kvs::store::sidecar::{self, Found, Identity, Trust};
+use kvs::store::{Batch, Failure, Op, Store, Table};
+use kvs::wire::{Body, Message};
+
+/// Wall time at the beginning, in ms since 1970.
+pub const WALL_MS: u64 = 1_700_000_000_000;
+/// A node is ticked so often, in ms.
+const TICK_MS: u64 = 100;
+
+/// A small generator of well mixed numbers (splitmix64).
+#[derive(Clone, Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`; 0 for 0.
+    pub fn below(&mut self, end: u64) -> u64 {
+        if end == 0 { 0 } else { self.next() % end }
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn within(&mut self, low: u64, high: u64) -> u64 {
+        low + self.below(high - low + 1)
+    }
+
+    /// True so many times in a thousand.
+    pub fn chance(&mut self, permille: u64) -> bool {
+        self.below(1000) < permille
+    }
+
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+        items.get(self.below(items.len() as u64) as usize)
+    }
+}
+
+/// How the network behaves.
+#[derive(Clone, Debug)]
+pub struct Net {
+    pub delay_ms: (u64, u64),
+    pub lose_permille: u64,
+    pub double_permille: u64,
+    /// Some messages take up to this long.
+    pub late_permille: u64,
+    pub late_ms: u64,
+}
+
+impl Net {
+    pub const CALM: Self = Self {
+        delay_ms: (1, 5),
+        lose_permille: 0,
+        double_permille: 0,
+        late_permille: 0,
+        late_ms: 0,
+    };
+}
+
+/// A copy of a node's directory.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub store: Memory,
+    pub sidecar: Option<Identity>,
+    pub at_ms: u64,
+}
+
+/// One node's machine.
+pub struct Host {
+    pub id: NodeId,
+    pub name: String,
+    pub store: Memory,
+    pub sidecar: Option<Identity>,
+    pub node: Option<Node>,
+    /// Raised at every crash: events of a former life are void.
+    pub life: u64,
+    /// Its wall clock against the true one, in ms.
+    pub skew_ms: i64,
+    pub commit_ms: (u64, u64),
+    /// Replaced or removed: never started again.
+    pub gone: bool,
+    pub restarts: u64,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Deliver { from: usize, to: usize, bytes: Vec<u8> },
+    Synced { host: usize, life: u64, seq: u64 },
+    Tick { host: usize, life: u64 },
+    Script(u64),
+}
+
+/// What one step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Something inside the cluster.
+    Inner,
+    /// The caller's own event, see [`World::script`].
+    Script(u64),
+    /// Nothing is due by then; it is that time now.
+    Over,
+}
+
+/// See the module.
+pub struct World {
+    pub rng: Rng,
+    pub now_ms: u64,
+    pub hosts: Vec<Host>,
+    pub net: Net,
+    /// The failure detectors say what [`World::say_alive`] told them, not the truth.
+    pub lying: bool,
+    /// One-way cuts.
+    pub cuts: BTreeSet<(usize, usize)>,
+    /// Replies by ticket, until taken.
+    pub replies: BTreeMap<u64, Reply>,
+    /// A hash of everything that happened.
+    pub log: u64,
+    /// What can never be right: a dot with two values, a node that could not be opened.
+    pub wrong: Vec<String>,
+    pub counts: BTreeMap<&'static str, u64>,
+    /// Lines of what happened, when wanted.
+    pub trace: Option<Vec<String>>,
+    dots: BTreeMap<Dot, (Key, Vec<u8>)>,
+    queue: BinaryHeap<Reverse<(u64, u64, What)>>,
+    seq: u64,
+    flying: usize,
+    ticket: u64,
+}
+
+impl World {
+    /// Nodes of these names and zones form a ring of N = `n` and `q` partitions, and are running.
+    pub fn new(seed: u64, nodes: &[(&str, &str)], n: u8, q: u32) -> Self {
+        let mut world = Self {
+            rng: Rng(seed),
+            now_ms: 1_000,
+            hosts: Vec::new(),
+            net: Net::CALM,
+            lying: false,
+            cuts: BTreeSet::new(),
+            replies: BTreeMap::new(),
+            log: seed,
+            wrong: Vec::new(),
+            counts: BTreeMap::new(),
+            trace: None,
+            dots: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            seq: 0,
+            flying: 0,
+            ticket: 0,
+        };
+        let members: Vec<_> =
+            nodes.iter().map(|(name, zone)| world.member(name, zone, 1)).collect();
+        let id = RingId(u128::from(world.rng.next()) << 64 | u128::from(world.rng.next()));
+        let q = Q::new(q).expect("a power of two");
+        let doc = RingDoc::first(id, q, n, members).expect("a ring");
+        for member in doc.members.clone() {
+            world.add_host(&member, &doc, true);
+        }
+        (0..nodes.len()).for_each(|i| world.restart(i));
+        world.run_for(3_000);
+        world
+    }
+
+    /// A member under a fresh identity.
+    pub fn member(&mut self, name: &str, zone: &str, weight: u32) -> Member {
+        Member {
+            id: NodeId(self.rng.next()),
+            name: name.into(),
+            zone: zone.into(),
+            weight,
+            state: State::Normal,
+            public_key: [0; 32],
+        }
+    }
+
+    /// A machine with a fresh directory, not yet running.
+    pub fn add_host(&mut self, member: &Member, doc: &RingDoc, born_full: bool) -> usize {
+        let mut store = Memory::default();
+        let actor = Actor(self.rng.next());
+        store.apply(&genesis(member.id, actor, doc, born_full)).expect("an empty store takes it");
+        let mut host = Host {
+            id: member.id,
+            name: member.name.clone(),
+            store,
+            sidecar: None,
+            node: None,
+            life: 0,
+            skew_ms: 0,
+            commit_ms: (1, 4),
+            gone: false,
+            restarts: 0,
+        };
+        host.follow();
+        self.hosts.push(host);
+        self.hosts.len() - 1
+    }
+
+    pub fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    // ---- time -------------------------------------------------------------------------------
+
+    /// Handles the next event, if one is due by `until_ms`.
+    pub fn step(&mut self, until_ms: u64) -> Step {
+        if self.queue.peek().is_none_or(|e| e.0.0 > until_ms) {
+            self.now_ms = self.now_ms.max(until_ms);
+            return Step::Over;
+        }
+        let Some(Reverse((at, _, what))) = self.queue.pop() else { return Step::Over };
+        self.now_ms = at;
+        match what {
+            What::Script(token) => return Step::Script(token),
+            What::Deliver { from, to, bytes } => {
+                self.flying -= 1;
+                self.note(|| format!("deliver {from}->{to} {:?}", Message::decode(&bytes)));
+                self.hash(&bytes);
+                if self.hosts[to].node.is_some() {
+                    let message = Message::decode(&bytes).expect("what a node sent can be read");
+                    self.handle(to, Event::Message(self.hosts[from].id, message));
+                }
+            }
+            What::Synced { host, life, seq } if self.hosts[host].life == life => {
+                self.synced(host, seq);
+            }
+            What::Tick { host, life } if self.hosts[host].life == life => {
+                self.push(TICK_MS, What::Tick { host, life });
+                self.handle(host, Event::Tick);
+            }
+            _ => {}
+        }
+        Step::Inner
+    }
+
+    pub fn run_for(&mut self, ms: u64) {
+        let until = self.now_ms + ms;
+        while self.step(until) != Step::Over {}
+    }
+
+    /// Has [`World::step`] return [`Step::Script`] with this token after so long.
+    pub fn script(&mut self, after_ms: u64, token: u64) {
+        self.push(after_ms, What::Script(token));
+    }
+
+    /// Runs until no message flies and no node has work; false when a minute was not enough.
+    pub fn settle(&mut self) -> bool {
+        let until = self.now_ms + 60_000;
+        self.run_for(1);
+        while !self.is_quiet() {
+            if self.step(until) == Step::Over {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn is_quiet(&self) -> bool {
+        let idle = |h: &Host| h.node.as_ref().is_none_or(Node::is_idle);
+        self.flying == 0 && self.hosts.iter().all(idle)
+    }
+
+    fn push(&mut self, after_ms: u64, what: What) {
+        self.seq += 1;
+        self.queue.push(Reverse((self.now_ms + after_ms, self.seq, what)));
+    }
+
+    fn hash(&mut self, bytes: &[u8]) {
+        for byte in self.now_ms.to_le_bytes().iter().chain(bytes) {
+            self.log = (self.log ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    pub fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>8} {}", self.now_ms, line()));
+        }
+    }
+
+    // ---- nodes ------------------------------------------------------------------------------
+
+    fn handle(&mut self, i: usize, event: Event) {
+        let wall = (WALL_MS + self.now_ms).saturating_add_signed(self.hosts[i].skew_ms);
+        let now = Time { wall_ms: wall, mono_ms: self.now_ms };
+        let host = &mut self.hosts[i];
+        let Some(node) = &mut host.node else { return };
+        for action in node.handle(&host.store, now, event) {
+            self.act(i, action);
+        }
+    }
+
+    fn act(&mut self, i: usize, action: Action) {
+        match action {
+            Action::Send(to, message) => self.send(i, to, &message),
+            Action::Commit(seq, batch) => {
+                self.look_for_clashes(i, &batch);
+                let host = &mut self.hosts[i];
+                host.store.stage(&batch);
+                let (life, (low, high)) = (host.life, host.commit_ms);
+                let after = self.rng.within(low, high);
+                self.push(after, What::Synced { host: i, life, seq });
+            }
+            Action::Reply(ticket, reply) => {
+                self.note(|| format!("reply {ticket} {reply:?}"));
+                self.replies.insert(ticket, reply);
+            }
+            Action::Note(note) => {
+                if let Note::Clash(key) = &note {
+                    self.wrong.push(format!("{} met a dot of {key} with two values", self.name(i)));
+                }
+                self.note(|| format!("note of {i}: {note:?}"));
+            }
+            Action::Stop(why) => {
+                self.note(|| format!("stop of {i}: {why}"));
+                self.crash(i, false);
+            }
+        }
+    }
+
+    fn send(&mut self, from: usize, to: NodeId, message: &Message) {
+        let Some(to) = self.hosts.iter().position(|h| h.id == to && !h.gone) else { return };
+        let lost = self.rng.chance(self.net.lose_permille);
+        if lost || self.cuts.contains(&(from, to)) {
+            return self.count("messages lost");
+        }
+        let copies = 1 + u64::from(self.rng.chance(self.net.double_permille));
+        for _ in 0..copies {
+            let mut after = self.rng.within(self.net.delay_ms.0, self.net.delay_ms.1);
+            if self.rng.chance(self.net.late_permille) {
+                after += self.rng.below(self.net.late_ms);
+            }
+            self.flying += 1;
+            self.count("messages");
+            let bytes = message.encode();
+            self.push(after, What::Deliver { from, to, bytes });
+        }
+    }
+
+    fn synced(&mut self, i: usize, seq: u64) {
+        let host = &mut self.hosts[i];
+        let event = match host.store.sync() {
+            Ok(()) => Event::Committed(seq),
+            Err(failure) => Event::Failed(seq, failure),
+        };
+        host.follow();
+        self.note(|| format!("synced {i}: {event:?}"));
+        if matches!(event, Event::Failed(..)) {
+            self.count("failed commits");
+        }
+        self.handle(i, event);
+    }
+
+    fn look_for_clashes(&mut self, i: usize, batch: &Batch) {
+        for op in &batch.ops {
+            let (key, stored) = match op {
+                Op::Record { key, stored, .. } => (key, stored),
+                Op::Hint(hint) => match &hint.stored {
+                    Some(stored) => (&hint.key, stored),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            let Ok(record) = stored.record(key) else {
+                self.wrong.push(format!("{} commits an unreadable record", self.name(i)));
+                continue;
+            };
+            for (dot, value) in record.siblings {
+                self.bind(dot, key, &value.bytes);
+            }
+        }
+    }
+
+    /// Notes that a dot carries this value; one with two values is wrong.
+    pub fn bind(&mut self, dot: Dot, key: &Key, bytes: &[u8]) {
+        let known = self.dots.entry(dot).or_insert_with(|| (key.clone(), bytes.to_vec()));
+        if known.0 != *key || known.1 != bytes {
+            self.wrong.push(format!("the dot {dot:?} of {key} has two values"));
+        }
+    }
+
+    /// Dots of these actors that nobody can know of may be minted again.
+    pub fn unbind(&mut self, gone: impl Fn(Dot) -> bool) {
+        self.dots.retain(|dot, _| !gone(*dot));
+    }
+
+    fn name(&self, i: usize) -> String {
+        self.hosts[i].name.clone()
+    }
+
+    pub fn is_up(&self, i: usize) -> bool {
+        self.hosts[i].node.is_some()
+    }
+
+    /// Whether both are running and nothing is cut between them.
+    pub fn reaches(&self, a: usize, b: usize) -> bool {
+        let open = !self.cuts.contains(&(a, b)) && !self.cuts.contains(&(b, a));
+        self.is_up(a) && self.is_up(b) && open
+    }
+
+    /// The newest ring document any running node acts under.
+    pub fn doc(&self) -> std::sync::Arc<RingDoc> {
+        let docs = self.hosts.iter().filter_map(|h| h.node.as_ref()).map(|n| n.doc());
+        docs.max_by_key(|d| d.version).expect("a node is running").clone()
+    }
+}
+
+#[path = "faults.rs"]
+mod faults;
+#[path = "ask.rs"]
+mod ask;
+pub use ask::{options, strict};
+
+impl Host {
+    /// What the file says of itself.
+    pub fn identity(&self) -> Identity {
+        let word = |name| {
+            let row = self.store.row(Table::Meta, name).expect("memory can be read");
+            u64::from_le_bytes(row.expect("a row of identity").try_into().expect("a word"))
+        };
+        let (actor, commit) = (Actor(word("actor")), self.store.commit_number());
+        Identity { node: self.id, actor, commit }
+    }
+
+    /// The sidecar follows the file.
+    fn follow(&mut self) {
+        self.sidecar = Some(self.identity());
+    }
+}
