@@ -106,7 +106,7 @@ impl Ui {
             return Ok(());
         }
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(header.iter().copied());
         for row in rows {

@@ -17,6 +17,9 @@
 
 mod create;
 mod open;
+mod pump;
+mod recover;
+mod seat;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -25,13 +28,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::create::{NODE_KEY, RING_KEY, Ring, Seat, create_member, create_ring, read_key};
 pub use self::open::Opening;
+pub use self::pump::{Sink, Source};
+pub use self::seat::{found_member, put_back, set_aside};
 use crate::error::{Error, Result};
 use crate::key::escape;
 use crate::node::{Action, Event, Node, Note, Reply, Request, Time};
 use crate::ring::{NodeId, RingDoc};
+use crate::store::Batch;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::Lock;
-use crate::store::{Batch, Failure, Store};
 use crate::wire::Message;
 
 /// How far time moves when nothing else does, in ms.
@@ -43,8 +48,11 @@ const STEPS_MAX: u32 = 1_000_000;
 struct Slot {
     dir: PathBuf,
     node: Node,
-    store: Lmdb,
+    /// Away while a batch is being committed.
+    store: Option<Lmdb>,
     commit: Option<(u64, Batch)>,
+    /// What happened meanwhile.
+    inbox: Vec<Event>,
     /// Held until the slot is closed.
     _lock: Lock,
 }
@@ -56,7 +64,12 @@ pub struct Embed {
     replies: BTreeMap<u64, Reply>,
     mono_ms: u64,
     warnings: Vec<String>,
+    /// Directories that could not be read, and those that are no member's.
+    damaged: Vec<PathBuf>,
+    left_out: Vec<PathBuf>,
     ticket: u64,
+    /// Commits under way.
+    committing: usize,
 }
 
 impl Embed {
@@ -83,7 +96,7 @@ impl Embed {
     /// The file of an opened node.
     #[must_use]
     pub fn store(&self, id: NodeId) -> Option<&Lmdb> {
-        self.slots.get(&id).map(|s| &s.store)
+        self.slots.get(&id).and_then(|s| s.store.as_ref())
     }
 
     /// What a person should know, each thing once, since the last call.
@@ -91,113 +104,37 @@ impl Embed {
         std::mem::take(&mut self.warnings)
     }
 
+    /// Directories that could not be read: their nodes count as down.
+    #[must_use]
+    pub fn damaged(&self) -> &[PathBuf] {
+        &self.damaged
+    }
+
+    /// Directories of this ring that are no member's, or no longer.
+    #[must_use]
+    pub fn left_out(&self) -> &[PathBuf] {
+        &self.left_out
+    }
+
     /// Asks one node and waits for its answer.
     ///
     /// # Errors
     /// [`Error::Unreachable`] when that node is not open.
     pub fn request(&mut self, at: NodeId, request: Request) -> Result<Reply> {
-        let mut replies = self.requests(vec![(at, request)])?;
-        Ok(replies.remove(0))
-    }
-
-    /// Asks several nodes at once and waits for all answers, in order.
-    ///
-    /// # Errors
-    /// [`Error::Unreachable`] when one of them is not open, or its file failed for good.
-    pub fn requests(&mut self, requests: Vec<(NodeId, Request)>) -> Result<Vec<Reply>> {
-        let mut tickets = Vec::new();
-        for (at, request) in requests {
-            if !self.slots.contains_key(&at) {
-                return Err(Error::Unreachable(format!("The node {at} is not open.")));
-            }
-            self.ticket += 1;
-            tickets.push(self.ticket);
-            self.feed(at, Event::Request(self.ticket, request));
-        }
-        self.run(&tickets);
-        let found = tickets.iter().map(|t| self.replies.remove(t)).collect::<Option<Vec<_>>>();
-        found.ok_or_else(|| Error::Unreachable(self.warnings.join(" ")))
-    }
-
-    /// Runs until all tickets are answered and nothing moves any more.
-    fn run(&mut self, tickets: &[u64]) {
-        for _ in 0..STEPS_MAX {
-            self.drain();
-            if tickets.iter().all(|t| self.replies.contains_key(t)) || self.slots.is_empty() {
-                return;
-            }
-            self.mono_ms += STEP_MS;
-            for id in self.slots.keys().copied().collect::<Vec<_>>() {
-                self.feed(id, Event::Tick);
-            }
-        }
-    }
-
-    /// Delivers and commits until nothing moves.
-    fn drain(&mut self) {
-        loop {
-            while let Some((to, from, message)) = self.queue.pop_front() {
-                if self.slots.contains_key(&to) {
-                    self.feed(to, Event::Message(from, message));
-                }
-            }
-            if !self.commit() {
-                return;
-            }
-        }
-    }
-
-    /// Commits what waits, the nodes' files at once. Whether there was anything.
-    fn commit(&mut self) -> bool {
-        let mut work: Vec<(NodeId, u64, Batch, &mut Lmdb)> = Vec::new();
-        for (id, slot) in &mut self.slots {
-            if let Some((seq, batch)) = slot.commit.take() {
-                work.push((*id, seq, batch, &mut slot.store));
-            }
-        }
-        let apply = |work: &mut (NodeId, u64, Batch, &mut Lmdb)| work.3.apply(&work.2);
-        let mut done: Vec<(NodeId, u64, std::result::Result<(), Failure>)> = Vec::new();
-        if let [only] = work.as_mut_slice() {
-            done.push((only.0, only.1, apply(only)));
-        } else {
-            std::thread::scope(|scope| {
-                let running: Vec<_> = work
-                    .iter_mut()
-                    .map(|w| (w.0, w.1, scope.spawn(move || w.3.apply(&w.2))))
-                    .collect();
-                for (id, seq, thread) in running {
-                    let panicked = |_| {
-                        let text = "a commit ended in a panic".to_string();
-                        Err(Failure::Fatal(Error::Corrupt(text)))
-                    };
-                    done.push((id, seq, thread.join().unwrap_or_else(panicked)));
-                }
-            });
-        }
-        let any = !done.is_empty();
-        for (id, seq, result) in done {
-            let event = match result {
-                Ok(()) => Event::Committed(seq),
-                Err(failure) => Event::Failed(seq, self.told(id, failure)),
-            };
-            self.feed(id, event);
-        }
-        any
-    }
-
-    fn told(&mut self, id: NodeId, failure: Failure) -> Failure {
-        let what = match &failure {
-            Failure::Full(why) => why.clone(),
-            Failure::Fatal(error) => error.to_string(),
-        };
-        self.warn(id, &format!("its commit failed: {what}"));
-        failure
+        let mut request = Some((at, request));
+        let mut answer = None;
+        self.stream(1, &mut || request.take(), &mut |_, reply| answer = Some(reply))?;
+        answer.ok_or_else(|| Error::Unreachable(self.warnings.join(" ")))
     }
 
     fn feed(&mut self, id: NodeId, event: Event) {
         let now = Time { wall_ms: wall_ms(), mono_ms: self.mono_ms };
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let actions = slot.node.handle(&slot.store, now, event);
+        let Some(store) = &slot.store else {
+            slot.inbox.push(event);
+            return;
+        };
+        let actions = slot.node.handle(store, now, event);
         for action in actions {
             match action {
                 Action::Send(to, message) => self.queue.push_back((to, id, message)),

@@ -406,6 +406,7 @@ impl Node {
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
         self.boot_tick(cx);
+        self.flush_identity();
         for op in self.tasks.keys().copied().collect::<Vec<_>>() {
             self.resume(cx, op, Wake::Tick);
         }
@@ -469,9 +470,10 @@ impl Node {
         id == self.id || self.alive.contains(&id)
     }
 
-    /// The other members that can be reached now.
-    fn peers(&self) -> Vec<NodeId> {
-        self.doc.present().map(|m| m.id).filter(|id| self.alive.contains(id)).collect()
+    /// Whether a member is on its way out: it keeps nothing for others.
+    fn is_going(&self, id: NodeId) -> bool {
+        let state = self.doc.member(id).map(|m| m.state);
+        matches!(state, None | Some(State::Leaving | State::Removed))
     }
 
     fn status(&self, store: &dyn Store) -> Status {

@@ -156,6 +156,13 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The answer, or `Unreadable` if what came does not match its checksum.
+    #[must_use]
+    pub fn proven(self, key: &Key) -> Self {
+        let damaged = self.stored().is_some_and(|s| s.prove(key).is_err());
+        if damaged { Self::Unreadable } else { self }
+    }
+
     /// The copy, if there is one.
     #[must_use]
     pub fn stored(&self) -> Option<&Stored> {

@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::planted::{self, Bug};
 
-/// The format this build writes; a higher one is refused.
+/// The format of a record. A newer build marks its whole file (row `format` of `meta`).
 pub const FORMAT: u8 = 1;
 /// A coordinator refuses a put that would make a record larger than this, in bytes.
 pub const RECORD_BYTES_MAX: usize = 4 << 20;
@@ -226,16 +226,21 @@ impl Record {
     /// Reads stored bytes back, proving the checksum.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for a wrong checksum or form, [`Error::Usage`] for a newer format.
+    /// [`Error::Corrupt`] for a wrong checksum or form.
     pub fn decode(key: &[u8], stored: &[u8]) -> Result<Self> {
         check(key, stored)?;
-        let mut body = Reader(&stored[HEAD_BYTES..]);
-        let record = body.record().ok_or_else(|| damaged("is malformed"))?;
-        if !body.0.is_empty() || record.siblings.iter().any(|s| !record.clock.covers(s.0)) {
-            return Err(damaged("is malformed"));
-        }
-        Ok(record)
+        parse(stored)
     }
+}
+
+/// Reads stored bytes whose checksum was proven.
+fn parse(stored: &[u8]) -> Result<Record> {
+    let mut body = Reader(stored.get(HEAD_BYTES..).unwrap_or_default());
+    let record = body.record().ok_or_else(|| damaged("is malformed"))?;
+    if !body.0.is_empty() || record.siblings.iter().any(|s| !record.clock.covers(s.0)) {
+        return Err(damaged("is malformed"));
+    }
+    Ok(record)
 }
 
 /// A record's stored bytes, cheap to clone. Its term may be unproven, see the constructors.
@@ -265,7 +270,7 @@ impl Stored {
     /// Takes raw bytes after proving their checksum.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] or, for a newer format, [`Error::Usage`].
+    /// [`Error::Corrupt`].
     pub fn proven(key: &[u8], bytes: &[u8]) -> Result<Self> {
         check(key, bytes)?;
         Ok(Self(bytes.into()))
@@ -283,12 +288,20 @@ impl Stored {
         stored_term(&self.0).unwrap_or(Term(0))
     }
 
-    /// The record; proves the checksum again.
+    /// Proves the checksum of bytes that came from elsewhere.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] or, for a newer format, [`Error::Usage`].
+    /// [`Error::Corrupt`].
+    pub fn prove(&self, key: &Key) -> Result<()> {
+        check(key.as_bytes(), &self.0).map(drop)
+    }
+
+    /// The record. The checksum is not proven again: whoever took the bytes in has done it.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for bytes of another form.
     pub fn record(&self, key: &Key) -> Result<Record> {
-        Record::decode(key.as_bytes(), &self.0)
+        parse(&self.0).map_err(|e| Error::Corrupt(format!("The key {key}: {e}")))
     }
 }
 
@@ -301,17 +314,15 @@ impl fmt::Debug for Stored {
 /// Proves the checksum of stored bytes without reading their values.
 ///
 /// # Errors
-/// [`Error::Corrupt`] for a wrong checksum, [`Error::Usage`] for a newer format.
+/// [`Error::Corrupt`] for a wrong checksum or head.
 pub fn check(key: &[u8], stored: &[u8]) -> Result<Term> {
     let term = stored_term(stored).ok_or_else(|| damaged("is cut short"))?;
     if term_of(key, &stored[HEAD_BYTES..]) != term {
         return Err(damaged("does not match its checksum"));
     }
-    if stored[16] > FORMAT || stored[17] != 0 {
-        let format = stored[16];
-        return Err(Error::Usage(format!(
-            "A record has format {format}; this build reads {FORMAT}."
-        )));
+    if stored[16] != FORMAT || stored[17] != 0 {
+        // A newer build marks its whole file; an odd head in a file of ours is damage.
+        return Err(damaged("has a damaged head"));
     }
     Ok(term)
 }

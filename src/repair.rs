@@ -14,7 +14,7 @@ mod diff;
 
 use std::collections::BTreeSet;
 
-pub use self::diff::{Difference, Relation, Side, diff};
+pub use self::diff::{Difference, Relation, Side, count, diff, shared};
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
@@ -36,6 +36,8 @@ pub struct Wish {
     pub verify: bool,
     /// End the filling without these members.
     pub accept_missing: Vec<String>,
+    /// End the filling with whoever is open: the ring was cut down to them.
+    pub accept_open: bool,
     /// Keys whose unreadable copies are given up.
     pub accept_loss: Vec<Key>,
 }
@@ -55,18 +57,20 @@ pub struct Report {
     pub missing: Vec<String>,
     /// Partition copies that were dropped because nobody needs them any more.
     pub dropped: usize,
+    /// It was told to stop between two nodes.
+    pub stopped: bool,
 }
 
 impl Report {
     /// Whether every owner took part and nothing is left to fill.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.filling.is_empty() && self.missing.is_empty() && self.hints.1 == 0
+        !self.stopped && self.filling.is_empty() && self.missing.is_empty() && self.hints.1 == 0
     }
 }
 
-/// Called with the member now at work, and how many of how many.
-pub type OnNode<'a> = dyn FnMut(&str, usize, usize) + 'a;
+/// Called with the member next at work, and how many of how many; `false` stops before it.
+pub type OnNode<'a> = dyn FnMut(&str, usize, usize) -> bool + 'a;
 
 /// Makes all replicas equal.
 ///
@@ -81,10 +85,11 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
             return Err(Error::Usage(format!("{name} is not missing: its directory is open.")));
         }
     }
-    let accept = !wish.accept_missing.is_empty()
-        && report.missing.iter().all(|m| wish.accept_missing.contains(m));
+    let accept = wish.accept_open
+        || !wish.accept_missing.is_empty()
+            && report.missing.iter().all(|m| wish.accept_missing.contains(m));
     if wish.verify {
-        report.damaged = scrub(target, wish, progress)?;
+        scrub(target, wish, &mut report, progress)?;
     }
     for key in &wish.accept_loss {
         give_up(target, key)?;
@@ -95,12 +100,12 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
     for _ in 0..ROUNDS_MAX {
         report.filling.clear();
         let left = round(target, &request, &mut report, progress)?;
-        if left == 0 || left >= before {
+        if report.stopped || left == 0 || left >= before {
             break;
         }
         before = left;
     }
-    if target.doc().step == Step::Settled {
+    if target.doc().step == Step::Settled && !report.stopped {
         report.dropped = clean_up(target)?;
     }
     Ok(report)
@@ -117,7 +122,10 @@ fn round(
     let doc = target.doc();
     let mut left = 0;
     for (i, id) in nodes.iter().enumerate() {
-        progress(&doc.name(*id), i + 1, nodes.len());
+        if report.stopped || !progress(&doc.name(*id), i + 1, nodes.len()) {
+            report.stopped = true;
+            break;
+        }
         let Reply::Repair(done) = target.ask(*id, Request::Repair(request.clone()))? else {
             continue;
         };
@@ -148,22 +156,29 @@ pub fn deliver(target: &mut Target) -> Result<(u64, u64)> {
     Ok(total)
 }
 
-/// Reads everything on every node; what is damaged is listed as bad. How many records were.
-fn scrub(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Result<u64> {
-    let mut damaged = 0;
+/// Reads everything on every node; what is damaged is listed as bad.
+fn scrub(
+    target: &mut Target,
+    wish: &Wish,
+    report: &mut Report,
+    progress: &mut OnNode<'_>,
+) -> Result<()> {
     let nodes = target.nodes();
     for (i, id) in nodes.iter().enumerate() {
-        progress(&format!("reading {}", target.doc().name(*id)), i + 1, nodes.len());
+        if !progress(&format!("reading {}", target.doc().name(*id)), i + 1, nodes.len()) {
+            report.stopped = true;
+            break;
+        }
         for p in target.doc().owned(*id) {
             if wish.partitions.as_ref().is_some_and(|wanted| !wanted.contains(&p)) {
                 continue;
             }
             if let Reply::Verify(verdict) = target.ask(*id, Request::Verify(p))? {
-                damaged += verdict.bad.len() as u64;
+                report.damaged += verdict.bad.len() as u64;
             }
         }
     }
-    Ok(damaged)
+    Ok(())
 }
 
 fn clean_up(target: &mut Target) -> Result<usize> {

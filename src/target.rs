@@ -12,13 +12,16 @@
 
 mod change;
 mod data;
+mod explain;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::change::Moves;
-use crate::config::NODE_FILE;
+pub use self::change::{Moves, is_applied};
+pub use self::explain::{Actors, Inspection, KeptHint, Replica, Standing, State, Superseded};
+use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use crate::embed::{self, Embed};
 use crate::error::{Error, Result};
 use crate::node::{Reply, Request, Status};
@@ -57,6 +60,8 @@ pub struct View {
     pub member: Member,
     /// Its directory, when it was found.
     pub dir: Option<PathBuf>,
+    /// Where it listens when it runs, if anybody knows.
+    pub address: Option<String>,
     /// How it is; `None` when it is down.
     pub status: Option<Status>,
     /// Bytes of its file.
@@ -118,6 +123,18 @@ impl Target {
         self.embed.dir(id)
     }
 
+    /// Directories that could not be read: their nodes count as down.
+    #[must_use]
+    pub fn damaged(&self) -> &[PathBuf] {
+        self.embed.damaged()
+    }
+
+    /// Directories of this ring that are no member's, or no longer.
+    #[must_use]
+    pub fn left_out(&self) -> &[PathBuf] {
+        self.embed.left_out()
+    }
+
     /// What a person should know, each thing once, since the last call.
     pub fn warnings(&mut self) -> Vec<String> {
         self.embed.warnings()
@@ -137,10 +154,17 @@ impl Target {
     /// [`Error::Io`] or [`Error::Corrupt`] when a file cannot be read.
     pub fn views(&mut self) -> Result<Vec<View>> {
         let mut views = Vec::new();
+        let addresses = self.addresses();
         for member in self.doc().present().cloned().collect::<Vec<_>>() {
             let id = member.id;
-            let mut view =
-                View { member, dir: None, status: None, bytes: 0, hints: HintStats::default() };
+            let mut view = View {
+                member,
+                dir: None,
+                address: addresses.get(&id).cloned(),
+                status: None,
+                bytes: 0,
+                hints: HintStats::default(),
+            };
             if let Some(store) = self.embed.store(id) {
                 view.dir = self.embed.dir(id).map(Path::to_path_buf);
                 view.bytes = store.used_bytes()?;
@@ -152,6 +176,29 @@ impl Target {
             views.push(view);
         }
         Ok(views)
+    }
+
+    /// The addresses known: each open node's own, others as the open ones last heard them.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeMap<NodeId, String> {
+        let mut known = BTreeMap::new();
+        let dirs: Vec<_> =
+            self.nodes().into_iter().filter_map(|id| Some((id, self.dir(id)?))).collect();
+        for (_, dir) in &dirs {
+            let peers: Peers = config::read(&dir.join(PEERS_FILE)).unwrap_or_default();
+            for peer in peers.peers {
+                if let (Ok(id), Some(address)) = (u64::from_str_radix(&peer.id, 16), peer.address) {
+                    known.insert(NodeId(id), address);
+                }
+            }
+        }
+        for (id, dir) in &dirs {
+            let own = config::read::<NodeConfig>(&dir.join(NODE_FILE));
+            if let Some(address) = own.ok().and_then(|c| c.listen) {
+                known.insert(*id, address);
+            }
+        }
+        known
     }
 
     /// The node that takes a request: the first open one, in the zone if one was named.
@@ -175,8 +222,14 @@ impl Target {
         self.embed.request(at, request)
     }
 
-    pub(crate) fn ask_all(&mut self, requests: Vec<(NodeId, Request)>) -> Result<Vec<Reply>> {
-        self.embed.requests(requests)
+    /// Asks requests as they come, some at once, until the source ends.
+    pub(crate) fn ask_stream(
+        &mut self,
+        window: usize,
+        source: &mut embed::Source<'_>,
+        sink: &mut embed::Sink<'_>,
+    ) -> Result<()> {
+        self.embed.stream(window, source, sink)
     }
 }
 
@@ -212,6 +265,9 @@ pub fn resolve(specs: &[String]) -> Result<Vec<PathBuf>> {
         return Err(Error::Usage("No ring is named; nothing was tried.".into())
             .hint("name it with --ring DIR, or set KVS_RING"));
     }
+    // One directory named twice is one directory.
+    let mut met = BTreeSet::new();
+    dirs.retain(|dir| met.insert(dir.canonicalize().unwrap_or_else(|_| dir.clone())));
     Ok(dirs)
 }
 

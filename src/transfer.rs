@@ -15,19 +15,21 @@
 mod line;
 mod sort;
 
+use std::cell::{Cell, RefCell};
 use std::io::BufRead;
+use std::iter::Peekable;
 
 pub use self::line::{Line, encode};
-use self::sort::Sorter;
+use self::sort::{Merged, Sorter};
 use crate::error::{Error, Result};
 use crate::key::Partition;
-use crate::quorum::{Basis, Item, ItemReply, Options, PutRequest};
+use crate::quorum::{Basis, Item, ItemReply, Options, PutReply, PutRequest};
 use crate::target::Target;
 
 /// The longest line read, in bytes: a record at its limits, in base64, with room.
 const LINE_BYTES_MAX: u64 = 8 << 20;
-/// Bytes of records written at once, over all partitions.
-const WAVE_BYTES: usize = 2 << 20;
+/// Bytes of one partition in one request.
+const REQUEST_BYTES: usize = 128 << 10;
 /// Records of one partition in one request.
 const ITEMS_MAX: usize = 1_024;
 
@@ -51,7 +53,7 @@ pub struct Loading {
     pub options: Options,
 }
 
-/// Called with the lines read and the keys written so far; `false` ends the load between two waves.
+/// Called with the lines read and the keys written so far; `false` ends the load between two requests.
 pub type OnProgress<'a> = dyn FnMut(&Loaded) -> bool + 'a;
 
 /// Reads lines and writes them.
@@ -107,7 +109,7 @@ fn read_lines(
         }
         let line = line::parse(&text).map_err(|e| {
             loaded.lines -= 1;
-            Error::Usage(format!("Line {at} is not a record: {e}."))
+            Error::Usage(format!("Line {at} is not a record: {}.", e.trim_end_matches('.')))
         })?;
         sorter.push(line)?;
         if at % 65_536 == 0 && !progress(loaded) {
@@ -116,7 +118,7 @@ fn read_lines(
     }
 }
 
-/// Writes the sorted lines in waves. Whether it was stopped.
+/// Writes the sorted lines. Whether it was stopped.
 fn write_sorted(
     target: &mut Target,
     sorter: Sorter,
@@ -124,62 +126,56 @@ fn write_sorted(
     loaded: &mut Loaded,
     progress: &mut OnProgress<'_>,
 ) -> Result<bool> {
-    let mut wave = Wave::default();
-    for line in sorter.finish()? {
-        let (partition, line) = line?;
-        for item in line.items(&loading.basis) {
-            wave.push(partition, item, &loading.options);
+    let mut lines = sorter.finish()?.peekable();
+    let stopped = Cell::new(false);
+    let failed = RefCell::new(None);
+    let mut source = || {
+        if stopped.get() {
+            return None;
         }
-        if wave.bytes >= WAVE_BYTES {
-            wave.write(target, loaded)?;
-            if !progress(loaded) {
-                return Ok(true);
-            }
-        }
-    }
-    wave.write(target, loaded)?;
-    Ok(!progress(loaded))
-}
-
-/// Requests gathered to be written at once.
-#[derive(Default)]
-struct Wave {
-    requests: Vec<PutRequest>,
-    bytes: usize,
-}
-
-impl Wave {
-    fn push(&mut self, partition: Partition, item: Item, options: &Options) {
-        self.bytes += item.key.as_bytes().len() + item.value.as_ref().map_or(0, |v| v.0.len()) + 64;
-        match self.requests.last_mut() {
-            Some(last) if last.partition == partition && last.items.len() < ITEMS_MAX => {
-                last.items.push(item);
-            }
-            _ => {
-                let options = options.clone();
-                self.requests.push(PutRequest { partition, items: vec![item], options });
-            }
-        }
-    }
-
-    fn write(&mut self, target: &mut Target, loaded: &mut Loaded) -> Result<()> {
-        self.bytes = 0;
-        let mut requests = std::mem::take(&mut self.requests);
-        for request in &mut requests {
-            request.options = target.checked(&request.options)?;
-        }
-        for reply in target.put_many(requests)? {
-            for item in reply.items {
-                match item {
-                    ItemReply::Written { .. } => loaded.written += 1,
-                    ItemReply::Conflict { .. } | ItemReply::NotAlone => loaded.conflicts += 1,
-                    ItemReply::Absent => {}
-                    ItemReply::TooLarge(why) => {
-                        return Err(Error::Denied(format!("A record was refused: {why}.")));
-                    }
-                }
-            }
+        next_request(&mut lines, &loading.basis).unwrap_or_else(|error| {
+            *failed.borrow_mut() = Some(error);
+            None
+        })
+    };
+    let mut done = |reply: PutReply| {
+        count(loaded, reply)?;
+        if !progress(loaded) {
+            stopped.set(true);
         }
         Ok(())
+    };
+    target.put_stream(&loading.options, &mut source, &mut done)?;
+    failed.into_inner().map_or(Ok(stopped.get()), Err)
+}
+
+/// The next lines of one partition, as many as make a request.
+fn next_request(lines: &mut Peekable<Merged>, basis: &Basis) -> Result<Option<PutRequest>> {
+    let Some(first) = lines.next() else { return Ok(None) };
+    let (partition, line) = first?;
+    let mut items: Vec<Item> = line.items(basis).collect();
+    let size = |i: &Item| i.key.as_bytes().len() + i.value.as_ref().map_or(0, |v| v.0.len());
+    let mut bytes: usize = items.iter().map(size).sum();
+    let same = |l: &Result<(Partition, Line)>| l.as_ref().is_ok_and(|(p, _)| *p == partition);
+    while items.len() < ITEMS_MAX && bytes < REQUEST_BYTES {
+        let Some(next) = lines.next_if(same) else { break };
+        let more = items.len();
+        items.extend(next?.1.items(basis));
+        bytes += items[more..].iter().map(size).sum::<usize>();
     }
+    Ok(Some(PutRequest { partition, items, options: Options::default() }))
+}
+
+fn count(loaded: &mut Loaded, reply: PutReply) -> Result<()> {
+    for item in reply.items {
+        match item {
+            ItemReply::Written { .. } => loaded.written += 1,
+            ItemReply::Conflict { .. } | ItemReply::NotAlone => loaded.conflicts += 1,
+            ItemReply::Absent => {}
+            ItemReply::TooLarge(why) => {
+                return Err(Error::Denied(format!("A record was refused: {why}.")));
+            }
+        }
+    }
+    Ok(())
 }

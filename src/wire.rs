@@ -139,6 +139,8 @@ pub enum Body {
     Accepted,
     /// I do not: I promised this ballot, or may not vote.
     Rejected(Ballot),
+    /// I promise, but my file may be older than my promises: it is no vote.
+    Muted,
     /// This document was chosen.
     Chosen(Box<RingDoc>),
     /// Send me your document.
@@ -185,11 +187,13 @@ impl Message {
 impl Body {
     fn prove(&self) -> Result<()> {
         match self {
-            Self::Write { records, .. } => {
-                records.iter().try_for_each(|(key, stored)| stored.record(key).map(drop))
-            }
+            Self::Write { records, .. } => records.iter().try_for_each(|(key, stored)| {
+                stored.prove(key).and_then(|()| stored.record(key).map(drop))
+            }),
             Self::Paged { records, .. } => records.iter().try_for_each(|(key, stored)| {
-                stored.as_ref().map_or(Ok(()), |stored| stored.record(key).map(drop))
+                stored.as_ref().map_or(Ok(()), |stored| {
+                    stored.prove(key).and_then(|()| stored.record(key).map(drop))
+                })
             }),
             Self::Chosen(doc) | Self::Accept(_, doc) | Self::Promise(Some((_, doc))) => doc.check(),
             _ => Ok(()),

@@ -1,37 +1,143 @@
-//! The simulator.
+//! The simulator: thousands of rings in virtual time, each with its own mix of faults, judged by an
+//! oracle that knows which write may be gone.
+//!
+//! ```text
+//! KVS_SIM_SEEDS=2000 cargo test --profile sim --features planted --test sim
+//! KVS_SIM_SEED=123   …   the same, one seed, with every event on stderr
+//! ```
+//!
+//! `tests/support/world.rs` is the cluster, `sim/plan.rs` what a seed draws, `sim/client.rs` the
+//! workload, `sim/chaos.rs` the faults, `sim/oracle.rs` the verdict.
+#![allow(unreachable_pub, reason = "modules of a test")]
+#![allow(clippy::print_stderr, reason = "a test says what it found")]
+
 #[path = "support/world.rs"]
 mod world;
-use world::*;
+
+#[path = "sim/chaos.rs"]
+mod chaos;
+#[path = "sim/client.rs"]
+mod client;
+#[path = "sim/oracle.rs"]
+mod oracle;
+#[path = "sim/plan.rs"]
+mod plan;
+#[path = "sim/run.rs"]
+mod run;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use kvs::planted::{self, Bug};
+
+use self::run::Verdicts;
+
+/// Seeds of an ordinary test run.
+const SEEDS: u64 = 300;
+const THREADS: u64 = 2;
+/// Seeds for one planted bug, at least and at most.
+const PLANTED_SEEDS: u64 = 100;
+const PLANTED_SEEDS_MAX: u64 = 500;
+
+/// A seed, and why it failed.
+type Failure = (u64, String);
+
+/// Runs one seed; a panic inside a node is a failure like any other.
+fn try_seed(seed: u64) -> Verdicts {
+    let outcome = catch_unwind(AssertUnwindSafe(|| run::run(seed, false)));
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        let failure = Some(format!("panic: {}", text.unwrap_or_default()));
+        Verdicts { failure, counts: BTreeMap::new(), log: 0, sim_ms: 0, trace: Vec::new() }
+    })
+}
+
+/// Runs seeds on all threads with a bug planted or none; failures, sums, and simulated time.
+fn run_seeds(
+    seeds: Range<u64>,
+    bug: Option<Bug>,
+) -> (Vec<Failure>, BTreeMap<&'static str, u64>, u64) {
+    let work = |thread: u64| {
+        let seeds = seeds.clone();
+        move || {
+            planted::plant(bug);
+            let mut failures = Vec::new();
+            let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+            let mut sim_ms = 0;
+            for seed in seeds.filter(|s| s % THREADS == thread) {
+                let verdicts = try_seed(seed);
+                failures.extend(verdicts.failure.map(|why| (seed, why)));
+                verdicts.counts.iter().for_each(|(k, n)| *counts.entry(k).or_default() += n);
+                sim_ms += verdicts.sim_ms;
+            }
+            (failures, counts, sim_ms)
+        }
+    };
+    let threads: Vec<_> = (0..THREADS).map(|t| std::thread::spawn(work(t))).collect();
+    let mut all = (Vec::new(), BTreeMap::new(), 0);
+    for thread in threads {
+        let (failures, counts, sim_ms) = thread.join().expect("a thread of seeds");
+        all.0.extend(failures);
+        counts.into_iter().for_each(|(k, n)| *all.1.entry(k).or_default() += n);
+        all.2 += sim_ms;
+    }
+    all.0.sort();
+    all
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
 
 #[test]
-fn smoke() {
-    let mut w = World::new(7, &[("n1", "a"), ("n2", "b"), ("n3", "c"), ("n4", "d")], 3, 8);
-    assert_eq!(format!("{:?}", w.put(0, "k", "v").verdict), "Done");
-    assert_eq!(format!("{:?}", w.put(1, "k", "w").verdict), "Done");
-    assert!(w.settle());
-    assert_eq!(w.got(2, "k", strict()), Ok(vec!["w".into()]));
-    let o = w.owners("k");
-    w.crash(o[0], false);
-    assert_eq!(format!("{:?}", w.put(o[1], "k", "x").verdict), "Done");
-    w.restart(o[0]);
-    w.run_for(5000);
-    assert_eq!(w.deliver_all(), 0);
-    assert_eq!(w.values(o[0], "k"), ["x"]);
-    let (h, m) = w.new_host("n5", "e", 1);
-    w.change(0, &[kvs::ring::Change::Join(m)]).unwrap();
-    w.advance(0).unwrap();
-    assert!(w.settle());
-    assert_eq!(w.repair_all().1, 0);
-    assert_eq!(w.repair_all(), (0, 0));
-    let n = w.replace(0, o[1]).unwrap();
-    w.advance(0).unwrap();
-    assert!(w.settle());
-    assert_eq!(w.got(n, "k", strict()), Ok(vec!["x".into()]));
-    w.rot(o[0], "k");
-    w.get(o[0], "k", options());
-    w.settle();
-    assert_eq!(w.repair_all().1, 0);
-    assert_eq!(w.values(o[0], "k"), ["x"]);
-    assert_eq!(w.wrong, Vec::<String>::new());
-    let _ = h;
+fn seeds() {
+    if let Some(seed) = number("KVS_SIM_SEED") {
+        let verdicts = run::run(seed, true);
+        verdicts.trace.iter().for_each(|line| eprintln!("{line}"));
+        eprintln!("{:#?}", verdicts.counts);
+        assert_eq!(verdicts.failure, None);
+        return;
+    }
+    let seeds = number("KVS_SIM_SEEDS").unwrap_or(SEEDS);
+    let (failures, counts, sim_ms) = run_seeds(0..seeds, None);
+    eprintln!("{seeds} seeds, {} simulated hours", sim_ms / 3_600_000);
+    counts.iter().for_each(|(what, n)| eprintln!("{n:>10}  {what}"));
+    for (seed, why) in failures.iter().take(20) {
+        eprintln!("seed {seed}: {why}");
+        eprintln!(
+            "    KVS_SIM_SEED={seed} cargo test --profile sim --features planted --test sim seeds"
+        );
+    }
+    assert!(failures.is_empty(), "{} of {seeds} seeds failed", failures.len());
+}
+
+/// Each deliberate bug is found, and in how many seeds.
+#[test]
+fn planted_bugs_are_found() {
+    // The panics of a broken node are findings; their text would drown the table.
+    let mut missed = Vec::new();
+    for bug in Bug::ALL {
+        let mut found = Vec::new();
+        let mut seeds = 0;
+        while found.is_empty() && seeds < PLANTED_SEEDS_MAX || seeds < PLANTED_SEEDS {
+            found.extend(run_seeds(seeds..seeds + PLANTED_SEEDS, Some(bug)).0);
+            seeds += PLANTED_SEEDS;
+        }
+        let first = found.first().map(|(seed, why)| {
+            let line = why.lines().next().unwrap_or_default();
+            format!("first in {seed}: {}", line.chars().take(90).collect::<String>())
+        });
+        eprintln!(
+            "{:<20} {:>4} of {seeds} seeds  {}",
+            format!("{bug:?}"),
+            found.len(),
+            first.unwrap_or_default()
+        );
+        if found.is_empty() {
+            missed.push(bug);
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
 }

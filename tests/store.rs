@@ -7,6 +7,8 @@
 //! Golden files in `testdata/format/v1` are the promise that today's files open for ever; `UPDATE=1`
 //! makes those that are missing and changes none.
 
+#![expect(clippy::unwrap_used, reason = "in a test a failure to prepare is a failure")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::ControlFlow;
@@ -564,6 +566,29 @@ fn a_missing_damaged_or_foreign_sidecar_makes_a_file_suspect() {
     assert!(matches!(sidecar::read(dir.path()).unwrap(), sidecar::Found::Valid(_)));
 }
 
+#[test]
+fn what_root_makes_belongs_to_the_owner_of_the_directory() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let dir = TempDir::new().unwrap();
+    if chown(dir.path(), Some(65_534), Some(65_534)).is_err() {
+        return skip("the owner of files that root makes: not root");
+    }
+    Lmdb::create(dir.path(), &genesis()).unwrap();
+    writer(dir.path()).apply(&puts(0..1, 0, 1)).unwrap();
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().uid(), 65_534, "{:?}", entry.file_name());
+    }
+}
+
+/// Tells `tests/run` that this machine cannot show something.
+fn skip(what: &str) {
+    use std::io::Write as _;
+    let Some(path) = std::env::var_os("KVS_TEST_SKIPS") else { return };
+    let mut file = fs::File::options().append(true).create(true).open(path).unwrap();
+    writeln!(file, "{what}").unwrap();
+}
+
 // ------------------------------------------------------------------------------------------ lock
 
 fn exclusive(kind: &str, address: Option<&str>) -> Want {
@@ -720,4 +745,134 @@ fn any_flipped_bit_of_a_value_in_the_file_is_noticed() {
         assert!(store.get(place(7), &key(7)).is_err(), "bit {bit}");
         assert_eq!(verify::verify(&store, place(7)).unwrap().bad.len(), 1, "bit {bit}");
     }
+}
+
+// ---------------------------------------------------------------------------------------- golden
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format/v1").join(name)
+}
+
+/// Records of every shape: one value, siblings with and without expiry, a tombstone, odd bytes.
+fn golden_records() -> Vec<(Key, Record)> {
+    let (a, b) = (Actor(0x0123_4567_89ab_cdef), Actor(u64::MAX));
+    let write = |to: &Record, actor, counter, bytes: Option<&[u8]>, expires_ms| {
+        let value =
+            bytes.map(|b| Value { bytes: b.to_vec(), written_ms: 1_700_000_000_000, expires_ms });
+        to.write(Dot { actor, counter }, Write { context: Some(&to.clock), value })
+    };
+    let one = write(&Record::default(), a, 1, Some(b"hello"), None);
+    let left = write(&one, a, 300, Some(b""), Some(1_700_000_060_000));
+    let right = write(&one, b, 7, Some("\u{e9}\n\0".as_bytes()), None);
+    let dead = write(&left, b, u64::MAX, None, None);
+    let key = |bytes: &[u8]| Key::new(bytes).unwrap();
+    vec![
+        (key(b"one"), one),
+        (key(b"siblings"), left.merge(&right).0),
+        (key(b"tombstone"), dead),
+        (key(b"\x00\xff odd"), right),
+        (key(&[b'k'; 500]), left),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One paragraph per record, every field by its name.
+fn golden_text() -> String {
+    let mut text = String::from(
+        "# Records in format 1: key, term and stored bytes in hex; clock and siblings for people.\n",
+    );
+    for (key, record) in golden_records() {
+        let stored = Stored::new(&key, &record);
+        text += &format!("\nkey {}\nterm {:032x}\n", hex(key.as_bytes()), stored.term().0);
+        for (actor, counter) in record.clock.entries() {
+            text += &format!("clock {actor} {counter}\n");
+        }
+        for (dot, value) in &record.siblings {
+            let expires = value.expires_ms.map_or("-".into(), |at| at.to_string());
+            let (written, bytes) = (value.written_ms, hex(&value.bytes));
+            text += &format!("sibling {dot} written {written} expires {expires} bytes {bytes}\n");
+        }
+        text += &format!("stored {}\n", hex(stored.bytes()));
+    }
+    text
+}
+
+fn golden_batch() -> Batch {
+    let records = golden_records().into_iter();
+    let mut ops: Vec<Op> = records
+        .map(|(key, record)| {
+            let stored = Stored::new(&key, &record);
+            Op::Record { partition: q().partition(&key), key, stored }
+        })
+        .collect();
+    let (bad, hinted) = (key(0), key(1));
+    ops.push(Op::Record { partition: place(0), key: key(0), stored: stored(&bad, 0, 3) });
+    ops.push(Op::Bad { partition: place(0), key: bad.into() });
+    for (target, stored) in [(NodeId(1), None), (NodeId(2), Some(stored(&hinted, 0, 3)))] {
+        ops.push(Op::Hint(Hint { target, partition: place(1), key: key(1), stored }));
+    }
+    ops.push(Op::Ring("doc".into(), Some(b"a ring document".to_vec())));
+    Batch { ops }
+}
+
+/// Makes the golden files that are missing; none is ever changed.
+fn make_golden() {
+    if std::env::var_os("UPDATE").is_none_or(|v| v != "1") {
+        return;
+    }
+    if !golden("records.txt").exists() {
+        fs::write(golden("records.txt"), golden_text()).unwrap();
+    }
+    if !golden("data.mdb").exists() {
+        let dir = TempDir::new().unwrap();
+        let batch = Batch { ops: [genesis().ops, golden_batch().ops].concat() };
+        Lmdb::create(dir.path(), &batch).unwrap();
+        for name in ["data.mdb", "kvs.id"] {
+            fs::copy(dir.path().join(name), golden(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn golden_records_have_the_same_bytes_for_ever() {
+    make_golden();
+    let text = fs::read_to_string(golden("records.txt")).unwrap();
+    assert_eq!(golden_text(), text);
+    let unhex = |line: &str| -> Vec<u8> {
+        let pairs = line.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    };
+    let field = |name: &'static str| text.lines().filter_map(move |l| l.strip_prefix(name));
+    let read = field("key ").zip(field("stored ")).map(|(key, bytes)| {
+        let key = Key::new(unhex(key)).unwrap();
+        let record = Record::decode(key.as_bytes(), &unhex(bytes)).unwrap();
+        (key, record)
+    });
+    assert_eq!(read.collect::<Vec<_>>(), golden_records());
+}
+
+#[test]
+fn a_golden_file_opens_for_ever() {
+    make_golden();
+    let dir = TempDir::new().unwrap();
+    for name in ["data.mdb", "kvs.id"] {
+        fs::copy(golden(name), dir.path().join(name)).unwrap();
+    }
+    let mut model = Model::default();
+    model.apply(&Batch { ops: [genesis().ops, golden_batch().ops].concat() });
+    let opened = open(dir.path(), Access::Read).unwrap();
+    assert_eq!(opened.trust, Trust::Proven);
+    assert_eq!(opened.store.identity().node, NodeId(7));
+    model.check(&opened.store, KEYS);
+    for (key, record) in golden_records() {
+        let stored = opened.store.get(q().partition(&key), &key).unwrap().unwrap();
+        assert_eq!(stored.record(&key).unwrap(), record);
+    }
+    drop(opened);
+    writer(dir.path()).apply(&puts(0..KEYS, 0, 10)).unwrap();
+    model.apply(&puts(0..KEYS, 0, 10));
+    model.check(&open(dir.path(), Access::Read).unwrap().store, KEYS);
 }

@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Embed, STEP_MS, Slot, random};
+use super::{Embed, Slot, random};
 use crate::config::{NODE_FILE, NodeConfig, read};
 use crate::error::{Error, Result};
-use crate::node::{Boot, Event, Node};
+use crate::node::{Boot, Node};
 use crate::ring::State;
 use crate::store::lmdb::{Access, Lmdb, Map};
 use crate::store::lock::{Holder, Lock, Want};
@@ -53,7 +53,10 @@ impl Embed {
             replies: BTreeMap::new(),
             mono_ms: 0,
             warnings: Vec::new(),
+            damaged: Vec::new(),
+            left_out: Vec::new(),
             ticket: 0,
+            committing: 0,
         };
         let mut dirs = opening.dirs.clone();
         dirs.sort();
@@ -77,6 +80,7 @@ impl Embed {
         }
         for (dir, error) in failed {
             embed.warnings.push(format!("{} counts as down: {error}", dir.display()));
+            embed.damaged.push(dir);
         }
         embed.greet();
         embed.leave_out_removed();
@@ -91,7 +95,8 @@ impl Embed {
             let (a, b) = (slot.dir.display(), other.dir.display());
             return Err(Error::Denied(format!(
                 "{a} belongs to another ring than {b}; nothing was changed."
-            )));
+            ))
+            .hint("move one of them away, or name the directories of one ring with --ring A,B"));
         }
         if let Some(twin) = self.slots.get(&id) {
             let (a, b) = (slot.dir.display(), twin.dir.display());
@@ -107,12 +112,10 @@ impl Embed {
     /// Lets every node hear the others before it acts.
     fn greet(&mut self) {
         self.tell_alive();
+        self.settle();
         for _ in 0..2 {
-            for id in self.slots.keys().copied().collect::<Vec<_>>() {
-                self.feed(id, Event::Tick);
-            }
-            self.drain();
-            self.mono_ms += STEP_MS;
+            self.pass_time();
+            self.settle();
         }
     }
 
@@ -131,7 +134,12 @@ impl Embed {
         for id in gone {
             if let Some(slot) = self.slots.remove(&id) {
                 let dir = slot.dir.display();
-                self.warnings.push(format!("{dir} was removed from the ring and is left out"));
+                let why = match doc.member(id) {
+                    Some(_) => "was removed from the ring",
+                    None => "is no member of the ring yet",
+                };
+                self.warnings.push(format!("{dir} {why} and is left out"));
+                self.left_out.push(slot.dir);
             }
         }
         self.tell_alive();
@@ -173,5 +181,6 @@ fn open_slot(dir: &Path, opening: &Opening, config: &NodeConfig, map: Map) -> Re
     };
     let boot = Boot { seed: random()?, suspect, read_only, witnesses: 0 };
     let node = Node::open(&opened.store, boot)?;
-    Ok(Slot { dir: dir.to_path_buf(), node, store: opened.store, commit: None, _lock: lock })
+    let (dir, store) = (dir.to_path_buf(), Some(opened.store));
+    Ok(Slot { dir, node, store, commit: None, inbox: Vec::new(), _lock: lock })
 }

@@ -47,7 +47,7 @@ impl Node {
         match body {
             Body::Put(request) => self.start_put(cx, Asker::Peer(from, op), request),
             Body::Read(keys) => {
-                let answers = keys.iter().map(|key| self.look(cx, key)).collect();
+                let answers = self.look_all(cx, &keys);
                 self.send(cx, from, op, Body::Answers(answers));
             }
             Body::Write { records, hint_for } => self.on_write(cx, from, op, &records, hint_for),
@@ -77,6 +77,21 @@ impl Node {
             Body::Deliver => self.deliver(cx, Asker::Peer(from, op)),
             _ => {}
         }
+    }
+
+    /// The answers for the first keys, until their bytes fill a message.
+    fn look_all(&mut self, cx: &mut Cx<'_>, keys: &[Key]) -> Vec<Answer> {
+        let mut bytes = 0;
+        let mut answers = Vec::with_capacity(keys.len());
+        for key in keys {
+            let answer = self.look(cx, key);
+            bytes += answer.stored().map_or(0, |s| s.bytes().len());
+            answers.push(answer);
+            if bytes > PAGE_BYTES {
+                break;
+            }
+        }
+        answers
     }
 
     /// What this node durably holds of a key, and whether that is a vote.
@@ -224,6 +239,10 @@ impl Node {
     ) -> Result<Absorbed> {
         if planted::is(Bug::DropHint) {
             return Ok(Absorbed { seq: None, full: false });
+        }
+        if self.is_going(self.id) {
+            // It has perhaps said already that it keeps none.
+            return Err(Error::Refused("it is leaving the ring".into()));
         }
         if cx.store.hint_stats()?.bytes > HINT_BYTES_MAX {
             return Err(Error::Refused("it keeps too many hints already".into()));

@@ -21,6 +21,10 @@ use crate::wire::Body;
 const BARRIER_MS: u64 = 10_000;
 /// How long a fill may take, in ms.
 const FILL_MS: u64 = 24 * 3_600_000;
+/// Who has not answered is asked again after so long, in ms: requests are lost, and a node that has
+/// just been started answers none. A fill is long at work and is asked for less often.
+const AGAIN_MS: u64 = 1_000;
+const FILL_AGAIN_MS: u64 = 30_000;
 
 /// A change being shepherded.
 pub(super) struct Advance {
@@ -29,7 +33,6 @@ pub(super) struct Advance {
     version: u64,
     waiting: BTreeSet<NodeId>,
     unfilled: usize,
-    again: bool,
     started_ms: u64,
     asked_ms: u64,
 }
@@ -54,15 +57,15 @@ impl Node {
             version: self.doc.version,
             waiting: BTreeSet::new(),
             unfilled: 0,
-            again: false,
             started_ms: cx.now.mono_ms,
             asked_ms: 0,
         };
-        let op = self.new_op();
-        self.enter(cx, op, task, Stage::Barrier);
+        self.enter(cx, task, Stage::Barrier);
     }
 
-    fn enter(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance, stage: Stage) {
+    /// Begins a stage under an operation of its own: a late answer to the last one counts for nothing.
+    fn enter(&mut self, cx: &mut Cx<'_>, mut task: Advance, stage: Stage) {
+        let op = self.new_op();
         task.stage = stage;
         task.version = self.doc.version;
         task.started_ms = cx.now.mono_ms;
@@ -78,7 +81,6 @@ impl Node {
 
     fn ask_stage(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance) {
         task.asked_ms = cx.now.mono_ms;
-        task.again = false;
         let unreachable: Vec<_> =
             task.waiting.iter().filter(|m| !self.is_up(**m)).map(|m| self.doc.name(*m)).collect();
         if !unreachable.is_empty() {
@@ -101,21 +103,22 @@ impl Node {
 
     pub(super) fn on_advance(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance, wake: Wake) {
         match (task.stage, wake) {
-            (Stage::Barrier, Wake::Said(from, Body::Cleared { clear, .. })) => {
-                task.say(from, clear)
+            (Stage::Barrier, Wake::Said(from, Body::Cleared { clear: true, .. })) => {
+                task.waiting.remove(&from);
             }
-            (Stage::Handing, Wake::Said(from, Body::Cleared { hints, .. })) => {
-                task.say(from, hints == 0);
+            (Stage::Handing, Wake::Said(from, Body::Cleared { hints: 0, .. })) => {
+                task.waiting.remove(&from);
             }
             (Stage::Filling, Wake::Said(from, Body::Filling(left))) => {
-                task.unfilled += left.len();
-                task.waiting.remove(&from);
+                if task.waiting.remove(&from) {
+                    task.unfilled += left.len();
+                }
             }
             (Stage::Proposing, Wake::Child(Outcome::Reply(Reply::Ring(_, why)))) => {
                 if why.is_some() || self.doc.step == Step::Settled {
                     return self.conclude_ring(cx, task.asker, why);
                 }
-                return self.enter(cx, op, task, Stage::Barrier);
+                return self.enter(cx, task, Stage::Barrier);
             }
             (_, Wake::Tick) => return self.advance_tick(cx, op, task),
             _ => {}
@@ -135,7 +138,8 @@ impl Node {
             let why = format!("{} did not get as far in time", names.join(", "));
             return self.conclude_ring(cx, task.asker, Some(why));
         }
-        if task.again && cx.now.mono_ms >= task.asked_ms + 500 {
+        let again = if task.stage == Stage::Filling { FILL_AGAIN_MS } else { AGAIN_MS };
+        if task.stage != Stage::Proposing && cx.now.mono_ms >= task.asked_ms + again {
             return self.ask_stage(cx, op, task);
         }
         self.tasks.insert(op, Task::Advance(task));
@@ -143,8 +147,8 @@ impl Node {
 
     fn stage_done(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance) {
         match (task.stage, self.doc.step) {
-            (Stage::Barrier, Step::WriteBoth) => self.enter(cx, op, task, Stage::Filling),
-            (Stage::Barrier, Step::ReadNew) => self.enter(cx, op, task, Stage::Handing),
+            (Stage::Barrier, Step::WriteBoth) => self.enter(cx, task, Stage::Filling),
+            (Stage::Barrier, Step::ReadNew) => self.enter(cx, task, Stage::Handing),
             (Stage::Filling, _) if task.unfilled > 0 => {
                 let why = format!(
                     "{} partitions have met too few full owners to be moved",
@@ -176,15 +180,5 @@ impl Node {
         let refusal = Box::new(Body::Cleared { clear: false, hints });
         let seq = self.stage.last();
         self.stage.then(seq, super::Then::Send(from, op, Box::new(body), refusal));
-    }
-}
-
-impl Advance {
-    fn say(&mut self, from: NodeId, done: bool) {
-        if done {
-            self.waiting.remove(&from);
-        } else {
-            self.again = true;
-        }
     }
 }

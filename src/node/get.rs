@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
 use crate::key::{Key, Partition};
-use crate::quorum::{Answer, GetReply, Options, ReadTally, Verdict};
+use crate::quorum::{GetReply, Options, ReadTally, Verdict};
 use crate::record::Stored;
 use crate::ring::NodeId;
 use crate::wire::Body;
@@ -160,12 +160,8 @@ impl Node {
 
     pub(super) fn on_get(&mut self, cx: &mut Cx<'_>, op: u64, mut get: Box<Get>, wake: Wake) {
         match wake {
-            Wake::Said(from, Body::Answers(mut answers)) => {
-                for answer in &mut answers {
-                    if answer.stored().is_some_and(|s| s.record(&get.key).is_err()) {
-                        *answer = Answer::Unreadable;
-                    }
-                }
+            Wake::Said(from, Body::Answers(answers)) => {
+                let answers = answers.into_iter().map(|a| a.proven(&get.key)).collect();
                 get.tally.answer(from, answers);
                 get.awaiting.remove(&from);
             }

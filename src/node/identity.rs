@@ -22,11 +22,15 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Partition, Q};
 use crate::planted::{self, Bug};
 use crate::ring::{NodeId, RingDoc};
+use crate::store::verify::{Bad, Verdict};
 use crate::store::{Batch, Op, Store, Table};
 use crate::wire::Body;
 
 /// How long a node waits for witnesses that do not answer, in ms.
 const WITNESS_WAIT_MS: u64 = 2_000;
+
+/// The format of a node's file; a higher one is refused, an older one opens.
+const FORMAT: u32 = 1;
 
 /// How a driver opens a node.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +53,7 @@ pub fn genesis(id: NodeId, actor: Actor, doc: &RingDoc, born_full: bool) -> Batc
     let meta = |name: &str, value: Vec<u8>| Op::Meta(name.into(), Some(value));
     Batch {
         ops: vec![
+            meta("format", FORMAT.to_le_bytes().to_vec()),
             meta("q", q.to_le_bytes().to_vec()),
             meta("node", id.0.to_le_bytes().to_vec()),
             meta("actor", actor.0.to_le_bytes().to_vec()),
@@ -97,6 +102,13 @@ impl Identity {
                 Error::Corrupt(format!("The node's file lacks its {name}; it was not changed."))
             })
         };
+        let format = store.row(Table::Meta, "format")?.and_then(|f| <[u8; 4]>::try_from(f).ok());
+        let format = format.map_or(FORMAT, u32::from_le_bytes);
+        if format > FORMAT {
+            return Err(Error::Usage(format!(
+                "The node's file has format {format}; this build reads {FORMAT}. It was not changed."
+            )));
+        }
         let bytes = doc.q.count() as usize / 8;
         let filling = store.row(Table::Meta, "filling")?.filter(|f| f.len() == bytes);
         let mut seen = BTreeMap::new();
@@ -253,14 +265,23 @@ impl Node {
         if self.read_only {
             return;
         }
-        let changed = self.identity.dirty || !self.identity.seen_dirty.is_empty();
-        if !(self.stage.is_due() || (self.stage.is_empty() && changed)) {
+        // A changed identity rides along; alone it waits for a tick, or a full disk would be a loop.
+        if !self.stage.is_due() {
             return;
         }
         let full: Vec<Partition> = self.stage.filled_next();
         let ops = self.identity.ops(&full);
         let (seq, batch) = self.stage.take(ops);
         cx.out.push(Action::Commit(seq, batch));
+    }
+
+    /// On a tick, has a changed identity written though nothing else is.
+    pub(super) fn flush_identity(&mut self) {
+        let changed = self.identity.dirty || !self.identity.seen_dirty.is_empty();
+        if changed && self.stage.is_empty() {
+            let seq = self.stage.next();
+            self.stage.then(seq, Then::Full(Vec::new()));
+        }
     }
 
     /// This node may have lost anything: as after a rollback, a copy or a restore.
@@ -309,8 +330,9 @@ impl Node {
         self.doc.owns(self.id, p) && !before.owns(self.id, p)
     }
 
-    /// A partition was dropped under the present actor.
-    pub(super) fn note_dropped(&mut self) {
+    /// A partition is dropped under the present actor, its bad keys too.
+    pub(super) fn note_dropped(&mut self, p: Partition) {
+        self.identity.bad.retain(|(at, _)| *at != p);
         self.identity.dropped = true;
         self.identity.dirty = true;
     }
@@ -333,7 +355,7 @@ impl Node {
             let layout = self.doc.read_layout();
             let others: Vec<_> =
                 self.doc.owners_in(layout, *p).into_iter().filter(|o| *o != self.id).collect();
-            let needed = (self.doc.n() + 1 - self.doc.majority()).min(self.doc.n() - 1);
+            let needed = (self.doc.n() + 1 - self.doc.majority()).min(others.len());
             let empty = BTreeSet::new();
             let met = self.identity.passes.get(p).unwrap_or(&empty);
             let enough = others.iter().filter(|o| met.contains(o)).count() >= needed;
@@ -356,12 +378,17 @@ impl Node {
         self.stage.then(seq, Then::Full(full));
     }
 
+    /// Partitions that hold a bad key, owned or not.
+    pub(super) fn bad_partitions(&self) -> impl Iterator<Item = Partition> {
+        self.identity.bad.iter().map(|b| b.0)
+    }
+
     /// Owned partitions that are filling or hold a bad key.
     pub(super) fn unsettled(&self) -> BTreeSet<Partition> {
         let owned = self.doc.owned(self.id);
         let mut open: BTreeSet<_> =
             owned.into_iter().filter(|p| self.identity.is_marked(*p)).collect();
-        open.extend(self.identity.bad.iter().map(|b| b.0));
+        open.extend(self.bad_partitions().filter(|p| self.doc.owns(self.id, *p)));
         open
     }
 
@@ -386,8 +413,14 @@ impl Node {
 
     /// Reads a whole partition and lists what is damaged.
     pub(super) fn verify(&mut self, cx: &mut Cx<'_>, asker: Asker, p: Partition) {
-        let verdict = crate::store::verify::verify(cx.store, p).unwrap_or_default();
-        for bad in &verdict.bad {
+        let verdict = match crate::store::verify::verify(cx.store, p) {
+            Ok(verdict) => verdict,
+            Err(error) => Verdict {
+                bad: vec![Bad { key: Vec::new(), why: error.to_string() }],
+                ..Verdict::default()
+            },
+        };
+        for bad in verdict.bad.iter().filter(|b| !b.key.is_empty()) {
             self.mark_bad(cx, p, &bad.key);
         }
         if verdict.bad.is_empty() && !verdict.digest_matches() {

@@ -9,7 +9,10 @@
 //!
 //! A chosen document never changes and only chosen ones are adopted, so there are no ties to break.
 //! An acceptor whose file may be older than its promises is *muted*: it first prepares a higher
-//! ballot with every other voter, so nothing it may have promised can still count.
+//! ballot with every other voter, so nothing it may have promised can still count. Other muted voters
+//! may be among them as long as those that are not could have decided nothing without one of
+//! themselves: fewer than a majority is muted. Are there more, a decision may be lost for good, and
+//! they stay muted (`ring recover`).
 //! Caveat: two proposers may outbid each other until one gives up at its deadline.
 //! Source: Lamport, "Paxos Made Simple" (2001).
 
@@ -77,6 +80,8 @@ pub(super) struct Unmute {
     ballot: Ballot,
     version: u64,
     waiting: BTreeSet<NodeId>,
+    /// Who has promised and is muted too.
+    muted: BTreeSet<NodeId>,
     accepted: Option<(Ballot, RingDoc)>,
     asked_ms: u64,
 }
@@ -210,8 +215,8 @@ impl Node {
             let doc = Box::new((*self.doc).clone());
             return self.send(cx, from, op, Body::Chosen(doc));
         }
-        let votes = self.doc.voters().any(|v| v == self.id) && !self.identity.muted;
-        if version > self.doc.version || !votes {
+        let voter = self.doc.voters().any(|v| v == self.id);
+        if version > self.doc.version || !voter {
             return self.send(cx, from, op, Body::Rejected(Ballot::default()));
         }
         let state = self.acceptor.at(version);
@@ -221,7 +226,9 @@ impl Node {
         }
         state.promised = ballot;
         let accepted = state.accepted.clone().map(|(b, doc)| (b, Box::new(doc)));
-        self.reply_durably(from, op, Body::Promise(accepted));
+        let muted = self.identity.muted;
+        let body = if muted { Body::Muted } else { Body::Promise(accepted) };
+        self.reply_durably(from, op, body);
     }
 
     pub(super) fn on_accept(
@@ -260,21 +267,24 @@ impl Node {
         if !self.identity.muted || self.read_only {
             return;
         }
-        let op = self.new_op();
         let task = Unmute {
             ballot: Ballot(0, self.id.0),
             version: 0,
             waiting: BTreeSet::new(),
+            muted: BTreeSet::new(),
             accepted: None,
             asked_ms: 0,
         };
-        self.ask_unmute(cx, op, task);
+        self.ask_unmute(cx, task);
     }
 
-    fn ask_unmute(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Unmute) {
+    /// Asks all again, under an operation of its own: a late promise was for a lower ballot.
+    fn ask_unmute(&mut self, cx: &mut Cx<'_>, mut task: Unmute) {
+        let op = self.new_op();
         task.version = self.doc.version;
         task.ballot.0 = task.ballot.0.max(self.acceptor.promised.0) + 1_000;
         task.waiting = self.doc.voters().filter(|v| *v != self.id).collect();
+        task.muted.clear();
         task.accepted = None;
         task.asked_ms = cx.now.mono_ms;
         for voter in task.waiting.clone() {
@@ -284,7 +294,8 @@ impl Node {
     }
 
     fn unmute_step(&mut self, op: u64, task: Unmute) {
-        if !task.waiting.is_empty() {
+        let majority = self.doc.voters().count() / 2 + 1;
+        if !task.waiting.is_empty() || task.muted.len() + 1 >= majority.max(2) {
             self.tasks.insert(op, Task::Unmute(task));
             return;
         }
@@ -307,15 +318,19 @@ impl Node {
                     task.accepted = Some((ballot, *doc));
                 }
             }
+            Wake::Said(from, Body::Muted) => {
+                task.waiting.remove(&from);
+                task.muted.insert(from);
+            }
             Wake::Said(_, Body::Rejected(ballot)) => task.ballot.0 = task.ballot.0.max(ballot.0),
             Wake::Tick if cx.now.mono_ms >= task.asked_ms + PROPOSE_MS => {
-                return self.ask_unmute(cx, op, task);
+                return self.ask_unmute(cx, task);
             }
             _ => {}
         }
         if task.version == self.doc.version {
             return self.unmute_step(op, task);
         }
-        self.ask_unmute(cx, op, task);
+        self.ask_unmute(cx, task);
     }
 }

@@ -201,7 +201,8 @@ impl Node {
         if let Some(m) = request.options.n {
             targets.truncate(usize::from(m).saturating_sub(1));
         }
-        let spare = |id: &NodeId| !writers.contains(id) && self.alive.contains(id);
+        let spare =
+            |id: &NodeId| !writers.contains(id) && self.alive.contains(id) && !self.is_going(*id);
         let preference = self.doc.preference(request.partition);
         let fallbacks = preference.into_iter().filter(spare).collect();
         (targets, if strict { VecDeque::new() } else { fallbacks })
@@ -533,6 +534,8 @@ impl Node {
                 Phase::Reading(tally) | Phase::Confirming(tally),
                 Wake::Said(from, Body::Answers(answers)),
             ) => {
+                let keys = put.request.items.iter().map(|i| &i.key);
+                let answers = keys.zip(answers).map(|(key, a)| a.proven(key)).collect();
                 tally.answer(from, answers);
                 put.awaiting.remove(&from);
             }

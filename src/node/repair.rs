@@ -79,7 +79,9 @@ impl Node {
     pub(super) fn cleanup(&mut self, cx: &mut Cx<'_>, asker: Asker) {
         let sums = cx.store.sums().unwrap_or_default();
         let held = sums.into_iter().filter(|s| s.1.count > 0).map(|s| s.0);
-        let mut leftovers: Vec<_> = held.filter(|p| !self.doc.owns(self.id, *p)).collect();
+        let held: BTreeSet<_> = held.chain(self.bad_partitions()).collect();
+        let mut leftovers: Vec<_> =
+            held.into_iter().filter(|p| !self.doc.owns(self.id, *p)).collect();
         if self.doc.step != Step::Settled {
             leftovers.clear();
         }
@@ -147,7 +149,7 @@ impl Node {
             if !owners.is_empty() && owners.iter().all(met) && !self.doc.owns(self.id, p) {
                 task.report.dropped += 1;
                 self.stage.push(Op::Drop(p));
-                self.note_dropped();
+                self.note_dropped(p);
             }
         }
         if self.read_only || !self.stage.is_due() && self.stage.is_empty() {

@@ -28,7 +28,7 @@ use crate::digest::{Arc, Leaves, Sum};
 use crate::error::Result;
 use crate::key::{Key, LEAVES, Partition, Position};
 use crate::quorum::Answer;
-use crate::record::{Stored, Term, stored_term};
+use crate::record::{Term, stored_term};
 use crate::ring::NodeId;
 use crate::wire::{Body, Scope};
 
@@ -37,7 +37,7 @@ const ARCS_MAX: usize = 256;
 /// Keys listed in one message, counted before they are read; one leaf may exceed it.
 const LIST_MAX: u64 = 4_096;
 /// Records fetched in one message.
-const FETCH_MAX: usize = 256;
+const FETCH_MAX: usize = 2_048;
 /// A message that is not answered for so long ends the pass, in ms.
 const PASS_WAIT_MS: u64 = 10_000;
 
@@ -65,17 +65,28 @@ pub(super) struct Pass {
     open: Vec<Arc>,
     /// The total of the whole scope has been compared.
     rooted: bool,
+    /// The arcs now being compared, with our sums.
+    sent: Vec<(Arc, Sum)>,
     /// Differing leaves with the larger count of the two sides.
     leaves: VecDeque<(Partition, u8, u64)>,
     /// The leaves under way.
     listed: Vec<(Partition, Vec<u8>)>,
-    /// Keys of listed leaves that differ, with the peer's term.
-    fetch: VecDeque<(Key, Option<Term>)>,
-    /// The keys under way, with the peer's terms.
-    asked: Vec<(Key, Option<Term>)>,
+    /// Keys of listed leaves that differ.
+    fetch: VecDeque<Asked>,
+    /// Those under way.
+    asked: Vec<Asked>,
     state: State,
     asked_ms: u64,
     report: PassReport,
+}
+
+/// A key that differs.
+struct Asked {
+    key: Key,
+    /// The peer's term, if it has one.
+    theirs: Option<Term>,
+    /// Whether this node has one.
+    ours: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +119,7 @@ impl Node {
             filling: BTreeSet::new(),
             open: Vec::new(),
             rooted: false,
+            sent: Vec::new(),
             leaves: VecDeque::new(),
             listed: Vec::new(),
             fetch: VecDeque::new(),
@@ -149,7 +161,7 @@ impl Node {
                 self.pass_next(cx, op, pass);
             }
             (State::Comparing, Some(Body::Differ(arcs))) => {
-                self.descend(&mut pass, &arcs, cx);
+                self.descend(&mut pass, &arcs);
                 self.pass_next(cx, op, pass);
             }
             (State::Listing, Some(Body::Listing(theirs))) => {
@@ -200,12 +212,15 @@ impl Node {
             arcs.extend(arc.children(self.q()));
         }
         let sums = self.sums_of(cx, &pass.partitions, &arcs)?;
-        Ok(arcs.into_iter().zip(sums).collect())
+        pass.sent = arcs.into_iter().zip(sums).collect();
+        Ok(pass.sent.clone())
     }
 
     /// Durable sums of arcs, over some partitions.
     fn sums_of(&self, cx: &Cx<'_>, scope: &[Partition], arcs: &[Arc]) -> Result<Vec<Sum>> {
-        let sums: BTreeMap<Partition, Sum> = cx.store.sums()?.into_iter().collect();
+        let wide = |a: &Arc| u32::from(a.bits) < self.q().bits();
+        let sums = if arcs.iter().any(wide) { cx.store.sums()? } else { Vec::new() };
+        let sums: BTreeMap<Partition, Sum> = sums.into_iter().collect();
         let mut leaves: Option<(Partition, Box<Leaves>)> = None;
         let mut found = Vec::with_capacity(arcs.len());
         for arc in arcs {
@@ -213,12 +228,16 @@ impl Node {
             let (first, last) = (Partition(span.first as u16), Partition(span.last as u16));
             let from = scope.partition_point(|p| *p < first);
             let within = scope[from..].iter().take_while(|p| **p <= last);
-            if u32::from(arc.bits) <= self.q().bits() {
+            if wide(arc) {
                 found.push(within.filter_map(|p| sums.get(p).copied()).sum());
                 continue;
             }
             if within.count() == 0 {
                 found.push(Sum::default());
+                continue;
+            }
+            if u32::from(arc.bits) == self.q().bits() {
+                found.push(cx.store.sum(first)?);
                 continue;
             }
             if leaves.as_ref().is_none_or(|l| l.0 != first) {
@@ -257,13 +276,13 @@ impl Node {
     }
 
     /// Sorts differing arcs into leaves to list and arcs to open.
-    fn descend(&mut self, pass: &mut Pass, arcs: &[(Arc, Sum)], cx: &Cx<'_>) {
+    fn descend(&self, pass: &mut Pass, arcs: &[(Arc, Sum)]) {
         for (arc, theirs) in arcs.iter().rev() {
             match arc.leaf(self.q()) {
                 None => pass.open.push(*arc),
                 Some((p, leaf)) => {
-                    let own = self.sums_of(cx, &pass.partitions, &[*arc]).unwrap_or_default();
-                    let count = own.first().map_or(0, |s| s.count).max(theirs.count);
+                    let own = pass.sent.iter().find(|(sent, _)| sent == arc);
+                    let count = own.map_or(0, |(_, sum)| sum.count).max(theirs.count);
                     pass.leaves.push_front((p, leaf, count));
                 }
             }
@@ -298,12 +317,13 @@ impl Node {
         let own = self.list(cx, &leaves).unwrap_or_default();
         let mut own: BTreeMap<Key, Term> = own.into_iter().collect();
         for (key, term) in theirs {
-            if own.remove(&key) != Some(term) {
-                pass.fetch.push_back((key, Some(term)));
+            let mine = own.remove(&key);
+            if mine != Some(term) {
+                pass.fetch.push_back(Asked { key, theirs: Some(term), ours: mine.is_some() });
             }
         }
         // What is left only we have.
-        pass.fetch.extend(own.into_keys().map(|key| (key, None)));
+        pass.fetch.extend(own.into_keys().map(|key| Asked { key, theirs: None, ours: true }));
     }
 
     /// Fetches the peer's copies of the next keys; keys it lacks need no fetch.
@@ -311,11 +331,11 @@ impl Node {
         let mut keys = Vec::new();
         pass.asked.clear();
         while pass.asked.len() < FETCH_MAX {
-            let Some((key, theirs)) = pass.fetch.pop_front() else { break };
-            if theirs.is_some() {
-                keys.push(key.clone());
+            let Some(asked) = pass.fetch.pop_front() else { break };
+            if asked.theirs.is_some() {
+                keys.push(asked.key.clone());
             }
-            pass.asked.push((key, theirs));
+            pass.asked.push(asked);
         }
         if keys.is_empty() {
             return self.push(cx, op, pass);
@@ -327,12 +347,29 @@ impl Node {
 
     /// Merges what came, and waits until it is durable.
     fn take(&mut self, cx: &mut Cx<'_>, op: u64, mut pass: Box<Pass>, answers: Vec<Answer>) {
-        let wanted = pass.asked.iter().filter(|a| a.1.is_some()).map(|a| a.0.clone());
-        let came: Vec<(Key, Stored)> = wanted
-            .zip(answers)
-            .filter_map(|(key, answer)| Some((key, answer.stored()?.clone())))
-            .filter(|(key, stored)| stored.record(key).is_ok())
-            .collect();
+        let mut answers = answers.into_iter();
+        let (mut came, mut met, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for asked in std::mem::take(&mut pass.asked) {
+            if asked.theirs.is_some() {
+                match answers.next() {
+                    // A peer bounds its answer by bytes; what is left is asked again first.
+                    None => {
+                        rest.push(asked);
+                        continue;
+                    }
+                    Some(answer) => {
+                        let answer = answer.proven(&asked.key);
+                        came.extend(answer.stored().map(|s| (asked.key.clone(), s.clone())));
+                    }
+                }
+            }
+            met.push(asked);
+        }
+        if met.is_empty() {
+            return self.end_pass(cx, pass, false);
+        }
+        pass.asked = met;
+        rest.into_iter().rev().for_each(|asked| pass.fetch.push_front(asked));
         pass.report.pulled += came.len() as u64;
         match self.absorb(cx, &came) {
             Err(_) => self.end_pass(cx, pass, false),
@@ -351,8 +388,9 @@ impl Node {
     fn push(&mut self, cx: &mut Cx<'_>, op: u64, mut pass: Box<Pass>) {
         let mut records = Vec::new();
         let mut bytes = 0;
-        let mut asked = std::mem::take(&mut pass.asked).into_iter();
-        for (key, theirs) in asked.by_ref() {
+        // What the peer had and we had not is equal now; only the rest can be news to it.
+        let mut asked = std::mem::take(&mut pass.asked).into_iter().filter(|a| a.ours);
+        for Asked { key, theirs, .. } in asked.by_ref() {
             let p = self.q().partition(&key);
             if let Ok(Some(own)) = self.durable(cx, p, &key)
                 && Some(own.term()) != theirs
@@ -365,9 +403,7 @@ impl Node {
             }
         }
         // What did not fit goes round again, ahead of the rest.
-        for (key, theirs) in asked.rev() {
-            pass.fetch.push_front((key, theirs));
-        }
+        asked.rev().for_each(|asked| pass.fetch.push_front(asked));
         if records.is_empty() {
             return self.pass_next(cx, op, pass);
         }

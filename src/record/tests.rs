@@ -78,7 +78,7 @@ proptest! {
         prop_assert_eq!(stored_term(&stored), Some(c[0].term(&key)));
         prop_assert!(Record::decode(b"l", &stored).is_err());
         let at = at % stored.len();
-        stored[at] ^= 1 << bit;
+        stored[at] ^= 1_u8 << bit;
         prop_assert!(Record::decode(b"k", &stored).is_err());
     }
 

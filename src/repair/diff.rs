@@ -14,7 +14,9 @@ use crate::clock::Causality;
 use crate::error::{Error, Result};
 use crate::key::{Key, LEAVES, Partition, Position, Q};
 use crate::record::{Record, Term, stored_term};
+use crate::ring::{NodeId, RingDoc};
 use crate::store::Store;
+use crate::target::Target;
 
 /// How two copies of a key stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +81,30 @@ pub struct Difference {
 
 /// Called with each difference; an error ends the comparison.
 pub type OnDifference<'a> = dyn FnMut(Difference) -> Result<()> + 'a;
+
+/// The partitions that both own in the layout that is read.
+#[must_use]
+pub fn shared(doc: &RingDoc, a: NodeId, b: NodeId) -> Vec<Partition> {
+    let owners = |p: &Partition| doc.owners_in(doc.read_layout(), *p);
+    doc.q.all().filter(|p| owners(p).contains(&a) && owners(p).contains(&b)).collect()
+}
+
+/// How many keys two open nodes differ in, over the partitions both own.
+///
+/// # Errors
+/// As [`diff`].
+pub fn count(target: &Target, a: NodeId, b: NodeId) -> Result<u64> {
+    let (Some(one), Some(two)) = (target.store(a), target.store(b)) else {
+        return Err(Error::Unreachable("A node that is to be compared is not open.".into()));
+    };
+    let doc = target.doc();
+    let mut keys = 0;
+    diff(doc.q, one, two, &shared(&doc, a, b), &mut |_| {
+        keys += 1;
+        Ok(())
+    })?;
+    Ok(keys)
+}
 
 /// Compares two stores over some partitions, in order.
 ///

@@ -11,12 +11,34 @@ use std::path::Path;
 
 use super::Target;
 use super::data::defect;
+use crate::config::NODE_FILE;
 use crate::digest::Sum;
-use crate::embed::{NODE_KEY, RING_KEY, Seat, create_member, read_key};
+use crate::embed::{NODE_KEY, RING_KEY, Seat, create_member, found_member, read_key};
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
-use crate::ring::{Change, Member, NodeId, Plan, RingDoc, Step};
+use crate::ring::{Change, Member, NodeId, Plan, RingDoc, State, Step};
+
+/// Whether a plan made against an earlier version is what the ring has moved on by, or is moving on
+/// by now: a change takes three documents, and what the plan wished is so.
+#[must_use]
+pub fn is_applied(doc: &RingDoc, plan: &Plan) -> bool {
+    let moved = doc.version.wrapping_sub(plan.version);
+    let absent = |name: &String| doc.present().all(|m| m.name != *name);
+    let granted = |change: &Change| match change {
+        Change::Join(member) | Change::Replace(member) => {
+            doc.member(member.id).is_some_and(|m| m.state != State::Removed)
+        }
+        Change::Leave(name) => {
+            absent(name) || doc.present().any(|m| m.name == *name && m.state == State::Leaving)
+        }
+        Change::Remove(name) => absent(name),
+        Change::Weight(name, weight) => {
+            doc.present().any(|m| m.name == *name && m.weight == *weight)
+        }
+    };
+    plan.ring == doc.id && (1..=3).contains(&moved) && plan.changes.iter().all(granted)
+}
 
 /// What a change of the layout moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,16 +81,26 @@ impl Target {
         all
     }
 
-    /// Makes the directory of a member that is to join, with this ring's key and document.
+    /// Makes the directory of a member that is to join, with this ring's key and document. One that
+    /// was made for this ring earlier and has not joined yet is taken as it is.
     ///
     /// # Errors
-    /// [`Error::Denied`] when the directory is not empty or the key file is open to others;
-    /// nothing is left behind.
+    /// [`Error::Denied`] when the directory is not empty, is a node already, or the key file is open
+    /// to others; nothing is left behind.
     pub fn seat(&self, dir: &Path, seat: &Seat) -> Result<Member> {
+        if dir.join(NODE_FILE).exists() {
+            return found_member(dir, seat, &self.doc(), self.timeout);
+        }
         let home = self.nodes().into_iter().find_map(|id| self.dir(id).map(Path::to_path_buf));
         let home = home.ok_or_else(|| Error::Unreachable("No node is open.".into()))?;
         debug_assert!(home.join(NODE_KEY).exists());
         create_member(dir, seat, &self.doc(), &read_key(&home.join(RING_KEY))?)
+    }
+
+    /// Whether the directory was made for this member earlier and waits to take its place.
+    #[must_use]
+    pub fn is_seat(&self, dir: &Path, seat: &Seat) -> bool {
+        found_member(dir, seat, &self.doc(), self.timeout).is_ok()
     }
 
     /// Has the first document of a plan's change chosen.
@@ -96,8 +128,10 @@ impl Target {
             Some(why) if doc.version >= wanted.version => {
                 Err(Error::Conflict(format!("The ring was not changed as asked: {why}.")))
             }
-            Some(why) => Err(Error::Refused(format!("The ring was not changed: {why}."))
-                .hint("kvs status shows who is down")),
+            Some(why) => Err(Error::Refused(format!("The ring was not changed: {why}.")).hint(
+                "kvs status shows who is down; a majority lost for good: \
+                     kvs ring recover --accept-minority",
+            )),
         }
     }
 
@@ -134,19 +168,37 @@ impl Target {
     #[must_use]
     pub fn endangered(&mut self, gone: &[NodeId]) -> Vec<Partition> {
         let doc = self.doc();
-        let needed = doc.n() + 1 - doc.majority();
+        let needed = (doc.n() + 1 - doc.majority()).min(doc.n());
+        let copies = self.full_copies(gone);
+        doc.q.all().filter(|p| copies.get(p).copied().unwrap_or(0) < needed).collect()
+    }
+
+    /// How many full owners of each partition are open, if the named members were gone.
+    #[must_use]
+    pub fn full_copies(&mut self, gone: &[NodeId]) -> BTreeMap<Partition, usize> {
+        let doc = self.doc();
         let mut open: BTreeMap<NodeId, Vec<Partition>> = BTreeMap::new();
         for id in self.nodes().into_iter().filter(|id| !gone.contains(id)) {
             if let Ok(Reply::Repair(report)) = self.ask(id, Request::Unsettled) {
                 open.insert(id, report.filling);
             }
         }
-        let short = |p: &Partition| {
-            let owners = doc.owners_in(doc.read_layout(), *p);
-            let full = |o: &&NodeId| open.get(o).is_some_and(|filling| !filling.contains(p));
-            owners.iter().filter(full).count() < needed.min(doc.n())
+        let copies = |p: Partition| {
+            let owners = doc.owners_in(doc.read_layout(), p);
+            let full = |o: &&NodeId| open.get(o).is_some_and(|filling| !filling.contains(&p));
+            (p, owners.iter().filter(full).count())
         };
-        doc.q.all().filter(short).collect()
+        doc.q.all().map(copies).collect()
+    }
+
+    /// Cuts the ring down to the opened nodes, under a new ring id; for a majority that is lost for
+    /// good. Open it anew afterwards and repair it with `accept_open`.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when nobody is missing or fewer members than replicas are left: nothing is
+    /// changed. [`Error::Partial`] when a file failed between the others.
+    pub fn recover(self, replicas: Option<u8>) -> Result<RingDoc> {
+        self.embed.recover(replicas)
     }
 
     /// Whether a wish can be granted as far as this target can see.

@@ -3,6 +3,8 @@
 //! A quorum that could not be had becomes an error here; a key that is absent does not. It does not
 //! choose what to do with siblings; its caller does.
 
+use std::cell::RefCell;
+
 use super::Target;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
@@ -10,6 +12,8 @@ use crate::node::{Reply, Request};
 use crate::quorum::{GetReply, Item, Options, PutReply, PutRequest, Verdict};
 use crate::record::{Record, Stored};
 
+/// Requests of a load under way at once: enough to keep every file busy.
+const PUTS_AT_ONCE: usize = 24;
 /// Records asked of each owner in one page of a scan.
 const PAGE: u32 = 2_048;
 
@@ -49,20 +53,42 @@ impl Target {
         Ok(reply)
     }
 
-    /// Writes many keys, each request those of one partition; all at once.
+    /// Writes many keys as they come from `source`, each request those of one partition, some
+    /// requests at once. `done` takes each reply.
     ///
     /// # Errors
-    /// As [`Target::put`], for the first that failed; others may be written.
-    pub(crate) fn put_many(&mut self, requests: Vec<PutRequest>) -> Result<Vec<PutReply>> {
+    /// As [`Target::put`], for the first that failed; what was written before stays.
+    pub(crate) fn put_stream(
+        &mut self,
+        options: &Options,
+        source: &mut dyn FnMut() -> Option<PutRequest>,
+        done: &mut dyn FnMut(PutReply) -> Result<()>,
+    ) -> Result<()> {
+        let options = self.checked(options)?;
         let at = self.entry()?;
-        let requests = requests.into_iter().map(|r| (at, Request::Put(r))).collect();
-        let mut replies = Vec::new();
-        for reply in self.ask_all(requests)? {
-            let Reply::Put(reply) = reply else { return Err(defect()) };
-            settle(&reply.verdict, "A write", "repeat the command; what is written stays")?;
-            replies.push(reply);
-        }
-        Ok(replies)
+        // The source and the sink share what went wrong first: nothing more is asked after it.
+        let failed: RefCell<Option<Error>> = RefCell::new(None);
+        let mut next = || {
+            if failed.borrow().is_some() {
+                return None;
+            }
+            let request = source()?;
+            Some((at, Request::Put(PutRequest { options: options.clone(), ..request })))
+        };
+        let mut take = |_, reply| {
+            let taken = match reply {
+                Reply::Put(reply) => {
+                    settle(&reply.verdict, "A write", "repeat the command; what is written stays")
+                        .and_then(|()| done(reply))
+                }
+                _ => Err(defect()),
+            };
+            if let Err(error) = taken {
+                failed.borrow_mut().get_or_insert(error);
+            }
+        };
+        self.ask_stream(PUTS_AT_ONCE, &mut next, &mut take)?;
+        failed.into_inner().map_or(Ok(()), Err)
     }
 
     /// Reads every record whose key begins with `prefix` from a quorum, partition by partition, keys

@@ -9,7 +9,12 @@ impl World {
         let host = &mut self.hosts[i];
         host.node = None;
         host.life += 1;
+        let before = host.store.commit_number();
         host.store.crash(keep);
+        if host.store.commit_number() > before {
+            self.keep(i);
+        }
+        self.hosts[i].staged.clear();
         self.tell_truth();
     }
 
@@ -71,6 +76,24 @@ impl World {
         self.hosts[i].store.rot(p, &key)
     }
 
+    /// Reads everything while the node is down: leaves are rebuilt, and what is missing from them
+    /// makes the file a suspect one.
+    pub fn salvage(&mut self, i: usize) {
+        if self.is_up(i) {
+            self.crash(i, false);
+        }
+        let host = &mut self.hosts[i];
+        host.store.set_full(false);
+        let found: Vec<_> = host.store.sums().expect("memory can be read");
+        for p in found.into_iter().map(|s| s.0) {
+            let verdict = kvs::store::verify::verify(&host.store, p).expect("memory can be read");
+            if !verdict.digest_matches() {
+                host.store.apply(&Batch { ops: vec![Op::Rebuild(p)] }).expect("there is room");
+                host.sidecar = None;
+            }
+        }
+    }
+
     /// Cuts one direction.
     pub fn cut(&mut self, from: usize, to: usize) {
         self.note(|| format!("cut {from}->{to}"));
@@ -115,7 +138,11 @@ impl World {
     pub fn break_disk(&mut self, i: usize, keep: bool) {
         self.note(|| format!("disk of {i} breaks"));
         let error = kvs::error::Error::Corrupt("the disk says no".into());
+        let before = self.hosts[i].store.commit_number();
         self.hosts[i].store.crash(keep);
+        if self.hosts[i].store.commit_number() > before {
+            self.keep(i);
+        }
         self.handle(i, Event::Failed(0, Failure::Fatal(error)));
     }
 }

@@ -17,7 +17,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use kvs::clock::{Actor, Dot};
+use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::key::{Key, Q};
 use kvs::node::{Action, Boot, Event, Node, Note, RepairRequest, Reply, Request, Time, genesis};
 use kvs::quorum::{Basis, GetReply, Item, Options, PutReply, PutRequest, Verdict};
@@ -25,7 +25,7 @@ use kvs::record::Record;
 use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State};
 use kvs::store::memory::Memory;
 use kvs::store::sidecar::{self, Found, Identity, Trust};
-use kvs::store::{Batch, Failure, Op, Store, Table};
+use kvs::store::{Batch, Failure, Hint, Op, Store, Table};
 use kvs::wire::{Body, Message};
 
 /// Wall time at the beginning, in ms since 1970.
@@ -95,6 +95,20 @@ pub struct Snapshot {
     pub at_ms: u64,
 }
 
+/// A write as it became durable at its coordinator.
+#[derive(Clone, Debug)]
+pub struct Mint {
+    pub dot: Dot,
+    pub key: Key,
+    pub host: usize,
+    /// What the coordinator knew before it.
+    pub known: VersionVector,
+    /// The other values it left in the record.
+    pub kept: Vec<Dot>,
+    /// `None` for a delete.
+    pub value: Option<Vec<u8>>,
+}
+
 /// One node's machine.
 pub struct Host {
     pub id: NodeId,
@@ -110,6 +124,8 @@ pub struct Host {
     /// Replaced or removed: never started again.
     pub gone: bool,
     pub restarts: u64,
+    /// What the commit under way will make durable: a key, its record, and its clock before.
+    staged: Vec<(Key, Record, VersionVector)>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -150,6 +166,10 @@ pub struct World {
     pub counts: BTreeMap<&'static str, u64>,
     /// Lines of what happened, when wanted.
     pub trace: Option<Vec<String>>,
+    /// Every write that was ever durable.
+    pub mints: BTreeMap<Dot, Mint>,
+    /// Hosts whose links are neither cut nor lossy for now.
+    pub sheltered: BTreeSet<usize>,
     dots: BTreeMap<Dot, (Key, Vec<u8>)>,
     queue: BinaryHeap<Reverse<(u64, u64, What)>>,
     seq: u64,
@@ -172,6 +192,8 @@ impl World {
             wrong: Vec::new(),
             counts: BTreeMap::new(),
             trace: None,
+            mints: BTreeMap::new(),
+            sheltered: BTreeSet::new(),
             dots: BTreeMap::new(),
             queue: BinaryHeap::new(),
             seq: 0,
@@ -219,6 +241,7 @@ impl World {
             commit_ms: (1, 4),
             gone: false,
             restarts: 0,
+            staged: Vec::new(),
         };
         host.follow();
         self.hosts.push(host);
@@ -322,8 +345,9 @@ impl World {
         match action {
             Action::Send(to, message) => self.send(i, to, &message),
             Action::Commit(seq, batch) => {
-                self.look_for_clashes(i, &batch);
+                let staged = self.look(i, &batch);
                 let host = &mut self.hosts[i];
+                host.staged = staged;
                 host.store.stage(&batch);
                 let (life, (low, high)) = (host.life, host.commit_ms);
                 let after = self.rng.within(low, high);
@@ -348,15 +372,20 @@ impl World {
 
     fn send(&mut self, from: usize, to: NodeId, message: &Message) {
         let Some(to) = self.hosts.iter().position(|h| h.id == to && !h.gone) else { return };
-        let lost = self.rng.chance(self.net.lose_permille);
-        if lost || self.cuts.contains(&(from, to)) {
+        let sheltered = self.sheltered.contains(&from) || self.sheltered.contains(&to);
+        let net = if sheltered { Net::CALM } else { self.net.clone() };
+        let lost = self.rng.chance(net.lose_permille);
+        if lost || !sheltered && self.cuts.contains(&(from, to)) {
             return self.count("messages lost");
         }
-        let copies = 1 + u64::from(self.rng.chance(self.net.double_permille));
+        // A request to coordinate travels at most once: a connection doubles nothing by itself, and
+        // a node sends such a request again only when it is sure that nothing was applied.
+        let once = matches!(message.body, Body::Put(_));
+        let copies = 1 + u64::from(!once && self.rng.chance(net.double_permille));
         for _ in 0..copies {
-            let mut after = self.rng.within(self.net.delay_ms.0, self.net.delay_ms.1);
-            if self.rng.chance(self.net.late_permille) {
-                after += self.rng.below(self.net.late_ms);
+            let mut after = self.rng.within(net.delay_ms.0, net.delay_ms.1);
+            if self.rng.chance(net.late_permille) {
+                after += self.rng.below(net.late_ms);
             }
             self.flying += 1;
             self.count("messages");
@@ -372,6 +401,10 @@ impl World {
             Err(failure) => Event::Failed(seq, failure),
         };
         host.follow();
+        match event {
+            Event::Committed(_) => self.keep(i),
+            _ => self.hosts[i].staged.clear(),
+        }
         self.note(|| format!("synced {i}: {event:?}"));
         if matches!(event, Event::Failed(..)) {
             self.count("failed commits");
@@ -379,22 +412,54 @@ impl World {
         self.handle(i, event);
     }
 
-    fn look_for_clashes(&mut self, i: usize, batch: &Batch) {
+    /// The records of a batch, each with the clock that the key had before.
+    fn look(&mut self, i: usize, batch: &Batch) -> Vec<(Key, Record, VersionVector)> {
+        let mut found = Vec::new();
+        let mut before: BTreeMap<&Key, VersionVector> = BTreeMap::new();
+        let q = self.hosts[i].node.as_ref().map(|n| n.doc().q).expect("it has just spoken");
         for op in &batch.ops {
-            let (key, stored) = match op {
-                Op::Record { key, stored, .. } => (key, stored),
-                Op::Hint(hint) => match &hint.stored {
-                    Some(stored) => (&hint.key, stored),
-                    None => continue,
-                },
+            let (key, stored, own) = match op {
+                Op::Record { key, stored, .. } => (key, stored, true),
+                Op::Hint(Hint { key, stored: Some(stored), .. }) => (key, stored, false),
                 _ => continue,
             };
             let Ok(record) = stored.record(key) else {
                 self.wrong.push(format!("{} commits an unreadable record", self.name(i)));
                 continue;
             };
-            for (dot, value) in record.siblings {
-                self.bind(dot, key, &value.bytes);
+            let durable = || {
+                let stored = self.hosts[i].store.get(q.partition(key), key).ok().flatten();
+                stored.and_then(|s| s.record(key).ok()).unwrap_or_default().clock
+            };
+            if own {
+                let clock = before.remove(key).unwrap_or_else(durable);
+                before.insert(key, record.clock.clone());
+                found.push((key.clone(), record, clock));
+            } else {
+                found.push((key.clone(), record.clone(), record.clock));
+            }
+        }
+        found
+    }
+
+    /// What was staged is durable: its dots have their values for ever.
+    fn keep(&mut self, i: usize) {
+        for (key, record, before) in std::mem::take(&mut self.hosts[i].staged) {
+            for (dot, value) in &record.siblings {
+                self.bind(*dot, &key, &value.bytes);
+            }
+            for &(actor, counter) in record.clock.entries() {
+                let dot = Dot { actor, counter };
+                if counter <= before.get(actor) || self.mints.contains_key(&dot) {
+                    continue;
+                }
+                let own = (actor, before.get(actor));
+                let others = record.clock.entries().iter().filter(|e| e.0 != actor);
+                let known = others.chain(Some(&own).filter(|own| own.1 > 0));
+                let known = known.map(|&(actor, counter)| Dot { actor, counter }).collect();
+                let kept = record.siblings.iter().map(|s| s.0).filter(|d| *d != dot).collect();
+                let value = record.sibling(dot).map(|v| v.bytes.clone());
+                self.mints.insert(dot, Mint { dot, key: key.clone(), host: i, known, kept, value });
             }
         }
     }
@@ -426,10 +491,15 @@ impl World {
         self.is_up(a) && self.is_up(b) && open
     }
 
-    /// The newest ring document any running node acts under.
+    /// The newest ring document that any running node acts under, or else any disk holds.
     pub fn doc(&self) -> std::sync::Arc<RingDoc> {
-        let docs = self.hosts.iter().filter_map(|h| h.node.as_ref()).map(|n| n.doc());
-        docs.max_by_key(|d| d.version).expect("a node is running").clone()
+        let docs = self.hosts.iter().filter_map(|h| h.node.as_ref()).map(|n| n.doc().clone());
+        docs.max_by_key(|d| d.version).unwrap_or_else(|| {
+            let row = |h: &Host| h.store.row(Table::Ring, "doc").ok().flatten();
+            let rows = self.hosts.iter().filter_map(row);
+            let docs = rows.filter_map(|row| RingDoc::decode(&row).ok());
+            docs.max_by_key(|d| d.version).expect("a disk holds the ring").into()
+        })
     }
 }
 

@@ -102,9 +102,12 @@ impl Drop for Guard {
     }
 }
 
-/// Where the system has put the map of a file: the one of its inode and length that is not taken.
+/// Where the system has put the map of a file: the one of its length, and of its inode or (layered
+/// file systems have inodes of two kinds) its name, that is not taken.
 fn find_map(path: &Path, len: usize) -> Option<usize> {
     let inode = path.metadata().ok()?.ino().to_string();
+    let name = path.canonicalize().ok()?;
+    let name = name.to_str().unwrap_or("no such name");
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     maps.lines().find_map(|line| {
         // 7f00deadb000-7f01deadb000 r--s 00000000 fe:00 393228    /srv/n2/data.mdb
@@ -112,7 +115,8 @@ fn find_map(path: &Path, len: usize) -> Option<usize> {
         let (start, end) = words.next()?.split_once('-')?;
         let (start, end) = (hex(start)?, hex(end)?);
         let taken = || SLOTS.iter().any(|slot| slot.start.load(Ordering::SeqCst) == start);
-        (words.nth(3)? == inode && end - start == len && !taken()).then_some(start)
+        let is_file = words.nth(3)? == inode || line.ends_with(name);
+        (is_file && end - start == len && !taken()).then_some(start)
     })
 }
 

@@ -1,0 +1,101 @@
+//! `kvs completions`: completions for shells, and the man pages, from the flags themselves.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args as ClapArgs, Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use kvs::error::Error;
+
+use crate::cli::{Cli, Common};
+use crate::exit::{Done, Outcome};
+use crate::ui::Ui;
+
+/// Print completions for a shell
+///
+/// They are made from the flags this build has.
+///
+/// Example: kvs completions bash > ~/.local/share/bash-completion/completions/kvs
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The shell
+    #[arg(value_name = "SHELL", required_unless_present = "man")]
+    shell: Option<Shell>,
+    /// Write the man pages into this directory instead
+    #[arg(long, value_name = "DIR", hide = true, conflicts_with = "shell")]
+    man: Option<PathBuf>,
+}
+
+/// The codes, for kvs(1). The numbers are those of `exit`.
+const EXIT_STATUS: &[(&str, &str)] = &[
+    ("0", "Done, found, equal."),
+    ("1", "A valid no: not found, differs, the plan has changes."),
+    ("2", "Usage, a bad configuration, or a newer format."),
+    ("3", "Conflict: several values where one was asked for, or a refused condition."),
+    ("4", "A quorum was refused; nothing was applied."),
+    ("5", "A write may or may not have taken effect: repeat it while it says 5."),
+    ("6", "No node could be reached."),
+    ("7", "Part of the work is done; it is safe to repeat."),
+    ("8", "Damaged bytes were found."),
+    ("9", "Somebody else holds what is needed."),
+    ("10", "Denied, or refused as unsafe."),
+    ("70", "A defect of kvs."),
+];
+
+/// A first session, for kvs(1).
+const EXAMPLES: &[(&str, &str)] = &[
+    ("kvs demo", "A ring of three nodes, a conflict and its repair, on the screen."),
+    ("kvs init r", "Makes a ring of three node directories."),
+    ("kvs --ring r put cart '3 apples'", "Writes a value to a majority of its owners."),
+    ("kvs --ring r get cart", "Reads it from a majority."),
+    ("kvs --ring r edit cart -- sort -u", "Reads, changes, writes; brings siblings together."),
+    ("kvs diff r/n1 r/n2", "Compares two nodes' files, with a causal verdict for each key."),
+    ("kvs --ring r repair", "Brings all copies to the same state."),
+];
+
+pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
+    let mut command = Cli::command();
+    if let Some(shell) = args.shell {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command, "kvs", &mut script);
+        ui.bytes(&script)?;
+        return Ok(Done::Yes);
+    }
+    if let Some(dir) = &args.man {
+        std::fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+        let mut command = command.disable_help_subcommand(true);
+        command.build();
+        pages(&command, "kvs", dir)?;
+    }
+    Ok(Done::Yes)
+}
+
+/// Writes the page of a command and of each below it.
+fn pages(command: &Command, name: &str, dir: &Path) -> Result<(), Error> {
+    let path = dir.join(format!("{name}.1"));
+    let mut page = Vec::new();
+    let rendered = Man::new(command.clone()).manual("kvs").render(&mut page);
+    rendered.map_err(Error::io("write", &path))?;
+    if name == "kvs" {
+        let sections = [section("EXIT STATUS", EXIT_STATUS), section("EXAMPLES", EXAMPLES)];
+        sections.iter().for_each(|s| page.extend(s.to_roff().into_bytes()));
+    }
+    std::fs::write(&path, page).map_err(Error::io("write", &path))?;
+    for sub in command.get_subcommands().filter(|s| !s.is_hide_set()) {
+        pages(sub, &format!("{name}-{}", sub.get_name()), dir)?;
+    }
+    Ok(())
+}
+
+/// A section of terms and their meanings.
+fn section(title: &str, rows: &[(&str, &str)]) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", [title]);
+    for (term, meaning) in rows {
+        roff.control("TP", []);
+        roff.text([bold(*term)]);
+        roff.text([roman(*meaning)]);
+    }
+    roff
+}

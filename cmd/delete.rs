@@ -1,0 +1,52 @@
+//! `kvs delete`: removes a value.
+
+use clap::Args as ClapArgs;
+use kvs::clock::parse_token;
+use kvs::key::Key;
+use kvs::quorum::{Basis, Item};
+use kvs::target::Access;
+
+use crate::cli::{Common, Quorum};
+use crate::exit::Outcome;
+use crate::put::{Told, key_parser};
+use crate::ui::Ui;
+
+/// Delete the value of a key
+///
+/// A delete is a write like any other: it leaves a mark that replaces the value on every owner, and
+/// owners that are down get it later. A key that has no value: nothing is written, exit 1. A key
+/// with several values is not deleted unseen (exit 3): give --context, or --overwrite for all.
+///
+/// Example: kvs delete cart:42
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The key
+    #[arg(value_name = "KEY", value_parser = key_parser())]
+    key: Key,
+    /// Delete exactly what this context has seen: the token of kvs get --show-context
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true, conflicts_with = "overwrite")]
+    context: Option<String>,
+    /// Delete all values, though there be several
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the context of the delete on stdout, for a put that follows
+    #[arg(long)]
+    show_context: bool,
+    #[command(flatten)]
+    quorum: Quorum,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let key = &args.key;
+    let mut target = common.open(ui, Access::Write, "delete")?;
+    let basis = match &args.context {
+        Some(token) => Basis::Context(parse_token(target.doc().id.0, key, token)?),
+        None => Basis::Overwrite { force: args.overwrite },
+    };
+    let options = args.quorum.options();
+    let reply = target.put(Item { key: key.clone(), value: None, basis }, &options);
+    ui.warn_all(target.warnings());
+    let w = options.w.map_or(target.doc().majority(), usize::from);
+    let show_context = args.show_context;
+    Told { schema: "kvs.delete/1", key, w, show_context }.tell(ui, &target, &reply?)
+}

@@ -1,0 +1,172 @@
+//! `kvs diff`: two copies compared key by key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clap::Args as ClapArgs;
+use kvs::config::NODE_FILE;
+use kvs::error::Error;
+use kvs::repair::{Difference, Relation, Side, diff, shared};
+use kvs::ring::NodeId;
+use kvs::target::{Access, Target};
+use serde_json::{Value, json};
+
+use crate::cli::Common;
+use crate::exit::{Done, Fail, Outcome};
+use crate::get::put_bytes;
+use crate::ui::Ui;
+
+/// Compare two nodes key by key
+///
+/// Over the partitions that both own; only what differs is read. Each row has the key, how the two
+/// copies stand to each other by their clocks, and both clocks. Exits 0 when they are equal, 1 when
+/// not, 2 when they share nothing, 8 when a record is damaged.
+///
+/// Example: kvs --ring r diff n1 n3 --stat
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// A node directory, or a member of --ring
+    #[arg(value_name = "A")]
+    a: String,
+    /// The other one
+    #[arg(value_name = "B")]
+    b: String,
+    /// Print the keys alone
+    #[arg(long, conflicts_with = "stat")]
+    keys: bool,
+    /// Count by verdict
+    #[arg(long)]
+    stat: bool,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let target = open(ui, common, args)?;
+    let (a, b) = (find(&target, &args.a)?, find(&target, &args.b)?);
+    if a == b {
+        let text = format!("{} and {} are one node; nothing to compare.", args.a, args.b);
+        return Err(Error::Usage(text).into());
+    }
+    let doc = target.doc();
+    let both = shared(&doc, a, b);
+    ui.note(&format!(
+        "{} and {} share {} of {} partitions",
+        doc.name(a),
+        doc.name(b),
+        both.len(),
+        doc.q.count()
+    ));
+    if both.is_empty() {
+        return Ok(Done::Usage);
+    }
+    let mut found = Vec::new();
+    if let (Some(one), Some(two)) = (target.store(a), target.store(b)) {
+        diff(doc.q, one, two, &both, &mut |difference| {
+            found.push(difference);
+            Ok(())
+        })?;
+    }
+    show(ui, args, [doc.name(a), doc.name(b)], both.len(), &found)?;
+    let corrupt = found.iter().any(|d| d.relation == Relation::Corrupt);
+    if corrupt {
+        ui.note("damaged records are healed from other copies: kvs repair --verify");
+    }
+    Ok(match found.len() {
+        _ if corrupt => Done::Corrupt,
+        0 => Done::Yes,
+        _ => Done::No,
+    })
+}
+
+/// The ring when a member is named, and every directory that is named.
+fn open(ui: &mut Ui, common: &Common, args: &Args) -> Result<Target, Error> {
+    let is_dir = |name: &&String| Path::new(name).join(NODE_FILE).is_file();
+    let named: Vec<&String> = [&args.a, &args.b].into_iter().collect();
+    let dirs: Vec<String> = named.iter().filter(|n| is_dir(n)).map(|n| (*n).clone()).collect();
+    if dirs.len() == 2 {
+        return common.open_these(ui, Access::Read, "diff", &dirs);
+    }
+    let specs: Vec<String> = common.ring.iter().cloned().chain(dirs).collect();
+    if common.ring.is_none() {
+        let name = named.iter().find(|n| !is_dir(n)).map_or("", |n| n.as_str());
+        let text = format!("{name} is not a node directory, and no ring is named.");
+        return Err(Error::Usage(text).hint("name two directories, or a ring with --ring"));
+    }
+    common.open_these(ui, Access::Read, "diff", &specs)
+}
+
+fn find(target: &Target, name: &str) -> Result<NodeId, Error> {
+    let wanted = Path::new(name);
+    if wanted.join(NODE_FILE).is_file() {
+        let same = |id: &NodeId| {
+            let dir = target.dir(*id).and_then(|d| d.canonicalize().ok());
+            dir.is_some() && dir == wanted.canonicalize().ok()
+        };
+        return target.nodes().into_iter().find(same).ok_or_else(|| {
+            Error::Corrupt(format!("{name} cannot be read; nothing was compared."))
+                .hint("rebuild it from the others: kvs replace NAME")
+        });
+    }
+    let id = target.doc().named(name)?.id;
+    if target.nodes().contains(&id) {
+        return Ok(id);
+    }
+    if target.damaged().iter().any(|dir| dir.ends_with(name)) {
+        return Err(Error::Corrupt(format!("{name} cannot be read; nothing was compared."))
+            .hint(format!("rebuild it from the others: kvs replace {name}")));
+    }
+    Err(Error::Unreachable(format!("{name} is down; nothing was compared."))
+        .hint("kvs status shows who is down"))
+}
+
+fn show(
+    ui: &mut Ui,
+    args: &Args,
+    names: [String; 2],
+    shared: usize,
+    found: &[Difference],
+) -> Result<(), Fail> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for difference in found {
+        *counts.entry(difference.relation.word()).or_default() += 1;
+    }
+    if ui.is_json() {
+        let keys: Vec<_> = found.iter().filter(|_| !args.stat).map(object).collect();
+        let json = json!({"schema": "kvs.diff/1", "a": names[0], "b": names[1],
+            "shared": shared, "counts": counts, "keys": keys});
+        ui.json(&json)?;
+    } else if args.stat {
+        let row = |(word, count): (&&str, &u64)| vec![(*word).to_owned(), count.to_string()];
+        let rows: Vec<_> = counts.iter().map(row).collect();
+        ui.rows(&["verdict", "keys"], &rows)?;
+    } else if args.keys {
+        found.iter().try_for_each(|d| ui.line(&d.key.to_string()))?;
+    } else {
+        let row = |d: &Difference| {
+            vec![d.key.to_string(), d.relation.word().into(), clock(&d.a), clock(&d.b)]
+        };
+        let rows: Vec<_> = found.iter().map(row).collect();
+        ui.rows(&["key", "verdict", &names[0], &names[1]], &rows)?;
+    }
+    Ok(())
+}
+
+fn object(difference: &Difference) -> Value {
+    let Difference { partition, key, relation, a, b } = difference;
+    let mut json = json!({"partition": partition.0, "verdict": relation.word(),
+        "a": clock(a), "b": clock(b)});
+    put_bytes(&mut json, "key", key.as_bytes());
+    json
+}
+
+fn clock(side: &Side) -> String {
+    match side {
+        Side::Absent => "-".into(),
+        Side::Unreadable => "unreadable".into(),
+        Side::Copy(record) => {
+            let entries = record.clock.entries().iter();
+            let parts: Vec<_> =
+                entries.map(|(actor, counter)| format!("{actor}:{counter}")).collect();
+            format!("{{{}}}", parts.join(","))
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `kvs digest`: sums that prove copies equal.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use kvs::error::Error;
+use kvs::key::Partition;
+use kvs::repair::{DigestRow, digest};
+use kvs::target::{Access, Target};
+use serde_json::json;
+
+use crate::cli::Common;
+use crate::exit::{Done, Fail, Outcome};
+use crate::ui::Ui;
+
+/// Rows that differ and are named; more are counted.
+const NAMED_MAX: usize = 10;
+
+/// Print digests of nodes, partitions or leaves
+///
+/// Rows: node, partition, leaf, digest, records (tombstones count). Two copies of a partition are
+/// equal when their digests are. A digest says what the file was told to hold; `kvs verify` reads
+/// the bytes.
+///
+/// Example: kvs --ring r digest --depth 1 > before; …; kvs --ring r digest --depth 1 --check before
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Node or ring directories; the ring of --ring unless given
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Only this partition
+    #[arg(long, value_name = "P")]
+    partition: Option<u16>,
+    /// 0: one row per node, 1: per partition, 2: per leaf that holds something
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    depth: u8,
+    /// Compare with rows that were saved with --format plain: 0 the same, 1 not
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let target = common.open_these(ui, Access::Read, "digest", &args.targets)?;
+    let only = args.partition.map(|p| partition(&target, p)).transpose()?;
+    let mut rows = Vec::new();
+    for id in target.nodes() {
+        let name = target.doc().name(id);
+        let found = digest(&target, id, only, args.depth)?;
+        rows.extend(found.iter().map(|row| cells(&name, row)));
+    }
+    if let Some(file) = &args.check {
+        return check(ui, file, &rows);
+    }
+    if ui.is_json() {
+        let object = |r: &Vec<String>| {
+            let number = |text: &str| text.parse::<u32>().ok();
+            json!({"node": r[0], "partition": number(&r[1]), "leaf": number(&r[2]),
+                "digest": r[3], "records": r[4]})
+        };
+        let rows: Vec<_> = rows.iter().map(object).collect();
+        ui.json(&json!({"schema": "kvs.digest/1", "rows": rows}))?;
+    } else {
+        ui.rows(&["node", "partition", "leaf", "digest", "records"], &rows)?;
+    }
+    Ok(Done::Yes)
+}
+
+/// A partition of this ring.
+pub(crate) fn partition(target: &Target, p: u16) -> Result<Partition, Error> {
+    let q = target.doc().q.count();
+    if u32::from(p) < q {
+        return Ok(Partition(p));
+    }
+    let last = q - 1;
+    Err(Error::Usage(format!("There is no partition {p}; there are 0 to {last}.")))
+}
+
+fn cells(node: &str, row: &DigestRow) -> Vec<String> {
+    let dash = |number: Option<String>| number.unwrap_or_else(|| "-".into());
+    vec![
+        node.to_owned(),
+        dash(row.partition.map(|p| p.to_string())),
+        dash(row.leaf.map(|leaf| leaf.to_string())),
+        format!("{:032x}", row.sum.terms),
+        row.sum.count.to_string(),
+    ]
+}
+
+fn check(ui: &mut Ui, file: &Path, rows: &[Vec<String>]) -> Result<Done, Fail> {
+    let saved = std::fs::read_to_string(file).map_err(Error::io("read", file))?;
+    let was: Vec<&str> = saved.lines().collect();
+    let is: Vec<String> = rows.iter().map(|row| row.join("\t")).collect();
+    let gone = was.iter().filter(|line| !is.iter().any(|now| now == *line));
+    let new = is.iter().filter(|line| !was.contains(&line.as_str()));
+    let differing: Vec<String> =
+        gone.map(|l| format!("- {l}")).chain(new.map(|l| format!("+ {l}"))).collect();
+    for line in differing.iter().take(NAMED_MAX) {
+        ui.say(line);
+    }
+    if differing.len() > NAMED_MAX {
+        ui.say(&format!("and {} rows more", differing.len() - NAMED_MAX));
+    }
+    if differing.is_empty() {
+        ui.note(&format!("{} digests are as saved", is.len()));
+        return Ok(Done::Yes);
+    }
+    Ok(Done::No)
+}

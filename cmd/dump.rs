@@ -1,0 +1,117 @@
+//! `kvs dump`: writes keys and values as JSON Lines.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use kvs::embed::wall_ms;
+use kvs::error::Error;
+use kvs::quorum::Options;
+use kvs::target::{Access, Target};
+use kvs::transfer::encode;
+use tempfile::NamedTempFile;
+
+use crate::cli::Common;
+use crate::exit::{Done, Fail, Outcome};
+use crate::scan::each;
+use crate::ui::Ui;
+
+/// Write keys and values as JSON Lines
+///
+/// One line for each key that has a value: {"key": …, "value": …}, key_b64 and value_b64 where bytes
+/// are not UTF-8, siblings in place of value for a conflict. kvs load reads it back, here or on
+/// another ring. A dump has no history: deleted keys are left out, and so are the times values
+/// expire at, unless --expires is given. For a copy of a ring's files, history and all, stop writing
+/// and copy the directory.
+///
+/// With -o FILE the file appears whole or not at all.
+///
+/// Example: kvs dump --prefix cart: -o carts.jsonl
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Only keys that begin with this
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    prefix: OsString,
+    /// Add each key's clock, for reading; kvs load passes over it
+    #[arg(long)]
+    clock: bool,
+    /// Add the times at which values expire, in ms since 1970
+    #[arg(long)]
+    expires: bool,
+    /// Write to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Owners of each partition that must answer; a majority unless given
+    #[arg(short, value_name = "R", help_heading = "Quorum")]
+    r: Option<u8>,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let mut target = common.open(ui, Access::Read, "dump")?;
+    let bar = ui.progress("dump", None);
+    let mut lost = 0;
+    let written = match &args.output {
+        None => write(&mut target, args, &mut lost, &mut |line| {
+            bar.inc(1);
+            Ok(ui.bytes(line)?)
+        }),
+        Some(path) => {
+            let mut file = temporary(path)?;
+            let written = write(&mut target, args, &mut lost, &mut |line| {
+                bar.inc(1);
+                Ok(file.write_all(line).map_err(Error::io("write", path))?)
+            });
+            written.and_then(|lines| keep(file, path).map(|()| lines).map_err(Fail::from))
+        }
+    };
+    bar.finish_and_clear();
+    ui.warn_all(target.warnings());
+    let lines = written?;
+    if lost > 0 {
+        ui.note(&format!("times to expire at that were left out: {lost}; --expires keeps them"));
+    }
+    if let Some(path) = &args.output {
+        ui.note(&format!("{lines} keys in {}", path.display()));
+    }
+    Ok(Done::Yes)
+}
+
+/// Writes all lines; how many, and in `lost` how many values lost their time of expiry.
+fn write(
+    target: &mut Target,
+    args: &Args,
+    lost: &mut usize,
+    out: &mut dyn FnMut(&[u8]) -> Result<(), Fail>,
+) -> Result<u64, Fail> {
+    let (now_ms, mut lines) = (wall_ms(), 0);
+    let options = Options { r: args.r, ..Options::default() };
+    each(target, args.prefix.as_bytes(), &options, &mut |key, record| {
+        let Some(mut line) = encode(key, record, now_ms, args.clock, args.expires) else {
+            return Ok(true);
+        };
+        line.push('\n');
+        out(line.as_bytes())?;
+        lines += 1;
+        let visible = record.visible(now_ms);
+        if !args.expires {
+            *lost += visible.iter().filter(|s| s.1.expires_ms.is_some()).count();
+        }
+        Ok(true)
+    })?;
+    Ok(lines)
+}
+
+/// A file beside the wanted one, to be renamed when it is whole.
+fn temporary(path: &Path) -> Result<NamedTempFile, Error> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    NamedTempFile::new_in(parent).map_err(Error::io("make a file in", parent))
+}
+
+fn keep(file: NamedTempFile, path: &Path) -> Result<(), Error> {
+    file.as_file().sync_all().map_err(Error::io("write", path))?;
+    file.persist(path).map_err(|e| Error::io("rename a file to", path)(e.error))?;
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! `kvs edit`: read, change, write, without losing what somebody else wrote meanwhile.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Seek, Write};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+
+use clap::Args as ClapArgs;
+use kvs::clock::{Dot, VersionVector};
+use kvs::embed::wall_ms;
+use kvs::error::Error;
+use kvs::key::Key;
+use kvs::quorum::{Basis, Item, Options, PutReply};
+use kvs::record::{Record, Value};
+use kvs::target::{Access, Actors, Target};
+
+use crate::cli::{Common, Quorum};
+use crate::exit::{Done, Fail, Outcome};
+use crate::get::{self, time};
+use crate::put::{Told, key_parser, read_all};
+use crate::ui::Ui;
+
+/// Change a value, and bring siblings together
+///
+/// Without a command the value is opened in $VISUAL, $EDITOR or vi. Several values are shown one
+/// under another between lines that begin with <<<<<<< and >>>>>>>; make one of them and take those
+/// lines out. With -- COMMAND the value goes to its stdin (several values one after the other) and
+/// its stdout is the new value; COMMAND is run again, --retry times, when somebody else wrote
+/// meanwhile.
+///
+/// The new value replaces exactly what was read. Nothing is written when nothing changed (exit 0),
+/// when the editor or COMMAND fails or the lines between siblings are still there (exit 10), or when somebody else wrote meanwhile (exit 3; the
+/// edited text is kept in a file, which is named). A time to expire at stays with the value.
+///
+/// Example: kvs edit cart:42; kvs edit counter -- awk '{print $1 + 1}'
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The key
+    #[arg(value_name = "KEY", value_parser = key_parser())]
+    key: Key,
+    /// A command that turns the value into the new one
+    #[arg(value_name = "COMMAND", last = true)]
+    command: Vec<OsString>,
+    /// Run COMMAND so many times more when somebody else wrote meanwhile
+    #[arg(long, value_name = "TIMES", default_value_t = 3)]
+    retry: u32,
+    #[command(flatten)]
+    quorum: Quorum,
+}
+
+/// How a sibling begins and ends in the text of the editor.
+const OPEN: &str = "<<<<<<< sibling";
+const CLOSE: &str = ">>>>>>> sibling";
+
+/// What was read: the base of the edit.
+struct Base {
+    clock: VersionVector,
+    values: Vec<(Dot, Value)>,
+    actors: Actors,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let mut left = args.retry;
+    loop {
+        // No lock is held while somebody thinks.
+        let mut target = common.open(ui, Access::Read, "edit")?;
+        let base = base(ui, &mut target, args)?;
+        drop(target);
+        let new = match args.command.as_slice() {
+            [] => in_editor(&base)?,
+            command => through(command, &base.joined())?,
+        };
+        if base.is_same(&new) {
+            ui.note(&format!("{} is unchanged; nothing was written", args.key));
+            return Ok(Done::Yes);
+        }
+        let mut target = common.open(ui, Access::Write, "edit")?;
+        if let Some((reply, options)) = base.write(ui, &mut target, args, &new)? {
+            let w = options.w.map_or(target.doc().majority(), usize::from);
+            let told = Told { schema: "kvs.edit/1", key: &args.key, w, show_context: false };
+            return told.tell(ui, &target, &reply);
+        }
+        if args.command.is_empty() || left == 0 {
+            return Err(overtaken(args, &new)?.into());
+        }
+        left -= 1;
+        ui.note(&format!("somebody else wrote {} meanwhile; once more", args.key));
+    }
+}
+
+fn base(ui: &mut Ui, target: &mut Target, args: &Args) -> Result<Base, Fail> {
+    let reply = target.get(&args.key, &args.quorum.options());
+    ui.warn_all(target.warnings());
+    let record: Record = get::record(&args.key, &reply?)?;
+    let values = record.visible(wall_ms()).into_iter().cloned().collect();
+    Ok(Base { clock: record.clock, values, actors: target.actors() })
+}
+
+impl Base {
+    /// The values one after the other, each of several ended by a newline.
+    fn joined(&self) -> Vec<u8> {
+        if let [(_, only)] = self.values.as_slice() {
+            return only.bytes.clone();
+        }
+        let mut all = Vec::new();
+        for (_, value) in &self.values {
+            all.extend(&value.bytes);
+            if !all.ends_with(b"\n") {
+                all.push(b'\n');
+            }
+        }
+        all
+    }
+
+    /// The text an editor shows.
+    fn shown(&self) -> Vec<u8> {
+        let [_, _, ..] = self.values.as_slice() else { return self.joined() };
+        let mut all = Vec::new();
+        for (i, (dot, value)) in (1..).zip(&self.values) {
+            let dot = self.actors.dot(*dot);
+            let at = time(value.written_ms);
+            all.extend(format!("{OPEN} {i} {dot} {at}\n").as_bytes());
+            all.extend(&value.bytes);
+            if !value.bytes.ends_with(b"\n") {
+                all.push(b'\n');
+            }
+            all.extend(format!("{CLOSE} {i}\n").as_bytes());
+        }
+        all
+    }
+
+    fn is_same(&self, new: &[u8]) -> bool {
+        match self.values.as_slice() {
+            [] => new.is_empty(),
+            [(_, only)] => only.bytes == new,
+            _ => false,
+        }
+    }
+
+    /// Writes unless somebody else has written since; then `None`.
+    fn write(
+        &self,
+        ui: &mut Ui,
+        target: &mut Target,
+        args: &Args,
+        new: &[u8],
+    ) -> Result<Option<(PutReply, Options)>, Fail> {
+        let now = base(ui, target, args)?;
+        if !self.clock.descends(&now.clock) {
+            return Ok(None);
+        }
+        let times: Option<Vec<u64>> = self.values.iter().map(|v| v.1.expires_ms).collect();
+        let value = Some((new.to_vec(), times.and_then(|t| t.into_iter().max())));
+        let basis = Basis::Context(self.clock.clone());
+        let options = args.quorum.options();
+        let reply = target.put(Item { key: args.key.clone(), value, basis }, &options);
+        ui.warn_all(target.warnings());
+        Ok(Some((reply?, options)))
+    }
+}
+
+/// Lets a person edit the values.
+fn in_editor(base: &Base) -> Result<Vec<u8>, Error> {
+    let named = |name| std::env::var_os(name).filter(|e| !e.is_empty());
+    let editor = named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".into());
+    let mut file = tempfile::Builder::new().prefix("kvs-edit-").tempfile();
+    let file = file.as_mut().map_err(|e| failed("a temporary file", &e.to_string()))?;
+    let shown = base.shown();
+    let path = file.path().to_path_buf();
+    file.write_all(&shown).map_err(Error::io("write", &path))?;
+    // The editor may be a command with arguments, as git has it.
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script(&editor)).arg("kvs-edit").arg(&path);
+    check(&editor, command.status())?;
+    let edited = std::fs::File::open(&path).map_err(Error::io("read", &path))?;
+    let mut new = read_all(edited).map_err(Error::io("read", &path))??;
+    // An editor ends the last line; the value did not.
+    if !shown.is_empty() && !shown.ends_with(b"\n") && new.ends_with(b"\n") {
+        new.pop();
+    }
+    let marked =
+        |line: &[u8]| line.starts_with(OPEN.as_bytes()) || line.starts_with(CLOSE.as_bytes());
+    if base.values.len() > 1 && new.split(|b| *b == b'\n').any(marked) {
+        let text = "The text still has lines that mark siblings; nothing was written.";
+        return Err(Error::Denied(text.into()).hint("leave one value and take those lines out"));
+    }
+    Ok(new)
+}
+
+fn script(editor: &OsStr) -> OsString {
+    let mut script = editor.to_owned();
+    script.push(" \"$@\"");
+    script
+}
+
+/// Sends the values through a command.
+fn through(command: &[OsString], input: &[u8]) -> Result<Vec<u8>, Error> {
+    let [program, arguments @ ..] = command else { return Ok(input.to_vec()) };
+    let temporary =
+        || tempfile::tempfile().map_err(Error::io("make", Path::new("a temporary file")));
+    let (mut stdin, mut stdout) = (temporary()?, temporary()?);
+    let io = |e: std::io::Error| failed("a temporary file", &e.to_string());
+    stdin.write_all(input).and_then(|()| stdin.rewind()).map_err(io)?;
+    let written = stdout.try_clone().map_err(io)?;
+    let mut child = Command::new(program);
+    child.args(arguments).stdin(stdin).stdout(Stdio::from(written));
+    check(program, child.status())?;
+    stdout.rewind().map_err(io)?;
+    read_all(stdout).map_err(io)?
+}
+
+/// A program that did not end well: nothing is written.
+fn check(program: &OsStr, status: std::io::Result<ExitStatus>) -> Result<(), Error> {
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(failed(&program.display().to_string(), &status.to_string())),
+        Err(error) => Err(failed(&program.display().to_string(), &error.to_string())),
+    }
+}
+
+fn failed(what: &str, why: &str) -> Error {
+    Error::Denied(format!("{what} failed ({why}); nothing was written."))
+}
+
+/// Somebody else wrote: the text must not be lost with the refusal.
+fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
+    let key = &args.key;
+    let text = format!("Somebody else wrote {key} meanwhile; nothing was written.");
+    if !args.command.is_empty() {
+        return Ok(Error::Conflict(text).hint("run it again, or allow more with --retry"));
+    }
+    let kept = tempfile::Builder::new().prefix("kvs-edit-").disable_cleanup(true).tempfile();
+    let mut kept = kept.map_err(|e| failed("a temporary file", &e.to_string()))?;
+    kept.write_all(new).map_err(Error::io("write", kept.path()))?;
+    let path = kept.path().display();
+    Ok(Error::Conflict(text)
+        .hint(format!("your text is kept in {path}; edit again: kvs edit {key}")))
+}

@@ -1,0 +1,281 @@
+//! `kvs get`: reads one key. Also how values, dots and replicas are printed everywhere.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::Args as ClapArgs;
+use kvs::clock::{Dot, token};
+use kvs::embed::wall_ms;
+use kvs::error::Error;
+use kvs::key::{Key, escape};
+use kvs::quorum::{GetReply, Options};
+use kvs::record::{Record, Value};
+use kvs::target::{Access, Actors, Replica, State, Target};
+use serde_json::json;
+
+use crate::cli::Common;
+use crate::exit::{Done, Outcome};
+use crate::put::key_parser;
+use crate::ui::Ui;
+
+/// Read the value of a key
+///
+/// Writes the exact bytes to a pipe; on a terminal a newline follows. No value: nothing on stdout,
+/// exit 1. Several values (siblings: writes that did not know of each other) are no value you could
+/// use unseen: exit 3, a table on a terminal and nothing in a pipe. --all, --sibling and --format
+/// json get at them; kvs edit brings them together. With --format json the siblings are printed and
+/// the code is still 3, unless --all was asked for.
+///
+/// Reading changes nothing, not even a replica that is behind; kvs repair does that.
+///
+/// Example: c=$(kvs get cart:42 --show-context) && kvs put cart:42 '4 apples' --context "$c"
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The key
+    #[arg(value_name = "KEY", value_parser = key_parser())]
+    key: Key,
+    /// Print only this one of several values, counted from 1
+    #[arg(long, value_name = "I", conflicts_with = "all")]
+    sibling: Option<usize>,
+    /// Print every value, one on a line (with -0 each ends with NUL)
+    #[arg(long)]
+    all: bool,
+    /// Print the context instead of the value: what kvs put --context takes; also of a deleted key
+    #[arg(long, conflicts_with_all = ["all", "sibling"])]
+    show_context: bool,
+    #[command(flatten)]
+    reads: Reads,
+}
+
+/// How many replicas a read asks.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Quorum")]
+pub(crate) struct Reads {
+    /// Ask only the first N live owners
+    #[arg(short, value_name = "N")]
+    n: Option<u8>,
+    /// Owners that must answer; a majority unless given
+    #[arg(short, value_name = "R")]
+    r: Option<u8>,
+    /// Answer only what enough owners hold that no later strict read can miss it; else exit 4
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Reads {
+    pub(crate) fn options(&self) -> Options {
+        let Self { n, r, strict } = *self;
+        Options { n, r, strict, ..Options::default() }
+    }
+}
+
+/// What a read of one key came to.
+struct Found<'a> {
+    key: &'a Key,
+    record: Record,
+    now_ms: u64,
+    context: Option<String>,
+    actors: Actors,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let key = &args.key;
+    let mut target = common.open(ui, Access::Read, "get")?;
+    let reply = target.get(key, &args.reads.options());
+    ui.warn_all(target.warnings());
+    let reply = reply?;
+    let replicas = target.replicas(key, &reply);
+    tell_replicas(ui, &replicas);
+    let record = record(key, &reply)?;
+    let context = (!record.is_absent()).then(|| token(target.doc().id.0, key, &record.clock));
+    let found = Found { key, record, now_ms: wall_ms(), context, actors: target.actors() };
+    if ui.is_json() {
+        found.json(ui, args, &counts(&target, &reply, &replicas))
+    } else if args.show_context {
+        found.context(ui)
+    } else {
+        found.values(ui, args)
+    }
+}
+
+impl Found<'_> {
+    fn visible(&self) -> Vec<&(Dot, Value)> {
+        self.record.visible(self.now_ms)
+    }
+
+    /// The values that were asked for: all of them, or one by its number.
+    fn chosen(&self, sibling: Option<usize>) -> Result<Vec<&(Dot, Value)>, Error> {
+        let visible = self.visible();
+        let Some(i) = sibling.filter(|_| !visible.is_empty()) else { return Ok(visible) };
+        let one = i.checked_sub(1).and_then(|i| visible.get(i).copied());
+        let (key, n) = (self.key, visible.len());
+        let none = || Error::Usage(format!("--sibling {i} names no value; {key} has 1 to {n}."));
+        Ok(vec![one.ok_or_else(none)?])
+    }
+
+    fn values(&self, ui: &mut Ui, args: &Args) -> Outcome {
+        match self.chosen(args.sibling)?.as_slice() {
+            [] => Ok(self.absent(ui)),
+            several if args.all => {
+                for (_, value) in several {
+                    ui.bytes(&value.bytes)?;
+                    ui.line("")?;
+                }
+                Ok(Done::Yes)
+            }
+            [(_, only)] => {
+                ui.bytes(&only.bytes)?;
+                if ui.is_terminal() {
+                    ui.bytes(b"\n")?;
+                }
+                Ok(Done::Yes)
+            }
+            several => self.conflict(ui, several),
+        }
+    }
+
+    fn context(&self, ui: &mut Ui) -> Outcome {
+        if let Some(context) = &self.context {
+            ui.line(context)?;
+        }
+        if self.visible().is_empty() { Ok(self.absent(ui)) } else { Ok(Done::Yes) }
+    }
+
+    fn absent(&self, ui: &mut Ui) -> Done {
+        let why = match (self.record.is_absent(), self.record.is_tombstone()) {
+            (true, _) => "is absent",
+            (_, true) => "was deleted",
+            _ => "has expired",
+        };
+        ui.note(&format!("{} {why}", self.key));
+        Done::No
+    }
+
+    fn conflict(&self, ui: &mut Ui, several: &[&(Dot, Value)]) -> Outcome {
+        if ui.is_table() {
+            let rows: Vec<_> = (1..)
+                .zip(several)
+                .map(|(i, (dot, v))| {
+                    let node = self.actors.dot(*dot);
+                    vec![
+                        format!("{i}"),
+                        node,
+                        time(v.written_ms),
+                        v.bytes.len().to_string(),
+                        preview(&v.bytes),
+                    ]
+                })
+                .collect();
+            ui.rows(&["SIBLING", "DOT", "WRITTEN", "BYTES", "VALUE"], &rows)?;
+        }
+        let (key, n) = (self.key, several.len());
+        Err(Error::Conflict(format!("{key} has {n} values in conflict; none was printed alone."))
+            .hint(format!(
+                "kvs get --all {key}, or --sibling 1 to {n}; bring them together: kvs edit {key}"
+            ))
+            .into())
+    }
+
+    fn json(&self, ui: &mut Ui, args: &Args, replicas: &serde_json::Value) -> Outcome {
+        let visible = self.visible();
+        let chosen = self.chosen(args.sibling)?;
+        let siblings: Vec<_> = chosen.iter().map(|(d, v)| sibling(*d, v, &self.actors)).collect();
+        ui.json(&object(
+            "kvs.get/1",
+            self.key,
+            json!({
+                "found": !visible.is_empty(), "context": self.context,
+                "siblings": siblings, "replicas": replicas,
+            }),
+        ))?;
+        Ok(match visible.len() {
+            0 => self.absent(ui),
+            1 => Done::Yes,
+            _ if args.all || args.sibling.is_some() => Done::Yes,
+            _ => Done::Conflict,
+        })
+    }
+}
+
+/// The record a read answers with; empty when there is none.
+pub(crate) fn record(key: &Key, reply: &GetReply) -> Result<Record, Error> {
+    let record = reply.stored.as_ref().map(|s| s.record(key)).transpose()?;
+    Ok(record.unwrap_or_default())
+}
+
+/// Says which replicas a repair would change.
+pub(crate) fn tell_replicas(ui: &mut Ui, replicas: &[Replica]) {
+    for replica in replicas {
+        let name = &replica.name;
+        if replica.state == State::Unreadable {
+            ui.warn(&format!("{name}: its copy fails its checksum; kvs repair --verify heals it"));
+        }
+    }
+    let stale = stale(replicas);
+    if !stale.is_empty() {
+        let are = if stale.len() == 1 { "is" } else { "are" };
+        ui.note(&format!("{} {are} behind; kvs repair", stale.join(", ")));
+    }
+}
+
+fn stale(replicas: &[Replica]) -> Vec<&str> {
+    let stale = replicas.iter().filter(|c| c.state.is_stale());
+    stale.map(|c| c.name.as_str()).collect()
+}
+
+fn counts(target: &Target, reply: &GetReply, replicas: &[Replica]) -> serde_json::Value {
+    let answered = replicas.iter().filter(|c| !matches!(c.state, State::Down | State::Unasked));
+    let unreadable = replicas.iter().filter(|c| c.state == State::Unreadable);
+    json!({
+        "n": target.doc().n(), "r": reply.r, "answered": answered.count(),
+        "stale": stale(replicas), "unreadable": unreadable.map(|c| &c.name).collect::<Vec<_>>(),
+    })
+}
+
+fn sibling(at: Dot, value: &Value, actors: &Actors) -> serde_json::Value {
+    let mut json = json!({
+        "dot": dot(at, actors), "time": time(value.written_ms), "size": value.bytes.len(),
+    });
+    put_bytes(&mut json, "value", &value.bytes);
+    if let Some(at) = value.expires_ms {
+        json["expires"] = at.to_string().into();
+    }
+    json
+}
+
+/// A dot as JSON.
+pub(crate) fn dot(dot: Dot, actors: &Actors) -> serde_json::Value {
+    let (actor, node) = (dot.actor.to_string(), actors.name(dot.actor));
+    json!({"actor": actor, "node": node, "counter": dot.counter.to_string()})
+}
+
+/// Adds bytes to a JSON object: under `name` as text, or under `name_b64`.
+pub(crate) fn put_bytes(json: &mut serde_json::Value, name: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => json[name] = text.into(),
+        Err(_) => json[format!("{name}_b64")] = STANDARD.encode(bytes).into(),
+    }
+}
+
+/// A JSON object about a key.
+pub(crate) fn object(schema: &str, key: &Key, mut json: serde_json::Value) -> serde_json::Value {
+    json["schema"] = schema.into();
+    put_bytes(&mut json, "key", key.as_bytes());
+    json
+}
+
+/// ms since 1970 as a time.
+pub(crate) fn time(ms: u64) -> String {
+    let at = UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(UNIX_EPOCH);
+    humantime::format_rfc3339_seconds(at).to_string()
+}
+
+/// The beginning of a value, escaped.
+pub(crate) fn preview(bytes: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    let mut text = escape(bytes.get(..SHOWN).unwrap_or(bytes));
+    if bytes.len() > SHOWN {
+        text.push('…');
+    }
+    text
+}

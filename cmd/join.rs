@@ -1,0 +1,123 @@
+//! `kvs join`: adds a node to a ring.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use kvs::config::NODE_FILE;
+use kvs::embed::{Seat, random};
+use kvs::error::Error;
+use kvs::ring::{Change, Member, NodeId, RingDoc, State};
+use kvs::target::{Access, Target};
+use serde_json::json;
+
+use crate::cli::Common;
+use crate::exit::{Done, Fail, Outcome};
+use crate::ring::change::{Consent, Preview, agreed, carry_out, write_plan};
+use crate::ui::Ui;
+
+/// Add a node to the ring
+///
+/// Makes DIR if needed, prints what would move, asks, and moves the new node's share to it. The
+/// new node stands in the zone that --zone names, or in `default`. With a member's directory
+/// missing it stops half way (7); bring it back, and `kvs ring apply` goes on.
+///
+/// Example: kvs --ring r join r/n4 --zone b --yes
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The directory of the new node
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// The new member's name; the directory's name unless given
+    #[arg(long)]
+    name: Option<String>,
+    /// Its share of the data relative to others
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    weight: u32,
+    /// Where it will listen when it runs
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Make the directory and write the plan to a file instead of doing it
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let zone = common.zone.clone().unwrap_or_else(|| "default".into());
+    let common = Common { zone: None, ..common.clone() }; // it may be a zone that is new
+    let seat = Seat { name: name(args)?, zone, weight: args.weight, listen: args.listen.clone() };
+    let target = common.open(ui, Access::Write, "join")?;
+    refuse_member(&target, &args.dir)?;
+    let found = args.dir.join(NODE_FILE).exists();
+    if found {
+        target.seat(&args.dir, &seat)?; // makes nothing: it says whether that node may join
+    }
+    // The layout does not depend on the identity: a directory is only made once all agree.
+    let preview = Preview::of(&target, &[Change::Join(sketch(&seat)?)])?;
+    if args.plan.is_some() {
+        preview.show(ui)?;
+    } else if !agreed(ui, &args.consent, &preview)? {
+        return told(ui, &preview, None);
+    }
+    let member = target.seat(&args.dir, &seat)?;
+    let plan = target.doc().plan_of(vec![Change::Join(member)]);
+    if let Some(file) = &args.plan {
+        write_plan(ui, &plan, file)?;
+        return told(ui, &preview, None);
+    }
+    let doc = carry_out(ui, &common, target, &plan, Some(&args.dir));
+    let doc = doc.map_err(|error| unmade(error, &args.dir, found))?;
+    ui.note(&format!("{} has joined; the ring is at version {}", seat.name, doc.version));
+    told(ui, &preview, Some(&doc))
+}
+
+fn name(args: &Args) -> Result<String, Error> {
+    let own = || args.dir.file_name().map(|n| n.to_string_lossy().into_owned());
+    args.name.clone().or_else(own).ok_or_else(|| {
+        let dir = args.dir.display();
+        Error::Usage(format!("{dir} gives no name to the member; nothing was made."))
+            .hint("name it with --name NAME")
+    })
+}
+
+fn refuse_member(target: &Target, dir: &Path) -> Result<(), Error> {
+    let same = |open: &Path| open.canonicalize().ok() == dir.canonicalize().ok();
+    let member = target.nodes().into_iter().find(|id| target.dir(*id).is_some_and(same));
+    let Some(member) = member else { return Ok(()) };
+    let (dir, name) = (dir.display(), target.doc().name(member));
+    Err(Error::Denied(format!("{dir} is the member {name} already; nothing was changed."))
+        .hint("kvs ring apply goes on with a change that was cut short"))
+}
+
+/// The member as far as it counts for the layout.
+fn sketch(seat: &Seat) -> Result<Member, Error> {
+    Ok(Member {
+        id: NodeId(random()? as u64),
+        name: seat.name.clone(),
+        zone: seat.zone.clone(),
+        weight: seat.weight,
+        state: State::Joining,
+        public_key: [0; 32],
+    })
+}
+
+/// Takes back the directory that was just made, when it is sure that it is no member's.
+fn unmade(error: Error, dir: &Path, found: bool) -> Fail {
+    if matches!(error.root(), Error::Conflict(_)) && !found {
+        // What is left of it is no member's; the refusal is the error to report.
+        drop(std::fs::remove_dir_all(dir));
+    }
+    error.into()
+}
+
+fn told(ui: &mut Ui, preview: &Preview, doc: Option<&RingDoc>) -> Outcome {
+    if ui.is_json() {
+        let version = doc.map(|d| d.version.to_string());
+        ui.json(&json!({
+            "schema": "kvs.join/1", "plan": preview.json(),
+            "applied": doc.is_some(), "version": version,
+        }))?;
+    }
+    Ok(Done::Yes)
+}

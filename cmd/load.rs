@@ -1,0 +1,114 @@
+//! `kvs load`: writes the lines of a dump.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args as ClapArgs;
+use kvs::error::Error;
+use kvs::quorum::Basis;
+use kvs::target::Access;
+use kvs::transfer::{Loaded, Loading, load};
+use serde_json::json;
+
+use crate::cli::{Common, Quorum};
+use crate::exit::{Done, Outcome};
+use crate::ui::Ui;
+
+/// Write the lines of a dump
+///
+/// Reads JSON Lines as kvs dump writes them. Lines are sorted by their place on the ring and written
+/// a partition at a time; of several lines with one key the last wins. It is safe to run again: a
+/// load that was stopped (ctrl-C ends it between two commits) or that met a line it cannot read says
+/// so with exit 7, and what came before stays written. Keys that have several values are left alone
+/// and counted (exit 7) unless --overwrite is given.
+///
+/// Example: kvs --ring old dump | kvs --ring new load --if-absent
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The file; - or nothing reads stdin
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: PathBuf,
+    /// Write only keys that have no value; strict
+    #[arg(long, conflicts_with_all = ["blind", "overwrite"])]
+    if_absent: bool,
+    /// Add each value beside those there are: fast, for an empty ring; twice makes siblings
+    #[arg(long, conflicts_with = "overwrite")]
+    blind: bool,
+    /// Replace all values of a key, though there be several
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    quorum: Quorum,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let mut input = args.input()?;
+    let mut target = common.open(ui, Access::Write, "load")?;
+    let basis = match args {
+        Args { if_absent: true, .. } => Basis::Absent,
+        Args { blind: true, .. } => Basis::Blind,
+        Args { overwrite: force, .. } => Basis::Overwrite { force: *force },
+    };
+    let stop = stop_on_ctrl_c()?;
+    let bar = ui.progress("load", Some(0));
+    let loading = Loading { basis, options: args.quorum.options() };
+    let loaded = load(&mut target, &mut *input, &loading, &mut |loaded| {
+        bar.set_length(loaded.lines);
+        bar.set_position(loaded.written + loaded.conflicts);
+        !stop.load(Ordering::Relaxed)
+    });
+    bar.finish_and_clear();
+    ui.warn_all(target.warnings());
+    args.tell(ui, &loaded?)
+}
+
+impl Args {
+    fn input(&self) -> Result<Box<dyn BufRead>, Error> {
+        if self.file.as_os_str() == "-" {
+            return Ok(Box::new(BufReader::new(std::io::stdin())));
+        }
+        let file = File::open(&self.file).map_err(Error::io("open", &self.file))?;
+        Ok(Box::new(BufReader::new(file)))
+    }
+
+    fn tell(&self, ui: &mut Ui, loaded: &Loaded) -> Outcome {
+        let Loaded { lines, written, conflicts } = loaded;
+        if ui.is_json() {
+            ui.json(&json!({
+                "schema": "kvs.load/1", "lines": lines.to_string(),
+                "written": written.to_string(), "conflicts": conflicts.to_string(),
+            }))?;
+        }
+        ui.note(&format!("{lines} lines read, {written} values written"));
+        if *conflicts == 0 {
+            return Ok(Done::Yes);
+        }
+        if self.if_absent {
+            ui.note(&format!("left alone, for they have a value: {conflicts}"));
+            return Ok(Done::Yes);
+        }
+        ui.warn(&format!(
+            "keys left alone, for they have several values: {conflicts}; --overwrite replaces them"
+        ));
+        Ok(Done::Partly)
+    }
+}
+
+/// A flag that the first ctrl-C raises. The second ends the process: what is committed stays.
+fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, Error> {
+    /// Part of the work is done, as `exit` has it.
+    const PARTLY: i32 = 7;
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = stop.clone();
+    let handler = move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(PARTLY);
+        }
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|e| Error::Denied(format!("ctrl-C cannot be caught: {e}; nothing was tried.")))?;
+    Ok(stop)
+}

@@ -1,0 +1,240 @@
+//! `kvs put`: writes one value. Also what every write of one key shares: its flags, its report.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use kvs::clock::{parse_token, token};
+use kvs::embed::wall_ms;
+use kvs::error::Error;
+use kvs::key::{Key, escape};
+use kvs::quorum::{Basis, Item, ItemReply, PutReply};
+use kvs::record::RECORD_BYTES_MAX;
+use kvs::target::{Access, Target};
+use serde_json::json;
+
+use crate::cli::{Common, Quorum, duration};
+use crate::exit::{Done, Outcome};
+use crate::get;
+use crate::ui::Ui;
+
+/// Write a value under a key
+///
+/// Without a condition the put is an overwrite of what the owners hold: what somebody else wrote
+/// between your get and your put is gone. To read, change and write safely use --context (or kvs
+/// edit). A key with several values is not overwritten unseen (exit 3). There is no compare-and-set
+/// in a store without a leader: --if-absent comes closest, and says 3 when somebody else won.
+///
+/// What was reached is told on stderr: `2/3` owners, or `2/3, 1 hinted` when a stand-in keeps it
+/// for an owner that is down. Exit 4 means nothing was applied; 5 means unknown: repeat it.
+///
+/// Example: kvs put cart:42 '3 apples'; kvs put photo @cat.jpg; date | kvs put now -
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The key, 1 to 500 bytes
+    #[arg(value_name = "KEY", value_parser = key_parser())]
+    key: Key,
+    /// The value; - reads stdin, @FILE reads a file
+    #[arg(value_name = "VALUE|-|@FILE", allow_hyphen_values = true)]
+    #[arg(required_unless_present = "literal", conflicts_with = "literal")]
+    value: Option<OsString>,
+    /// The value as it is, though it is - or begins with @
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    literal: Option<OsString>,
+    /// Let the value expire after this time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    ttl: Option<Duration>,
+    /// Print the context of the new value on stdout, for the next put
+    #[arg(long)]
+    show_context: bool,
+    #[command(flatten)]
+    condition: Condition,
+    #[command(flatten)]
+    quorum: Quorum,
+}
+
+/// What a write assumes about the value it replaces.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[group(id = "condition", multiple = false)]
+#[command(next_help_heading = "Condition")]
+struct Condition {
+    /// Replace exactly what this context has seen: the token of kvs get --show-context
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
+    context: Option<String>,
+    /// Write only when the key has no value; strict (exit 3 otherwise)
+    #[arg(long)]
+    if_absent: bool,
+    /// Add a value, replace none
+    #[arg(long)]
+    blind: bool,
+    /// Replace all values, though there be several
+    #[arg(long)]
+    overwrite: bool,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let bytes = match (&args.literal, &args.value) {
+        (Some(literal), _) => literal.as_bytes().to_vec(),
+        (None, value) => read_value(value.clone().unwrap_or_default())?,
+    };
+    let expires = args.ttl.map(expiry).transpose()?;
+    let mut target = common.open(ui, Access::Write, "put")?;
+    let basis = args.condition.basis(&target, &args.key)?;
+    let item = Item { key: args.key.clone(), value: Some((bytes, expires)), basis };
+    let options = args.quorum.options();
+    let reply = target.put(item, &options);
+    ui.warn_all(target.warnings());
+    let show_context = args.show_context;
+    let w = options.w.map_or(target.doc().majority(), usize::from);
+    let told = Told { schema: "kvs.put/1", key: &args.key, w, show_context };
+    told.tell(ui, &target, &reply?)
+}
+
+impl Condition {
+    fn basis(&self, target: &Target, key: &Key) -> Result<Basis, Error> {
+        Ok(match &self.context {
+            Some(token) => Basis::Context(parse_token(target.doc().id.0, key, token)?),
+            None if self.if_absent => Basis::Absent,
+            None if self.blind => Basis::Blind,
+            None => Basis::Overwrite { force: self.overwrite },
+        })
+    }
+}
+
+fn expiry(ttl: Duration) -> Result<u64, Error> {
+    if ttl.is_zero() {
+        let text = "--ttl 0 would hide the value at once; nothing was written.".to_string();
+        return Err(Error::Usage(text).hint("to remove a value: kvs delete KEY"));
+    }
+    Ok(wall_ms().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The bytes that VALUE, `-` or `@FILE` names.
+fn read_value(value: OsString) -> Result<Vec<u8>, Error> {
+    if value == "-" {
+        let input = std::io::stdin().lock();
+        return read_all(input).map_err(Error::io("read", Path::new("stdin")))?;
+    }
+    let Some(name) = value.as_bytes().strip_prefix(b"@") else {
+        return Ok(value.into_vec());
+    };
+    let path = Path::new(std::ffi::OsStr::from_bytes(name));
+    let file = File::open(path).map_err(Error::io("open", path)).map_err(|e| {
+        e.hint("a value that begins with @ is given as --literal VALUE; nothing was written")
+    })?;
+    read_all(file).map_err(Error::io("read", path))?
+}
+
+/// Reads to the end, or to the limit of a value.
+pub(crate) fn read_all(input: impl Read) -> std::io::Result<Result<Vec<u8>, Error>> {
+    let mut bytes = Vec::new();
+    input.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Ok(Err(Error::Denied(format!(
+            "The value is larger than 4 MiB ({RECORD_BYTES_MAX} bytes); nothing was written."
+        ))
+        .hint("split it over several keys")));
+    }
+    Ok(Ok(bytes))
+}
+
+/// Reads an argument as a key: any bytes.
+pub(crate) fn key_parser() -> impl TypedValueParser<Value = Key> {
+    OsStringValueParser::new().try_map(|text| Key::new(text.into_vec()))
+}
+
+/// How a write of one key is told.
+pub(crate) struct Told<'a> {
+    /// The schema of its JSON.
+    pub(crate) schema: &'static str,
+    /// The key.
+    pub(crate) key: &'a Key,
+    /// Acknowledgements wanted.
+    pub(crate) w: usize,
+    /// Whether the context goes to stdout.
+    pub(crate) show_context: bool,
+}
+
+impl Told<'_> {
+    /// Says what a write came to.
+    pub(crate) fn tell(&self, ui: &mut Ui, target: &Target, reply: &PutReply) -> Outcome {
+        let key = self.key;
+        match reply.items.first() {
+            Some(ItemReply::Written { .. }) => self.written(ui, target, reply),
+            Some(ItemReply::Conflict { values }) => Err(refused(key, *values).into()),
+            Some(ItemReply::NotAlone) => Err(Error::Conflict(format!(
+                "Somebody else wrote {key} at the same time; both values are kept."
+            ))
+            .hint(format!("see them: kvs get --all {key}; bring them together: kvs edit {key}"))
+            .into()),
+            Some(ItemReply::Absent) => self.absent(ui),
+            Some(ItemReply::TooLarge(why)) => Err(Error::Denied(format!(
+                "The write of {key} was refused: {why}. Nothing was written."
+            ))
+            .into()),
+            None => Err(Error::Corrupt("A write was answered with nothing.".into()).into()),
+        }
+    }
+
+    fn written(&self, ui: &mut Ui, target: &Target, reply: &PutReply) -> Outcome {
+        let Some(ItemReply::Written { dot, context, values }) = reply.items.first() else {
+            return Ok(Done::Yes);
+        };
+        let context = context.as_ref().map(|c| token(target.doc().id.0, self.key, c));
+        if ui.is_json() {
+            ui.json(&get::object(
+                self.schema,
+                self.key,
+                json!({
+                    "dot": get::dot(*dot, &target.actors()), "context": context,
+                    "acks": reply.acks, "hinted": reply.hinted, "n": reply.n, "w": self.w,
+                    "values": values, "guessed": reply.guessed,
+                }),
+            ))?;
+        } else if let (true, Some(context)) = (self.show_context, &context) {
+            ui.line(context)?;
+        }
+        let hinted =
+            if reply.hinted > 0 { format!(", {} hinted", reply.hinted) } else { "".into() };
+        ui.note(&format!("{}/{}{hinted}", reply.acks, reply.n));
+        if reply.guessed {
+            ui.note(
+                "too few owners told what they hold: values only they have may now stand beside \
+                 this write (kvs get shows them)",
+            );
+        }
+        if context.is_none() {
+            let key = self.key;
+            ui.note(&format!(
+                "{key} now has {values} values, so no context is returned: kvs get {key} first"
+            ));
+        }
+        Ok(Done::Yes)
+    }
+
+    fn absent(&self, ui: &mut Ui) -> Outcome {
+        if ui.is_json() {
+            ui.json(&get::object(self.schema, self.key, json!({"found": false})))?;
+        }
+        ui.note(&format!("{} has no value; nothing was written", self.key));
+        Ok(Done::No)
+    }
+}
+
+/// The write that would have replaced values nobody looked at.
+fn refused(key: &Key, values: usize) -> Error {
+    let key = escape(key.as_bytes());
+    if values == 1 {
+        return Error::Conflict(format!("{key} has a value; nothing was written."));
+    }
+    let text = format!("{key} has {values} values in conflict; nothing was written.");
+    Error::Conflict(text).hint(format!(
+        "see them: kvs get --all {key}; then repeat this with --context of \
+         kvs get --show-context {key}, or with --overwrite for all of them"
+    ))
+}

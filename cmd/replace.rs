@@ -1,0 +1,114 @@
+//! `kvs replace`: rebuilds a lost node under a new identity.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use kvs::embed::{Seat, put_back, random, set_aside};
+use kvs::error::Error;
+use kvs::ring::{Change, Member, NodeId};
+use kvs::target::{Access, Target};
+use serde_json::json;
+
+use crate::cli::Common;
+use crate::exit::{Done, Outcome};
+use crate::ring::change::{Consent, Preview, agreed, beside, carry_out};
+use crate::ui::Ui;
+
+/// Rebuild a lost node under a new identity
+///
+/// The new node takes the places, name, zone and weight of the lost one and is filled from the
+/// others. A directory that stands where the new one is to be is moved aside to NAME.old-…, never
+/// deleted; what only it holds is not taken over. With other members missing it stops half way (7);
+/// `kvs ring apply` goes on.
+///
+/// Example: kvs --ring r replace n2 --yes
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The member that is lost
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The new directory; where the lost one was unless given
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Go on though writes may be lost that only the lost node and missing ones hold
+    #[arg(long)]
+    accept_loss: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    // Whatever is left of it stays closed: it is not asked, and may be moved.
+    let mut common = common.clone();
+    common.down.push(args.name.clone());
+    let mut target = common.open(ui, Access::Write, "replace")?;
+    let lost: Member = target.doc().named(&args.name)?.clone();
+    let dir = args.dir.clone().or_else(|| beside(&target, &args.name));
+    let dir = dir.ok_or_else(|| {
+        Error::Usage("There is no place for the new directory; nothing was changed.".into())
+            .hint("name it: --dir DIR")
+    })?;
+    let sketch = Member { id: NodeId(random()? as u64), ..lost.clone() };
+    let changes = [Change::Replace(sketch)];
+    let preview = Preview::of(&target, &changes)?;
+    target.admit(&changes, args.accept_loss)?;
+    let seat = Seat { name: lost.name, zone: lost.zone, weight: lost.weight, listen: None };
+    let moved = dir.exists() && !target.is_seat(&dir, &seat);
+    if moved {
+        ui.note(&format!("{} will be moved aside", dir.display()));
+    }
+    let mut version = None;
+    if agreed(ui, &args.consent, &preview)? {
+        let purpose = "kvs-replace";
+        let aside = if moved { set_aside(&dir, purpose, common.timeout)? } else { None };
+        if let Some(aside) = &aside {
+            ui.note(&format!("moved {} aside to {}", dir.display(), aside.display()));
+        }
+        let doc = rebuild(ui, &common, target, &dir, &seat, aside.as_deref())?;
+        ui.note(&format!("{} is rebuilt; the ring is at version {doc}", args.name));
+        version = Some(doc.to_string());
+    }
+    if ui.is_json() {
+        ui.json(&json!({
+            "schema": "kvs.replace/1", "plan": preview.json(), "applied": version.is_some(),
+            "version": version, "dir": dir.display().to_string(),
+        }))?;
+    }
+    Ok(Done::Yes)
+}
+
+/// Makes the directory, has it take the place and fills it; the ring's version then.
+fn rebuild(
+    ui: &mut Ui,
+    common: &Common,
+    target: Target,
+    dir: &Path,
+    seat: &Seat,
+    aside: Option<&Path>,
+) -> Result<u64, Error> {
+    let undo = |error: Error| {
+        if let Some(aside) = aside {
+            put_back(aside, dir)?;
+        }
+        Err(error)
+    };
+    let member = match target.seat(dir, seat) {
+        Ok(member) => member,
+        Err(error) => return undo(error),
+    };
+    let plan = target.doc().plan_of(vec![Change::Replace(member)]);
+    let common = Common { down: others(common, &seat.name), ..common.clone() };
+    match carry_out(ui, &common, target, &plan, Some(dir)) {
+        Ok(doc) => Ok(doc.version),
+        Err(error) if matches!(error.root(), Error::Conflict(_)) => {
+            // Another change was chosen: the new directory is nobody's.
+            std::fs::remove_dir_all(dir).map_err(Error::io("remove", dir))?;
+            undo(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn others(common: &Common, name: &str) -> Vec<String> {
+    common.down.iter().filter(|d| *d != name).cloned().collect()
+}

@@ -1,0 +1,70 @@
+//! `kvs ring apply`: carries out a plan, or goes on with the change under way.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use kvs::config;
+use kvs::ring::{Plan, RingDoc, Step};
+use kvs::target::{Access, is_applied};
+use serde_json::json;
+
+use super::change::{Consent, Preview, agreed, carry_out, finish};
+use crate::cli::Common;
+use crate::exit::{Done, Outcome};
+use crate::ui::Ui;
+
+/// Carry out a plan, or go on with the change under way
+///
+/// A plan is for one version of the ring; when the ring has moved on by it, that is said and nothing
+/// is done twice. The directory of a member that joins must be in the ring's directory, or be named
+/// with --ring too. With a directory missing it stops half way (7); say it again when it is back.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The plan
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Go on though removing members may lose writes that only they hold
+    #[arg(long)]
+    accept_loss: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let mut target = common.open(ui, Access::Write, "ring-apply")?;
+    let doc = target.doc();
+    let plan = args.file.as_deref().map(config::read::<Plan>).transpose()?;
+    let Some(plan) = plan.filter(|plan| !is_applied(&doc, plan)) else {
+        if doc.step == Step::Settled {
+            ui.note(match args.file {
+                Some(_) => "the plan is applied already",
+                None => "no change is under way",
+            });
+        }
+        if args.consent.dry_run {
+            return told(ui, &doc, false);
+        }
+        let now = finish(ui, target)?;
+        return told(ui, &now, doc.version != now.version);
+    };
+    doc.apply(&plan)?;
+    target.admit(&plan.changes, args.accept_loss)?;
+    let preview = Preview::of(&target, &plan.changes)?;
+    if !agreed(ui, &args.consent, &preview)? {
+        return told(ui, &doc, false);
+    }
+    let now = carry_out(ui, common, target, &plan, None)?;
+    told(ui, &now, true)
+}
+
+fn told(ui: &mut Ui, doc: &RingDoc, applied: bool) -> Outcome {
+    if ui.is_json() {
+        ui.json(&json!({
+            "schema": "kvs.apply/1", "applied": applied, "version": doc.version.to_string(),
+            "step": doc.step.to_string(),
+        }))?;
+    } else if applied {
+        ui.note(&format!("the ring is at version {}", doc.version));
+    }
+    Ok(Done::Yes)
+}

@@ -1,0 +1,187 @@
+//! What `join`, `leave`, `replace` and `ring` share: a change shown, agreed to, carried out.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use kvs::config;
+use kvs::error::Error;
+use kvs::ring::{Change, Plan, RingDoc, Step};
+use kvs::target::{Access, Moves, Target, resolve};
+use serde_json::{Value, json};
+
+use crate::cli::Common;
+use crate::exit::Fail;
+use crate::ui::Ui;
+
+/// Flags of every command that changes the ring.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Consent {
+    /// Go ahead without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// A change before it is made.
+pub(crate) struct Preview {
+    before: RingDoc,
+    after: RingDoc,
+    moves: Moves,
+    changes: Vec<Change>,
+}
+
+impl Preview {
+    /// Works out what the changes would do.
+    pub(crate) fn of(target: &Target, changes: &[Change]) -> Result<Self, Error> {
+        let before = (*target.doc()).clone();
+        let after = before.change(changes)?;
+        let moves = target.moves(&before, &after);
+        Ok(Self { before, after, moves, changes: changes.to_vec() })
+    }
+
+    /// Whether anything would be otherwise.
+    pub(crate) fn is_change(&self) -> bool {
+        self.before.members != self.after.members || self.before.layout != self.after.layout
+    }
+
+    /// Prints what would change and what it would move; nothing for JSON.
+    pub(crate) fn show(&self, ui: &mut Ui) -> Result<(), Fail> {
+        if ui.is_json() {
+            return Ok(());
+        }
+        let rows: Vec<Vec<String>> = self.rows().map(|row| row.to_vec()).collect();
+        ui.rows(&["member", "zone", "weight", "state", "before", "after", "gains"], &rows)?;
+        let Moves { partitions, keys, .. } = &self.moves;
+        if self.changes.is_empty() {
+            ui.note("no change is asked for, and none is needed");
+        } else {
+            let what = words(&self.changes);
+            ui.note(&format!("{what}: moves {partitions} partition copies with {keys} keys"));
+        }
+        Ok(())
+    }
+
+    /// The same for programs.
+    pub(crate) fn json(&self) -> Value {
+        let members = self.rows().map(|[name, zone, weight, state, before, after, gains]| {
+            json!({"name": name, "zone": zone, "weight": number(&weight), "state": state,
+                "before": number(&before), "after": number(&after), "gains": number(&gains)})
+        });
+        json!({
+            "ring": self.before.id.to_string(), "version": self.before.version.to_string(),
+            "changes": self.changes.iter().map(word).collect::<Vec<_>>(),
+            "members": members.collect::<Vec<_>>(),
+            "moves": {"partitions": self.moves.partitions, "keys": self.moves.keys.to_string()},
+        })
+    }
+
+    fn rows(&self) -> impl Iterator<Item = [String; 7]> + '_ {
+        let all = self.after.members.len();
+        let (before, after) = (self.before.layout.loads(all), self.after.layout.loads(all));
+        self.after.members.iter().zip(before.into_iter().zip(after)).filter_map(
+            |(member, (before, after))| {
+                // A substitute has the name of the one it stands for, who gains nothing.
+                let gained = self.moves.gained.get(&member.name).copied().unwrap_or(0);
+                let gains = if after > 0 { gained } else { 0 };
+                (before > 0 || after > 0).then(|| {
+                    let words = [&member.name, &member.zone].map(String::clone);
+                    let [name, zone] = words;
+                    let (weight, state) = (member.weight.to_string(), member.state.to_string());
+                    let [before, after] = [before, after].map(|load| load.to_string());
+                    [name, zone, weight, state, before, after, gains.to_string()]
+                })
+            },
+        )
+    }
+}
+
+/// Shows a plan and asks for leave to go on. `false` for a dry run.
+pub(crate) fn agreed(ui: &mut Ui, consent: &Consent, preview: &Preview) -> Result<bool, Fail> {
+    preview.show(ui)?;
+    if consent.dry_run {
+        ui.note("nothing was changed");
+        return Ok(false);
+    }
+    sure(ui, consent.yes, &format!("Shall {} be done?", words(&preview.changes)))?;
+    Ok(true)
+}
+
+/// Asks, unless the answer is given already.
+pub(crate) fn sure(ui: &mut Ui, yes: bool, question: &str) -> Result<(), Fail> {
+    if yes || ui.confirm(question) {
+        return Ok(());
+    }
+    let text = "It was not agreed to; nothing was changed.".to_owned();
+    Err(Error::Denied(text).hint("say --yes to go ahead without being asked").into())
+}
+
+/// Writes a plan as a file to apply later.
+pub(crate) fn write_plan(ui: &mut Ui, plan: &Plan, file: &Path) -> Result<(), Fail> {
+    std::fs::write(file, config::text(plan)?).map_err(Error::io("write", file))?;
+    ui.note(&format!("wrote the plan; next: kvs ring apply {}", file.display()));
+    Ok(())
+}
+
+/// Has a plan chosen and takes it to its end, with the directory of a new member if it has one.
+pub(crate) fn carry_out(
+    ui: &mut Ui,
+    common: &Common,
+    mut target: Target,
+    plan: &Plan,
+    new: Option<&Path>,
+) -> Result<RingDoc, Error> {
+    target.propose(plan)?;
+    ui.warn_all(target.warnings());
+    // The new member's directory is only now one of the ring's.
+    drop(target);
+    let specs: Vec<String> =
+        common.ring.iter().cloned().chain(new.map(|d| d.display().to_string())).collect();
+    let target = common.open_these(ui, Access::Write, "ring-apply", &specs)?;
+    let doc = finish(ui, target)?;
+    if let (Some(ring), Some(new)) = (&common.ring, new) {
+        let found = resolve(std::slice::from_ref(ring))?;
+        if !found.iter().any(|dir| dir.canonicalize().ok() == new.canonicalize().ok()) {
+            let new = new.display();
+            ui.note(&format!("{new} is elsewhere: from now on name it too: --ring {ring},{new}"));
+        }
+    }
+    Ok(doc)
+}
+
+/// Takes the change under way to its end.
+pub(crate) fn finish(ui: &mut Ui, mut target: Target) -> Result<RingDoc, Error> {
+    let before = target.doc();
+    if before.step != Step::Settled {
+        ui.note(&format!("version {} is in force, step {}", before.version, before.step));
+    }
+    let advanced = target.advance();
+    ui.warn_all(target.warnings());
+    advanced?;
+    Ok((*target.doc()).clone())
+}
+
+/// The path of the directory beside the opened ones, for a member of this name.
+pub(crate) fn beside(target: &Target, name: &str) -> Option<PathBuf> {
+    let dir = target.nodes().into_iter().find_map(|id| target.dir(id))?;
+    Some(dir.parent()?.join(name))
+}
+
+fn words(changes: &[Change]) -> String {
+    changes.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+fn word(change: &Change) -> String {
+    match change {
+        Change::Join(member) => format!("join {}", member.name),
+        Change::Leave(name) => format!("leave {name}"),
+        Change::Remove(name) => format!("remove {name}"),
+        Change::Replace(member) => format!("replace {}", member.name),
+        Change::Weight(name, weight) => format!("weight {name}={weight}"),
+    }
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}

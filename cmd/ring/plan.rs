@@ -1,0 +1,75 @@
+//! `kvs ring plan`: what changes of the ring would do.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use kvs::embed::random;
+use kvs::error::Error;
+use kvs::ring::{Change, Member, NodeId, State};
+use kvs::target::Access;
+
+use super::change::{Preview, write_plan};
+use crate::cli::Common;
+use crate::exit::{Done, Outcome};
+use crate::ui::Ui;
+
+/// Print what changes of the ring would do
+///
+/// Exits 1 when they would change something, 0 when nothing. A new member can be tried here, but
+/// only its own directory can promise to be it: for a file with a join, use
+/// `kvs join DIR --plan FILE`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// A member joins
+    #[arg(long, value_name = "NAME[:ZONE[:WEIGHT]]", value_parser = sketch)]
+    join: Vec<Member>,
+    /// A member leaves, handing over what it holds
+    #[arg(long, value_name = "NAME")]
+    leave: Vec<String>,
+    /// A member's weight changes
+    #[arg(long, value_name = "NAME=W", value_parser = weight)]
+    weight: Vec<(String, u32)>,
+    /// A member is gone for good
+    #[arg(long, value_name = "NAME")]
+    remove: Vec<String>,
+    /// Write the plan to a file, for `kvs ring apply FILE`
+    #[arg(short, long, value_name = "FILE", conflicts_with = "join")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let target = common.open(ui, Access::Read, "ring-plan")?;
+    let changes: Vec<Change> = (args.join.iter().cloned().map(Change::Join))
+        .chain(args.leave.iter().cloned().map(Change::Leave))
+        .chain(args.weight.iter().cloned().map(|(name, weight)| Change::Weight(name, weight)))
+        .chain(args.remove.iter().cloned().map(Change::Remove))
+        .collect();
+    let preview = Preview::of(&target, &changes)?;
+    preview.show(ui)?;
+    if ui.is_json() {
+        let mut json = preview.json();
+        json["schema"] = "kvs.plan/1".into();
+        json["changed"] = preview.is_change().into();
+        ui.json(&json)?;
+    }
+    if let Some(file) = &args.output {
+        write_plan(ui, &target.doc().plan_of(changes), file)?;
+    }
+    Ok(if preview.is_change() { Done::No } else { Done::Yes })
+}
+
+/// A member that does not exist yet, with an identity that is thrown away.
+fn sketch(text: &str) -> Result<Member, String> {
+    let mut parts = text.splitn(3, ':');
+    let name = parts.next().filter(|n| !n.is_empty()).ok_or("a member needs a name")?.to_owned();
+    let zone = parts.next().unwrap_or("default").to_owned();
+    let weight = parts.next().unwrap_or("1").parse().map_err(|_| "a weight is a number")?;
+    let id = NodeId(random().map_err(|e: Error| e.to_string())? as u64);
+    Ok(Member { id, name, zone, weight, state: State::Joining, public_key: [0; 32] })
+}
+
+fn weight(text: &str) -> Result<(String, u32), String> {
+    let parts = text.rsplit_once('=').and_then(|(name, w)| Some((name, w.parse::<u32>().ok()?)));
+    let found = parts.filter(|(_, w)| *w > 0).map(|(name, w)| (name.to_owned(), w));
+    found.ok_or_else(|| "say NAME=W, W 1 or more".to_owned())
+}

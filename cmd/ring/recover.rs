@@ -1,0 +1,76 @@
+//! `kvs ring recover`: makes a ring of the nodes that are left.
+
+use clap::Args as ClapArgs;
+use kvs::embed::set_aside;
+use kvs::repair::{Wish, repair};
+use kvs::target::Access;
+use serde_json::json;
+
+use super::change::sure;
+use crate::cli::Common;
+use crate::exit::{Done, Outcome};
+use crate::ui::Ui;
+
+/// Make a ring of the nodes that are left, when a majority is lost for good
+///
+/// The nodes that open become a ring of their own under a new id; all others are removed and will
+/// never be believed again. Writes that only they held are lost, and contexts given out earlier are
+/// void. Bring members back if there is any way to.
+///
+/// Example: kvs --ring r ring recover --accept-minority --yes
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Yes, give up the members that do not open
+    #[arg(long, required = true)]
+    accept_minority: bool,
+    /// Copies of each record from now on; as before unless given
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=15))]
+    replicas: Option<u8>,
+    /// Go ahead without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let mut target = common.open(ui, Access::Write, "ring-recover")?;
+    let doc = target.doc();
+    let gone = target.missing();
+    let copies = target.full_copies(&[]);
+    let none = copies.values().filter(|c| **c == 0).count();
+    let few = copies.values().filter(|c| **c > 0 && **c + doc.majority() <= doc.n()).count();
+    if !gone.is_empty() {
+        ui.say(&format!("given up for good: {}", gone.join(", ")));
+        let q = doc.q.count();
+        ui.say(&format!("partitions without any full copy, whose values are lost: {none} of {q}"));
+        ui.say(&format!("with too few full copies, whose latest values may be lost: {few} of {q}"));
+        ui.say("the ring gets a new id: contexts given out so far are void");
+        sure(ui, args.yes, "Shall the ring be cut down to what is left?")?;
+    }
+    let strangers = [target.left_out(), target.damaged()].concat();
+    let after = target.recover(args.replicas)?;
+    for dir in strangers {
+        // They are of the ring that was: in the way of the one that is.
+        if let Some(aside) = set_aside(&dir, "kvs-ring-recover", common.timeout)? {
+            ui.note(&format!("moved {} aside to {}", dir.display(), aside.display()));
+        }
+    }
+    let mut target = common.open(ui, Access::Write, "ring-recover")?;
+    let wish = Wish { accept_open: true, ..Wish::default() };
+    let report = repair(&mut target, &wish, &mut |_, _, _| true);
+    ui.warn_all(target.warnings());
+    let report = report?;
+    if ui.is_json() {
+        ui.json(&json!({
+            "schema": "kvs.recover/1", "id": after.id.to_string(), "removed": gone,
+            "version": after.version.to_string(), "replicas": after.replicas,
+            "partitions": {"lost": none, "unproven": few},
+        }))?;
+    } else {
+        ui.note(&format!("the ring is {} now, at version {}", after.id, after.version));
+    }
+    if !report.is_complete() {
+        ui.note("some copies are still filling; next: kvs repair");
+        return Ok(Done::Partly);
+    }
+    Ok(Done::Yes)
+}

@@ -1,0 +1,171 @@
+//! `kvs scan`: lists keys.
+
+use clap::Args as ClapArgs;
+use kvs::embed::wall_ms;
+use kvs::error::Error;
+use kvs::key::{Key, escape};
+use kvs::quorum::Options;
+use kvs::record::Record;
+use kvs::target::{Access, Target};
+use serde_json::json;
+
+use crate::cli::Common;
+use crate::exit::{Done, Fail, Outcome};
+use crate::get::{preview, put_bytes};
+use crate::ui::Ui;
+
+/// List keys, with the sizes of their values
+///
+/// Reads every partition from a quorum, without values that were deleted or have expired. The order
+/// is that of the ring: by partition, by key within each; --sort gathers all keys and sorts them.
+/// One line each: key, bytes, number of values. Keys are escaped; -0 --keys writes them as they are.
+///
+/// Example: kvs scan cart: --keys | wc -l
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Only keys that begin with this
+    #[arg(value_name = "PREFIX", default_value = "")]
+    prefix: std::ffi::OsString,
+    /// Print only the keys
+    #[arg(long, conflicts_with = "values")]
+    keys: bool,
+    /// Print the values too, escaped, the first bytes of each; kvs dump has all
+    #[arg(long)]
+    values: bool,
+    /// Stop after so many keys
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<u64>,
+    /// List deleted and expired keys too, with no values
+    #[arg(long)]
+    deleted: bool,
+    /// Sort by key; all keys are gathered first
+    #[arg(long)]
+    sort: bool,
+    /// Owners of each partition that must answer; a majority unless given
+    #[arg(short, value_name = "R", help_heading = "Quorum")]
+    r: Option<u8>,
+}
+
+/// One key as it is listed.
+struct Entry {
+    key: Key,
+    values: Vec<Vec<u8>>,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let mut target = common.open(ui, Access::Read, "scan")?;
+    let options = Options { r: args.r, ..Options::default() };
+    let mut list = List { ui, args, null: common.null, shown: 0, table: Vec::new() };
+    let listed = list.all(&mut target, &options);
+    let warnings = target.warnings();
+    let ended = list.end();
+    ui.warn_all(warnings);
+    listed.and(ended)?;
+    Ok(Done::Yes)
+}
+
+/// The listing on its way out.
+struct List<'a> {
+    ui: &'a mut Ui,
+    args: &'a Args,
+    null: bool,
+    shown: u64,
+    table: Vec<Vec<String>>,
+}
+
+impl List<'_> {
+    fn all(&mut self, target: &mut Target, options: &Options) -> Result<(), Fail> {
+        use std::os::unix::ffi::OsStrExt;
+        let (now_ms, args) = (wall_ms(), self.args);
+        let mut gathered = Vec::new();
+        each(target, args.prefix.as_bytes(), options, &mut |key, record| {
+            let values = record.visible(now_ms).into_iter().map(|s| s.1.bytes.clone()).collect();
+            let entry = Entry { key: key.clone(), values };
+            if entry.values.is_empty() && !args.deleted {
+                return Ok(true);
+            }
+            if args.sort {
+                gathered.push(entry);
+                return Ok(true);
+            }
+            self.show(&entry)
+        })?;
+        gathered.sort_by(|a, b| a.key.cmp(&b.key));
+        for entry in &gathered {
+            if !self.show(entry)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints one key; false when it was the last wanted.
+    fn show(&mut self, entry: &Entry) -> Result<bool, Fail> {
+        if self.args.limit == Some(0) {
+            return Ok(false);
+        }
+        let key = entry.key.as_bytes();
+        let bytes: usize = entry.values.iter().map(Vec::len).sum();
+        if self.ui.is_json() {
+            let head = if self.shown == 0 { HEAD } else { "," };
+            let count = entry.values.len();
+            let mut json = json!({"bytes": bytes, "values": count});
+            put_bytes(&mut json, "key", key);
+            self.ui.bytes(format!("{head}{json}").as_bytes())?;
+        } else if self.args.keys && self.null {
+            self.ui.bytes(key)?;
+            self.ui.line("")?;
+        } else {
+            let mut row = vec![escape(key)];
+            if !self.args.keys {
+                row.extend([bytes.to_string(), entry.values.len().to_string()]);
+            }
+            if self.args.values {
+                row.extend(entry.values.iter().map(|v| preview(v)));
+            }
+            if self.ui.is_table() { self.table.push(row) } else { self.ui.rows(&[], &[row])? }
+        }
+        self.shown += 1;
+        Ok(self.args.limit.is_none_or(|most| self.shown < most))
+    }
+
+    fn end(&mut self) -> Result<(), Fail> {
+        if self.ui.is_json() {
+            let head = if self.shown == 0 { HEAD } else { "" };
+            self.ui.line(&format!("{head}]}}"))?;
+        } else if self.ui.is_table() {
+            let header: &[&str] = match self.args {
+                Args { keys: true, .. } => &["KEY"],
+                Args { values: true, .. } => &["KEY", "BYTES", "VALUES", "VALUE"],
+                _ => &["KEY", "BYTES", "VALUES"],
+            };
+            self.ui.rows(header, &self.table)?;
+        }
+        Ok(())
+    }
+}
+
+/// How the one JSON object of a scan begins.
+const HEAD: &str = r#"{"schema":"kvs.scan/1","keys":["#;
+
+/// Called with each key of a scan; `false` ends it.
+pub(crate) type OnKey<'a> = dyn FnMut(&Key, &Record) -> Result<bool, Fail> + 'a;
+
+/// Scans until `visit` has enough or cannot go on.
+pub(crate) fn each(
+    target: &mut Target,
+    prefix: &[u8],
+    options: &Options,
+    visit: &mut OnKey<'_>,
+) -> Result<(), Fail> {
+    let mut ended = None;
+    let scanned = target.scan(prefix, options, &mut |key, record| {
+        let result = visit(key, record);
+        if let Ok(true) = result {
+            return Ok(());
+        }
+        ended = Some(result.map(|_| ()));
+        Err(Error::Partial("the scan was ended".into())) // never shown: `ended` tells
+    });
+    ended.unwrap_or_else(|| scanned.map_err(Fail::from))
+}

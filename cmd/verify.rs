@@ -1,0 +1,115 @@
+//! `kvs verify`: reads and proves every record.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use kvs::key::escape;
+use kvs::repair::{Findings, verify_node};
+use kvs::target::Access;
+use serde_json::{Value, json};
+
+use crate::cli::Common;
+use crate::digest::partition;
+use crate::exit::{Done, Fail, Outcome};
+use crate::get::put_bytes;
+use crate::ui::Ui;
+
+/// Read every record and prove it
+///
+/// Rows: node, records, bytes, damaged records, wrong digests. Exits 8 when anything is wrong and
+/// names it on stderr. It only reads; `kvs repair --verify` heals from the other copies.
+///
+/// Example: kvs verify r/n1
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Node or ring directories; the ring of --ring unless given
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Only this partition
+    #[arg(long, value_name = "P")]
+    partition: Option<u16>,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let mut target = common.open_these(ui, Access::Read, "verify", &args.targets)?;
+    let only = args.partition.map(|p| partition(&target, p)).transpose()?;
+    let mut nodes: Vec<(String, Findings)> = Vec::new();
+    for id in target.nodes() {
+        let name = target.doc().name(id);
+        let bar = ui.progress(&name, Some(u64::from(target.doc().q.count())));
+        let findings = verify_node(&target, id, only, &mut |p| bar.set_position(u64::from(p)));
+        let seconds = bar.elapsed().as_secs_f64();
+        bar.finish_and_clear();
+        let findings = findings?;
+        speed(ui, &name, &findings, seconds);
+        nodes.push((name, findings));
+    }
+    ui.warn_all(target.warnings());
+    show(ui, &nodes, target.damaged())?;
+    let good = nodes.iter().all(|(_, findings)| findings.is_good());
+    if good && target.damaged().is_empty() {
+        return Ok(Done::Yes);
+    }
+    for dir in target.damaged() {
+        ui.say(&format!("{} cannot be read at all: kvs replace NAME", dir.display()));
+    }
+    if !good {
+        ui.say("heal from the other copies: kvs repair --verify");
+    }
+    Ok(Done::Corrupt)
+}
+
+/// How fast it was, when it took long enough to say.
+fn speed(ui: &mut Ui, name: &str, findings: &Findings, seconds: f64) {
+    if seconds >= 1.0 {
+        let (records, megabytes) = (findings.records as f64, findings.bytes as f64 / 1e6);
+        ui.note(&format!(
+            "{name}: {:.0} records/s, {:.0} MB/s",
+            records / seconds,
+            megabytes / seconds
+        ));
+    }
+}
+
+fn show(ui: &mut Ui, nodes: &[(String, Findings)], damaged: &[PathBuf]) -> Result<(), Fail> {
+    if ui.is_json() {
+        let nodes: Vec<_> = nodes.iter().map(|(name, f)| object(name, f)).collect();
+        let damaged: Vec<_> = damaged.iter().map(|d| d.display().to_string()).collect();
+        ui.json(&json!({"schema": "kvs.verify/1", "nodes": nodes, "unreadable": damaged}))?;
+        return Ok(());
+    }
+    let row = |(name, f): &(String, Findings)| {
+        let bad = f.bad.len() + f.listed.len();
+        let numbers = [f.records, f.bytes, bad as u64, f.wrong.len() as u64];
+        std::iter::once(name.clone()).chain(numbers.iter().map(u64::to_string)).collect()
+    };
+    let rows: Vec<Vec<String>> = nodes.iter().map(row).collect();
+    ui.rows(&["node", "records", "bytes", "damaged", "wrong digests"], &rows)?;
+    for (name, f) in nodes {
+        for (p, key, why) in &f.bad {
+            ui.say(&format!("{name}: {} in partition {p}: {why}", escape(key)));
+        }
+        for (p, key) in &f.listed {
+            ui.say(&format!("{name}: {} in partition {p}: listed as bad before", escape(key)));
+        }
+        for p in &f.wrong {
+            ui.say(&format!("{name}: partition {p} does not match its digest"));
+        }
+    }
+    Ok(())
+}
+
+fn object(name: &str, f: &Findings) -> Value {
+    let keyed = |mut json: Value, key: &[u8]| {
+        put_bytes(&mut json, "key", key);
+        json
+    };
+    let bad = f.bad.iter();
+    let bad = bad.map(|(p, key, why)| keyed(json!({"partition": p.0, "why": why}), key));
+    let listed = f.listed.iter().map(|(p, key)| keyed(json!({"partition": p.0}), key));
+    json!({
+        "node": name, "records": f.records.to_string(), "bytes": f.bytes.to_string(),
+        "bad": bad.collect::<Vec<_>>(), "listed": listed.collect::<Vec<_>>(),
+        "wrong": f.wrong.iter().map(|p| p.0).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,282 @@
+//! What goes wrong while the clients work, within a budget of losses, and how the ring is changed.
+
+use kvs::key::Key;
+use kvs::node::{Reply, Request};
+use kvs::quorum::{GetReply, Verdict};
+use kvs::ring::{Change, State, Step};
+use kvs::store::{Store, Table};
+
+use super::plan::Fault;
+use super::run::{Run, Turn};
+
+impl Run {
+    /// One thing goes wrong, if the seed and the budget allow it.
+    pub fn fault(&mut self) {
+        let total = self.plan.faults.iter().map(|f| f.1).sum();
+        let mut at = self.w.rng.below(total);
+        let mut chosen = Fault::Mend;
+        for (fault, weight) in &self.plan.faults {
+            if at < *weight {
+                chosen = *fault;
+                break;
+            }
+            at -= weight;
+        }
+        // Acceptors that may have forgotten must stay a minority: beyond it is `ring recover`.
+        let doubts = matches!(chosen, Fault::Restore | Fault::RestoreSilently | Fault::Lose);
+        let minority = self.doubted + 1 < self.w.doc().voters().count() / 2 + 1;
+        if chosen.is_lossy() && self.budget == 0 || doubts && !minority {
+            return;
+        }
+        let hosts: Vec<_> = (0..self.w.hosts.len()).filter(|i| !self.w.hosts[*i].gone).collect();
+        let Some(host) = self.w.rng.pick(&hosts).copied() else { return };
+        if self.inflict(chosen, host, &hosts) {
+            self.w.count(chosen.name());
+            self.budget -= u64::from(chosen.is_lossy());
+            self.doubted += usize::from(doubts);
+        }
+    }
+
+    fn inflict(&mut self, fault: Fault, host: usize, hosts: &[usize]) -> bool {
+        match fault {
+            Fault::Cut => {
+                let other = self.w.rng.pick(hosts).copied().unwrap_or(host);
+                self.w.cut(host, other);
+                if self.w.rng.chance(400) {
+                    self.w.cut(other, host);
+                }
+                host != other
+            }
+            Fault::Isolate => {
+                self.w.isolate(host);
+                true
+            }
+            Fault::Mend => {
+                self.w.cuts.clear();
+                true
+            }
+            Fault::Crash => self.down(host, 30_000),
+            Fault::Breakdown => {
+                let keep = self.w.rng.chance(500);
+                if !self.w.is_up(host) || !self.w.sheltered.is_empty() {
+                    return false;
+                }
+                self.w.break_disk(host, keep);
+                self.schedule(5_000, Turn::Restart(host));
+                true
+            }
+            Fault::FullDisk => {
+                self.w.hosts[host].store.set_full(true);
+                let after = self.w.rng.within(500, 15_000);
+                self.schedule(after, Turn::Room(host));
+                true
+            }
+            Fault::ZoneDown => {
+                let zone = self.w.rng.below(3);
+                let zone = format!("z{zone}");
+                let doc = self.w.doc();
+                let of =
+                    |i: &usize| doc.member(self.w.hosts[*i].id).is_some_and(|m| m.zone == zone);
+                let zone: Vec<_> = hosts.iter().copied().filter(of).collect();
+                zone.into_iter().filter(|i| self.down(*i, 20_000)).count() > 0
+            }
+            Fault::Restore => self.restore(host, false),
+            Fault::RestoreSilently => self.restore(host, true),
+            Fault::Lose | Fault::Rot => self.damage(fault, host),
+            Fault::Skew => {
+                let jump = self.w.rng.within(1, 200_000_000) as i64 - 100_000_000;
+                self.w.hosts[host].skew_ms = jump;
+                true
+            }
+            Fault::Replace | Fault::Join | Fault::Leave | Fault::Weight => self.wish(fault, host),
+        }
+    }
+
+    /// Crashes a node and schedules its return.
+    fn down(&mut self, host: usize, most_ms: u64) -> bool {
+        if !self.w.is_up(host) || !self.w.sheltered.is_empty() {
+            return false;
+        }
+        let keep = self.w.rng.chance(500);
+        self.w.crash(host, keep);
+        let after = self.w.rng.within(200, most_ms);
+        self.schedule(after, Turn::Restart(host));
+        true
+    }
+
+    /// An older directory is put back. With its sidecar only other nodes can tell, so one that
+    /// knows must be there to be asked: without one it is a named limit.
+    fn restore(&mut self, host: usize, silently: bool) -> bool {
+        let Some(snapshot) = self.snapshots.get(&host).cloned() else { return false };
+        if !self.w.sheltered.is_empty() {
+            return false;
+        }
+        if silently {
+            let counter = |store: &dyn Store, name: &str| {
+                let row = store.row(Table::Meta, name).ok().flatten();
+                row.and_then(|r| Some(u64::from_le_bytes(r.try_into().ok()?))).unwrap_or(0)
+            };
+            let actor = counter(&snapshot.store, "actor");
+            let old = counter(&snapshot.store, "counter");
+            let minted = self.w.mints.keys().filter(|d| d.actor.0 == actor).map(|d| d.counter);
+            let minted = minted.max().unwrap_or(0);
+            let doc = self.w.doc();
+            let knows = |i: &usize| {
+                let other = &self.w.hosts[*i];
+                let present = doc.member(other.id).is_some_and(|m| m.state != State::Removed);
+                let seen = counter(&other.store, &format!("seen:{}", kvs::clock::Actor(actor)));
+                *i != host && present && self.w.is_up(*i) && seen >= minted && seen > old
+            };
+            if !(0..self.w.hosts.len()).any(|i| knows(&i)) {
+                return false;
+            }
+        }
+        self.w.restore(host, &snapshot, silently);
+        if silently {
+            self.w.sheltered.insert(host);
+            self.schedule(6_000, Turn::Unshelter);
+        }
+        let after = if silently { 1 } else { self.w.rng.within(200, 15_000) };
+        self.schedule(after, Turn::Restart(host));
+        true
+    }
+
+    /// A record rots, or vanishes while its node is down.
+    fn damage(&mut self, fault: Fault, host: usize) -> bool {
+        let keys = self.plan.keys.clone();
+        let key = self.w.rng.pick(&keys).cloned().unwrap_or_default();
+        if self.w.record(host, &key).is_none() {
+            return false;
+        }
+        if fault == Fault::Rot {
+            return self.w.rot(host, &key);
+        }
+        if self.w.is_up(host) && !self.down(host, 8_000) {
+            return false;
+        }
+        self.vanished.insert(host);
+        self.w.lose(host, &key)
+    }
+
+    // ---- the ring ---------------------------------------------------------------------------
+
+    /// Somebody wants the ring changed; the shepherd sees to it.
+    fn wish(&mut self, fault: Fault, host: usize) -> bool {
+        let doc = self.w.doc();
+        let present = doc.present().count();
+        if self.wish.is_some() || doc.step != Step::Settled {
+            return false;
+        }
+        let Some(member) = doc.member(self.w.hosts[host].id).cloned() else { return false };
+        if member.state != State::Normal {
+            return false;
+        }
+        let less = self.plan.w() < self.plan.majority();
+        let change = match fault {
+            Fault::Join if present < 8 => {
+                let zone = format!("z{}", self.w.rng.below(3));
+                let (name, weight) = (format!("j{}", self.w.hosts.len()), self.w.rng.within(1, 3));
+                let (host, joined) = self.w.new_host(&name, &zone, weight as u32);
+                self.w.hosts[host].commit_ms = self.plan.commit_ms;
+                Change::Join(joined)
+            }
+            // What was acknowledged by less than the ring's W may be on the one that leaves alone.
+            Fault::Leave if present > doc.n() && (!less || self.budget > 0) => {
+                self.budget -= u64::from(less);
+                Change::Leave(member.name)
+            }
+            Fault::Replace if present >= 3 && self.w.sheltered.is_empty() => {
+                if self.w.is_up(host) {
+                    self.w.crash(host, false);
+                }
+                let (new, joined) = self.w.new_host(&member.name, "", 1);
+                self.w.hosts[new].commit_ms = self.plan.commit_ms;
+                self.w.hosts[host].gone = true;
+                Change::Replace(joined)
+            }
+            Fault::Weight => Change::Weight(member.name, self.w.rng.within(1, 4) as u32),
+            _ => return false,
+        };
+        self.wish = Some(change);
+        true
+    }
+
+    /// Whether the ring is as was wished, or on its way there.
+    fn is_granted(&self, wish: &Change) -> bool {
+        let doc = self.w.doc();
+        match wish {
+            Change::Join(m) | Change::Replace(m) => doc.member(m.id).is_some(),
+            Change::Leave(name) => doc.named(name).map_or(true, |m| m.state != State::Normal),
+            Change::Weight(name, weight) => doc.named(name).map_or(true, |m| m.weight == *weight),
+            Change::Remove(_) => true,
+        }
+    }
+
+    /// What the ring wants next, as a request; `None` when it is settled and as wished.
+    pub fn next_of_ring(&mut self) -> Option<Request> {
+        let doc = self.w.doc();
+        for i in 0..self.w.hosts.len() {
+            let id = self.w.hosts[i].id;
+            let removed = doc.member(id).is_some_and(|m| m.state == State::Removed);
+            if removed && !self.w.hosts[i].gone {
+                self.w.hosts[i].gone = true;
+                self.w.crash(i, false);
+            }
+        }
+        if doc.step != Step::Settled {
+            return Some(Request::Advance);
+        }
+        let wish = self.wish.take()?;
+        if self.is_granted(&wish) {
+            self.w.count("ring changes begun");
+            return None;
+        }
+        let next = doc.change(std::slice::from_ref(&wish)).ok()?;
+        self.wish = Some(wish);
+        Some(Request::Propose(Box::new(next)))
+    }
+
+    pub fn shepherd(&mut self) {
+        let up: Vec<_> = (0..self.w.hosts.len()).filter(|i| self.w.is_up(*i)).collect();
+        let Some(via) = self.w.rng.pick(&up).copied() else { return };
+        let request = self.next_of_ring();
+        let tidy = self.w.rng.chance(300).then_some(Request::Cleanup);
+        if let Some(request) = request.or(tidy)
+            && self.w.is_up(via)
+        {
+            self.w.request(via, request);
+        }
+    }
+
+    // ---- healing ----------------------------------------------------------------------------
+
+    /// Records that vanished are found by reading everything, as `repair --verify` does.
+    pub fn salvage(&mut self) {
+        for host in std::mem::take(&mut self.vanished) {
+            if self.w.hosts[host].gone {
+                continue;
+            }
+            self.w.salvage(host);
+        }
+    }
+
+    /// Rotted records are found by reading them.
+    pub fn read_everything(&mut self) {
+        for key in self.plan.keys.clone() {
+            let name = Key::new(key.clone()).expect("a key");
+            let options = kvs::quorum::Options {
+                patient: true,
+                timeout_ms: 5_000,
+                ..kvs::quorum::Options::default()
+            };
+            let owners = self.w.owners(&key);
+            let Some(via) = owners.into_iter().find(|o| self.w.is_up(*o)) else { continue };
+            match self.w.ask(via, Request::Get(name, options)) {
+                Some(Reply::Get(GetReply {
+                    verdict: Verdict::Done | Verdict::Refused(_), ..
+                })) => {}
+                other => self.fail(format!("healed, and yet a read of {key} gives {other:?}")),
+            }
+        }
+    }
+}
