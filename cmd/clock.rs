@@ -7,12 +7,12 @@ use kvs::clock::{Actor, Causality, Dot, VersionVector, parse_token};
 use kvs::embed::wall_ms;
 use kvs::error::Error;
 use kvs::key::Key;
-use kvs::target::{Access, Actors, Inspection, Replica};
+use kvs::target::{Access, Actors, Inspection, Replica, State};
 use serde_json::json;
 
 use crate::cli::Common;
 use crate::exit::{Done, Outcome};
-use crate::get::object;
+use crate::get::{object, tell_replicas};
 use crate::put::key_parser;
 use crate::ui::Ui;
 
@@ -23,7 +23,7 @@ use crate::ui::Ui;
 /// owner without a vote yet; extra: it keeps what an owner lacked), how its copy stands to the merge
 /// of all (current, behind, concurrent: it knows what no other copy knows, missing, unreadable,
 /// down), its clock, and its number of values. The last line is the merge. No quorum is wanted.
-/// Exit 0 when all copies agree, 1 when they do not.
+/// Exit 0 when all copies agree, 1 when they do not, 8 when one cannot be read.
 ///
 /// Example: kvs clock cart:42; kvs clock compare '{n1:4}' '{n1:4 n3:2}'
 #[derive(Debug, ClapArgs)]
@@ -82,6 +82,10 @@ fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
         let (clock, values) = (actors.clock(&found.merged.clock), values(&found.merged));
         rows.push(vec!["merged".into(), "-".into(), "-".into(), clock, values]);
         ui.rows(&["NODE", "IS", "STATE", "CLOCK", "VALUES"], &rows)?;
+    }
+    tell_replicas(ui, &found.replicas);
+    if found.replicas.iter().any(|c| c.state == State::Unreadable) {
+        return Ok(Done::Corrupt);
     }
     if found.merged.is_absent() {
         ui.note(&format!("{key} is absent"));

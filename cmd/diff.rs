@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::Args as ClapArgs;
 use kvs::config::NODE_FILE;
 use kvs::error::Error;
+use kvs::key::{Key, Partition};
 use kvs::repair::{Difference, Relation, Side, diff, shared};
 use kvs::ring::NodeId;
 use kvs::target::{Access, Target};
@@ -58,23 +59,50 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if both.is_empty() {
         return Ok(Done::Usage);
     }
-    let mut found = Vec::new();
+    let mut found = Found::default();
     if let (Some(one), Some(two)) = (target.store(a), target.store(b)) {
         diff(doc.q, one, two, &both, &mut |difference| {
-            found.push(difference);
+            found.note(difference, args.stat);
             Ok(())
         })?;
     }
     show(ui, args, [doc.name(a), doc.name(b)], both.len(), &found)?;
-    let corrupt = found.iter().any(|d| d.relation == Relation::Corrupt);
+    let corrupt = found.counts.contains_key(Relation::Corrupt.word());
     if corrupt {
         ui.note("damaged records are healed from other copies: kvs repair --verify");
     }
-    Ok(match found.len() {
+    Ok(match found.counts.len() {
         _ if corrupt => Done::Corrupt,
         0 => Done::Yes,
         _ => Done::No,
     })
+}
+
+/// What differs, without the values.
+#[derive(Default)]
+struct Found {
+    counts: BTreeMap<&'static str, u64>,
+    keys: Vec<Row>,
+}
+
+/// One key that differs.
+struct Row {
+    key: Key,
+    partition: Partition,
+    verdict: &'static str,
+    a: String,
+    b: String,
+}
+
+impl Found {
+    fn note(&mut self, difference: Difference, only_count: bool) {
+        let Difference { partition, key, relation, a, b } = difference;
+        let verdict = relation.word();
+        *self.counts.entry(verdict).or_default() += 1;
+        if !only_count {
+            self.keys.push(Row { key, partition, verdict, a: clock(&a), b: clock(&b) });
+        }
+    }
 }
 
 /// The ring when a member is named, and every directory that is named.
@@ -123,14 +151,11 @@ fn show(
     args: &Args,
     names: [String; 2],
     shared: usize,
-    found: &[Difference],
+    found: &Found,
 ) -> Result<(), Fail> {
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for difference in found {
-        *counts.entry(difference.relation.word()).or_default() += 1;
-    }
+    let Found { counts, keys } = found;
     if ui.is_json() {
-        let keys: Vec<_> = found.iter().filter(|_| !args.stat).map(object).collect();
+        let keys: Vec<_> = keys.iter().map(object).collect();
         let json = json!({"schema": "kvs.diff/1", "a": names[0], "b": names[1],
             "shared": shared, "counts": counts, "keys": keys});
         ui.json(&json)?;
@@ -139,21 +164,19 @@ fn show(
         let rows: Vec<_> = counts.iter().map(row).collect();
         ui.rows(&["verdict", "keys"], &rows)?;
     } else if args.keys {
-        found.iter().try_for_each(|d| ui.line(&d.key.to_string()))?;
+        keys.iter().try_for_each(|row| ui.line(&row.key.to_string()))?;
     } else {
-        let row = |d: &Difference| {
-            vec![d.key.to_string(), d.relation.word().into(), clock(&d.a), clock(&d.b)]
-        };
-        let rows: Vec<_> = found.iter().map(row).collect();
+        let row =
+            |row: &Row| vec![row.key.to_string(), row.verdict.into(), row.a.clone(), row.b.clone()];
+        let rows: Vec<_> = keys.iter().map(row).collect();
         ui.rows(&["key", "verdict", &names[0], &names[1]], &rows)?;
     }
     Ok(())
 }
 
-fn object(difference: &Difference) -> Value {
-    let Difference { partition, key, relation, a, b } = difference;
-    let mut json = json!({"partition": partition.0, "verdict": relation.word(),
-        "a": clock(a), "b": clock(b)});
+fn object(row: &Row) -> Value {
+    let Row { key, partition, verdict, a, b } = row;
+    let mut json = json!({"partition": partition.0, "verdict": verdict, "a": a, "b": b});
     put_bytes(&mut json, "key", key.as_bytes());
     json
 }

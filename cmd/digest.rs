@@ -1,5 +1,6 @@
 //! `kvs digest`: sums that prove copies equal.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
@@ -88,12 +89,12 @@ fn cells(node: &str, row: &DigestRow) -> Vec<String> {
 
 fn check(ui: &mut Ui, file: &Path, rows: &[Vec<String>]) -> Result<Done, Fail> {
     let saved = std::fs::read_to_string(file).map_err(Error::io("read", file))?;
-    let was: Vec<&str> = saved.lines().collect();
-    let is: Vec<String> = rows.iter().map(|row| row.join("\t")).collect();
-    let gone = was.iter().filter(|line| !is.iter().any(|now| now == *line));
-    let new = is.iter().filter(|line| !was.contains(&line.as_str()));
-    let differing: Vec<String> =
-        gone.map(|l| format!("- {l}")).chain(new.map(|l| format!("+ {l}"))).collect();
+    let was: BTreeSet<&str> = saved.lines().collect();
+    let lines: Vec<String> = rows.iter().map(|row| row.join("\t")).collect();
+    let is: BTreeSet<&str> = lines.iter().map(String::as_str).collect();
+    let gone = saved.lines().filter(|line| !is.contains(line)).map(|line| format!("- {line}"));
+    let new = lines.iter().filter(|line| !was.contains(line.as_str()));
+    let differing: Vec<String> = gone.chain(new.map(|line| format!("+ {line}"))).collect();
     for line in differing.iter().take(NAMED_MAX) {
         ui.say(line);
     }

@@ -17,7 +17,7 @@ use crate::ui::Ui;
 ///
 /// Where the key stands on the ring, who owns it and who stands in, what each copy holds, which of
 /// its values a later write has replaced, which writes are kept for owners that were down, what a
-/// read of 1, 2 or more votes can return, and what to do. It wants no quorum and changes nothing.
+/// read of 1, 2 or more votes can return, and what to do. It wants no quorum and changes nothing. Exit 8 when a copy cannot be read.
 ///
 /// Example: kvs explain cart:42
 #[derive(Debug, ClapArgs)]
@@ -42,13 +42,15 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     ui.warn_all(target.warnings());
     let actors = target.actors();
     let story = Story { key: &args.key, target: &target, found: found?, actors, now_ms: wall_ms() };
+    let damaged = story.found.replicas.iter().any(|c| c.state == State::Unreadable);
+    let done = if damaged { Done::Corrupt } else { Done::Yes };
     if ui.is_json() {
         ui.json(&story.json())?;
-        return Ok(Done::Yes);
+        return Ok(done);
     }
     let rows: Vec<_> = story.rows().into_iter().map(|(what, is)| vec![what.into(), is]).collect();
     ui.rows(&["WHAT", "IS"], &rows)?;
-    Ok(Done::Yes)
+    Ok(done)
 }
 
 impl Story<'_> {

@@ -205,17 +205,21 @@ pub(crate) fn record(key: &Key, reply: &GetReply) -> Result<Record, Error> {
 
 /// Says which replicas a repair would change.
 pub(crate) fn tell_replicas(ui: &mut Ui, replicas: &[Replica]) {
-    for replica in replicas {
-        let name = &replica.name;
-        if replica.state == State::Unreadable {
-            ui.warn(&format!("{name}: its copy fails its checksum; kvs repair --verify heals it"));
-        }
+    let unreadable = unreadable(replicas);
+    if !unreadable.is_empty() {
+        let names = unreadable.join(", ");
+        ui.note(&format!("{names}: the copy fails its checksum; kvs repair --verify"));
     }
     let stale = stale(replicas);
     if !stale.is_empty() {
         let are = if stale.len() == 1 { "is" } else { "are" };
         ui.note(&format!("{} {are} behind; kvs repair", stale.join(", ")));
     }
+}
+
+fn unreadable(replicas: &[Replica]) -> Vec<&str> {
+    let unreadable = replicas.iter().filter(|c| c.state == State::Unreadable);
+    unreadable.map(|c| c.name.as_str()).collect()
 }
 
 fn stale(replicas: &[Replica]) -> Vec<&str> {
@@ -225,10 +229,9 @@ fn stale(replicas: &[Replica]) -> Vec<&str> {
 
 fn counts(target: &Target, reply: &GetReply, replicas: &[Replica]) -> serde_json::Value {
     let answered = replicas.iter().filter(|c| !matches!(c.state, State::Down | State::Unasked));
-    let unreadable = replicas.iter().filter(|c| c.state == State::Unreadable);
     json!({
         "n": target.doc().n(), "r": reply.r, "answered": answered.count(),
-        "stale": stale(replicas), "unreadable": unreadable.map(|c| &c.name).collect::<Vec<_>>(),
+        "stale": stale(replicas), "unreadable": unreadable(replicas),
     })
 }
 

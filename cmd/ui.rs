@@ -107,7 +107,13 @@ impl Ui {
         }
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+        // A terminal that does not tell its width (0) must not get columns of one letter.
+        let wraps = table.width().is_some_and(|width| width >= 40);
+        table.set_content_arrangement(if wraps {
+            ContentArrangement::Dynamic
+        } else {
+            ContentArrangement::Disabled
+        });
         table.set_header(header.iter().copied());
         for row in rows {
             table.add_row(row);

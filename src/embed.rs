@@ -20,6 +20,7 @@ mod open;
 mod pump;
 mod recover;
 mod seat;
+mod stream;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -28,11 +29,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::create::{NODE_KEY, RING_KEY, Ring, Seat, create_member, create_ring, read_key};
 pub use self::open::Opening;
-pub use self::pump::{Sink, Source};
 pub use self::seat::{found_member, put_back, set_aside};
+pub use self::stream::{Sink, Source};
 use crate::error::{Error, Result};
 use crate::key::escape;
-use crate::node::{Action, Event, Node, Note, Reply, Request, Time};
+use crate::node::{Action, Event, Node, Note, Reply, Time};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::Batch;
 use crate::store::lmdb::Lmdb;
@@ -48,11 +49,8 @@ const STEPS_MAX: u32 = 1_000_000;
 struct Slot {
     dir: PathBuf,
     node: Node,
-    /// Away while a batch is being committed.
-    store: Option<Lmdb>,
+    store: Lmdb,
     commit: Option<(u64, Batch)>,
-    /// What happened meanwhile.
-    inbox: Vec<Event>,
     /// Held until the slot is closed.
     _lock: Lock,
 }
@@ -68,8 +66,6 @@ pub struct Embed {
     damaged: Vec<PathBuf>,
     left_out: Vec<PathBuf>,
     ticket: u64,
-    /// Commits under way.
-    committing: usize,
 }
 
 impl Embed {
@@ -96,7 +92,7 @@ impl Embed {
     /// The file of an opened node.
     #[must_use]
     pub fn store(&self, id: NodeId) -> Option<&Lmdb> {
-        self.slots.get(&id).and_then(|s| s.store.as_ref())
+        self.slots.get(&id).map(|s| &s.store)
     }
 
     /// What a person should know, each thing once, since the last call.
@@ -116,25 +112,10 @@ impl Embed {
         &self.left_out
     }
 
-    /// Asks one node and waits for its answer.
-    ///
-    /// # Errors
-    /// [`Error::Unreachable`] when that node is not open.
-    pub fn request(&mut self, at: NodeId, request: Request) -> Result<Reply> {
-        let mut request = Some((at, request));
-        let mut answer = None;
-        self.stream(1, &mut || request.take(), &mut |_, reply| answer = Some(reply))?;
-        answer.ok_or_else(|| Error::Unreachable(self.warnings.join(" ")))
-    }
-
     fn feed(&mut self, id: NodeId, event: Event) {
         let now = Time { wall_ms: wall_ms(), mono_ms: self.mono_ms };
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let Some(store) = &slot.store else {
-            slot.inbox.push(event);
-            return;
-        };
-        let actions = slot.node.handle(store, now, event);
+        let actions = slot.node.handle(&slot.store, now, event);
         for action in actions {
             match action {
                 Action::Send(to, message) => self.queue.push_back((to, id, message)),

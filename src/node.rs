@@ -293,11 +293,30 @@ impl Node {
     /// Handles one event. Call it again at the latest when a tick is due.
     #[must_use]
     pub fn handle(&mut self, store: &dyn Store, now: Time, event: Event) -> Vec<Action> {
+        self.handle_all(store, now, vec![event])
+    }
+
+    /// Handles events that came together: what they write is committed together.
+    #[must_use]
+    pub fn handle_all(&mut self, store: &dyn Store, now: Time, events: Vec<Event>) -> Vec<Action> {
         let mut out = Vec::new();
-        if self.stopped {
-            return out;
-        }
         let cx = &mut Cx { store, now, out: &mut out };
+        for event in events {
+            if self.stopped {
+                break;
+            }
+            self.step(cx, event);
+            while let Some(message) = self.loopback.pop_front() {
+                self.message(cx, self.id, message);
+            }
+        }
+        if !self.stopped {
+            self.flush(cx);
+        }
+        out
+    }
+
+    fn step(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Request(ticket, request) => self.request(cx, Asker::Client(ticket), request),
             Event::Message(from, message) => self.message(cx, from, message),
@@ -306,11 +325,6 @@ impl Node {
             Event::Alive(alive) => self.alive = alive,
             Event::Tick => self.tick(cx),
         }
-        while let Some(message) = self.loopback.pop_front() {
-            self.message(cx, self.id, message);
-        }
-        self.flush(cx);
-        out
     }
 
     fn request(&mut self, cx: &mut Cx<'_>, asker: Asker, request: Request) {

@@ -14,7 +14,7 @@ mod diff;
 
 use std::collections::BTreeSet;
 
-pub use self::diff::{Difference, Relation, Side, count, diff, shared};
+pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};

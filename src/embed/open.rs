@@ -56,7 +56,6 @@ impl Embed {
             damaged: Vec::new(),
             left_out: Vec::new(),
             ticket: 0,
-            committing: 0,
         };
         let mut dirs = opening.dirs.clone();
         dirs.sort();
@@ -89,7 +88,7 @@ impl Embed {
 
     fn insert(&mut self, slot: Slot) -> Result<()> {
         let id = slot.node.id();
-        if let Some(other) = self.slots.values().next()
+        if let Some(other) = self.slots.values().min_by_key(|s| &s.dir)
             && other.node.doc().id != slot.node.doc().id
         {
             let (a, b) = (slot.dir.display(), other.dir.display());
@@ -181,6 +180,5 @@ fn open_slot(dir: &Path, opening: &Opening, config: &NodeConfig, map: Map) -> Re
     };
     let boot = Boot { seed: random()?, suspect, read_only, witnesses: 0 };
     let node = Node::open(&opened.store, boot)?;
-    let (dir, store) = (dir.to_path_buf(), Some(opened.store));
-    Ok(Slot { dir, node, store, commit: None, inbox: Vec::new(), _lock: lock })
+    Ok(Slot { dir: dir.to_path_buf(), node, store: opened.store, commit: None, _lock: lock })
 }

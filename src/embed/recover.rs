@@ -26,8 +26,8 @@ impl Embed {
         let before = self.doc();
         let after = self.cut_down(&before, replicas)?;
         for (done, id) in self.nodes().into_iter().enumerate() {
-            let store = self.slots.get_mut(&id).and_then(|s| s.store.as_mut());
-            let Some(store) = store else { continue };
+            let Some(slot) = self.slots.get_mut(&id) else { continue };
+            let store = &mut slot.store;
             let batch = rebirth(store, id, &before, &after)?;
             let applied = store.apply(&batch).map_err(Error::from);
             applied.map_err(|error| match done {

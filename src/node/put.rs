@@ -504,9 +504,11 @@ impl Node {
             return;
         }
         for (i, item) in put.request.items.iter().enumerate() {
+            let ItemReply::Written { dot, .. } = put.items[i] else { continue };
             let merged = tally.merged(i, &item.key).0.and_then(|s| s.record(&item.key).ok());
-            let values = merged.map_or(0, |r| r.visible(cx.now.wall_ms).len());
-            if values > 1 && matches!(put.items[i], ItemReply::Written { .. }) {
+            // An equal value of somebody else is somebody else's: only output counts them as one.
+            let other = |s: &(crate::clock::Dot, Value)| s.0 != dot && s.1.is_live(cx.now.wall_ms);
+            if merged.is_some_and(|r| r.siblings.iter().any(other)) {
                 put.items[i] = ItemReply::NotAlone;
             }
         }

@@ -6,7 +6,7 @@
 //!
 //! A change that cannot go on (a directory is missing) stays where it is; `kvs ring apply` resumes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Target;
@@ -177,10 +177,10 @@ impl Target {
     #[must_use]
     pub fn full_copies(&mut self, gone: &[NodeId]) -> BTreeMap<Partition, usize> {
         let doc = self.doc();
-        let mut open: BTreeMap<NodeId, Vec<Partition>> = BTreeMap::new();
+        let mut open: BTreeMap<NodeId, BTreeSet<Partition>> = BTreeMap::new();
         for id in self.nodes().into_iter().filter(|id| !gone.contains(id)) {
             if let Ok(Reply::Repair(report)) = self.ask(id, Request::Unsettled) {
-                open.insert(id, report.filling);
+                open.insert(id, report.filling.into_iter().collect());
             }
         }
         let copies = |p: Partition| {

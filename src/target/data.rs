@@ -75,7 +75,7 @@ impl Target {
             let request = source()?;
             Some((at, Request::Put(PutRequest { options: options.clone(), ..request })))
         };
-        let mut take = |_, reply| {
+        let mut take = |reply| {
             let taken = match reply {
                 Reply::Put(reply) => {
                     settle(&reply.verdict, "A write", "repeat the command; what is written stays")

@@ -6,6 +6,7 @@ use kvs::quorum::{GetReply, Verdict};
 use kvs::ring::{Change, State, Step};
 use kvs::store::{Store, Table};
 
+use super::client::Outcome;
 use super::plan::Fault;
 use super::run::{Run, Turn};
 
@@ -29,12 +30,37 @@ impl Run {
             return;
         }
         let hosts: Vec<_> = (0..self.w.hosts.len()).filter(|i| !self.w.hosts[*i].gone).collect();
-        let Some(host) = self.w.rng.pick(&hosts).copied() else { return };
+        let Some(mut host) = self.w.rng.pick(&hosts).copied() else { return };
+        if chosen.is_lossy() && self.w.rng.chance(700) {
+            host = self.aim().unwrap_or(host);
+        }
         if self.inflict(chosen, host, &hosts) {
             self.w.count(chosen.name());
             self.budget -= u64::from(chosen.is_lossy());
             self.doubted += usize::from(doubts);
         }
+    }
+
+    /// A host that holds what was acknowledged lately and stands on the fewest disks.
+    fn aim(&mut self) -> Option<usize> {
+        let mut best: Option<Vec<usize>> = None;
+        let acked = |op: &super::client::Op| match op.outcome {
+            Outcome::Acked(Some(dot)) => Some((op.key, dot)),
+            _ => None,
+        };
+        for (key, dot) in self.ops.iter().rev().take(40).filter_map(acked).take(8) {
+            let key = &self.plan.keys[key];
+            let holds = |i: &usize| {
+                let host = &self.w.hosts[*i];
+                !host.gone && self.w.record(*i, key).is_some_and(|r| r.clock.covers(dot))
+            };
+            let holders: Vec<_> = (0..self.w.hosts.len()).filter(holds).collect();
+            let fewer = best.as_ref().is_none_or(|b| holders.len() < b.len());
+            if fewer && !holders.is_empty() {
+                best = Some(holders);
+            }
+        }
+        best.and_then(|b| self.w.rng.pick(&b).copied())
     }
 
     fn inflict(&mut self, fault: Fault, host: usize, hosts: &[usize]) -> bool {
@@ -55,7 +81,7 @@ impl Run {
                 self.w.cuts.clear();
                 true
             }
-            Fault::Crash => self.down(host, 30_000),
+            Fault::Crash => self.down(host, self.plan.down_ms),
             Fault::Breakdown => {
                 let keep = self.w.rng.chance(500);
                 if !self.w.is_up(host) || !self.w.sheltered.is_empty() {
@@ -78,7 +104,7 @@ impl Run {
                 let of =
                     |i: &usize| doc.member(self.w.hosts[*i].id).is_some_and(|m| m.zone == zone);
                 let zone: Vec<_> = hosts.iter().copied().filter(of).collect();
-                zone.into_iter().filter(|i| self.down(*i, 20_000)).count() > 0
+                zone.into_iter().filter(|i| self.down(*i, self.plan.down_ms)).count() > 0
             }
             Fault::Restore => self.restore(host, false),
             Fault::RestoreSilently => self.restore(host, true),

@@ -13,6 +13,16 @@ pub enum Mode {
     Mixed,
 }
 
+/// What a seed is mostly about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Theme {
+    Any,
+    /// One change of the ring after the other, strict quorums, cuts.
+    Ring,
+    /// Copies are lost, sloppy quorums, nodes are down.
+    Loss,
+}
+
 /// One thing that goes wrong, or is done to the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -88,7 +98,10 @@ pub struct Plan {
     pub net: Net,
     pub commit_ms: (u64, u64),
     pub lying: bool,
+    /// How long a node stays down, at most.
+    pub down_ms: u64,
     pub repair_ms: u64,
+    pub shepherd_ms: u64,
     pub rounds: usize,
     pub round_ms: u64,
 }
@@ -96,43 +109,60 @@ pub struct Plan {
 impl Plan {
     pub fn draw(seed: u64) -> Self {
         let rng = &mut Rng(seed ^ 0x5eed_0f51_3000_0000);
+        let theme = *rng.pick(&[Theme::Any, Theme::Ring, Theme::Loss]).expect("a list");
         let count = *rng.pick(&[1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7]).expect("a list");
+        let count = if theme == Theme::Any { count } else { count.max(3) };
         let zones = rng.within(1, 3);
         let nodes = (1..=count).map(|i| (format!("n{i}"), format!("z{}", rng.below(zones))));
         let nodes: Vec<_> = nodes.collect();
         let n = if rng.chance(500) { count.min(3) } else { rng.within(1, count.min(5)) };
-        let quorum = |rng: &mut Rng| rng.chance(350).then(|| rng.within(1, n) as u8);
+        let odds = if theme == Theme::Any { 350 } else { 150 };
+        let quorum = |rng: &mut Rng| rng.chance(odds).then(|| rng.within(1, n) as u8);
         let (w, r) = (quorum(rng), quorum(rng));
-        let mode = *rng.pick(&[Mode::Strict, Mode::Sloppy, Mode::Mixed]).expect("a list");
+        let modes = match theme {
+            Theme::Any => [Mode::Strict, Mode::Sloppy, Mode::Mixed],
+            Theme::Ring => [Mode::Strict, Mode::Strict, Mode::Mixed],
+            Theme::Loss => [Mode::Sloppy, Mode::Sloppy, Mode::Mixed],
+        };
         let keys = (0..rng.within(1, 6)).map(|i| format!("k{i}")).collect();
         let mix = [6, 6, 4, 3, 2, 2].map(|most| rng.within(u64::from(most > 4), most));
-        let round_ms = rng.within(100_000, 240_000);
+        let round_ms = rng.within(30_000, 160_000);
         Self {
             nodes,
             n: n as u8,
             w,
             r,
-            mode,
+            mode: *rng.pick(&modes).expect("a list"),
             keys,
             clients: rng.within(1, 4) as usize,
-            pace_ms: rng.within(400, 3_000),
+            pace_ms: rng.within(300, 3_000),
             mix,
-            faults: Self::faults(rng),
-            fault_ms: rng.within(1_500, 15_000),
+            faults: Self::faults(rng, theme),
+            fault_ms: rng.within(1_000, 12_000),
+            down_ms: *rng.pick(&[3_000, 20_000, 90_000]).expect("a list"),
             net: Self::net(rng),
             commit_ms: (1, *rng.pick(&[2, 10, 60, 400]).expect("a list")),
             lying: rng.chance(300),
-            repair_ms: rng.within(4_000, 30_000),
-            rounds: (610_000 / round_ms) as usize + 1,
+            repair_ms: *rng.pick(&[4_000, 20_000, 100_000]).expect("a list"),
+            shepherd_ms: *rng.pick(&[2_000, 8_000, 25_000]).expect("a list"),
+            rounds: (600_000 / round_ms) as usize + 1,
             round_ms,
         }
     }
 
-    /// Each kind of fault with two chances in five.
-    fn faults(rng: &mut Rng) -> Vec<(Fault, u64)> {
+    /// Each kind of fault with two chances in five, those of the theme always.
+    fn faults(rng: &mut Rng, theme: Theme) -> Vec<(Fault, u64)> {
         let mut faults: Vec<_> = Vec::new();
         for (fault, _, weight) in Fault::ALL {
-            if rng.chance(400) || fault == Fault::Mend {
+            let themed = match theme {
+                Theme::Any => fault == Fault::Mend,
+                Theme::Ring => fault.is_change() || matches!(fault, Fault::Mend | Fault::Cut),
+                Theme::Loss => {
+                    matches!(fault, Fault::Restore | Fault::Rot | Fault::Crash | Fault::Mend)
+                }
+            };
+            let odds = if theme == Theme::Any { 400 } else { 150 };
+            if themed || rng.chance(odds) {
                 faults.push((fault, weight));
             }
         }

@@ -179,7 +179,7 @@ impl Run {
             }
             Turn::Shepherd => {
                 self.shepherd();
-                self.w.rng.within(1_000, 8_000)
+                self.w.rng.within(500, self.plan.shepherd_ms)
             }
             Turn::Snapshot => {
                 let host = self.w.rng.below(self.w.hosts.len() as u64) as usize;
