@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use heed::types::Bytes;
-use heed::{Database, Env, EnvFlags, EnvOpenOptions};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, WithoutTls};
 
 const VALUE_BYTES: usize = 100;
 const PAIRS: usize = 21;
@@ -242,27 +242,44 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Opens one raw file.
+/// A raw file, leaked: every yardstick is one short process.
+type Raw = (&'static Env<WithoutTls>, Database<'static, Bytes, Bytes>);
+
 #[expect(unsafe_code, reason = "the yardstick opens its own file")]
-fn raw(dir: &Path, flags: EnvFlags) -> (Env, Database<Bytes, Bytes>) {
-    let mut options = EnvOpenOptions::new();
+fn map(dir: &Path, flags: EnvFlags) -> &'static Env<WithoutTls> {
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    let options = options.map_size(1 << 40).max_dbs(1);
     // SAFETY: nobody else opens the files of this run.
-    let env =
-        unsafe { options.map_size(1 << 40).max_dbs(1).flags(flags).open(dir) }.expect("a file");
-    let db = if flags.contains(EnvFlags::READ_ONLY) {
-        let txn = env.read_txn().expect("a reader");
-        env.open_database(&txn, Some("records")).expect("a table").expect("the table")
-    } else {
-        let mut opened = None;
-        let txn = env.write_txn().expect("a writer");
-        env.create_databases_and_commit(txn, |opener, txn| {
-            opened = Some(opener.create_database::<Bytes, Bytes>(txn, Some("records"))?);
-            Ok::<_, heed::Error>(heed::CommitOrAbort::<_, ()>::Commit(()))
-        })
-        .expect("a commit");
-        opened.expect("the table")
-    };
-    (env, db)
+    let env = unsafe { options.flags(flags).open(dir) }.expect("a file");
+    Box::leak(Box::new(env))
+}
+
+/// Opens a raw file whose table is there: no commit is spent on opening.
+fn raw(dir: &Path, flags: EnvFlags) -> Raw {
+    let env = map(dir, flags);
+    let txn = env.read_txn().expect("a reader");
+    let opened = env.open_databases_and_commit(txn, |opener, txn| {
+        let db = opener.open_database::<Bytes, Bytes>(txn, Some("records"))?.expect("the table");
+        Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(db))
+    });
+    match opened.expect("the tables") {
+        CommitOrAbort::Commit(db) => (env, db),
+        CommitOrAbort::Abort(()) => unreachable!("the table was opened"),
+    }
+}
+
+/// Makes a raw file and its table.
+fn raw_made(dir: &Path) -> Raw {
+    let env = map(dir, EnvFlags::empty());
+    let txn = env.write_txn().expect("a writer");
+    let made = env.create_databases_and_commit(txn, |opener, txn| {
+        let db = opener.create_database::<Bytes, Bytes>(txn, Some("records"))?;
+        Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(db))
+    });
+    match made.expect("the tables") {
+        CommitOrAbort::Commit(db) => (env, db),
+        CommitOrAbort::Abort(()) => unreachable!("the table was made"),
+    }
 }
 
 fn raw_load(dir: &Path, keys: u64) {
@@ -272,7 +289,7 @@ fn raw_load(dir: &Path, keys: u64) {
     for file in 0..3 {
         let dir = dir.join(file.to_string());
         std::fs::create_dir_all(&dir).expect("a directory");
-        let (env, db) = raw(&dir, EnvFlags::empty());
+        let (env, db) = raw_made(&dir);
         for chunk in records.chunks(100_000) {
             let mut txn = env.write_txn().expect("a writer");
             for (key, value) in chunk {
@@ -291,7 +308,7 @@ fn raw_get(dir: &Path) {
 }
 
 fn raw_commit(dir: &Path, key: &str) {
-    let files: Vec<_> = (0..3).map(|i| raw_writer(&dir.join(i.to_string()))).collect();
+    let files: Vec<_> = (0..3).map(|i| raw(&dir.join(i.to_string()), EnvFlags::empty())).collect();
     std::thread::scope(|scope| {
         for (env, db) in &files {
             scope.spawn(move || {
@@ -301,18 +318,6 @@ fn raw_commit(dir: &Path, key: &str) {
             });
         }
     });
-}
-
-/// A raw file opened to write, its table known to exist: no commit is spent on opening.
-#[expect(unsafe_code, reason = "the yardstick opens its own file")]
-fn raw_writer(dir: &Path) -> (Env, Database<Bytes, Bytes>) {
-    // SAFETY: nobody else opens the files of this run.
-    let env =
-        unsafe { EnvOpenOptions::new().map_size(1 << 40).max_dbs(1).open(dir) }.expect("a file");
-    let txn = env.read_txn().expect("a reader");
-    let db = env.open_database(&txn, Some("records")).expect("a table").expect("the table");
-    txn.commit().expect("a reader's end");
-    (env, db)
 }
 
 fn raw_scan(dir: &Path) {

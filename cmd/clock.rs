@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::Common;
 use crate::exit::{Done, Outcome};
-use crate::get::{object, tell_replicas};
+use crate::get::object;
 use crate::put::key_parser;
 use crate::ui::Ui;
 
@@ -83,15 +83,18 @@ fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
         rows.push(vec!["merged".into(), "-".into(), "-".into(), clock, values]);
         ui.rows(&["NODE", "IS", "STATE", "CLOCK", "VALUES"], &rows)?;
     }
-    tell_replicas(ui, &found.replicas);
     if found.replicas.iter().any(|c| c.state == State::Unreadable) {
+        ui.note("a copy fails its checksum; kvs repair --verify");
         return Ok(Done::Corrupt);
     }
     if found.merged.is_absent() {
         ui.note(&format!("{key} is absent"));
     }
-    let agree = !found.replicas.iter().any(|c| c.state.is_stale());
-    Ok(if agree { Done::Yes } else { Done::No })
+    if found.replicas.iter().any(|c| c.state.is_stale()) {
+        ui.note("the copies differ; kvs repair");
+        return Ok(Done::No);
+    }
+    Ok(Done::Yes)
 }
 
 /// One replica as a row; `kvs explain` begins its rows like this too.

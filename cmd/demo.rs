@@ -61,7 +61,7 @@ const SESSION: &[Scene] = &[
     Run(1, "--ring r clock cart"),
     Say("The digests of n1 and n3 differ; diff says in which keys, and how."),
     Run(0, "digest r/n1 r/n3"),
-    Run(1, "diff r/n1 r/n3 --keys"),
+    Run(1, "diff r/n1 r/n3"),
     Say("A repair brings all copies to the same state. It throws no value away."),
     Run(0, "--ring r repair"),
     Run(0, "digest r/n1 r/n3"),

@@ -29,8 +29,9 @@ use crate::ui::Ui;
 /// meanwhile.
 ///
 /// The new value replaces exactly what was read. Nothing is written when nothing changed (exit 0),
-/// when the editor or COMMAND fails or the lines between siblings are still there (exit 10), or when somebody else wrote meanwhile (exit 3; the
-/// edited text is kept in a file, which is named). A time to expire at stays with the value.
+/// when the editor or COMMAND fails or the lines between siblings are still there (exit 10), or when
+/// somebody else wrote meanwhile (exit 3; the edited text is kept in a file, which is named). A time
+/// to expire at stays with the value.
 ///
 /// Example: kvs edit cart:42; kvs edit counter -- awk '{print $1 + 1}'
 #[derive(Debug, ClapArgs)]

@@ -17,7 +17,8 @@ use crate::ui::Ui;
 ///
 /// Where the key stands on the ring, who owns it and who stands in, what each copy holds, which of
 /// its values a later write has replaced, which writes are kept for owners that were down, what a
-/// read of 1, 2 or more votes can return, and what to do. It wants no quorum and changes nothing. Exit 8 when a copy cannot be read.
+/// read of 1, 2 or more votes can return, and what to do. It wants no quorum and changes nothing.
+/// Exit 8 when a copy cannot be read.
 ///
 /// Example: kvs explain cart:42
 #[derive(Debug, ClapArgs)]

@@ -204,7 +204,7 @@ pub(crate) fn record(key: &Key, reply: &GetReply) -> Result<Record, Error> {
 }
 
 /// Says which replicas a repair would change.
-pub(crate) fn tell_replicas(ui: &mut Ui, replicas: &[Replica]) {
+fn tell_replicas(ui: &mut Ui, replicas: &[Replica]) {
     let unreadable = unreadable(replicas);
     if !unreadable.is_empty() {
         let names = unreadable.join(", ");

@@ -117,7 +117,7 @@ impl Arc {
         // The odd bits go first, so that partitions and leaves both end on a level.
         let step = match u32::from(self.bits) {
             bits if bits >= q.bits() + 8 => 0,
-            0 if q.bits() % 4 != 0 => q.bits() % 4,
+            0 if !q.bits().is_multiple_of(4) => q.bits() % 4,
             _ => 4,
         };
         let count = if step == 0 { 0 } else { 1_u32 << step };

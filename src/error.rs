@@ -51,7 +51,7 @@ pub enum Error {
     #[error("{error}")]
     Hinted {
         /// The error itself.
-        error: Box<Error>,
+        error: Box<Self>,
         /// The way out, a sentence or a command.
         hint: String,
     },

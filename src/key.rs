@@ -213,8 +213,8 @@ mod tests {
     #[test]
     fn partition_and_leaf_are_adjacent_bits() {
         let q = Q::new(1024).unwrap();
-        let p = Position(0b1001_1100_0100_0001_00 << 46);
-        assert_eq!(p.partition(q), Partition(0b1001_1100_01));
+        let p = Position(0b10_0111_0001_0000_0100 << 46);
+        assert_eq!(p.partition(q), Partition(0b10_0111_0001));
         assert_eq!(p.leaf(q), 0b0000_0100);
         assert_eq!(Position(u64::MAX).partition(Q::new(65_536).unwrap()), Partition(u16::MAX));
     }

@@ -55,6 +55,8 @@ pub enum Basis {
     },
     /// Add a value, supersede nothing.
     Blind,
+    /// A further value beside the item before it, written only if that one was.
+    Beside,
     /// Only when there is no value; strict.
     Absent,
 }
@@ -237,10 +239,16 @@ impl WriteTally {
         })
     }
 
-    /// Owners that have it, and fallbacks that keep it for one that has not.
+    /// Owners that have it, and fallbacks that keep it for one that has not; during a change of the
+    /// ring, in the layout that has the fewest.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.acks.len(), self.hints.values().filter(|t| !self.acks.contains(t)).count())
+        let count = |owners: &Vec<NodeId>| {
+            let acks = owners.iter().filter(|o| self.acks.contains(o)).count();
+            let kept = |t: &&NodeId| owners.contains(t) && !self.acks.contains(t);
+            (acks, self.hints.values().filter(kept).count())
+        };
+        self.layouts.iter().map(count).min().unwrap_or_default()
     }
 }
 

@@ -184,7 +184,7 @@ impl Record {
             let same = |s: &&(Dot, Value)| {
                 s.1.bytes == sibling.1.bytes && s.1.expires_ms == sibling.1.expires_ms
             };
-            if !seen.iter().any(|s| same(s)) {
+            if !seen.iter().any(same) {
                 seen.push(sibling);
             }
         }

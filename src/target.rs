@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::change::{Moves, is_applied};
+pub use self::data::OnRecord;
 pub use self::explain::{Actors, Inspection, KeptHint, Replica, Standing, State, Superseded};
 use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use crate::embed::{self, Embed};

@@ -112,7 +112,7 @@ fn read_lines(
             Error::Usage(format!("Line {at} is not a record: {}.", e.trim_end_matches('.')))
         })?;
         sorter.push(line)?;
-        if at % 65_536 == 0 && !progress(loaded) {
+        if at.is_multiple_of(65_536) && !progress(loaded) {
             return Ok(());
         }
     }

@@ -23,7 +23,7 @@ use crate::store::{Hint, Op};
 use crate::wire::Body;
 
 /// A fallback keeps acknowledged hints up to this many bytes; then it refuses more at the door.
-pub const HINT_BYTES_MAX: u64 = 1 << 30;
+const HINT_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of records in one page or fetch, beyond the first record.
 pub(super) const PAGE_BYTES: usize = 1 << 20;
 
@@ -71,7 +71,7 @@ impl Node {
                 self.send(cx, from, op, Body::Listing(listing));
             }
             Body::Prepare(ballot) => self.on_prepare(cx, from, version, op, ballot),
-            Body::Accept(ballot, doc) => self.on_accept(cx, from, version, op, ballot, doc),
+            Body::Accept(ballot, doc) => self.on_accept(cx, from, version, op, ballot, *doc),
             Body::Barrier => self.on_barrier(cx, from, version, op),
             Body::Fill => self.repair(cx, Asker::Peer(from, op), RepairRequest::default()),
             Body::Deliver => self.deliver(cx, Asker::Peer(from, op)),
@@ -97,10 +97,7 @@ impl Node {
     /// What this node durably holds of a key, and whether that is a vote.
     pub(super) fn look(&mut self, cx: &mut Cx<'_>, key: &Key) -> Answer {
         let p = self.q().partition(key);
-        let stored = match self.durable(cx, p, key) {
-            Ok(stored) => stored,
-            Err(_) => return Answer::Unreadable,
-        };
+        let Ok(stored) = self.durable(cx, p, key) else { return Answer::Unreadable };
         if self.is_full(p) && !self.identity.is_bad(p, key) {
             return Answer::Vote(stored);
         }

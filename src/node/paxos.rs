@@ -238,7 +238,7 @@ impl Node {
         version: u64,
         op: u64,
         ballot: Ballot,
-        doc: Box<RingDoc>,
+        doc: RingDoc,
     ) {
         let votes = self.doc.voters().any(|v| v == self.id) && !self.identity.muted;
         let fits = version == self.doc.version && doc.version == version + 1;
@@ -251,7 +251,7 @@ impl Node {
             return self.send(cx, from, op, Body::Rejected(promised));
         }
         state.promised = ballot;
-        state.accepted = Some((ballot, *doc));
+        state.accepted = Some((ballot, doc));
         self.reply_durably(from, op, Body::Accepted);
     }
 

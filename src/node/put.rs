@@ -261,6 +261,11 @@ impl Node {
             }
         }
         for (i, item) in items.iter().enumerate() {
+            let alone = !matches!(put.items.last(), Some(ItemReply::Written { .. }));
+            if item.basis == Basis::Beside && alone {
+                put.items.push(put.items.last().cloned().unwrap_or(ItemReply::Absent));
+                continue;
+            }
             match self.mint_one(cx, &put, i, item, &seen) {
                 Ok((reply, stored)) => {
                     records.extend(stored.map(|s| (item.key.clone(), s)));
@@ -356,7 +361,7 @@ impl Node {
                 Some(wide)
             }
             Basis::Context(context) => Some(context.clone()),
-            Basis::Blind => None,
+            Basis::Blind | Basis::Beside => None,
         };
         // An overwrite merges what the owners hold first: what it supersedes it has known.
         let base = if seen.is_some() { &known } else { &local };
@@ -503,11 +508,19 @@ impl Node {
             self.tasks.insert(op, Task::Put(put));
             return;
         }
+        let dot = |reply: &ItemReply| match reply {
+            ItemReply::Written { dot, .. } => Some(*dot),
+            _ => None,
+        };
+        let own: BTreeSet<_> = put.items.iter().filter_map(dot).collect();
         for (i, item) in put.request.items.iter().enumerate() {
-            let ItemReply::Written { dot, .. } = put.items[i] else { continue };
+            if !matches!(put.items[i], ItemReply::Written { .. }) {
+                continue;
+            }
             let merged = tally.merged(i, &item.key).0.and_then(|s| s.record(&item.key).ok());
             // An equal value of somebody else is somebody else's: only output counts them as one.
-            let other = |s: &(crate::clock::Dot, Value)| s.0 != dot && s.1.is_live(cx.now.wall_ms);
+            let other =
+                |s: &(crate::clock::Dot, Value)| !own.contains(&s.0) && s.1.is_live(cx.now.wall_ms);
             if merged.is_some_and(|r| r.siblings.iter().any(other)) {
                 put.items[i] = ItemReply::NotAlone;
             }

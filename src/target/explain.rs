@@ -306,11 +306,14 @@ impl Target {
         let mut kept = Vec::new();
         for id in self.nodes() {
             let hints = self.store(id).map(|s| s.hints_of(partition, key)).transpose()?;
-            kept.extend(hints.unwrap_or_default().into_iter().map(|hint| KeptHint {
+            let hints = hints.unwrap_or_default().into_iter().map(|hint| KeptHint {
                 holder: doc.name(id),
                 target: doc.name(hint.target),
                 acknowledged: hint.stored.is_some(),
-            }));
+            });
+            let mut hints: Vec<_> = hints.collect();
+            hints.sort_by(|a, b| a.target.cmp(&b.target));
+            kept.extend(hints);
         }
         Ok(kept)
     }

@@ -26,7 +26,7 @@ impl Line {
         self.values.into_iter().enumerate().map(move |(i, value)| Item {
             key: key.clone(),
             value: Some(value),
-            basis: if i == 0 { basis.clone() } else { Basis::Blind },
+            basis: if i == 0 { basis.clone() } else { Basis::Beside },
         })
     }
 }
@@ -63,7 +63,12 @@ struct JsonValue {
 
 /// Reads a line; the error is a clause that says what is wrong with it.
 pub(super) fn parse(text: &[u8]) -> Result<Line, String> {
-    let json: Json = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    let json: Json = serde_json::from_slice(text).map_err(|e| {
+        // The reader counts lines within the line; only the column says something.
+        let why = e.to_string();
+        let what = why.split(" at line ").next().unwrap_or_default();
+        format!("{what} at column {}", e.column())
+    })?;
     let key = bytes(json.key, json.key_b64, "key")?;
     let key = Key::new(key).map_err(|e| e.to_string())?;
     let values = match json.siblings {

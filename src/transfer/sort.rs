@@ -54,17 +54,17 @@ impl Sorter {
 
     fn spill(&mut self) -> Result<()> {
         self.lines.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let at = std::env::temp_dir();
-        let file = tempfile::tempfile().map_err(Error::io("make a temporary file in", &at))?;
+        let at = Path::new("a temporary file");
+        let file = tempfile::tempfile().map_err(Error::io("make", at))?;
         let mut out = BufWriter::new(&file);
         for (place, line) in self.lines.drain(..) {
             let bytes = postcard::to_stdvec(&(place.2, line)).expect("a line can be encoded");
             let length = (bytes.len() as u32).to_le_bytes();
             out.write_all(&length)
                 .and_then(|()| out.write_all(&bytes))
-                .map_err(Error::io("write", &at))?;
+                .map_err(Error::io("write", at))?;
         }
-        out.flush().map_err(Error::io("write", &at))?;
+        out.flush().map_err(Error::io("write", at))?;
         drop(out);
         self.bytes = 0;
         self.runs.push(file);

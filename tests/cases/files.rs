@@ -320,6 +320,25 @@ fn c17_a_witness_notices_a_rolled_back_file() {
     }));
 }
 
+/// C17 (b) with C3 (b). The same of a replica that has coordinated nothing since the snapshot: it
+/// acknowledged a write, its counter stood still, and no clock that anybody keeps is above it. Its
+/// witnesses are up, so its copy may not vote as if it had never heard of the write.
+#[test]
+fn c17_a_rolled_back_replica_that_minted_nothing() {
+    let mut w = ring(3);
+    let [n1, n2, n3] = owners(&w, "k");
+    let before = w.snapshot(n2);
+    w.isolate(n3);
+    acked(&mut w, n1, "k", "v");
+    w.heal();
+    w.restore(n2, &before, true);
+    w.restart(n2);
+    w.run_for(4_000);
+    w.crash(n1, false);
+    let got = w.got(n3, "k", strictly(2, 2));
+    assert_ne!(got, Ok(vec![]), "n2 had acknowledged it");
+}
+
 /// C17. With no witness to hear, a node of a larger ring answers nothing: neither reads nor writes,
 /// whatever quorum they ask for.
 #[test]

@@ -17,12 +17,12 @@ const NODES: [(&str, &str); 7] =
     [("n1", "a"), ("n2", "b"), ("n3", "c"), ("n4", "d"), ("n5", "e"), ("n6", "f"), ("n7", "g")];
 
 /// So many nodes, three copies of everything.
-pub fn ring(nodes: usize) -> World {
+pub(crate) fn ring(nodes: usize) -> World {
     ring_of(nodes, 3)
 }
 
 /// So many nodes, `n` copies of everything.
-pub fn ring_of(nodes: usize, n: u8) -> World {
+pub(crate) fn ring_of(nodes: usize, n: u8) -> World {
     let mut w = World::new(11, &NODES[..nodes], n, 8);
     w.net.delay_ms = (2, 2);
     w.hosts.iter_mut().for_each(|h| h.commit_ms = (3, 3));
@@ -30,34 +30,34 @@ pub fn ring_of(nodes: usize, n: u8) -> World {
 }
 
 /// The three owners of a key, coordinator first.
-pub fn owners(w: &World, key: &str) -> [usize; 3] {
+pub(crate) fn owners(w: &World, key: &str) -> [usize; 3] {
     w.owners(key).try_into().expect("three owners")
 }
 
 /// Everybody else.
-pub fn others(w: &World, these: &[usize]) -> Vec<usize> {
+pub(crate) fn others(w: &World, these: &[usize]) -> Vec<usize> {
     (0..w.hosts.len()).filter(|i| !these.contains(i)).collect()
 }
 
 /// The ordinary quorum with another W and R.
-pub fn quorum(w: u8, r: u8) -> Options {
+pub(crate) fn quorum(w: u8, r: u8) -> Options {
     Options { w: Some(w), r: Some(r), ..options() }
 }
 
 /// The same, owners only.
-pub fn strictly(w: u8, r: u8) -> Options {
+pub(crate) fn strictly(w: u8, r: u8) -> Options {
     Options { w: Some(w), r: Some(r), ..strict() }
 }
 
 /// Whether all of it was written and enough acknowledged.
-pub fn is_done(reply: &PutReply) -> bool {
+pub(crate) fn is_done(reply: &PutReply) -> bool {
     let written = |i: &ItemReply| matches!(i, ItemReply::Written { .. });
     reply.verdict == Verdict::Done && !reply.items.is_empty() && reply.items.iter().all(written)
 }
 
 /// A blind put that must be acknowledged; its dot, once everybody who can has it.
 #[track_caller]
-pub fn acked(w: &mut World, via: usize, key: &str, value: &str) -> Dot {
+pub(crate) fn acked(w: &mut World, via: usize, key: &str, value: &str) -> Dot {
     let reply = w.blind(via, key, value);
     assert!(is_done(&reply), "put of {value:.20}: {reply:?}");
     assert!(w.settle());
@@ -65,7 +65,7 @@ pub fn acked(w: &mut World, via: usize, key: &str, value: &str) -> Dot {
 }
 
 /// The dot of a write of one key.
-pub fn dot(reply: &PutReply) -> Dot {
+pub(crate) fn dot(reply: &PutReply) -> Dot {
     match reply.items.as_slice() {
         [ItemReply::Written { dot, .. }] => *dot,
         other => panic!("not written: {other:?}"),
@@ -73,7 +73,7 @@ pub fn dot(reply: &PutReply) -> Dot {
 }
 
 /// Takes the reply to a write out of the world, if it is there.
-pub fn taken(w: &mut World, ticket: u64) -> Option<PutReply> {
+pub(crate) fn taken(w: &mut World, ticket: u64) -> Option<PutReply> {
     match w.replies.remove(&ticket) {
         Some(Reply::Put(reply)) => Some(reply),
         _ => None,
@@ -81,13 +81,20 @@ pub fn taken(w: &mut World, ticket: u64) -> Option<PutReply> {
 }
 
 /// Starts a write; its reply comes under the ticket.
-pub fn start(w: &mut World, via: usize, key: &str, value: &str, basis: Basis, o: Options) -> u64 {
+pub(crate) fn start(
+    w: &mut World,
+    via: usize,
+    key: &str,
+    value: &str,
+    basis: Basis,
+    o: Options,
+) -> u64 {
     let request = w.write_request(key, Some(value), basis, o);
     w.request(via, request)
 }
 
 /// How a node says it is.
-pub fn status(w: &mut World, i: usize) -> Status {
+pub(crate) fn status(w: &mut World, i: usize) -> Status {
     match w.ask(i, Request::Status) {
         Some(Reply::Status(status)) => status,
         other => panic!("no status: {other:?}"),
@@ -95,12 +102,12 @@ pub fn status(w: &mut World, i: usize) -> Status {
 }
 
 /// The hints on a node's disk.
-pub fn hints(w: &World, i: usize) -> HintStats {
+pub(crate) fn hints(w: &World, i: usize) -> HintStats {
     w.hosts[i].store.hint_stats().expect("memory can be read")
 }
 
 /// From now on failure detectors say what the script tells them; at first that all are alive.
-pub fn lie(w: &mut World) {
+pub(crate) fn lie(w: &mut World) {
     w.lying = true;
     for i in 0..w.hosts.len() {
         doubt(w, i, &[]);
@@ -108,20 +115,20 @@ pub fn lie(w: &mut World) {
 }
 
 /// A node takes these for dead, and nobody else.
-pub fn doubt(w: &mut World, i: usize, dead: &[usize]) {
+pub(crate) fn doubt(w: &mut World, i: usize, dead: &[usize]) {
     let running = (0..w.hosts.len()).filter(|o| w.is_up(*o) && !dead.contains(o));
     let alive: Vec<usize> = running.collect();
     w.say_alive(i, &alive);
 }
 
 /// Cuts two nodes off from each other, both ways.
-pub fn part(w: &mut World, a: usize, b: usize) {
+pub(crate) fn part(w: &mut World, a: usize, b: usize) {
     w.cut(a, b);
     w.cut(b, a);
 }
 
 /// Ends all trouble: everyone runs and hears everyone, hints are delivered, all is repaired.
-pub fn converge(w: &mut World) {
+pub(crate) fn converge(w: &mut World) {
     w.lying = false;
     w.heal();
     (0..w.hosts.len()).for_each(|i| w.restart(i));
@@ -134,7 +141,7 @@ pub fn converge(w: &mut World) {
 }
 
 /// Of these values, those that some owner's disk lacks.
-pub fn lost(w: &World, key: &str, values: &[&'static str]) -> Vec<&'static str> {
+pub(crate) fn lost(w: &World, key: &str, values: &[&'static str]) -> Vec<&'static str> {
     let owners = w.owners(key);
     let held = |v: &&&str| owners.iter().all(|o| w.values(*o, key).iter().any(|h| h == **v));
     values.iter().filter(|v| !held(v)).copied().collect()
@@ -142,7 +149,7 @@ pub fn lost(w: &World, key: &str, values: &[&'static str]) -> Vec<&'static str> 
 
 /// Every owner's disk holds these values, the same record, and nothing impossible was seen.
 #[track_caller]
-pub fn everywhere(w: &World, key: &str, values: &[&str]) {
+pub(crate) fn everywhere(w: &World, key: &str, values: &[&str]) {
     let owners = w.owners(key);
     for owner in &owners {
         assert_eq!(w.values(*owner, key), values, "on {}", w.hosts[*owner].name);
@@ -152,7 +159,7 @@ pub fn everywhere(w: &World, key: &str, values: &[&str]) {
 }
 
 /// A node's directory is deleted and made again, under this actor; the caller restarts it.
-pub fn wipe(w: &mut World, i: usize, actor: Actor, born_full: bool) {
+pub(crate) fn wipe(w: &mut World, i: usize, actor: Actor, born_full: bool) {
     if w.is_up(i) {
         w.crash(i, false);
     }
@@ -165,7 +172,7 @@ pub fn wipe(w: &mut World, i: usize, actor: Actor, born_full: bool) {
 
 /// A machine that is to join, and a key whose copy moves to it: the first owner stays the first,
 /// `[x, y, z]` become `[x, y, d]`. Gives the key, `[x, y, z, d]` and the new member.
-pub fn moving(w: &mut World) -> (String, [usize; 4], Member) {
+pub(crate) fn moving(w: &mut World) -> (String, [usize; 4], Member) {
     let (d, member) = w.new_host("new", "z", 1);
     w.hosts[d].commit_ms = (3, 3);
     w.run_for(3_000);
@@ -190,7 +197,7 @@ pub fn moving(w: &mut World) -> (String, [usize; 4], Member) {
 }
 
 /// Has the next document chosen without asking whether anybody is ready for it.
-pub fn force(w: &mut World, via: usize, doc: &RingDoc) -> Result<(), String> {
+pub(crate) fn force(w: &mut World, via: usize, doc: &RingDoc) -> Result<(), String> {
     match w.ask(via, Request::Propose(Box::new(doc.clone()))) {
         Some(Reply::Ring(_, None)) => Ok(()),
         other => Err(format!("{other:?}")),
@@ -198,13 +205,13 @@ pub fn force(w: &mut World, via: usize, doc: &RingDoc) -> Result<(), String> {
 }
 
 /// The version of the document a node acts under.
-pub fn version(w: &World, i: usize) -> u64 {
+pub(crate) fn version(w: &World, i: usize) -> u64 {
     w.hosts[i].node.as_ref().expect("it is running").doc().version
 }
 
 /// Runs a script with a bug planted.
 #[cfg(feature = "planted")]
-pub fn planted<T>(bug: kvs::planted::Bug, script: impl FnOnce() -> T) -> T {
+pub(crate) fn planted<T>(bug: kvs::planted::Bug, script: impl FnOnce() -> T) -> T {
     kvs::planted::plant(Some(bug));
     let outcome = script();
     kvs::planted::plant(None);
@@ -213,7 +220,7 @@ pub fn planted<T>(bug: kvs::planted::Bug, script: impl FnOnce() -> T) -> T {
 
 /// Whether a script goes wrong, or a node breaks down on the way, with a bug planted.
 #[cfg(feature = "planted")]
-pub fn goes_wrong(bug: kvs::planted::Bug, script: impl FnOnce() -> bool) -> bool {
+pub(crate) fn goes_wrong(bug: kvs::planted::Bug, script: impl FnOnce() -> bool) -> bool {
     let run = std::panic::AssertUnwindSafe(|| planted(bug, script));
     let outcome = std::panic::catch_unwind(run);
     kvs::planted::plant(None);

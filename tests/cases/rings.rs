@@ -389,7 +389,28 @@ fn c07c_a_change_under_load_ends() {
     assert_eq!(w.wrong, Vec::<String>::new());
 }
 
-/// C9 with a change of owners: the lost member's directory is not reused; its name goes to a new
+/// C3 with C7: a filling owner is no source for ending a change. Two of three old owners are made
+/// anew, so a new owner meets one full one: the change stays at (1), which reads the old layout.
+#[test]
+fn c03_filling_owners_end_no_change() {
+    let mut w = ring(4);
+    let (key, [x, y, z, d], member) = moving(&mut w);
+    acked(&mut w, x, &key, "v");
+    for (i, lost) in [y, z].into_iter().enumerate() {
+        wipe(&mut w, lost, Actor(77 + i as u64), false);
+        w.restart(lost);
+    }
+    w.run_for(4_000);
+    w.change(x, &[Change::Join(member)]).expect("a change");
+    assert!(w.advance(x).is_err(), "too few full owners");
+    assert_eq!(w.doc().step, Step::WriteBoth);
+    assert!(status(&mut w, d).filling > 0);
+    w.crash(x, false);
+    let got = w.got(d, &key, strict());
+    assert!(matches!(got, Err(Verdict::Refused(_))), "{got:?}");
+}
+
+/// C3. The lost member's directory is not reused; its name goes to a new
 /// identity, which votes nothing before it is filled.
 #[test]
 fn c03_replaced_owner_is_filled_before_it_votes() {

@@ -38,6 +38,20 @@ impl Run {
             self.w.count(chosen.name());
             self.budget -= u64::from(chosen.is_lossy());
             self.doubted += usize::from(doubts);
+            if chosen.is_lossy() && self.w.rng.chance(600) {
+                let after = self.w.rng.within(100, 4_000);
+                self.schedule(after, Turn::Strike);
+            }
+        }
+    }
+
+    /// Where a copy was lost, another one cannot be reached for a while.
+    pub fn strike(&mut self) {
+        let Some(host) = self.aim() else { return };
+        if self.w.rng.chance(500) {
+            self.down(host, 10_000);
+        } else {
+            self.w.isolate(host);
         }
     }
 

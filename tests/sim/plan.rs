@@ -122,7 +122,7 @@ impl Plan {
         let modes = match theme {
             Theme::Any => [Mode::Strict, Mode::Sloppy, Mode::Mixed],
             Theme::Ring => [Mode::Strict, Mode::Strict, Mode::Mixed],
-            Theme::Loss => [Mode::Sloppy, Mode::Sloppy, Mode::Mixed],
+            Theme::Loss => [Mode::Strict, Mode::Sloppy, Mode::Mixed],
         };
         let keys = (0..rng.within(1, 6)).map(|i| format!("k{i}")).collect();
         let mix = [6, 6, 4, 3, 2, 2].map(|most| rng.within(u64::from(most > 4), most));
@@ -135,10 +135,10 @@ impl Plan {
             mode: *rng.pick(&modes).expect("a list"),
             keys,
             clients: rng.within(1, 4) as usize,
-            pace_ms: rng.within(300, 3_000),
+            pace_ms: rng.within(300, if theme == Theme::Any { 3_000 } else { 1_200 }),
             mix,
             faults: Self::faults(rng, theme),
-            fault_ms: rng.within(1_000, 12_000),
+            fault_ms: rng.within(1_000, if theme == Theme::Ring { 4_000 } else { 12_000 }),
             down_ms: *rng.pick(&[3_000, 20_000, 90_000]).expect("a list"),
             net: Self::net(rng),
             commit_ms: (1, *rng.pick(&[2, 10, 60, 400]).expect("a list")),
@@ -156,7 +156,10 @@ impl Plan {
         for (fault, _, weight) in Fault::ALL {
             let themed = match theme {
                 Theme::Any => fault == Fault::Mend,
-                Theme::Ring => fault.is_change() || matches!(fault, Fault::Mend | Fault::Cut),
+                Theme::Ring => {
+                    let also = matches!(fault, Fault::Cut | Fault::Crash | Fault::Mend);
+                    also || fault.is_change() && fault != Fault::Replace
+                }
                 Theme::Loss => {
                     matches!(fault, Fault::Restore | Fault::Rot | Fault::Crash | Fault::Mend)
                 }

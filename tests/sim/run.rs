@@ -24,6 +24,7 @@ pub enum Turn {
     Restart(usize),
     Room(usize),
     Unshelter,
+    Strike,
 }
 
 /// How one seed ended.
@@ -183,8 +184,11 @@ impl Run {
             }
             Turn::Snapshot => {
                 let host = self.w.rng.below(self.w.hosts.len() as u64) as usize;
-                self.snapshots.insert(host, self.w.snapshot(host));
-                self.w.rng.within(5_000, 30_000)
+                let old = self.snapshots.contains_key(&host);
+                if !old || self.w.rng.chance(300) {
+                    self.snapshots.insert(host, self.w.snapshot(host));
+                }
+                self.w.rng.within(2_000, 15_000)
             }
             Turn::Client(c) => {
                 self.client_turn(c);
@@ -192,6 +196,7 @@ impl Run {
             }
             Turn::Restart(host) => return self.w.restart(host),
             Turn::Room(host) => return self.w.hosts[host].store.set_full(false),
+            Turn::Strike => return self.strike(),
             Turn::Unshelter => return self.w.sheltered.clear(),
         };
         self.schedule(again, turn);

@@ -196,7 +196,7 @@ impl FreeList<'_> {
 
 fn corrupt(path: &Path, how: &str) -> Error {
     Error::Corrupt(format!("The file {} {how}. Nothing was changed.", path.display()))
-        .hint("rebuild it from the other replicas: kvs repair")
+        .hint("rebuild the node from the others: kvs replace NAME")
 }
 
 fn read_error(path: &Path, error: std::io::Error) -> Error {

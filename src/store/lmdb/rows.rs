@@ -175,7 +175,7 @@ pub(super) fn read_error(path: &Path, error: heed::Error) -> Error {
             "The file {path_text} is already open in this process. Nothing was changed."
         )),
         other => Error::Corrupt(format!("The file {path_text} is damaged: {other}."))
-            .hint("rebuild it from the other replicas: kvs repair"),
+            .hint("rebuild the node from the others: kvs replace NAME"),
     }
 }
 

@@ -176,7 +176,7 @@ fn die(slot: &Slot) -> ! {
     let lines: [(*const u8, usize); 3] = {
         const HEAD: &str = "kvs: the file ";
         const TAIL: &str = " is damaged or was cut short; what was not yet committed is lost, \
-            the rest of the file is unchanged\n  rebuild it from the other replicas: kvs repair\n";
+            the rest of the file is unchanged\n  rebuild the node from the others: kvs replace NAME\n";
         [(HEAD.as_ptr(), HEAD.len()), (path, path_len), (TAIL.as_ptr(), TAIL.len())]
     };
     // SAFETY: the texts are static; the path lives as long as its guard, which holds the mapped

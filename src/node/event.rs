@@ -1,0 +1,151 @@
+//! What happens to a node, and what it wants done: the words between it and its driver.
+//!
+//! ```text
+//! Event:  Request Message Committed Failed Alive Tick   ->   Action:  Send Commit Reply Note Stop
+//! ```
+//!
+//! Values only; what they lead to is decided elsewhere.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::RepairReport;
+use crate::key::{Key, Partition};
+use crate::quorum::{GetReply, Options, PutReply, PutRequest};
+use crate::record::Stored;
+use crate::ring::{NodeId, RingDoc};
+use crate::store::verify::Verdict;
+use crate::store::{Batch, Failure};
+use crate::wire::Message;
+
+/// The present, as the driver sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Time {
+    /// Wall clock, ms since 1970: stamps and expiry. It may jump.
+    pub wall_ms: u64,
+    /// Monotonic, ms since anything: deadlines.
+    pub mono_ms: u64,
+}
+
+/// What happens to a node.
+#[derive(Debug)]
+pub enum Event {
+    /// A client of this process asks; the reply carries the same ticket.
+    Request(u64, Request),
+    /// A peer says something.
+    Message(NodeId, Message),
+    /// The batch with this number is durable.
+    Committed(u64),
+    /// It is not, and nothing of it is.
+    Failed(u64, Failure),
+    /// The failure detector's present view of who can be reached.
+    Alive(BTreeSet<NodeId>),
+    /// Time has passed.
+    Tick,
+}
+
+/// What a node wants done, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Send a message; it may be lost, doubled, late.
+    Send(NodeId, Message),
+    /// Make the batch with this number durable; at most one is under way.
+    Commit(u64, Batch),
+    /// Answer a client's request.
+    Reply(u64, Reply),
+    /// Something a person should know.
+    Note(Note),
+    /// Stop: what is on disk is unsure.
+    Stop(String),
+}
+
+/// Something a person should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A record's checksum fails.
+    Unreadable(Partition, Vec<u8>),
+    /// One dot carries two values.
+    Clash(Key),
+    /// This node may have lost records and filled with this reason's partitions anew.
+    Lost(String),
+}
+
+/// What a client asks of a node.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Write keys of one partition.
+    Put(PutRequest),
+    /// Read a key.
+    Get(Key, Options),
+    /// Read a partition's records above a key, in order, at most so many per owner.
+    Scan(Partition, Option<Key>, u32, Options),
+    /// Sync with every owner that can be reached.
+    Repair(RepairRequest),
+    /// Read every record of a partition; what is damaged is listed and its leaf rebuilt.
+    Verify(Partition),
+    /// Give up this node's unreadable copy of a key.
+    GiveUp(Key),
+    /// Deliver hints.
+    Deliver,
+    /// Have this document chosen as the next.
+    Propose(Box<RingDoc>),
+    /// Take the change of the ring as far as it goes.
+    Advance,
+    /// Hand over and drop what this node no longer owns.
+    Cleanup,
+    /// Say which partitions are filling or hold a bad key; a repair report without a repair.
+    Unsettled,
+    /// Say how things are.
+    Status,
+}
+
+/// What a repair is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepairRequest {
+    /// Only these partitions; all when `None`.
+    pub partitions: Option<Vec<Partition>>,
+    /// End the filling with every owner that can be reached, though some cannot.
+    pub accept_missing: bool,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Of a put.
+    Put(PutReply),
+    /// Of a get.
+    Get(GetReply),
+    /// Of a scan: records and whether the partition ends, or why too few owners could be asked.
+    Scan(std::result::Result<(Vec<(Key, Stored)>, bool), String>),
+    /// Of a repair or a cleanup.
+    Repair(RepairReport),
+    /// Of a verify: what was found before anything was listed.
+    Verify(Verdict),
+    /// Of a delivery: hints delivered, hints left.
+    Deliver(u64, u64),
+    /// Of a proposal or an advance: the document now in force, and why it is not further.
+    Ring(Arc<RingDoc>, Option<String>),
+    /// Of a status.
+    Status(Status),
+}
+
+/// How one node is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The version of its ring document.
+    pub version: u64,
+    /// Its present actor.
+    pub actor: u64,
+    /// Partitions it owns.
+    pub owns: usize,
+    /// Partitions it is still filling.
+    pub filling: usize,
+    /// Records it holds, tombstones too.
+    pub keys: u64,
+    /// Hints it holds.
+    pub hints: u64,
+    /// Keys listed as bad.
+    pub bad: usize,
+    /// Why it may not mint, if so.
+    pub waiting: bool,
+}
