@@ -9,6 +9,9 @@
 //! program with a `raw-…` argument on the other. Private memory is the peak of RssAnon. Caveat: the
 //! machine is shared; quote the ratios.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock and its environment")]
+
 use std::fmt::Write as _;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use kvs::error::Error;
 use kvs::key::{Key, Partition};
 use kvs::repair::{Difference, Relation, Side, diff, shared};
 use kvs::ring::NodeId;
-use kvs::target::{Access, Target};
+use kvs::target::{Access, Actors, Target};
 use serde_json::{Value, json};
 
 use crate::cli::Common;
@@ -60,9 +60,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         return Ok(Done::Usage);
     }
     let mut found = Found::default();
+    let actors = target.actors();
     if let (Some(one), Some(two)) = (target.store(a), target.store(b)) {
         diff(doc.q, one, two, &both, &mut |difference| {
-            found.note(difference, args.stat);
+            found.note(difference, args.stat, &actors);
             Ok(())
         })?;
     }
@@ -95,12 +96,13 @@ struct Row {
 }
 
 impl Found {
-    fn note(&mut self, difference: Difference, only_count: bool) {
+    fn note(&mut self, difference: Difference, only_count: bool, actors: &Actors) {
         let Difference { partition, key, relation, a, b } = difference;
         let verdict = relation.word();
         *self.counts.entry(verdict).or_default() += 1;
         if !only_count {
-            self.keys.push(Row { key, partition, verdict, a: clock(&a), b: clock(&b) });
+            let (a, b) = (clock(&a, actors), clock(&b, actors));
+            self.keys.push(Row { key, partition, verdict, a, b });
         }
     }
 }
@@ -181,15 +183,10 @@ fn object(row: &Row) -> Value {
     json
 }
 
-fn clock(side: &Side) -> String {
+fn clock(side: &Side, actors: &Actors) -> String {
     match side {
         Side::Absent => "-".into(),
         Side::Unreadable => "unreadable".into(),
-        Side::Copy(record) => {
-            let entries = record.clock.entries().iter();
-            let parts: Vec<_> =
-                entries.map(|(actor, counter)| format!("{actor}:{counter}")).collect();
-            format!("{{{}}}", parts.join(","))
-        }
+        Side::Copy(record) => actors.clock(&record.clock),
     }
 }

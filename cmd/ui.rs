@@ -106,7 +106,8 @@ impl Ui {
             return Ok(());
         }
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        // No rules: rows are short, and a table may be copied into a mail.
+        table.load_style(presets::NOTHING);
         // A terminal that does not tell its width (0) must not get columns of one letter.
         let wraps = table.width().is_some_and(|width| width >= 40);
         table.set_content_arrangement(if wraps {
@@ -114,7 +115,7 @@ impl Ui {
         } else {
             ContentArrangement::Disabled
         });
-        table.set_header(header.iter().copied());
+        table.set_header(header.iter().map(|name| name.to_uppercase()));
         for row in rows {
             table.add_row(row);
         }

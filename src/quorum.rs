@@ -266,7 +266,11 @@ impl ReadTally {
     /// A read of partition `p` under `doc` that wants `r` votes.
     #[must_use]
     pub fn new(doc: &RingDoc, p: Partition, r: usize) -> Self {
-        let layouts = doc.write_layouts().iter().map(|layout| doc.owners_in(layout, p)).collect();
+        let mut layouts: Vec<_> =
+            doc.write_layouts().iter().map(|layout| doc.owners_in(layout, p)).collect();
+        if planted::is(Bug::SkipOlderLayout) {
+            layouts = vec![doc.owners_in(doc.read_layout(), p)];
+        }
         let voters = doc.owners_in(doc.read_layout(), p);
         Self { voters, layouts, r, answers: BTreeMap::new(), repaired: BTreeSet::new() }
     }

@@ -110,9 +110,10 @@ impl Node {
                 task.waiting.remove(&from);
             }
             (Stage::Filling, Wake::Said(from, Body::Filling(left)))
-                if task.waiting.remove(&from) => {
-                    task.unfilled += left.len();
-                }
+                if task.waiting.remove(&from) =>
+            {
+                task.unfilled += left.len();
+            }
             (Stage::Proposing, Wake::Child(Outcome::Reply(Reply::Ring(_, why)))) => {
                 if why.is_some() || self.doc.step == Step::Settled {
                     return self.conclude_ring(cx, task.asker, why);

@@ -198,6 +198,10 @@ impl Node {
         let writers = self.doc.writers(request.partition);
         let mut targets: Vec<_> =
             writers.iter().filter(|o| **o != self.id && self.is_up(**o)).copied().collect();
+        if planted::is(Bug::SkipOlderLayout) {
+            let newer = self.doc.owners_in(&self.doc.layout, request.partition);
+            targets.retain(|o| newer.contains(o));
+        }
         if let Some(m) = request.options.n {
             targets.truncate(usize::from(m).saturating_sub(1));
         }
@@ -263,7 +267,7 @@ impl Node {
         for (i, item) in items.iter().enumerate() {
             let alone = !matches!(put.items.last(), Some(ItemReply::Written { .. }));
             if item.basis == Basis::Beside && alone {
-                put.items.push(put.items.last().cloned().unwrap_or(ItemReply::Absent));
+                put.items.push(ItemReply::Absent);
                 continue;
             }
             match self.mint_one(cx, &put, i, item, &seen) {

@@ -143,15 +143,21 @@ fn c07b_the_barrier_waits_for_writes_in_flight() {
     w.cut(x, z);
     let write = start(&mut w, x, &key, "v2", Basis::Blind, strictly(2, 2));
     w.run_for(20);
+    // What it sent is lost; it waits for answers that will not come.
+    w.cuts.clear();
     w.change(via, &[Change::Join(member)]).expect("a change");
     let advance = w.request(via, Request::Advance);
-    while !w.replies.contains_key(&write) {
-        w.run_for(50);
+    let mut answer = None;
+    for _ in 0..200 {
         assert_eq!(w.doc().step, Step::WriteBoth, "the write is still in flight");
+        w.run_for(50);
+        answer = taken(&mut w, write);
+        if answer.is_some() {
+            break;
+        }
     }
-    let reply = taken(&mut w, write).unwrap();
+    let reply = answer.expect("at its deadline");
     assert!(matches!(reply.verdict, Verdict::Unknown(_)), "{reply:?}");
-    w.cuts.clear();
     w.run_for(60_000);
     let ended = w.replies.remove(&advance);
     assert!(matches!(ended, Some(Reply::Ring(_, None))), "then it goes through: {ended:?}");
@@ -263,9 +269,11 @@ fn chosen_by_two() -> (World, Snapshot, [RingDoc; 2]) {
         let row = w.hosts[1].store.row(Table::Ring, "acceptor").unwrap();
         row.is_some_and(|r| r.len() > size)
     };
-    while !has_accepted(&w) {
+    let accepted = (0..1_000).any(|_| {
         w.run_for(1);
-    }
+        has_accepted(&w)
+    });
+    assert!(accepted, "it is on X's disk");
     // Its word is on the way to P; P's news will not come back.
     w.cut(0, 1);
     w.run_for(200);

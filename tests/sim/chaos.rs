@@ -95,6 +95,10 @@ impl Run {
                 self.w.cuts.clear();
                 true
             }
+            Fault::Strike => {
+                self.strike();
+                true
+            }
             Fault::Crash => self.down(host, self.plan.down_ms),
             Fault::Breakdown => {
                 let keep = self.w.rng.chance(500);

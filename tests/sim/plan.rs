@@ -30,6 +30,7 @@ pub enum Fault {
     Isolate,
     Mend,
     Crash,
+    Strike,
     Breakdown,
     FullDisk,
     ZoneDown,
@@ -45,11 +46,12 @@ pub enum Fault {
 }
 
 impl Fault {
-    const ALL: [(Self, &'static str, u64); 16] = [
+    const ALL: [(Self, &'static str, u64); 17] = [
         (Self::Cut, "cut", 8),
         (Self::Isolate, "isolated", 3),
         (Self::Mend, "mended", 8),
         (Self::Crash, "crashed", 8),
+        (Self::Strike, "struck", 8),
         (Self::Breakdown, "disk broke", 2),
         (Self::FullDisk, "disk full", 3),
         (Self::ZoneDown, "zone down", 1),
@@ -157,7 +159,7 @@ impl Plan {
             let themed = match theme {
                 Theme::Any => fault == Fault::Mend,
                 Theme::Ring => {
-                    let also = matches!(fault, Fault::Cut | Fault::Crash | Fault::Mend);
+                    let also = matches!(fault, Fault::Cut | Fault::Strike | Fault::Mend);
                     also || fault.is_change() && fault != Fault::Replace
                 }
                 Theme::Loss => {

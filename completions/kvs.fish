@@ -1,0 +1,658 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_kvs_global_optspecs
+    string join \n ring= timeout= down= zone= format= 0/null q/quiet color= h/help V/version
+end
+
+function __fish_kvs_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_kvs_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_kvs_using_subcommand
+    set -l cmd (__fish_kvs_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c kvs -n "__fish_kvs_needs_command" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_needs_command" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_needs_command" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_needs_command" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_needs_command" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_needs_command" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_needs_command" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_needs_command" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_needs_command" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "put" -d 'Write a value under a key'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "get" -d 'Read the value of a key'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "delete" -d 'Delete the value of a key'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "edit" -d 'Change a value, and bring siblings together'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "scan" -d 'List keys, with the sizes of their values'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "dump" -d 'Write keys and values as JSON Lines'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "load" -d 'Write the lines of a dump'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "clock" -d 'Show what each replica has seen of a key'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "explain" -d 'Tell why a key reads as it does'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "init" -d 'Make a ring directory with one directory per node'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "join" -d 'Add a node to the ring'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "leave" -d 'Take a node out of the ring'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "replace" -d 'Rebuild a lost node under a new identity'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "ring" -d 'Show the ring, plan changes of it, and carry them out'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "status" -d 'Show how the nodes of the ring are'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "diff" -d 'Compare two nodes key by key'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "repair" -d 'Make all copies equal'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "verify" -d 'Read every record and prove it'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "hints" -d 'List or deliver the writes that are kept for nodes that were down'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "demo" -d 'Show a ring at work, from a first write to a repaired conflict'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "completions" -d 'Print completions for a shell'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l literal -d 'The value as it is, though it is - or begins with @' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l ttl -d 'Let the value expire after this time' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l context -d 'Replace exactly what this context has seen: the token of kvs get --show-context' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -s n -d 'Ask only the first N live owners; guarantees still count all of the ring\'s' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -s w -d 'Owners that must have the write; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -s r -d 'Owners that must answer a read; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l show-context -d 'Print the context of the new value on stdout, for the next put'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l if-absent -d 'Write only when the key has no value; strict (exit 3 otherwise)'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l blind -d 'Add a value, replace none'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l overwrite -d 'Replace all values, though there be several'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l strict -d 'Owners only, no stand-ins; a read answers only what enough owners hold'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l sibling -d 'Print only this one of several values, counted from 1' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -s n -d 'Ask only the first N live owners' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -s r -d 'Owners that must answer; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l all -d 'Print every value, one on a line (with -0 each ends with NUL)'
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l show-context -d 'Print the context instead of the value: what kvs put --context takes; also of a deleted key'
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l strict -d 'Answer only what enough owners hold that no later strict read can miss it; else exit 4'
+complete -c kvs -n "__fish_kvs_using_subcommand get" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand get" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand get" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l context -d 'Delete exactly what this context has seen: the token of kvs get --show-context' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -s n -d 'Ask only the first N live owners; guarantees still count all of the ring\'s' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -s w -d 'Owners that must have the write; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -s r -d 'Owners that must answer a read; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l overwrite -d 'Delete all values, though there be several'
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l show-context -d 'Print the context of the delete on stdout, for a put that follows'
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l strict -d 'Owners only, no stand-ins; a read answers only what enough owners hold'
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l retry -d 'Run COMMAND so many times more when somebody else wrote meanwhile' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -s n -d 'Ask only the first N live owners; guarantees still count all of the ring\'s' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -s w -d 'Owners that must have the write; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -s r -d 'Owners that must answer a read; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l strict -d 'Owners only, no stand-ins; a read answers only what enough owners hold'
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l limit -d 'Stop after so many keys' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -s r -d 'Owners of each partition that must answer; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l keys -d 'Print only the keys'
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l values -d 'Print the values too, escaped, the first bytes of each; kvs dump has all'
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l deleted -d 'List deleted and expired keys too, with no values'
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l sort -d 'Sort by key; all keys are gathered first'
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l prefix -d 'Only keys that begin with this' -r
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -s o -l output -d 'Write to this file instead of stdout' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -s r -d 'Owners of each partition that must answer; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l clock -d 'Add each key\'s clock, for reading; kvs load passes over it'
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l expires -d 'Add the times at which values expire, in ms since 1970'
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand load" -s n -d 'Ask only the first N live owners; guarantees still count all of the ring\'s' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -s w -d 'Owners that must have the write; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -s r -d 'Owners that must answer a read; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l if-absent -d 'Write only keys that have no value; strict'
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l blind -d 'Add each value beside those there are: fast, for an empty ring; twice makes siblings'
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l overwrite -d 'Replace all values of a key, though there be several'
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l strict -d 'Owners only, no stand-ins; a read answers only what enough owners hold'
+complete -c kvs -n "__fish_kvs_using_subcommand load" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand load" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand load" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand load" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -a "compare" -d 'Say which of two clocks came first'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l key -d 'The key the contexts belong to' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from help" -f -a "compare" -d 'Say which of two clocks came first'
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l nodes -d 'Nodes to make' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l replicas -d 'Copies of each record (N); 3, or the number of nodes if that is smaller' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l partitions -d 'Partitions: a power of two from 8 to 65536' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l zones -d 'Zones, given to the nodes in turn' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l listen -d 'Where the nodes will listen when they run: HOST:BASEPORT, one port more for each' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand init" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand init" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand init" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l name -d 'The new member\'s name; the directory\'s name unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l weight -d 'Its share of the data relative to others' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l listen -d 'Where it will listen when it runs' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l plan -d 'Make the directory and write the plan to a file instead of doing it' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l yes -d 'Go ahead without asking'
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand join" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand join" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand join" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand join" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l plan -d 'Write the plan to a file instead of doing it' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l yes -d 'Go ahead without asking'
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l dir -d 'The new directory; where the lost one was unless given' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l accept-loss -d 'Go on though writes may be lost that only the lost node and missing ones hold'
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l yes -d 'Go ahead without asking'
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -f -a "show" -d 'Show the members and what each owns'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -f -a "plan" -d 'Print what changes would do: 1 when they would change something, 0 when nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -f -a "apply" -d 'Carry out a plan, or go on with the change under way'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -f -a "where" -d 'Show who owns a key, and who stands in for them'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -f -a "recover" -d 'Make a ring of the nodes that are left, when a majority is lost for good'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l join -d 'A member joins' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l leave -d 'A member leaves, handing over what it holds' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l weight -d 'A member\'s weight changes' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l remove -d 'A member is gone for good' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s o -l output -d 'Write the plan to a file, for `kvs ring apply FILE`' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l accept-loss -d 'Go on though removing members may lose writes that only they hold'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l yes -d 'Go ahead without asking'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l replicas -d 'Copies of each record from now on; as before unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l accept-minority -d 'Yes, give up the members that do not open'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l yes -d 'Go ahead without asking'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show the members and what each owns'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "plan" -d 'Print what changes would do: 1 when they would change something, 0 when nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Carry out a plan, or go on with the change under way'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "where" -d 'Show who owns a key, and who stands in for them'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "recover" -d 'Make a ring of the nodes that are left, when a majority is lost for good'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l check -d 'Exit 1 when a node is down, filling, keeps hints or bad keys, or a change is under way'
+complete -c kvs -n "__fish_kvs_using_subcommand status" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand status" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand status" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l partition -d 'Only this partition' -r
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l depth -d '0: one row per node, 1: per partition, 2: per leaf that holds something' -r
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l check -d 'Compare with rows that were saved with --format plain: 0 the same, 1 not' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l keys -d 'Print the keys alone'
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l stat -d 'Count by verdict'
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l partition -d 'Only this partition' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-missing -d 'Go on without this member for good: what only it holds may be lost' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-loss -d 'Give up this key\'s damaged copies, when no good one is left' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l verify -d 'Read every record first, to find the damaged ones'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l dry-run -d 'Say how many keys differ between the nodes, and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l partition -d 'Only this partition' -r
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some are'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from help" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from help" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some are'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l keep -d 'Work in this new directory and keep it' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l man -d 'Write the man pages into this directory instead' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "put" -d 'Write a value under a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "get" -d 'Read the value of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "delete" -d 'Delete the value of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "edit" -d 'Change a value, and bring siblings together'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "scan" -d 'List keys, with the sizes of their values'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "dump" -d 'Write keys and values as JSON Lines'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "load" -d 'Write the lines of a dump'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "clock" -d 'Show what each replica has seen of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "explain" -d 'Tell why a key reads as it does'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "init" -d 'Make a ring directory with one directory per node'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "join" -d 'Add a node to the ring'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "leave" -d 'Take a node out of the ring'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "replace" -d 'Rebuild a lost node under a new identity'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "ring" -d 'Show the ring, plan changes of it, and carry them out'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "status" -d 'Show how the nodes of the ring are'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "diff" -d 'Compare two nodes key by key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "repair" -d 'Make all copies equal'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "verify" -d 'Read every record and prove it'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "hints" -d 'List or deliver the writes that are kept for nodes that were down'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "demo" -d 'Show a ring at work, from a first write to a repaired conflict'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "completions" -d 'Print completions for a shell'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from clock" -f -a "compare" -d 'Say which of two clocks came first'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "show" -d 'Show the members and what each owns'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "plan" -d 'Print what changes would do: 1 when they would change something, 0 when nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "apply" -d 'Carry out a plan, or go on with the change under way'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "where" -d 'Show who owns a key, and who stands in for them'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "recover" -d 'Make a ring of the nodes that are left, when a majority is lost for good'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some are'
