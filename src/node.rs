@@ -22,13 +22,16 @@
 mod answer;
 mod change;
 mod event;
+mod forward;
 mod get;
 mod hints;
 mod identity;
+mod mint;
 mod paxos;
 mod put;
 mod repair;
 mod stage;
+mod standing;
 mod sync;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -70,7 +73,7 @@ enum Wake {
 
 /// Work that waits for somebody.
 enum Task {
-    Forward(put::Forward),
+    Forward(forward::Forward),
     Put(Box<put::Put>),
     Get(Box<get::Get>),
     Scan(get::Scan),

@@ -129,6 +129,12 @@ impl Node {
         }
     }
 
+    /// This node's own staged copy.
+    pub(super) fn staged(&self, p: Partition, key: &Key) -> Option<Stored> {
+        let staged = self.stage.get(None, p, key).map(|s| s.1.clone());
+        staged.filter(|_| !planted::is(Bug::ReadPastStaged))
+    }
+
     /// The copy that the next write builds on: staged if there is one, else durable.
     pub(super) fn local(
         &mut self,

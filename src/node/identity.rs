@@ -16,13 +16,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Asker, Cx, Node, Note, Outcome, Reply, Then};
+use super::{Action, Cx, Node, Note, Then};
 use crate::clock::{Actor, VersionVector};
 use crate::error::{Error, Result};
-use crate::key::{Key, Partition, Q};
+use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
 use crate::ring::{NodeId, RingDoc};
-use crate::store::verify::{Bad, Verdict};
 use crate::store::{Batch, Op, Store, Table};
 use crate::wire::Body;
 
@@ -74,16 +73,16 @@ pub(super) struct Identity {
     seen: BTreeMap<Actor, u64>,
     seen_dirty: BTreeSet<Actor>,
     filling: Vec<u8>,
-    bad: BTreeSet<(Partition, Vec<u8>)>,
-    dirty: bool,
+    pub(super) bad: BTreeSet<(Partition, Vec<u8>)>,
+    pub(super) dirty: bool,
     /// Partitions whose leaves were compared with their records since opening.
-    audited: BTreeSet<Partition>,
+    pub(super) audited: BTreeSet<Partition>,
     /// Full owners with whom a pass was completed, of partitions that are filling or hold bad keys.
-    passes: BTreeMap<Partition, BTreeSet<NodeId>>,
+    pub(super) passes: BTreeMap<Partition, BTreeSet<NodeId>>,
     /// Partitions that lost something since the end of their filling was staged.
-    again: BTreeSet<Partition>,
+    pub(super) again: BTreeSet<Partition>,
     /// It dropped a partition under this actor: it must not mint there under it again.
-    dropped: bool,
+    pub(super) dropped: bool,
     heard: BTreeSet<NodeId>,
     witnesses: usize,
     waiting: bool,
@@ -155,7 +154,7 @@ impl Identity {
         !planted::is(Bug::FillingVotes) && self.is_marked(p)
     }
 
-    fn is_marked(&self, p: Partition) -> bool {
+    pub(super) fn is_marked(&self, p: Partition) -> bool {
         self.filling[usize::from(p.0) / 8] & (1 << (p.0 % 8)) != 0
     }
 
@@ -194,7 +193,7 @@ impl Identity {
     }
 
     /// Takes a new actor: the present one may have lost a record.
-    fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
         if planted::is(Bug::ReuseDot) {
             return;
         }
@@ -211,7 +210,7 @@ impl Identity {
         self.dirty = true;
     }
 
-    fn fill(&mut self, p: Partition) {
+    pub(super) fn fill(&mut self, p: Partition) {
         self.filling[usize::from(p.0) / 8] |= 1 << (p.0 % 8);
         self.passes.remove(&p);
         self.again.insert(p);
@@ -284,168 +283,6 @@ impl Node {
         }
     }
 
-    /// This node may have lost anything: as after a rollback, a copy or a restore.
-    pub(super) fn lose_all(&mut self, _reason: &str) {
-        self.identity.renew();
-        for p in self.doc.owned(self.id) {
-            self.identity.fill(p);
-        }
-        self.identity.muted = true;
-    }
-
-    /// This node may have lost records of a partition.
-    pub(super) fn lose(&mut self, cx: &mut Cx<'_>, p: Partition, why: &str) {
-        self.identity.renew();
-        self.identity.fill(p);
-        cx.out.push(Action::Note(Note::Lost(format!("partition {p}: {why}"))));
-    }
-
-    /// A record's checksum fails: it is listed, its leaf rebuilt without it, and healed by a sync.
-    pub(super) fn mark_bad(&mut self, cx: &mut Cx<'_>, p: Partition, key: &[u8]) {
-        if planted::is(Bug::UnreadableIsAbsent) || !self.identity.bad.insert((p, key.to_vec())) {
-            return;
-        }
-        self.identity.renew();
-        self.identity.passes.remove(&p);
-        self.identity.again.insert(p);
-        cx.out.push(Action::Note(Note::Unreadable(p, key.to_vec())));
-        if !self.read_only {
-            self.stage.push(Op::Bad { partition: p, key: key.to_vec() });
-        }
-    }
-
-    /// New partitions of a new document are filling; dots minted before a drop are not gone on from.
-    pub(super) fn gain(&mut self, before: &RingDoc) {
-        let gained: Vec<Partition> = self.doc.q.all().filter(|p| self.gains(before, *p)).collect();
-        if gained.is_empty() {
-            return;
-        }
-        if self.identity.dropped {
-            self.identity.renew();
-        }
-        gained.into_iter().for_each(|p| self.identity.fill(p));
-    }
-
-    fn gains(&self, before: &RingDoc, p: Partition) -> bool {
-        self.doc.owns(self.id, p) && !before.owns(self.id, p)
-    }
-
-    /// A partition is dropped under the present actor, its bad keys too.
-    pub(super) fn note_dropped(&mut self, p: Partition) {
-        self.identity.bad.retain(|(at, _)| *at != p);
-        self.identity.dropped = true;
-        self.identity.dirty = true;
-    }
-
-    /// A complete pass over these partitions with an owner that was full in them.
-    pub(super) fn passed(&mut self, peer: NodeId, partitions: &[Partition]) {
-        for p in partitions {
-            let bad = self.identity.bad.iter().any(|(at, _)| at == p);
-            if self.identity.is_marked(*p) || bad {
-                self.identity.passes.entry(*p).or_default().insert(peer);
-            }
-        }
-    }
-
-    /// Ends the filling of every partition that has met enough full owners. With `accept`, of every
-    /// partition met by each of those named.
-    pub(super) fn settle_filling(&mut self, accept: Option<&BTreeSet<NodeId>>) {
-        let open: BTreeSet<Partition> = self.unsettled();
-        let done = |p: &Partition| {
-            let layout = self.doc.read_layout();
-            let others: Vec<_> =
-                self.doc.owners_in(layout, *p).into_iter().filter(|o| *o != self.id).collect();
-            let needed = (self.doc.n() + 1 - self.doc.majority()).min(others.len());
-            let empty = BTreeSet::new();
-            let met = self.identity.passes.get(p).unwrap_or(&empty);
-            let enough = others.iter().filter(|o| met.contains(o)).count() >= needed;
-            enough
-                || accept.is_some_and(|reached| {
-                    others.iter().all(|o| !self.is_up(*o) || reached.contains(o))
-                })
-        };
-        let full: Vec<Partition> = open.into_iter().filter(done).collect();
-        if full.is_empty() || self.read_only {
-            return;
-        }
-        for (p, key) in self.identity.bad.iter().filter(|(p, _)| full.contains(p)) {
-            self.stage.push(Op::Healed { partition: *p, key: key.clone() });
-        }
-        full.iter().for_each(|p| {
-            self.identity.again.remove(p);
-        });
-        let seq = self.stage.next();
-        self.stage.then(seq, Then::Full(full));
-    }
-
-    /// Partitions that hold a bad key, owned or not.
-    pub(super) fn bad_partitions(&self) -> impl Iterator<Item = Partition> {
-        self.identity.bad.iter().map(|b| b.0)
-    }
-
-    /// Owned partitions that are filling or hold a bad key.
-    pub(super) fn unsettled(&self) -> BTreeSet<Partition> {
-        let owned = self.doc.owned(self.id);
-        let mut open: BTreeSet<_> =
-            owned.into_iter().filter(|p| self.identity.is_marked(*p)).collect();
-        open.extend(self.bad_partitions().filter(|p| self.doc.owns(self.id, *p)));
-        open
-    }
-
-    /// Compares a partition's leaves with its records before the first mint on an absent key: a
-    /// record can vanish without a checksum error. `false` when something had.
-    pub(super) fn audit(&mut self, cx: &mut Cx<'_>, p: Partition) -> Result<bool> {
-        if self.identity.audited.contains(&p) {
-            return Ok(true);
-        }
-        let verdict = crate::store::verify::audit(cx.store, p)?;
-        self.identity.audited.insert(p);
-        if verdict.is_good() {
-            return Ok(true);
-        }
-        self.lose(cx, p, "its leaves do not match its records");
-        self.stage.push(Op::Rebuild(p));
-        for bad in verdict.bad {
-            self.mark_bad(cx, p, &bad.key);
-        }
-        Ok(false)
-    }
-
-    /// Reads a whole partition and lists what is damaged.
-    pub(super) fn verify(&mut self, cx: &mut Cx<'_>, asker: Asker, p: Partition) {
-        let verdict = match crate::store::verify::verify(cx.store, p) {
-            Ok(verdict) => verdict,
-            Err(error) => Verdict {
-                bad: vec![Bad { key: Vec::new(), why: error.to_string() }],
-                ..Verdict::default()
-            },
-        };
-        for bad in verdict.bad.iter().filter(|b| !b.key.is_empty()) {
-            self.mark_bad(cx, p, &bad.key);
-        }
-        if verdict.bad.is_empty() && !verdict.digest_matches() {
-            self.lose(cx, p, "its leaves do not match its records");
-            self.stage.push(Op::Rebuild(p));
-        }
-        self.conclude(cx, asker, Outcome::Reply(Reply::Verify(verdict)));
-    }
-
-    /// An operator gives up this node's unreadable copy of a key.
-    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, asker: Asker, key: &Key) {
-        let partition = self.q().partition(key);
-        if self.identity.bad.remove(&(partition, key.as_bytes().to_vec())) {
-            self.stage.push(Op::Healed { partition, key: key.as_bytes().to_vec() });
-        }
-        self.tell_unsettled(cx, asker);
-    }
-
-    /// A repair report without a repair: what is filling or holds a bad key.
-    pub(super) fn tell_unsettled(&mut self, cx: &mut Cx<'_>, asker: Asker) {
-        let filling = self.unsettled().into_iter().collect();
-        let report = super::RepairReport { filling, ..super::RepairReport::default() };
-        self.conclude(cx, asker, Outcome::Reply(Reply::Repair(report)));
-    }
-
     /// Greets every member, and stops waiting when enough have answered or time is up.
     pub(super) fn boot_tick(&mut self, cx: &mut Cx<'_>) {
         if !self.identity.waiting {
@@ -486,15 +323,5 @@ impl Node {
         }
         self.identity.heard.insert(from);
         self.boot_tick(cx);
-    }
-
-    /// Whether this node's copy of the partition votes and may mint.
-    pub(super) fn is_full(&self, p: Partition) -> bool {
-        self.doc.owns(self.id, p) && !self.identity.is_filling(p)
-    }
-
-    /// The Q of the ring.
-    pub(super) fn q(&self) -> Q {
-        self.doc.q
     }
 }

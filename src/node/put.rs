@@ -1,8 +1,6 @@
 //! Coordinating a write: read what it replaces, mint and commit here, then send, then count.
 //!
 //! ```text
-//! Forward: the first live owner with a full copy coordinates; one that cannot says so and nothing
-//!          was applied, so the next is asked.
 //! Put:     Reading --enough answers--> Committing --durable--> Replicating --W--> reply
 //!          (overwrite, if-absent)      own record first        owners, then fallbacks for those down
 //!                                                              if-absent: --> Confirming --> reply
@@ -15,27 +13,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
-use crate::clock::VersionVector;
-use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::planted::{self, Bug};
 use crate::quorum::{
-    self, Answer, Basis, Item, ItemReply, PutReply, PutRequest, ReadTally, Verdict, WriteTally,
+    Answer, Basis, Item, ItemReply, PutReply, PutRequest, ReadTally, Verdict, WriteTally,
 };
-use crate::record::{RECORD_BYTES_MAX, Record, SIBLINGS_MAX, Stored, Value};
+use crate::record::{Stored, Value};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Hint, Op};
 use crate::wire::Body;
-
-/// A write on its way to a coordinator.
-pub(super) struct Forward {
-    asker: Asker,
-    request: PutRequest,
-    next: VecDeque<NodeId>,
-    asked: Option<NodeId>,
-    deadline_ms: u64,
-    why: String,
-}
 
 /// A write being coordinated here.
 pub(super) struct Put {
@@ -72,68 +58,6 @@ enum Phase {
 }
 
 impl Node {
-    /// Finds the coordinator of a client's write.
-    pub(super) fn forward(&mut self, cx: &mut Cx<'_>, asker: Asker, request: PutRequest) {
-        let writers = self.doc.writers(request.partition);
-        let next: VecDeque<_> = writers.into_iter().filter(|id| self.is_up(*id)).collect();
-        if next.is_empty() {
-            let why = "no owner of the key can be reached".to_string();
-            let reply = PutReply::none(Verdict::Unreachable(why));
-            return self.conclude(cx, asker, Outcome::Reply(Reply::Put(reply)));
-        }
-        let deadline_ms = cx.now.mono_ms + request.options.timeout_ms;
-        let task = Forward { asker, request, next, asked: None, deadline_ms, why: String::new() };
-        let op = self.new_op();
-        self.forward_next(cx, op, task);
-    }
-
-    fn forward_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Forward) {
-        let Some(owner) = task.next.pop_front() else {
-            let why = format!("no owner with a full copy can take the write ({})", task.why);
-            let reply = PutReply::none(Verdict::Refused(why));
-            return self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
-        };
-        task.asked = Some(owner);
-        let request = task.request.clone();
-        self.tasks.insert(op, Task::Forward(task));
-        if owner == self.id {
-            self.start_put(cx, Asker::Task(op), request);
-        } else {
-            self.send(cx, owner, op, Body::Put(request));
-        }
-    }
-
-    pub(super) fn on_forward(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Forward, wake: Wake) {
-        match wake {
-            Wake::Child(Outcome::NotMine(why)) => {
-                task.why = why;
-                self.forward_next(cx, op, task);
-            }
-            Wake::Said(from, Body::NotMine(why)) if task.asked == Some(from) => {
-                task.why = format!("{}: {why}", self.doc.name(from));
-                self.forward_next(cx, op, task);
-            }
-            // Refused for our old document, which we have replaced: nothing was applied.
-            Wake::Said(from, Body::Chosen(_)) if task.asked == Some(from) => {
-                let writers = self.doc.writers(task.request.partition);
-                task.next = writers.into_iter().filter(|id| self.is_up(*id)).collect();
-                self.forward_next(cx, op, task);
-            }
-            Wake::Said(_, Body::PutDone(reply)) => {
-                self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
-            }
-            Wake::Child(outcome) => self.conclude(cx, task.asker, outcome),
-            Wake::Tick if cx.now.mono_ms >= task.deadline_ms => {
-                let why = "the coordinator did not answer in time".to_string();
-                let reply = PutReply::none(Verdict::Unknown(why));
-                self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
-            }
-            _ => {
-                self.tasks.insert(op, Task::Forward(task));
-            }
-        }
-    }
-
     /// Coordinates a write here, or says that it cannot before anything is applied.
     pub(super) fn start_put(&mut self, cx: &mut Cx<'_>, asker: Asker, request: PutRequest) {
         let p = request.partition;
@@ -256,32 +180,27 @@ impl Node {
             return;
         };
         put.awaiting.clear();
-        let mut records = Vec::new();
+        let p = put.request.partition;
         let items = std::mem::take(&mut put.request.items);
         // First all that can fail, then the staging: a refusal must leave nothing behind.
+        let mut grounds = Vec::with_capacity(items.len());
         for (i, item) in items.iter().enumerate() {
-            if let Err(error) = self.may_mint(cx, &put, i, item, &seen) {
-                return self.conclude(cx, put.asker, Outcome::NotMine(error.to_string()));
+            match self.ground(cx, p, item, seen.merged(i, &item.key)) {
+                Ok(ground) => grounds.push(ground),
+                Err(why) => return self.conclude(cx, put.asker, Outcome::NotMine(why)),
             }
         }
-        for (i, item) in items.iter().enumerate() {
+        for (item, ground) in items.iter().zip(grounds) {
             let alone = !matches!(put.items.last(), Some(ItemReply::Written { .. }));
             if item.basis == Basis::Beside && alone {
                 put.items.push(ItemReply::Absent);
                 continue;
             }
-            match self.mint_one(cx, &put, i, item, &seen) {
-                Ok((reply, stored)) => {
-                    records.extend(stored.map(|s| (item.key.clone(), s)));
-                    put.items.push(reply);
-                }
-                Err(error) => {
-                    return self.conclude(cx, put.asker, Outcome::NotMine(error.to_string()));
-                }
-            }
+            let (reply, stored) = self.mint(cx, p, item, ground);
+            put.records.extend(stored.map(|s| (item.key.clone(), s)));
+            put.items.push(reply);
         }
         put.request.items = items;
-        put.records = records;
         if put.records.is_empty() {
             return self.reply_put(cx, &put, Verdict::Done);
         }
@@ -294,118 +213,6 @@ impl Node {
             return self.replicate(cx, op, put);
         }
         self.tasks.insert(op, Task::Put(put));
-    }
-
-    /// Whether this node holds every earlier dot of its own for the key.
-    fn may_mint(
-        &mut self,
-        cx: &mut Cx<'_>,
-        put: &Put,
-        i: usize,
-        item: &Item,
-        seen: &ReadTally,
-    ) -> Result<()> {
-        let p = put.request.partition;
-        if self.q().partition(&item.key) != p {
-            return Err(Error::Usage("the key is not of this partition".into()));
-        }
-        let local = self.local(cx, p, &item.key)?.0;
-        if self.identity.is_bad(p, &item.key) || !self.is_full(p) {
-            return Err(Error::Refused("its copy of the key cannot be read".into()));
-        }
-        let clock = match &local {
-            Some(stored) => stored.record(&item.key)?.clock,
-            None if !self.audit(cx, p)? => {
-                return Err(Error::Refused("its copy has lost records".into()));
-            }
-            None => VersionVector::new(),
-        };
-        let actor = self.identity.actor;
-        let merged = seen.merged(i, &item.key).0;
-        let others = merged.map(|m| m.record(&item.key)).transpose()?.unwrap_or_default();
-        let claimed = match &item.basis {
-            Basis::Context(context) => context.get(actor).max(others.clock.get(actor)),
-            _ => others.clock.get(actor),
-        };
-        if claimed > clock.get(actor) {
-            self.lose(cx, p, "a client or peer has seen a later write of this node");
-            return Err(Error::Refused("its copy has lost records".into()));
-        }
-        Ok(())
-    }
-
-    fn mint_one(
-        &mut self,
-        cx: &mut Cx<'_>,
-        put: &Put,
-        i: usize,
-        item: &Item,
-        seen: &ReadTally,
-    ) -> Result<(ItemReply, Option<Stored>)> {
-        let p = put.request.partition;
-        let local = self.local(cx, p, &item.key)?.0;
-        let local = local.map(|s| s.record(&item.key)).transpose()?.unwrap_or_default();
-        let (merged, clashes) = seen.merged(i, &item.key);
-        self.report(cx, &item.key, &clashes);
-        let merged = merged.map(|s| s.record(&item.key)).transpose()?.unwrap_or_default();
-        let known = local.merge(&merged).0;
-        let values = known.visible(cx.now.wall_ms).len();
-        let seen = match &item.basis {
-            Basis::Absent if values > 0 => return Ok((ItemReply::Conflict { values }, None)),
-            Basis::Overwrite { .. } if item.value.is_none() && values == 0 => {
-                return Ok((ItemReply::Absent, None));
-            }
-            Basis::Overwrite { force: false } if values > 1 => {
-                return Ok((ItemReply::Conflict { values }, None));
-            }
-            Basis::Overwrite { .. } | Basis::Absent => Some(known.clock.clone()),
-            Basis::Context(context) if planted::is(Bug::CoverTooMuch) => {
-                let mut wide = context.clone();
-                wide.join(&local.clock);
-                Some(wide)
-            }
-            Basis::Context(context) => Some(context.clone()),
-            Basis::Blind | Basis::Beside => None,
-        };
-        // An overwrite merges what the owners hold first: what it supersedes it has known.
-        let base = if seen.is_some() { &known } else { &local };
-        let base = if matches!(item.basis, Basis::Context(_)) { &local } else { base };
-        self.stage_write(cx, p, item, base, seen.as_ref())
-    }
-
-    fn stage_write(
-        &mut self,
-        cx: &Cx<'_>,
-        p: crate::key::Partition,
-        item: &Item,
-        base: &Record,
-        seen: Option<&VersionVector>,
-    ) -> Result<(ItemReply, Option<Stored>)> {
-        let stays = |s: &&(crate::clock::Dot, Value)| seen.is_none_or(|c| !c.covers(s.0));
-        let kept: Vec<usize> =
-            base.siblings.iter().filter(stays).map(|s| s.1.bytes.len()).collect();
-        if let Some((bytes, _)) = &item.value {
-            let size = kept.iter().sum::<usize>() + bytes.len();
-            if kept.len() >= SIBLINGS_MAX || size > RECORD_BYTES_MAX {
-                let why = format!(
-                    "the record would have {} values and {size} bytes; the most are 25 and 4 MiB",
-                    kept.len() + 1
-                );
-                return Ok((ItemReply::TooLarge(why), None));
-            }
-        }
-        let dot = self.identity.mint();
-        let record = quorum::apply(base, item, seen, dot, cx.now.wall_ms);
-        let alone = match record.siblings.as_slice() {
-            [] => item.value.is_none(),
-            [(only, _)] => *only == dot,
-            _ => false,
-        };
-        let context = alone.then(|| record.clock.clone());
-        let values = record.visible(cx.now.wall_ms).len();
-        let stored = Stored::new(&item.key, &record);
-        self.stage.push(Op::Record { partition: p, key: item.key.clone(), stored: stored.clone() });
-        Ok((ItemReply::Written { dot, context, values }, Some(stored)))
     }
 
     /// Keeps a reference hint for each of these owners, unless it acknowledged or has one.

@@ -196,6 +196,9 @@ impl Run {
             _ => Outcome::Unknown,
         };
         self.end(id, outcome);
+        if let Outcome::Acked(Some(dot)) = outcome {
+            self.acked.insert(dot, id);
+        }
         let strict = self.ops[id].strict && self.plan.reads_see_writes();
         if let Outcome::Acked(Some(dot)) = outcome
             && strict

@@ -25,19 +25,20 @@ impl Run {
         let number = |v: &Vec<u8>| std::str::from_utf8(v).ok()?.strip_prefix('v')?.parse().ok();
         match &mint.value {
             Some(value) => number(value).filter(|id| *id < self.ops.len()),
-            None => {
-                let told = |o: &super::client::Op| o.outcome == Outcome::Acked(Some(mint.dot));
-                self.ops.iter().position(told)
-            }
+            None => self.acked.get(&mint.dot).copied(),
         }
     }
 
     /// Whether a mint superseded a dot with right.
     fn supersedes(&self, mint: &Mint, dot: Dot) -> bool {
+        self.overrides(mint, self.op_of(mint), dot)
+    }
+
+    fn overrides(&self, mint: &Mint, op: Option<usize>, dot: Dot) -> bool {
         if mint.dot == dot {
             return false;
         }
-        let op = self.op_of(mint).map(|id| &self.ops[id]);
+        let op = op.map(|id| &self.ops[id]);
         match op.map(|o| o.kind) {
             Some(Kind::Blind | Kind::Absent) => false,
             Some(Kind::Context) => {
@@ -138,36 +139,42 @@ impl Run {
     }
 
     fn check_key(&mut self, key: &Key, record: &Record) {
-        let mints: Vec<Mint> = self.mints_of(key).into_iter().cloned().collect();
-        let acked = |m: &Mint| match self.op_of(m).map(|id| self.ops[id].outcome) {
+        let mints: Vec<(&Mint, Option<usize>)> =
+            self.mints_of(key).into_iter().map(|m| (m, self.op_of(m))).collect();
+        let acked = |m: &Mint, op: Option<usize>| match op.map(|id| self.ops[id].outcome) {
             Some(Outcome::Acked(Some(dot))) => dot == m.dot,
             Some(Outcome::Acked(None)) => true,
             _ => false,
         };
         let there: BTreeSet<Dot> = record.siblings.iter().map(|s| s.0).collect();
-        let counts = |m: &&Mint| acked(m) || there.contains(&m.dot);
-        let sure: Vec<&Mint> = mints.iter().filter(counts).collect();
-        let mut wrong = Vec::new();
-        let mut dead = Vec::new();
-        for mint in &mints {
+        let counts = |m: &&(&Mint, _)| acked(m.0, m.1) || there.contains(&m.0.dot);
+        let sure: Vec<&(&Mint, _)> = mints.iter().filter(counts).collect();
+        let (mut wrong, mut dead) = (Vec::new(), Vec::new());
+        for (mint, op) in &mints {
             let dot = mint.dot;
-            let covered = mints.iter().any(|m| self.supersedes(m, dot));
-            if acked(mint) && mint.value.is_some() && !covered && !there.contains(&dot) {
-                let op = self.op_of(mint);
-                wrong.push(format!("LOST: {dot:?} of {key}, acknowledged to op {op:?}"));
-            }
-            if let Some(by) = sure.iter().find(|m| self.supersedes(m, dot)) {
-                dead.push(dot);
+            if self.dead.contains(&dot) {
                 if there.contains(&dot) {
-                    wrong
-                        .push(format!("{dot:?} of {key} lives, though {:?} superseded it", by.dot));
+                    wrong.push(format!("{dot:?} of {key} came back"));
                 }
+                continue;
             }
-            if self.dead.contains(&dot) && there.contains(&dot) {
-                wrong.push(format!("{dot:?} of {key} came back"));
+            let by = sure.iter().find(|m| self.overrides(m.0, m.1, dot));
+            dead.extend(by.map(|_| dot));
+            match by {
+                Some(by) if there.contains(&dot) => {
+                    let by = by.0.dot;
+                    wrong.push(format!("{dot:?} of {key} lives, though {by:?} superseded it"));
+                }
+                None if !there.contains(&dot) && mint.value.is_some() && acked(mint, *op) => {
+                    // An unknown write may have superseded it, and be lost itself.
+                    if !mints.iter().any(|m| self.overrides(m.0, m.1, dot)) {
+                        wrong.push(format!("LOST: {dot:?} of {key}, acknowledged to op {op:?}"));
+                    }
+                }
+                _ => {}
             }
         }
-        let stranger = |dot: &&Dot| !mints.iter().any(|m| m.dot == **dot);
+        let stranger = |dot: &&Dot| !mints.iter().any(|m| m.0.dot == **dot);
         wrong.extend(there.iter().find(stranger).map(|d| format!("{d:?} of {key} is a phantom")));
         self.dead.extend(dead);
         wrong.into_iter().for_each(|w| self.fail(w));

@@ -45,6 +45,8 @@ pub struct Run {
     pub ops: Vec<Op>,
     /// Client operations by ticket.
     pub tickets: BTreeMap<u64, usize>,
+    /// Acknowledged operations by the dot they were told.
+    pub acked: BTreeMap<Dot, usize>,
     /// By key.
     pub promises: Vec<Promise>,
     /// Dots that must never be seen again.
@@ -77,6 +79,7 @@ pub fn run(seed: u64, traced: bool) -> Verdicts {
         clients: vec![client; plan.clients],
         ops: Vec::new(),
         tickets: BTreeMap::new(),
+        acked: BTreeMap::new(),
         promises: vec![Promise::default(); plan.keys.len()],
         dead: BTreeSet::new(),
         budget: 0,

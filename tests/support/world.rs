@@ -31,7 +31,7 @@ use kvs::wire::{Body, Message};
 /// Wall time at the beginning, in ms since 1970.
 pub const WALL_MS: u64 = 1_700_000_000_000;
 /// A node is ticked so often, in ms.
-const TICK_MS: u64 = 100;
+const TICK_MS: u64 = 200;
 
 /// A small generator of well mixed numbers (splitmix64).
 #[derive(Clone, Debug)]

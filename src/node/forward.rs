@@ -1,0 +1,89 @@
+//! Finding the coordinator of a write: the first live owner whose copy is full.
+//!
+//! ```text
+//! n1 NotMine ("filling") -> n2 NotMine -> n3 takes it -> PutDone -> the client
+//! ```
+//!
+//! An owner that says it cannot has applied nothing, so the next is asked; one that does not answer
+//! may have applied it: the write is then unknown, and nobody else is asked.
+
+use std::collections::VecDeque;
+
+use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
+use crate::quorum::{PutReply, PutRequest, Verdict};
+use crate::ring::NodeId;
+use crate::wire::Body;
+
+/// A write on its way to a coordinator.
+pub(super) struct Forward {
+    asker: Asker,
+    request: PutRequest,
+    next: VecDeque<NodeId>,
+    asked: Option<NodeId>,
+    deadline_ms: u64,
+    why: String,
+}
+
+impl Node {
+    /// Finds the coordinator of a client's write.
+    pub(super) fn forward(&mut self, cx: &mut Cx<'_>, asker: Asker, request: PutRequest) {
+        let writers = self.doc.writers(request.partition);
+        let next: VecDeque<_> = writers.into_iter().filter(|id| self.is_up(*id)).collect();
+        if next.is_empty() {
+            let why = "no owner of the key can be reached".to_string();
+            let reply = PutReply::none(Verdict::Unreachable(why));
+            return self.conclude(cx, asker, Outcome::Reply(Reply::Put(reply)));
+        }
+        let deadline_ms = cx.now.mono_ms + request.options.timeout_ms;
+        let task = Forward { asker, request, next, asked: None, deadline_ms, why: String::new() };
+        let op = self.new_op();
+        self.forward_next(cx, op, task);
+    }
+
+    fn forward_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Forward) {
+        let Some(owner) = task.next.pop_front() else {
+            let why = format!("no owner with a full copy can take the write ({})", task.why);
+            let reply = PutReply::none(Verdict::Refused(why));
+            return self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
+        };
+        task.asked = Some(owner);
+        let request = task.request.clone();
+        self.tasks.insert(op, Task::Forward(task));
+        if owner == self.id {
+            self.start_put(cx, Asker::Task(op), request);
+        } else {
+            self.send(cx, owner, op, Body::Put(request));
+        }
+    }
+
+    pub(super) fn on_forward(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Forward, wake: Wake) {
+        match wake {
+            Wake::Child(Outcome::NotMine(why)) => {
+                task.why = why;
+                self.forward_next(cx, op, task);
+            }
+            Wake::Said(from, Body::NotMine(why)) if task.asked == Some(from) => {
+                task.why = format!("{}: {why}", self.doc.name(from));
+                self.forward_next(cx, op, task);
+            }
+            // Refused for our old document, which we have replaced: nothing was applied.
+            Wake::Said(from, Body::Chosen(_)) if task.asked == Some(from) => {
+                let writers = self.doc.writers(task.request.partition);
+                task.next = writers.into_iter().filter(|id| self.is_up(*id)).collect();
+                self.forward_next(cx, op, task);
+            }
+            Wake::Said(_, Body::PutDone(reply)) => {
+                self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
+            }
+            Wake::Child(outcome) => self.conclude(cx, task.asker, outcome),
+            Wake::Tick if cx.now.mono_ms >= task.deadline_ms => {
+                let why = "the coordinator did not answer in time".to_string();
+                let reply = PutReply::none(Verdict::Unknown(why));
+                self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
+            }
+            _ => {
+                self.tasks.insert(op, Task::Forward(task));
+            }
+        }
+    }
+}
