@@ -93,13 +93,21 @@ fn number(error: &Error) -> u8 {
     }
 }
 
+/// `ENFILE` and `EMFILE`: a limit, not damage.
+const TOO_MANY_FILES: [i32; 2] = [23, 24];
+
 fn io_number(error: &io::Error) -> u8 {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => 2,
+        io::ErrorKind::NotFound
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::InvalidFilename => 2,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => 4,
         io::ErrorKind::PermissionDenied
         | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::AlreadyExists => 10,
+        | io::ErrorKind::AlreadyExists
+        | io::ErrorKind::OutOfMemory => 10,
+        _ if error.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code)) => 10,
         _ => 8,
     }
 }

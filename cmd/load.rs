@@ -71,6 +71,11 @@ impl Args {
             return Ok(Box::new(BufReader::new(std::io::stdin())));
         }
         let file = File::open(&self.file).map_err(Error::io("open", &self.file))?;
+        if file.metadata().is_ok_and(|m| m.is_dir()) {
+            let shown = self.file.display();
+            return Err(Error::Usage(format!("{shown} is a directory; nothing was loaded."))
+                .hint("the file of a kvs dump is wanted"));
+        }
         Ok(Box::new(BufReader::new(file)))
     }
 

@@ -51,7 +51,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         return Ok(Done::Yes);
     }
     for dir in target.damaged() {
-        ui.say(&format!("{} cannot be read at all: kvs replace NAME", dir.display()));
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        ui.say(&format!("{} cannot be read at all: kvs replace {name}", dir.display()));
     }
     if !good {
         ui.say("heal from the other copies: kvs repair --verify");

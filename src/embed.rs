@@ -66,6 +66,8 @@ pub struct Embed {
     damaged: Vec<PathBuf>,
     left_out: Vec<PathBuf>,
     ticket: u64,
+    /// The document known before nodes left: stopped, or at work on threads of their own.
+    before: Option<Arc<RingDoc>>,
 }
 
 impl Embed {
@@ -73,7 +75,8 @@ impl Embed {
     #[must_use]
     pub fn doc(&self) -> Arc<RingDoc> {
         let docs = self.slots.values().map(|s| s.node.doc());
-        docs.max_by_key(|d| d.version).expect("an open ring has a node").clone()
+        let newest = docs.chain(&self.before).max_by_key(|d| d.version);
+        newest.expect("an open ring has, or had, a node").clone()
     }
 
     /// The opened nodes, in the order of the ring document.
@@ -128,6 +131,7 @@ impl Embed {
                 }
                 Action::Stop(why) => {
                     self.warn(id, &format!("it was stopped: {why}"));
+                    self.before = Some(self.doc());
                     self.slots.remove(&id);
                     self.tell_alive();
                 }
@@ -147,9 +151,7 @@ impl Embed {
     }
 
     fn warn(&mut self, id: NodeId, text: &str) {
-        let doc = self.slots.get(&id).map(|s| s.node.doc().clone());
-        let name = doc.map_or_else(|| id.to_string(), |d| d.name(id));
-        let line = format!("{name}: {text}");
+        let line = format!("{}: {text}", self.doc().name(id));
         if !self.warnings.contains(&line) {
             self.warnings.push(line);
         }

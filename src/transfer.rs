@@ -70,19 +70,28 @@ pub fn load(
     let mut loaded = Loaded::default();
     let mut sorter = Sorter::new(target.doc().q);
     let broken = read_lines(input, &mut sorter, &mut loaded, progress);
-    let stopped = write_sorted(target, sorter, loading, &mut loaded, progress)?;
+    let stopped = write_sorted(target, sorter, loading, &mut loaded, progress);
     let Loaded { lines, written, .. } = loaded;
-    if let Err(error) = broken {
-        return Err(Error::Partial(format!(
+    let again = match loading.basis {
+        Basis::Blind => "run it again without --blind: that is safe to repeat",
+        _ => "run it again: it is safe to repeat",
+    };
+    match (stopped, broken) {
+        (Err(error), _) if written > 0 => Err(Error::Partial(format!(
+            "The load ended early, with {written} keys written before: {error}"
+        ))
+        .hint(format!("see to that and {again}"))),
+        (Err(error), _) => Err(error),
+        (Ok(true), _) => {
+            let why = format!("The load was stopped; {written} keys are written.");
+            Err(Error::Partial(why).hint(again))
+        }
+        (Ok(false), Err(error)) => Err(Error::Partial(format!(
             "{error} The {lines} lines before it are loaded ({written} keys written)."
         ))
-        .hint("mend the line and run the load again: it is safe to repeat"));
+        .hint(format!("mend the line and {again}"))),
+        (Ok(false), Ok(())) => Ok(loaded),
     }
-    if stopped {
-        return Err(Error::Partial(format!("The load was stopped; {written} keys are written."))
-            .hint("run it again: it is safe to repeat"));
-    }
-    Ok(loaded)
 }
 
 fn read_lines(

@@ -9,6 +9,7 @@
 //! writes: a node whose file may be older counts as filling for this run only.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::config::{NODE_FILE, NodeConfig, read};
 use crate::error::{Error, Result};
 use crate::node::{Boot, Node};
 use crate::ring::State;
-use crate::store::lmdb::{Access, Lmdb, Map};
+use crate::store::lmdb::{Access, FILE, Lmdb, Map};
 use crate::store::lock::{Holder, Lock, Want};
 use crate::store::sidecar::Trust;
 
@@ -56,6 +57,7 @@ impl Embed {
             damaged: Vec::new(),
             left_out: Vec::new(),
             ticket: 0,
+            before: None,
         };
         let mut dirs = opening.dirs.clone();
         dirs.sort();
@@ -63,18 +65,16 @@ impl Embed {
         let map = map(&dirs);
         let mut failed = Vec::new();
         for dir in &dirs {
-            let config: NodeConfig = read(&dir.join(NODE_FILE))?;
-            if opening.down.contains(&config.name) {
-                continue;
-            }
-            match open_slot(dir, opening, &config, map) {
-                Ok(slot) => embed.insert(slot)?,
+            match open_slot(dir, opening, map) {
+                Ok(Some(slot)) => embed.insert(slot)?,
+                Ok(None) => {}
                 Err(error) if is_damage(&error) => failed.push((dir.clone(), error)),
                 Err(error) => return Err(error),
             }
         }
         if embed.slots.is_empty() {
-            let none = Error::Unreachable("No node of the ring is open.".into());
+            let none = Error::Unreachable("No node of the ring is open; nothing was tried.".into())
+                .hint("take members out of --down");
             return Err(failed.into_iter().next().map_or(none, |f| f.1));
         }
         for (dir, error) in failed {
@@ -158,12 +158,17 @@ fn map(dirs: &[PathBuf]) -> Map {
 fn is_damage(error: &Error) -> bool {
     match error.root() {
         Error::Corrupt(_) => true,
-        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
         _ => false,
     }
 }
 
-fn open_slot(dir: &Path, opening: &Opening, config: &NodeConfig, map: Map) -> Result<Slot> {
+/// Opens a directory; `None` when its member is to be taken as down.
+fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
+    let config = configured(dir)?;
+    if opening.down.contains(&config.name) {
+        return Ok(None);
+    }
     let read_only = opening.access == Access::Read;
     let want = if read_only {
         Want::Shared
@@ -171,7 +176,15 @@ fn open_slot(dir: &Path, opening: &Opening, config: &NodeConfig, map: Map) -> Re
         let (kind, pid) = (opening.purpose.clone(), std::process::id());
         Want::Exclusive(Holder { kind, pid, address: None })
     };
-    let lock = Lock::wait(dir, &want, opening.timeout)?;
+    let lock = Lock::wait(dir, &want, opening.timeout).map_err(|error| match error {
+        Error::Io { .. } if !read_only => error
+            .hint("nothing was changed; get, scan, dump, diff and verify need no right to write"),
+        error => error,
+    })?;
+    if !dir.join(FILE).exists() {
+        let dir = dir.display();
+        return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed.")));
+    }
     let mut opened = Lmdb::open(dir, opening.access, map)?;
     opened.store.set_quota(config.quota_bytes);
     let suspect = match opened.trust {
@@ -180,5 +193,21 @@ fn open_slot(dir: &Path, opening: &Opening, config: &NodeConfig, map: Map) -> Re
     };
     let boot = Boot { seed: random()?, suspect, read_only, witnesses: 0 };
     let node = Node::open(&opened.store, boot)?;
-    Ok(Slot { dir: dir.to_path_buf(), node, store: opened.store, commit: None, _lock: lock })
+    Ok(Some(Slot { dir: dir.to_path_buf(), node, store: opened.store, commit: None, _lock: lock }))
+}
+
+/// A node's configuration. What a person wrote wrong is for that person; a file without text is
+/// damage.
+fn configured(dir: &Path) -> Result<NodeConfig> {
+    let path = dir.join(NODE_FILE);
+    let empty = path.metadata().is_ok_and(|m| m.len() == 0);
+    match read(&path) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::InvalidData => Err("no text"),
+        Err(_) if empty => Err("empty"),
+        other => Ok(other),
+    }
+    .unwrap_or_else(|how| {
+        let path = path.display();
+        Err(Error::Corrupt(format!("The file {path} is {how}. Nothing was changed.")))
+    })
 }

@@ -23,25 +23,27 @@ impl Embed {
     /// Asks one node and waits for its answer.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when that node is not open, or its file failed for good.
+    /// [`Error::Unreachable`] when that node is not open; when its file fails for good before it
+    /// answers, [`Error::Unknown`] of a put, [`Error::Refused`] of a read, else [`Error::Partial`].
     pub fn request(&mut self, at: NodeId, request: Request) -> Result<Reply> {
         if !self.slots.contains_key(&at) {
             return Err(Error::Unreachable(format!("The node {at} is not open.")));
         }
         self.ticket += 1;
         let ticket = self.ticket;
+        let fate = Fate::of(&request);
         self.feed(at, Event::Request(ticket, request));
         for _ in 0..STEPS_MAX {
             self.settle();
             if let Some(reply) = self.replies.remove(&ticket) {
                 return Ok(reply);
             }
-            if self.slots.is_empty() {
+            if !self.slots.contains_key(&at) {
                 break;
             }
             self.pass_time();
         }
-        Err(Error::Unreachable(self.warnings.join(" ")))
+        Err(fate.error(&self.doc().name(at)))
     }
 
     /// Lets some time pass for every node.
@@ -87,6 +89,38 @@ impl Embed {
             self.feed(id, event);
         }
         any
+    }
+}
+
+/// What is known of a request whose node was stopped before it answered.
+#[derive(Clone, Copy)]
+pub(super) enum Fate {
+    Read,
+    Written,
+    Worked,
+}
+
+impl Fate {
+    fn of(request: &Request) -> Self {
+        match request {
+            Request::Put(_) => Self::Written,
+            Request::Get(..) | Request::Scan(..) | Request::Unsettled | Request::Status => {
+                Self::Read
+            }
+            _ => Self::Worked,
+        }
+    }
+
+    pub(super) fn error(self, name: &str) -> Error {
+        let stopped = format!("{name} was stopped by a failure of its file before it answered");
+        match self {
+            Self::Read => Error::Refused(format!("{stopped}; nothing was changed."))
+                .hint(format!("ask the others: --down {name}")),
+            Self::Written => Error::Unknown(format!("{stopped}; the write may have taken effect."))
+                .hint("see to its disk, then repeat the write until it no longer says so"),
+            Self::Worked => Error::Partial(format!("{stopped}; what is done stays done."))
+                .hint("see to its disk, then run the command again"),
+        }
     }
 }
 

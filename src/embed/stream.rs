@@ -9,11 +9,11 @@
 //! commits and keeps both cores and all files busy. A shared count of what is under way tells when
 //! nothing moves: only then does time pass. Caveat: the order of messages is that of the threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::pump::told;
+use super::pump::{Fate, told};
 use super::{Embed, STEP_MS, STEPS_MAX, Slot, wall_ms};
 use crate::error::{Error, Result};
 use crate::node::{Action, Event, Note, Reply, Request, Time};
@@ -30,6 +30,8 @@ enum Told {
     Reply(Reply),
     Note(NodeId, Note),
     Warning(NodeId, String),
+    /// A node was stopped; it answers nothing any more.
+    Stopped(NodeId, String),
     /// Nothing is under way any more.
     Idle,
 }
@@ -45,8 +47,8 @@ impl Embed {
     /// Asks requests as they come, `window` at once, until the source ends and all are answered.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when a file failed for good or a node that is asked is not open;
-    /// replies given before stand.
+    /// [`Error::Unreachable`] when a node that is asked is not open, [`Error::Unknown`] when its
+    /// file fails for good; replies given before stand.
     pub fn stream(
         &mut self,
         window: usize,
@@ -55,6 +57,7 @@ impl Embed {
     ) -> Result<()> {
         let shared = Shared { open: AtomicUsize::new(0), mono_ms: AtomicU64::new(self.mono_ms) };
         let (tell, told) = channel();
+        self.before = Some(self.doc());
         let slots = std::mem::take(&mut self.slots);
         let mut doors = BTreeMap::new();
         let mut threads = Vec::new();
@@ -99,6 +102,7 @@ impl Embed {
         shared: &Shared,
     ) -> Result<()> {
         let (mut waiting, mut ended, mut steps) = (0_usize, false, 0);
+        let mut asked = BTreeSet::new();
         loop {
             while !ended && waiting < window {
                 let Some((at, request)) = source() else {
@@ -107,6 +111,7 @@ impl Embed {
                 };
                 self.ticket += 1;
                 waiting += 1;
+                asked.insert(at);
                 post(doors, at, Event::Request(self.ticket, request), shared)?;
             }
             if ended && waiting == 0 {
@@ -119,20 +124,30 @@ impl Embed {
                 }
                 Ok(Told::Note(id, note)) => self.note(id, &note),
                 Ok(Told::Warning(id, text)) => self.warn(id, &text),
+                Ok(Told::Stopped(id, why)) => {
+                    self.warn(id, &format!("it was stopped: {why}"));
+                    if asked.contains(&id) {
+                        return Err(Fate::Written.error(&self.doc().name(id)));
+                    }
+                }
                 Ok(Told::Idle) if shared.open.load(Ordering::SeqCst) == 0 => {
                     steps += 1;
                     shared.mono_ms.fetch_add(STEP_MS, Ordering::SeqCst);
                     let ticked =
                         doors.keys().all(|id| post(doors, *id, Event::Tick, shared).is_ok());
                     if steps > STEPS_MAX || !ticked {
-                        return Err(Error::Unreachable(self.warnings.join(" ")));
+                        return Err(stuck());
                     }
                 }
                 Ok(Told::Idle) => {}
-                Err(_) => return Err(Error::Unreachable(self.warnings.join(" "))),
+                Err(_) => return Err(stuck()),
             }
         }
     }
+}
+
+fn stuck() -> Error {
+    Error::Unknown("No node answers any more; what was asked last may have taken effect.".into())
 }
 
 /// Sends an event to a node's thread.
@@ -204,7 +219,7 @@ impl Worker {
                     Action::Reply(_, reply) => self.say(Told::Reply(reply)),
                     Action::Note(note) => self.say(Told::Note(self.id, note)),
                     Action::Stop(why) => {
-                        self.say(Told::Warning(self.id, format!("it was stopped: {why}")));
+                        self.say(Told::Stopped(self.id, why.to_string()));
                         return false;
                     }
                 }

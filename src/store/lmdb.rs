@@ -41,6 +41,9 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Partition, Q};
 use crate::ring::NodeId;
 
+/// A disk with less room than this is full.
+const FULL_BYTES: u64 = 1 << 20;
+
 /// The name of the file.
 pub const FILE: &str = "data.mdb";
 
@@ -202,9 +205,22 @@ impl Lmdb {
             Err(error) => Failure::Fatal(read_error(&self.tables.path, error)),
             Ok(txn) => {
                 txn.abort();
-                why
+                // LMDB says EIO when the last blocks run out in the middle of a write.
+                match why {
+                    Failure::Fatal(_) if self.is_disk_full() => {
+                        let path = self.tables.path.display();
+                        let text = format!("The disk is full; nothing was written to {path}.");
+                        Failure::Full(text)
+                    }
+                    why => why,
+                }
             }
         }
+    }
+
+    fn is_disk_full(&self) -> bool {
+        let free = |s: libc::statfs| s.f_bavail.saturating_mul(s.f_bsize as u64);
+        open::file_system(&self.dir).is_ok_and(|s| free(s) < FULL_BYTES)
     }
 
     /// Before a rolled back file is written to, its sidecar goes: the file would catch up with it,

@@ -78,7 +78,7 @@ impl Target {
         let mut take = |reply| {
             let taken = match reply {
                 Reply::Put(reply) => {
-                    settle(&reply.verdict, "A write", "repeat the command; what is written stays")
+                    settle(&reply.verdict, "A write", "kvs status shows who is down")
                         .and_then(|()| done(reply))
                 }
                 _ => Err(defect()),

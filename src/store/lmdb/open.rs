@@ -188,10 +188,7 @@ fn guard(env: &Env<WithoutTls>, path: &Path) -> Guard {
 
 /// Refuses file systems on which a map and locks of two machines do not agree.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "statfs has no safe form; it fills a plain struct")]
 fn refuse_remote(dir: &Path) -> Result<()> {
-    use std::os::unix::ffi::OsStrExt;
-
     let kinds = [
         ("NFS", 0x6969),
         ("CIFS", 0xFF53_4D42),
@@ -199,17 +196,7 @@ fn refuse_remote(dir: &Path) -> Result<()> {
         ("SMB", 0xFE53_4D42),
         ("FUSE", 0x6573_5546),
     ];
-    let Ok(text) = std::ffi::CString::new(dir.as_os_str().as_bytes()) else {
-        return Err(Error::Usage(format!("{} cannot be a directory.", dir.display())));
-    };
-    // SAFETY: the path is terminated and the struct is plain numbers.
-    let kind = unsafe {
-        let mut stat: libc::statfs = std::mem::zeroed();
-        match libc::statfs(text.as_ptr(), &raw mut stat) {
-            0 => stat.f_type as u32,
-            _ => return Err(Error::io("inspect", dir)(std::io::Error::last_os_error())),
-        }
-    };
+    let kind = file_system(dir)?.f_type as u32;
     match kinds.iter().find(|(_, magic)| *magic == kind) {
         Some((name, _)) => Err(Error::Denied(format!(
             "{} lies on {name}, where a file cannot be mapped safely. Nothing was changed.",
@@ -224,4 +211,23 @@ fn refuse_remote(dir: &Path) -> Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn refuse_remote(_dir: &Path) -> Result<()> {
     Ok(())
+}
+
+/// What the system says of the file system a directory lies on.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "statfs has no safe form; it fills a plain struct")]
+pub(super) fn file_system(dir: &Path) -> Result<libc::statfs> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let Ok(text) = std::ffi::CString::new(dir.as_os_str().as_bytes()) else {
+        return Err(Error::Usage(format!("{} cannot be a directory.", dir.display())));
+    };
+    // SAFETY: the path is terminated and the struct is plain numbers.
+    unsafe {
+        let mut stat: libc::statfs = std::mem::zeroed();
+        match libc::statfs(text.as_ptr(), &raw mut stat) {
+            0 => Ok(stat),
+            _ => Err(Error::io("inspect", dir)(std::io::Error::last_os_error())),
+        }
+    }
 }
