@@ -10,7 +10,7 @@ use kvs::key::Key;
 use kvs::target::{Access, Actors, Inspection, Replica, State};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::get::object;
 use crate::put::key_parser;

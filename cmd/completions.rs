@@ -8,7 +8,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use kvs::error::Error;
 
-use crate::cli::{Cli, Common};
+use crate::cli::Cli;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 

@@ -6,7 +6,7 @@ use kvs::key::Key;
 use kvs::quorum::{Basis, Item};
 use kvs::target::Access;
 
-use crate::cli::{Common, Quorum};
+use crate::common::{Common, Quorum};
 use crate::exit::Outcome;
 use crate::put::{Told, key_parser};
 use crate::ui::Ui;

@@ -11,7 +11,8 @@ use kvs::key::Key;
 use kvs::quorum::Options;
 use kvs::target::{Access, Opening, Target};
 
-use crate::cli::{Cli, Common};
+use crate::cli::Cli;
+use crate::common::Common;
 use crate::exit::{self, Done, Fail, Outcome};
 use crate::get;
 use crate::ui::Ui;

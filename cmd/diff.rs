@@ -12,7 +12,7 @@ use kvs::ring::NodeId;
 use kvs::target::{Access, Actors, Target};
 use serde_json::{Value, json};
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;

@@ -10,7 +10,7 @@ use kvs::repair::{DigestRow, digest};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
 use crate::ui::Ui;
 

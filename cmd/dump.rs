@@ -13,7 +13,7 @@ use kvs::target::{Access, Target};
 use kvs::transfer::encode;
 use tempfile::NamedTempFile;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
 use crate::scan::each;
 use crate::ui::Ui;

@@ -14,7 +14,7 @@ use kvs::quorum::{Basis, Item, Options, PutReply};
 use kvs::record::{Record, Value};
 use kvs::target::{Access, Actors, Target};
 
-use crate::cli::{Common, Quorum};
+use crate::common::{Common, Quorum};
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::{self, time};
 use crate::put::{Told, key_parser, read_all};

@@ -7,7 +7,7 @@ use kvs::record::Record;
 use kvs::target::{Access, Actors, Inspection, State, Target};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::get::{object, preview};
 use crate::put::key_parser;

@@ -13,7 +13,7 @@ use kvs::record::{Record, Value};
 use kvs::target::{Access, Actors, Replica, State, Target};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::put::key_parser;
 use crate::ui::Ui;

@@ -6,7 +6,7 @@ use kvs::store::Hint;
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;

@@ -7,7 +7,7 @@ use kvs::embed::{self, Seat};
 use kvs::error::Error;
 use kvs::key::Q;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 

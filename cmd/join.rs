@@ -10,7 +10,7 @@ use kvs::ring::{Change, Member, NodeId, RingDoc, State};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
 use crate::ring::change::{Consent, Preview, agreed, carry_out, write_plan};
 use crate::ui::Ui;

@@ -7,7 +7,7 @@ use kvs::ring::Change;
 use kvs::target::Access;
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ring::change::{Consent, Preview, agreed, carry_out, write_plan};
 use crate::ui::Ui;

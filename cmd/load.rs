@@ -13,7 +13,7 @@ use kvs::target::Access;
 use kvs::transfer::{Loaded, Loading, load};
 use serde_json::json;
 
-use crate::cli::{Common, Quorum};
+use crate::common::{Common, Quorum};
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 

@@ -1,6 +1,7 @@
 //! The `kvs` binary: parse, run one command, turn how it ended into an exit code.
 
 mod cli;
+mod common;
 mod exit;
 mod ui;
 

@@ -18,7 +18,7 @@ use kvs::record::RECORD_BYTES_MAX;
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::cli::{Common, Quorum, duration};
+use crate::common::{Common, Quorum, duration};
 use crate::exit::{Done, Outcome};
 use crate::get;
 use crate::ui::Ui;

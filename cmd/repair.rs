@@ -10,7 +10,7 @@ use kvs::repair::{Report, Wish, count, repair};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::digest::partition;
 use crate::exit::{Done, Fail, Outcome};
 use crate::put::key_parser;

@@ -9,7 +9,7 @@ use kvs::ring::{Change, Member, NodeId};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ring::change::{Consent, Preview, agreed, beside, carry_out};
 use crate::ui::Ui;

@@ -9,7 +9,7 @@ mod show;
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::key::Key;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::Outcome;
 use crate::put::key_parser;
 use crate::ui::Ui;

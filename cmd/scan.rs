@@ -9,7 +9,7 @@ use kvs::record::Record;
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::{preview, put_bytes};
 use crate::ui::Ui;

@@ -5,7 +5,7 @@ use kvs::ring::Step;
 use kvs::target::{Access, View};
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 

@@ -8,7 +8,7 @@ use kvs::repair::{Findings, verify_node};
 use kvs::target::Access;
 use serde_json::{Value, json};
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::digest::partition;
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::put_bytes;

@@ -9,7 +9,7 @@ use kvs::target::{Access, is_applied};
 use serde_json::json;
 
 use super::change::{Consent, Preview, agreed, carry_out, finish};
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 

@@ -9,7 +9,7 @@ use kvs::ring::{Change, Plan, RingDoc, Step};
 use kvs::target::{Access, Moves, Target, resolve};
 use serde_json::{Value, json};
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::Fail;
 use crate::ui::Ui;
 

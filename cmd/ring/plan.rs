@@ -9,7 +9,7 @@ use kvs::ring::{Change, Member, NodeId, State};
 use kvs::target::Access;
 
 use super::change::{Preview, write_plan};
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 

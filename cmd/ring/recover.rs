@@ -7,7 +7,7 @@ use kvs::target::Access;
 use serde_json::json;
 
 use super::change::sure;
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 

@@ -4,7 +4,7 @@ use kvs::key::Key;
 use kvs::target::Access;
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::get::object;
 use crate::ui::Ui;

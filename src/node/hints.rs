@@ -31,6 +31,8 @@ pub(super) struct Deliver {
     /// The hints under way, all of one target, as they were read.
     chunk: Vec<(Hint, Stored)>,
     awaiting: BTreeSet<NodeId>,
+    /// They went to the owners: their target was one no longer.
+    rerouted: bool,
     /// Who has stored them, and whether it is full in them.
     stored: BTreeMap<NodeId, bool>,
     delivered: u64,
@@ -45,17 +47,19 @@ impl Node {
             after: None,
             chunk: Vec::new(),
             awaiting: BTreeSet::new(),
+            rerouted: false,
             stored: BTreeMap::new(),
             delivered: 0,
             asked_ms: cx.now.mono_ms,
             unhinting: false,
         };
-        let op = self.new_op();
-        self.deliver_next(cx, op, deliver);
+        self.deliver_next(cx, deliver);
     }
 
-    /// Sends the next hints that somebody can take.
-    fn deliver_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Deliver) {
+    /// Sends the next hints that somebody can take, under an operation of its own: who stored the
+    /// last ones late has not stored these.
+    fn deliver_next(&mut self, cx: &mut Cx<'_>, mut task: Deliver) {
+        let op = self.new_op();
         loop {
             let hints = cx.store.hints(task.after.as_ref(), DELIVER_MAX).unwrap_or_default();
             let Some(first) = hints.first() else {
@@ -76,6 +80,7 @@ impl Node {
             if task.chunk.is_empty() {
                 continue;
             }
+            task.rerouted = !self.doc.owns(target, p);
             task.stored.clear();
             task.asked_ms = cx.now.mono_ms;
             let records: Vec<_> =
@@ -145,7 +150,7 @@ impl Node {
             }
             Wake::Committed(_) if task.unhinting => {
                 task.unhinting = false;
-                return self.deliver_next(cx, op, task);
+                return self.deliver_next(cx, task);
             }
             Wake::Tick if cx.now.mono_ms >= task.asked_ms + DELIVER_WAIT_MS => {
                 task.awaiting.clear()
@@ -166,10 +171,9 @@ impl Node {
         for (hint, _) in &chunk {
             let (target, p) = (hint.target, hint.partition);
             let full = task.stored.values().filter(|full| **full).count();
-            let held = if self.doc.owns(target, p) {
-                !task.stored.is_empty()
-            } else {
-                full >= self.doc.majority()
+            let held = match task.rerouted {
+                false => !task.stored.is_empty(),
+                true => full >= self.doc.majority(),
             };
             let now = cx.store.hints_of(p, &hint.key).unwrap_or_default();
             let same = now.iter().any(|h| h == hint);
@@ -184,7 +188,7 @@ impl Node {
                 self.stage.then(seq, Then::Wake(op));
                 self.tasks.insert(op, Task::Deliver(task));
             }
-            None => self.deliver_next(cx, op, task),
+            None => self.deliver_next(cx, task),
         }
     }
 }

@@ -106,8 +106,7 @@ impl Node {
             round_ms: cx.now.mono_ms,
             deadline_ms: cx.now.mono_ms + PROPOSE_MS,
         };
-        let op = self.new_op();
-        self.round(cx, op, task);
+        self.round(cx, task);
     }
 
     pub(super) fn conclude_ring(&mut self, cx: &mut Cx<'_>, asker: Asker, why: Option<String>) {
@@ -115,8 +114,10 @@ impl Node {
         self.conclude(cx, asker, Outcome::Reply(Reply::Ring(doc, why)));
     }
 
-    /// Begins a round under a ballot above all that were met.
-    fn round(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Propose) {
+    /// Begins a round under a ballot above all that were met, and under an operation of its own: what
+    /// was promised or accepted in the last round counts for nothing.
+    fn round(&mut self, cx: &mut Cx<'_>, mut task: Propose) {
+        let op = self.new_op();
         task.ballot = Ballot(task.ballot.0.max(self.acceptor.promised.0) + 1, self.id.0);
         task.promised.clear();
         task.accepted.clear();
@@ -166,7 +167,7 @@ impl Node {
                 return self.conclude_ring(cx, task.asker, Some(why));
             }
             Wake::Tick if cx.now.mono_ms >= task.round_ms + ROUND_MS + self.id.0 % ROUND_MS => {
-                return self.round(cx, op, task);
+                return self.round(cx, task);
             }
             _ => {}
         }

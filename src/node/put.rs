@@ -272,7 +272,7 @@ impl Node {
         let enough = put.tally.is_enough();
         let absent = put.request.items.iter().any(|i| i.basis == Basis::Absent);
         if enough && absent && !put.replied && (all || !put.request.options.patient) {
-            return self.confirm(cx, op, put);
+            return self.confirm(cx, put);
         }
         if !put.replied && (all || late || enough && !put.request.options.patient) {
             let verdict = if enough {
@@ -292,7 +292,10 @@ impl Node {
     }
 
     /// If-absent: reads again, for only the one that finds itself alone has won.
-    fn confirm(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
+    ///
+    /// Under an operation of its own: a late answer to the first reading says nothing of now.
+    fn confirm(&mut self, cx: &mut Cx<'_>, mut put: Box<Put>) {
+        let op = self.new_op();
         let p = put.request.partition;
         let r = put.request.options.r.map_or(self.doc.majority(), usize::from);
         let mut tally = ReadTally::new(&self.doc, p, r);

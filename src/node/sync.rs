@@ -155,6 +155,8 @@ impl Node {
             _ => return drop(self.tasks.insert(op, Task::Pass(pass))),
         };
         pass.asked_ms = cx.now.mono_ms;
+        // Each question is an operation of its own: a late answer to another is no answer.
+        let op = self.new_op();
         match (pass.state, said) {
             (State::Opening, Some(Body::Filling(filling))) => {
                 pass.filling = filling.into_iter().collect();

@@ -1,7 +1,7 @@
 //! One line of a dump: a key and its values, as JSON.
 //!
-//! Bytes that are UTF-8 are written as text, others (and those full of control characters) as base64
-//! under a name ending in `_b64`.
+//! Bytes that are UTF-8 are written as text, others (and long ones full of control characters)
+//! as base64 under a name ending in `_b64`.
 //! Unknown fields are refused: a line of another tool must not be half understood.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -97,12 +97,21 @@ fn expiry(text: Option<String>) -> Result<Option<u64>, String> {
     text.map(|t| t.parse().map_err(|_| format!("expires: {t} is not a number of ms"))).transpose()
 }
 
-/// Text, or base64 where that is shorter: JSON writes a control character as six bytes, and a line
-/// must stay below the longest that is read.
+/// How much longer than base64 text may get before base64 is taken.
+const ESCAPES_BYTES_MAX: usize = 64 << 10;
+
+/// Text where the bytes are UTF-8, but for a long value of which JSON would escape too much: its
+/// line must stay below the longest that is read.
 fn split(bytes: &[u8]) -> (Option<String>, Option<String>) {
-    let controls = bytes.iter().filter(|b| b.is_ascii_control()).count();
+    let width = |b: &u8| match b {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    let short =
+        || bytes.iter().map(width).sum::<usize>() <= bytes.len() / 3 * 4 + ESCAPES_BYTES_MAX;
     match std::str::from_utf8(bytes) {
-        Ok(text) if controls <= bytes.len() / 16 + 16 => (Some(text.to_owned()), None),
+        Ok(text) if short() => (Some(text.to_owned()), None),
         _ => (None, Some(STANDARD.encode(bytes))),
     }
 }

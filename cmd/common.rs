@@ -1,0 +1,104 @@
+//! The flags commands share, and opening what they name.
+
+use std::time::Duration;
+
+use clap::Args;
+use kvs::error::Error;
+use kvs::quorum::Options;
+use kvs::target::{Access, Opening, Target};
+
+use crate::ui::{Color, Format, Ui};
+
+/// Flags every command takes.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// The ring: its directory, or node directories separated by commas
+    #[arg(long, env = "KVS_RING", global = true, value_name = "TARGET")]
+    pub(crate) ring: Option<String>,
+    /// How long to wait for a lock or an answer
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Take these members as down, to rehearse a cut; separated by commas
+    #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) down: Vec<String>,
+    /// Ask from this zone
+    #[arg(long, global = true, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+    /// The form of the output
+    #[arg(long, global = true, value_name = "FORM", default_value = "auto")]
+    pub(crate) format: Format,
+    /// End lines of output with NUL instead of a newline
+    #[arg(short = '0', long = "null", global = true)]
+    pub(crate) null: bool,
+    /// Say less on stderr
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// When to colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// How many replicas take part.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Quorum")]
+pub(crate) struct Quorum {
+    /// Ask only the first N live owners; guarantees still count all of the ring's
+    #[arg(short, value_name = "N")]
+    n: Option<u8>,
+    /// Owners that must have the write; a majority unless given
+    #[arg(short, value_name = "W")]
+    w: Option<u8>,
+    /// Owners that must answer a read; a majority unless given
+    #[arg(short, value_name = "R")]
+    r: Option<u8>,
+    /// Owners only, no stand-ins; a read answers only what enough owners hold
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Quorum {
+    pub(crate) fn options(&self) -> Options {
+        let Self { n, w, r, strict } = *self;
+        Options { n, w, r, strict, ..Options::default() }
+    }
+}
+
+impl Common {
+    /// Opens the ring that the flags name.
+    pub(crate) fn open(&self, ui: &mut Ui, access: Access, purpose: &str) -> Result<Target, Error> {
+        self.open_these(ui, access, purpose, &[])
+    }
+
+    /// Opens the targets given as arguments, or else the ring that the flags name.
+    pub(crate) fn open_these(
+        &self,
+        ui: &mut Ui,
+        access: Access,
+        purpose: &str,
+        targets: &[String],
+    ) -> Result<Target, Error> {
+        let specs = match targets {
+            [] => self.ring.iter().cloned().collect(),
+            targets => targets.to_vec(),
+        };
+        let mut target = Target::open(&Opening {
+            specs,
+            access,
+            timeout: self.timeout,
+            down: self.down.clone(),
+            zone: self.zone.clone(),
+            purpose: format!("kvs-{purpose}"),
+        })?;
+        ui.warn_all(target.warnings());
+        Ok(target)
+    }
+}
+
+/// A time like `5s`, `1m 30s`, or bare seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(Duration::from_secs(u64::from(seconds)));
+    }
+    humantime::parse_duration(text).map_err(|e| format!("{e}; say 5s, 90s, 1m, 1h 30m"))
+}
