@@ -235,12 +235,16 @@ impl Node {
     }
 
     fn dispatch(&mut self, cx: &mut Cx<'_>, from: NodeId, version: u64, op: u64, body: Body) {
+        if let Body::Stored { actor, commit, .. } = &body {
+            self.identity.note_commit(*actor, *commit);
+        }
         match body {
             Body::Hello { actor, .. } => {
                 let counter = self.identity.seen_of(actor);
-                self.send(cx, from, op, Body::Seen { actor, counter });
+                let commit = self.identity.commit_of(actor);
+                self.send(cx, from, op, Body::Seen { actor, counter, commit });
             }
-            Body::Seen { actor, counter } => self.witness(cx, from, actor, counter),
+            Body::Seen { actor, counter, commit } => self.witness(cx, from, actor, counter, commit),
             Body::WantRing => {
                 let doc = Box::new((*self.doc).clone());
                 self.send(cx, from, 0, Body::Chosen(doc));
@@ -263,7 +267,12 @@ impl Node {
     fn committed(&mut self, cx: &mut Cx<'_>, seq: u64) {
         for then in self.stage.committed(seq) {
             match then {
-                Then::Send(to, op, body, _) => self.send(cx, to, op, *body),
+                Then::Send(to, op, mut body, _) => {
+                    if let Body::Stored { commit, .. } = &mut *body {
+                        *commit = cx.store.commit_number();
+                    }
+                    self.send(cx, to, op, *body);
+                }
                 Then::Wake(op) => self.resume(cx, op, Wake::Committed(true)),
                 Then::Full(partitions) => self.identity.filled(&partitions),
             }

@@ -274,7 +274,10 @@ pub fn resolve(specs: &[String]) -> Result<Vec<PathBuf>> {
 
 fn nodes_in(path: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(path).map_err(Error::io("read", path))?;
-    let dirs = entries.filter_map(|e| Some(e.ok()?.path()));
+    let entries = entries.filter_map(std::result::Result::ok);
+    // A directory under construction begins with a dot; it stays behind when its command is killed.
+    let dirs = entries.filter(|e| !e.file_name().as_encoded_bytes().starts_with(b"."));
+    let dirs = dirs.map(|e| e.path());
     let mut found: Vec<_> = dirs.filter(|d| d.join(NODE_FILE).is_file()).collect();
     found.sort();
     Ok(found)

@@ -63,12 +63,14 @@ pub enum Body {
         /// Its counter.
         counter: u64,
     },
-    /// The highest counter I have met of this actor of yours.
+    /// What I have met of you: the highest counter of this actor, the highest commit number.
     Seen {
         /// The actor asked about.
         actor: Actor,
-        /// That counter.
+        /// The highest counter of it.
         counter: u64,
+        /// The highest number of a commit that you acknowledged to me.
+        commit: u64,
     },
     /// Coordinate this write.
     Put(PutRequest),
@@ -91,6 +93,10 @@ pub enum Body {
     Stored {
         /// Whether the receiver's copies of all those partitions are full.
         full: bool,
+        /// The receiver's actor,
+        actor: Actor,
+        /// and the number of the last commit of its file: a witness of how far it has come.
+        commit: u64,
     },
     /// They are not stored.
     NotStored(String),

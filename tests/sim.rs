@@ -40,6 +40,26 @@ const THREADS: u64 = 2;
 const PLANTED_SEEDS: u64 = 100;
 const PLANTED_SEEDS_MAX: u64 = 500;
 
+/// What must happen in a run of many seeds, so often in ten seeds.
+const LEAST: [(&str, u64); 16] = [
+    ("puts acked", 2_000),
+    ("puts acked, hinted", 20),
+    ("puts unknown", 100),
+    ("puts refused", 100),
+    ("puts in conflict", 100),
+    ("reads, strict", 500),
+    ("reads", 300),
+    ("crashed", 50),
+    ("failed commits", 50),
+    ("messages lost", 500),
+    ("restored", 2),
+    ("restored with sidecar", 1),
+    ("record lost", 1),
+    ("record rotted", 5),
+    ("replaced", 1),
+    ("ring changes begun", 20),
+];
+
 /// A seed, and why it failed.
 type Failure = (u64, String);
 
@@ -110,7 +130,25 @@ fn seeds() {
             "    KVS_SIM_SEED={seed} cargo test --profile sim --features planted --test sim seeds"
         );
     }
+    if seeds >= SEEDS {
+        // A simulator in which nothing happens proves nothing: so much per seed, at the least.
+        for (what, least) in LEAST {
+            let n = counts.get(what).copied().unwrap_or(0);
+            assert!(n * 10 >= seeds * least, "only {n} times {what} in {seeds} seeds");
+        }
+        assert!(sim_ms / seeds >= 600_000, "less than ten simulated minutes a seed");
+    }
     assert!(failures.is_empty(), "{} of {seeds} seeds failed", failures.len());
+}
+
+/// The same seed gives the same run.
+#[test]
+fn a_seed_runs_the_same_twice() {
+    for seed in (0..200).step_by(20) {
+        let (first, second) = (run::run(seed, false), run::run(seed, false));
+        assert_eq!((first.log, first.sim_ms), (second.log, second.sim_ms), "seed {seed}");
+        assert_ne!(first.log, run::run(seed + 1, false).log);
+    }
 }
 
 /// Each deliberate bug is found, and in how many seeds.

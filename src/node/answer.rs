@@ -224,10 +224,16 @@ impl Node {
         let refusal = |why: String| Body::NotStored(why);
         match absorbed {
             Err(error) => self.send(cx, from, op, refusal(error.to_string())),
-            Ok(Absorbed { seq: None, full }) => self.send(cx, from, op, Body::Stored { full }),
+            Ok(Absorbed { seq: None, full }) => {
+                let (actor, commit) = (self.identity.actor, cx.store.commit_number());
+                self.send(cx, from, op, Body::Stored { full, actor, commit });
+            }
             Ok(Absorbed { seq: Some(seq), full }) => {
                 let failed = refusal("its commit failed".into());
-                let then = Then::Send(from, op, Box::new(Body::Stored { full }), Box::new(failed));
+                // The number of its commit is put in when it is durable.
+                let actor = self.identity.actor;
+                let stored = Body::Stored { full, actor, commit: 0 };
+                let then = Then::Send(from, op, Box::new(stored), Box::new(failed));
                 self.stage.then(seq, then);
             }
         }

@@ -175,7 +175,11 @@ impl Node {
         let hints = cx.store.hint_stats().map_or(0, |s| s.count);
         let body = Body::Cleared { clear, hints };
         if self.stage.is_empty() {
-            return self.send(cx, from, op, body);
+            if self.is_doc_durable(cx) {
+                return self.send(cx, from, op, body);
+            }
+            // The commit that held the document failed.
+            self.stage.push(self.doc_op());
         }
         let refusal = Box::new(Body::Cleared { clear: false, hints });
         let seq = self.stage.last();

@@ -143,7 +143,7 @@ impl Node {
         match wake {
             Wake::Said(from, body) => {
                 if task.awaiting.remove(&from)
-                    && let Body::Stored { full } = body
+                    && let Body::Stored { full, .. } = body
                 {
                     task.stored.insert(from, full);
                 }

@@ -72,6 +72,9 @@ pub(super) struct Identity {
     drawn: u64,
     seen: BTreeMap<Actor, u64>,
     seen_dirty: BTreeSet<Actor>,
+    /// The highest commit number each foreign actor has acknowledged to this node.
+    commits: BTreeMap<Actor, u64>,
+    commits_dirty: BTreeSet<Actor>,
     filling: Vec<u8>,
     pub(super) bad: BTreeSet<(Partition, Vec<u8>)>,
     pub(super) dirty: bool,
@@ -110,21 +113,24 @@ impl Identity {
         }
         let bytes = doc.q.count() as usize / 8;
         let filling = store.row(Table::Meta, "filling")?.filter(|f| f.len() == bytes);
-        let mut seen = BTreeMap::new();
-        for (name, value) in store.rows(Table::Meta, "seen:")? {
-            let actor = u64::from_str_radix(&name[5..], 16).ok();
-            if let (Some(actor), Ok(counter)) = (actor, <[u8; 8]>::try_from(value)) {
-                seen.insert(Actor(actor), u64::from_le_bytes(counter));
-            }
-        }
+        let numbers = |prefix: &str| -> Result<Vec<(u64, u64)>> {
+            let rows = store.rows(Table::Meta, prefix)?.into_iter();
+            let row = |(name, value): (String, Vec<u8>)| {
+                let id = u64::from_str_radix(&name[prefix.len()..], 16).ok()?;
+                Some((id, u64::from_le_bytes(value.try_into().ok()?)))
+            };
+            Ok(rows.filter_map(row).collect())
+        };
         Ok(Self {
             id: NodeId(word("node")?),
             actor: Actor(word("actor")?),
             counter: word("counter")?,
             seed: boot.seed,
             drawn: 0,
-            seen,
+            seen: numbers("seen:")?.into_iter().map(|(a, c)| (Actor(a), c)).collect(),
             seen_dirty: BTreeSet::new(),
+            commits: numbers("met:")?.into_iter().map(|(a, c)| (Actor(a), c)).collect(),
+            commits_dirty: BTreeSet::new(),
             filling: filling.unwrap_or_else(|| vec![0xff; bytes]),
             bad: store.bad()?.into_iter().collect(),
             dirty: false,
@@ -174,6 +180,19 @@ impl Identity {
     pub(super) fn seen_of(&self, actor: Actor) -> u64 {
         let own = if actor == self.actor { self.counter } else { 0 };
         self.seen.get(&actor).copied().unwrap_or(0).max(own)
+    }
+
+    /// The highest commit number an actor has acknowledged to this node.
+    pub(super) fn commit_of(&self, actor: Actor) -> u64 {
+        self.commits.get(&actor).copied().unwrap_or(0)
+    }
+
+    /// An actor acknowledged at this commit. Kept with the next batch: a witness if it comes back older.
+    pub(super) fn note_commit(&mut self, actor: Actor, commit: u64) {
+        if actor != self.actor && self.commit_of(actor) < commit {
+            self.commits.insert(actor, commit);
+            self.commits_dirty.insert(actor);
+        }
     }
 
     pub(super) fn note_seen(&mut self, clock: &VersionVector) {
@@ -234,6 +253,7 @@ impl Identity {
     pub(super) fn restage(&mut self) {
         self.dirty = true;
         self.seen_dirty = self.seen.keys().copied().collect();
+        self.commits_dirty = self.commits.keys().copied().collect();
     }
 
     /// The ops that make the identity durable, if it changed.
@@ -242,6 +262,9 @@ impl Identity {
         let meta = |name: String, value: Vec<u8>| Op::Meta(name, Some(value));
         for actor in std::mem::take(&mut self.seen_dirty) {
             ops.push(meta(format!("seen:{actor}"), self.seen[&actor].to_le_bytes().to_vec()));
+        }
+        for actor in std::mem::take(&mut self.commits_dirty) {
+            ops.push(meta(format!("met:{actor}"), self.commits[&actor].to_le_bytes().to_vec()));
         }
         if std::mem::take(&mut self.dirty) || !full.is_empty() {
             let mut filling = self.filling.clone();
@@ -313,10 +336,18 @@ impl Node {
         }
     }
 
-    /// A witness says which counter of our actor it has met.
-    pub(super) fn witness(&mut self, cx: &mut Cx<'_>, from: NodeId, actor: Actor, counter: u64) {
-        let mine = actor == self.identity.actor;
-        if self.identity.waiting && mine && counter > self.identity.counter {
+    /// A witness says how far it has met us: the counter of our actor, the number of our commits.
+    pub(super) fn witness(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: NodeId,
+        actor: Actor,
+        counter: u64,
+        commit: u64,
+    ) {
+        let minted = actor == self.identity.actor && counter > self.identity.counter;
+        let acknowledged = actor == self.identity.actor && commit > cx.store.commit_number();
+        if self.identity.waiting && (minted || acknowledged) {
             let why = "another node has seen later writes of this one: its file is older";
             self.lose_all(why);
             cx.out.push(Action::Note(Note::Lost(why.into())));

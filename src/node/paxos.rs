@@ -71,6 +71,8 @@ pub(super) struct Propose {
     promised: BTreeSet<NodeId>,
     accepted: BTreeSet<NodeId>,
     accepting: bool,
+    /// It is chosen; waiting for this node's own commit.
+    announced: bool,
     round_ms: u64,
     deadline_ms: u64,
 }
@@ -103,6 +105,7 @@ impl Node {
             promised: BTreeSet::new(),
             accepted: BTreeSet::new(),
             accepting: false,
+            announced: false,
             round_ms: cx.now.mono_ms,
             deadline_ms: cx.now.mono_ms + PROPOSE_MS,
         };
@@ -133,6 +136,10 @@ impl Node {
     }
 
     pub(super) fn on_propose(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Propose, wake: Wake) {
+        if task.announced && !matches!(wake, Wake::Committed(_)) {
+            self.tasks.insert(op, Task::Propose(task));
+            return;
+        }
         if self.doc.version >= task.wanted.version {
             return self.chosen(cx, task);
         }
@@ -158,7 +165,7 @@ impl Node {
             Wake::Said(from, Body::Accepted) if task.accepting => {
                 task.accepted.insert(from);
                 if task.accepted.len() >= majority {
-                    return self.announce(cx, task);
+                    return self.announce(cx, op, task);
                 }
             }
             Wake::Said(_, Body::Rejected(ballot)) => task.ballot.0 = task.ballot.0.max(ballot.0),
@@ -175,7 +182,7 @@ impl Node {
     }
 
     /// A majority accepted: everyone is told.
-    fn announce(&mut self, cx: &mut Cx<'_>, task: Propose) {
+    fn announce(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Propose) {
         let members: BTreeSet<NodeId> =
             self.doc.present().chain(task.value.present()).map(|m| m.id).collect();
         let value = task.value.clone();
@@ -183,7 +190,13 @@ impl Node {
             self.send(cx, member, 0, Body::Chosen(Box::new(value.clone())));
         }
         self.adopt(&value);
-        self.chosen(cx, task);
+        // Whoever asked may switch off a member that has left: the answer speaks of durable state.
+        if self.stage.is_empty() {
+            return self.chosen(cx, task);
+        }
+        task.announced = true;
+        self.stage.then(self.stage.last(), Then::Wake(op));
+        self.tasks.insert(op, Task::Propose(task));
     }
 
     fn chosen(&mut self, cx: &mut Cx<'_>, task: Propose) {
@@ -201,7 +214,17 @@ impl Node {
         let before = std::mem::replace(&mut self.doc, Arc::new(doc.clone()));
         self.gain(&before);
         self.acceptor.at(doc.version);
-        self.stage.push(Op::Ring("doc".into(), Some(doc.encode())));
+        self.stage.push(self.doc_op());
+    }
+
+    pub(super) fn doc_op(&self) -> Op {
+        Op::Ring("doc".into(), Some(self.doc.encode()))
+    }
+
+    /// Whether this node would still act under its present document after a crash.
+    pub(super) fn is_doc_durable(&self, cx: &Cx<'_>) -> bool {
+        let row = cx.store.row(Table::Ring, "doc").ok().flatten();
+        row.is_some_and(|row| row == self.doc.encode())
     }
 
     pub(super) fn on_prepare(

@@ -23,8 +23,9 @@ impl Run {
             }
             at -= weight;
         }
-        // Acceptors that may have forgotten must stay a minority: beyond it is `ring recover`.
-        let doubts = matches!(chosen, Fault::Restore | Fault::RestoreSilently | Fault::Lose);
+        // Acceptors that are gone or may have forgotten must stay a minority: beyond it is
+        // `ring recover`.
+        let doubts = chosen.is_lossy() && chosen != Fault::Rot;
         let minority = self.doubted + 1 < self.w.doc().voters().count() / 2 + 1;
         if chosen.is_lossy() && self.budget == 0 || doubts && !minority {
             return;
@@ -261,8 +262,15 @@ impl Run {
         let doc = self.w.doc();
         for i in 0..self.w.hosts.len() {
             let id = self.w.hosts[i].id;
+            // An operator switches a machine off when a durable document says that it has left.
+            let says = |h: &super::world::Host| {
+                let row = h.store.row(Table::Ring, "doc").ok().flatten();
+                let doc = row.and_then(|row| kvs::ring::RingDoc::decode(&row).ok());
+                doc.is_some_and(|d| d.member(id).is_some_and(|m| m.state == State::Removed))
+            };
             let removed = doc.member(id).is_some_and(|m| m.state == State::Removed);
-            if removed && !self.w.hosts[i].gone {
+            let known = self.w.hosts.iter().any(|h| !h.gone && h.id != id && says(h));
+            if removed && known && !self.w.hosts[i].gone {
                 self.w.hosts[i].gone = true;
                 self.w.crash(i, false);
             }

@@ -1,0 +1,27 @@
+//! Faults from outside: bad input, full and read-only disks, damaged files, signals, crowds.
+//!
+//! Each story drives the binary on real directories and holds three things: the exit code of the
+//! contract with a sentence beside it, no hang and no panic, and nothing acknowledged that is lost.
+//!
+//! ```text
+//! input     arguments, lines, bytes and pipes
+//! disk      full, limited, read-only, failing underneath (needs root and tools: else skipped aloud)
+//! files     every file of a node directory gone, emptied, overwritten
+//! signals   SIGKILL at any moment, SIGINT between two commits
+//! crowd     many commands at once, and a lock that somebody holds
+//! ```
+//!
+//! Caveat: moments of SIGKILL are seeded, but what the machine has done by then is not.
+
+#[path = "faults/crowd.rs"]
+mod crowd;
+#[path = "faults/disk.rs"]
+mod disk;
+#[path = "faults/files.rs"]
+mod files;
+#[path = "faults/input.rs"]
+mod input;
+#[path = "faults/shell.rs"]
+mod shell;
+#[path = "faults/signals.rs"]
+mod signals;

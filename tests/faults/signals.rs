@@ -1,0 +1,128 @@
+//! SIGKILL at any moment of a load, a repair and a replacement; SIGINT in a load and a repair.
+
+use std::fs;
+use std::process::Command;
+
+use crate::shell::{Dice, Place, lines, size};
+
+const KEYS: usize = 1_500;
+/// Rounds of each kind; with three kinds, twelve kills.
+const ROUNDS: usize = 4;
+
+/// What every story ends with: nothing acknowledged is lost, and the copies are equal again.
+fn is_whole(place: &Place, expected: &[String]) {
+    place.kvs("verify -q").is(0);
+    place.kvs("get -q acked").is(0).prints("for good");
+    place.kvs("repair -q").is(0);
+    place.is_sound_and_equal();
+    let mut dump = place.dump();
+    let acked = dump.iter().position(|l| l.contains(r#""acked""#)).expect("the acknowledged key");
+    dump.remove(acked);
+    assert!(dump == expected, "{} keys, {} expected", dump.len(), expected.len());
+}
+
+fn with_an_acked_key() -> Place {
+    let place = Place::ring("--partitions 64");
+    place.args(&["put", "-q", "acked", "for good"]).is(0);
+    place
+}
+
+/// The progress a killed load has shown is no acknowledgement; the load that says 0 is one.
+#[test]
+fn a_load_that_is_killed_can_be_run_again() {
+    let place = with_an_acked_key();
+    let mut dice = Dice(1);
+    let mut killed = 0;
+    for round in 0..ROUNDS {
+        let lines = lines(KEYS, &format!("round{round}"), 200);
+        place.write("load", lines.join("\n"));
+        killed += usize::from(place.kill_after(3 + dice.below(120), "load -q load"));
+        place.kvs("verify -q").is(0);
+        place.kvs("get -q acked").is(0).prints("for good");
+        place.kvs("load -q load").is(0);
+        is_whole(&place, &lines);
+    }
+    assert!(killed > 0, "no load was killed: the test proves nothing");
+}
+
+#[test]
+fn a_repair_that_is_killed_can_be_run_again() {
+    let place = with_an_acked_key();
+    let mut dice = Dice(2);
+    let mut killed = 0;
+    for round in 0..ROUNDS {
+        let lines = lines(KEYS, &format!("round{round}"), 200);
+        place.write("load", lines.join("\n"));
+        place.kvs("load -q load --down n3").is(0);
+        killed += usize::from(place.kill_after(3 + dice.below(120), "repair -q"));
+        is_whole(&place, &lines);
+    }
+    assert!(killed > 0, "no repair was killed: the test proves nothing");
+}
+
+/// Typed again it does the work, or names the command that goes on with the change under way.
+#[test]
+fn a_replacement_that_is_killed_can_be_gone_on_with() {
+    let place = with_an_acked_key();
+    let lines = lines(KEYS, "once", 200);
+    place.write("load", lines.join("\n"));
+    place.kvs("load -q load").is(0);
+    let mut dice = Dice(3);
+    let mut killed = 0;
+    for _ in 0..ROUNDS {
+        fs::remove_dir_all(place.path("r/n2")).expect("a directory to lose");
+        killed += usize::from(place.kill_after(3 + dice.below(150), "replace n2 --yes"));
+        place.kvs("get -q acked").is(0).prints("for good");
+        let again = place.kvs("replace n2 --yes").is_one_of(&[0, 9]);
+        if again.code == 9 {
+            again.says("kvs ring apply");
+            place.kvs("ring apply --yes").is(0);
+        }
+        is_whole(&place, &lines);
+    }
+    assert!(killed > 0, "no replacement was killed: the test proves nothing");
+}
+
+#[test]
+fn an_interrupted_load_says_so_and_can_be_run_again() {
+    let place = with_an_acked_key();
+    let lines = lines(20_000, "big", 800);
+    place.write("load", lines.join("\n"));
+    let file = place.path("r/n1/data.mdb");
+    let before = size(&file);
+    let told = place.signal_when("INT", "load load", || size(&file) > before + (1 << 20));
+    told.is(7).says("The load was stopped").says("run it again");
+    place.kvs("load -q load").is(0);
+    is_whole(&place, &lines);
+}
+
+#[test]
+fn an_interrupted_repair_says_so_and_can_be_run_again() {
+    let place = with_an_acked_key();
+    let lines = lines(8_000, "big", 800);
+    place.write("load", lines.join("\n"));
+    place.kvs("load -q load --down n3").is(0);
+    let file = place.path("r/n3/data.mdb");
+    let before = size(&file);
+    let told = place.signal_when("INT", "repair", || size(&file) > before + (1 << 20));
+    told.is(7).says("stopped").says("kvs repair");
+    is_whole(&place, &lines);
+}
+
+/// A command that is gone leaves no lock behind.
+#[test]
+fn a_killed_writer_leaves_no_lock() {
+    let place = with_an_acked_key();
+    let mut child = place.start(
+        Command::new(crate::shell::binary()).get_program().to_str().expect("a path"),
+        &["load", "-"],
+    );
+    crate::shell::wait_for("the lock of n3", || {
+        fs::read_to_string(place.path("r/n3/kvs.lock")).is_ok_and(|t| t.starts_with("kvs-load"))
+    });
+    place.kvs("put k v --timeout 0s").is(9).says("kvs-load").says("--timeout");
+    child.kill().expect("a child to kill");
+    child.wait().expect("its end");
+    place.kvs("put k v --timeout 0s").is(0);
+    place.kvs("get k").is(0).prints("v");
+}
