@@ -14,8 +14,10 @@
 //! file of a ring.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::error::{Error, Result};
 
@@ -28,18 +30,21 @@ pub const PARTITIONS_MAX: u32 = 65_536;
 /// Leaves of the digest in one partition.
 pub const LEAVES: usize = 256;
 
-/// A user's key: 1 to 500 bytes of anything.
+/// A user's key: 1 to 500 bytes of anything. Cheap to clone, and hashed once: it carries its position.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
-pub struct Key(Vec<u8>);
+#[serde(try_from = "ByteBuf", into = "ByteBuf")]
+pub struct Key {
+    bytes: Arc<[u8]>,
+    position: Position,
+}
 
 impl Key {
     /// Takes the bytes as a key.
     ///
     /// # Errors
     /// [`Error::Usage`] for an empty key or one of more than [`KEY_BYTES_MAX`] bytes.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self> {
-        let bytes = bytes.into();
+    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self> {
+        let bytes = bytes.as_ref();
         if bytes.is_empty() {
             return Err(Error::Usage("A key is empty; keys have 1 to 500 bytes.".into()));
         }
@@ -47,38 +52,38 @@ impl Key {
             let n = bytes.len();
             return Err(Error::Usage(format!("A key has {n} bytes; keys have 1 to 500.")));
         }
-        Ok(Self(bytes))
+        Ok(Self { bytes: bytes.into(), position: Position::of(bytes) })
     }
 
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// Where the key stands on the circle.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position::of(&self.0)
+        self.position
     }
 }
 
-impl TryFrom<Vec<u8>> for Key {
+impl TryFrom<ByteBuf> for Key {
     type Error = Error;
-    fn try_from(bytes: Vec<u8>) -> Result<Self> {
+    fn try_from(bytes: ByteBuf) -> Result<Self> {
         Self::new(bytes)
     }
 }
 
-impl From<Key> for Vec<u8> {
+impl From<Key> for ByteBuf {
     fn from(key: Key) -> Self {
-        key.0
+        Self::from(key.bytes.to_vec())
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", escape(&self.0))
+        write!(f, "{}", escape(&self.bytes))
     }
 }
 

@@ -28,6 +28,8 @@
 
 use std::fmt;
 
+use serde_bytes::ByteBuf;
+
 use crate::clock::{Actor, Dot, VersionVector};
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -245,18 +247,18 @@ fn parse(stored: &[u8]) -> Result<Record> {
 
 /// A record's stored bytes, cheap to clone. Its term may be unproven, see the constructors.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(from = "Vec<u8>", into = "Vec<u8>")]
+#[serde(from = "ByteBuf", into = "ByteBuf")]
 pub struct Stored(std::sync::Arc<[u8]>);
 
-impl From<Vec<u8>> for Stored {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
+impl From<ByteBuf> for Stored {
+    fn from(bytes: ByteBuf) -> Self {
+        Self(bytes.into_vec().into())
     }
 }
 
-impl From<Stored> for Vec<u8> {
+impl From<Stored> for ByteBuf {
     fn from(stored: Stored) -> Self {
-        stored.0.to_vec()
+        Self::from(stored.0.to_vec())
     }
 }
 
@@ -274,6 +276,12 @@ impl Stored {
     pub fn proven(key: &[u8], bytes: &[u8]) -> Result<Self> {
         check(key, bytes)?;
         Ok(Self(bytes.into()))
+    }
+
+    /// Takes raw bytes as they are, unproven.
+    #[must_use]
+    pub fn unproven(bytes: &[u8]) -> Self {
+        Self(bytes.into())
     }
 
     /// The raw bytes.

@@ -75,8 +75,8 @@ pub type OnNode<'a> = dyn FnMut(&str, usize, usize) -> bool + 'a;
 /// Makes all replicas equal.
 ///
 /// # Errors
-/// [`Error::Usage`] for an unknown or open member among those accepted as missing, and when a
-/// node's file fails. What was repaired stays repaired.
+/// [`Error::Usage`] for an unknown or open member among those accepted as missing. A node whose file
+/// fails counts as missing from then on; what was repaired stays repaired.
 pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Result<Report> {
     let mut report = Report { missing: target.missing(), ..Report::default() };
     for name in &wish.accept_missing {
@@ -108,7 +108,19 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
     if target.doc().step == Step::Settled && !report.stopped {
         report.dropped = clean_up(target)?;
     }
+    // A node whose file failed on the way is missing too.
+    report.missing = target.missing();
     Ok(report)
+}
+
+/// Asks a node; `None` when its file fails, or has failed before, and it was stopped: the others go
+/// on without it.
+fn ask(target: &mut Target, id: NodeId, request: Request) -> Result<Option<Reply>> {
+    match target.ask(id, request) {
+        Ok(reply) => Ok(Some(reply)),
+        Err(_) if !target.nodes().contains(&id) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Every node in turn syncs with all others; how many copies are left filling.
@@ -126,13 +138,12 @@ fn round(
             report.stopped = true;
             break;
         }
-        let Reply::Repair(done) = target.ask(*id, Request::Repair(request.clone()))? else {
-            continue;
-        };
+        let asked = ask(target, *id, Request::Repair(request.clone()))?;
+        let Some(Reply::Repair(done)) = asked else { continue };
         report.moved += done.pulled + done.pushed;
     }
     for id in nodes {
-        let Reply::Repair(now) = target.ask(id, Request::Unsettled)? else { continue };
+        let Some(Reply::Repair(now)) = ask(target, id, Request::Unsettled)? else { continue };
         if !now.filling.is_empty() {
             left += now.filling.len();
             report.filling.push((doc.name(id), now.filling.len()));
@@ -144,11 +155,11 @@ fn round(
 /// Delivers the hints of every open node: delivered, left.
 ///
 /// # Errors
-/// When a node's file fails.
+/// None at present: a node whose file fails is stopped, and the target warns of it.
 pub fn deliver(target: &mut Target) -> Result<(u64, u64)> {
     let mut total = (0, 0);
     for id in target.nodes() {
-        if let Reply::Deliver(delivered, left) = target.ask(id, Request::Deliver)? {
+        if let Some(Reply::Deliver(delivered, left)) = ask(target, id, Request::Deliver)? {
             total.0 += delivered;
             total.1 += left;
         }
@@ -173,7 +184,7 @@ fn scrub(
             if wish.partitions.as_ref().is_some_and(|wanted| !wanted.contains(&p)) {
                 continue;
             }
-            if let Reply::Verify(verdict) = target.ask(*id, Request::Verify(p))? {
+            if let Some(Reply::Verify(verdict)) = ask(target, *id, Request::Verify(p))? {
                 report.damaged += verdict.bad.len() as u64;
             }
         }
@@ -184,7 +195,7 @@ fn scrub(
 fn clean_up(target: &mut Target) -> Result<usize> {
     let mut dropped = 0;
     for id in target.nodes() {
-        if let Reply::Repair(report) = target.ask(id, Request::Cleanup)? {
+        if let Some(Reply::Repair(report)) = ask(target, id, Request::Cleanup)? {
             dropped += report.dropped;
         }
     }
@@ -194,7 +205,7 @@ fn clean_up(target: &mut Target) -> Result<usize> {
 /// Gives up the unreadable copies of a key on every open node.
 fn give_up(target: &mut Target, key: &Key) -> Result<()> {
     for id in target.nodes() {
-        target.ask(id, Request::GiveUp(key.clone()))?;
+        ask(target, id, Request::GiveUp(key.clone()))?;
     }
     Ok(())
 }

@@ -10,6 +10,8 @@
 //! workload, `sim/chaos.rs` the faults, `sim/oracle.rs` the verdict.
 #![allow(unreachable_pub, reason = "modules of a test")]
 #![allow(clippy::print_stderr, reason = "a test says what it found")]
+#![allow(clippy::disallowed_methods, reason = "a test has threads and an environment")]
+#![allow(clippy::collapsible_match, reason = "the comment stands between the two questions")]
 
 #[path = "support/world.rs"]
 mod world;

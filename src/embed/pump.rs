@@ -27,7 +27,10 @@ impl Embed {
     /// answers, [`Error::Unknown`] of a put, [`Error::Refused`] of a read, else [`Error::Partial`].
     pub fn request(&mut self, at: NodeId, request: Request) -> Result<Reply> {
         if !self.slots.contains_key(&at) {
-            return Err(Error::Unreachable(format!("The node {at} is not open.")));
+            let name = self.doc().name(at);
+            return Err(Error::Unreachable(format!(
+                "{name} is not open; nothing was asked of it."
+            )));
         }
         self.ticket += 1;
         let ticket = self.ticket;

@@ -73,7 +73,10 @@ impl Node {
             Body::Prepare(ballot) => self.on_prepare(cx, from, version, op, ballot),
             Body::Accept(ballot, doc) => self.on_accept(cx, from, version, op, ballot, *doc),
             Body::Barrier => self.on_barrier(cx, from, version, op),
-            Body::Fill => self.repair(cx, Asker::Peer(from, op), RepairRequest::default()),
+            Body::Fill => {
+                self.refill();
+                self.repair(cx, Asker::Peer(from, op), RepairRequest::default());
+            }
             Body::Deliver => self.deliver(cx, Asker::Peer(from, op)),
             _ => {}
         }

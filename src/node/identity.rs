@@ -88,6 +88,8 @@ pub(super) struct Identity {
     pub(super) dropped: bool,
     heard: BTreeSet<NodeId>,
     witnesses: usize,
+    /// The version of the change for which gained partitions were last filled from scratch.
+    pub(super) refilled: u64,
     waiting: bool,
     greeted_ms: Option<u64>,
     hello_ms: Option<u64>,
@@ -140,6 +142,7 @@ impl Identity {
             dropped: store.row(Table::Meta, "dropped")?.is_some(),
             heard: BTreeSet::new(),
             witnesses: boot.witnesses,
+            refilled: 0,
             waiting: true,
             greeted_ms: None,
             hello_ms: None,

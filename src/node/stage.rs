@@ -29,13 +29,13 @@ pub(super) enum Then {
     Full(Vec<Partition>),
 }
 
-/// Where a staged record stands: own, or kept for a target.
-type Cell = (Option<NodeId>, Partition, Key);
+/// Where staged records stand: own, or kept for a target.
+type Place = (Option<NodeId>, Partition);
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
-    overlay: BTreeMap<Cell, (u64, Stored)>,
+    overlay: BTreeMap<Place, BTreeMap<Key, (u64, Stored)>>,
     pending: Vec<Op>,
     thens: BTreeMap<u64, Vec<Then>>,
     seq: u64,
@@ -48,12 +48,11 @@ impl Stage {
         let seq = self.seq + 1;
         match &op {
             Op::Record { partition, key, stored } => {
-                self.overlay.insert((None, *partition, key.clone()), (seq, stored.clone()));
+                self.lay((None, *partition), key, (seq, stored));
             }
             Op::Hint(hint) => {
                 if let Some(stored) = &hint.stored {
-                    let cell = (Some(hint.target), hint.partition, hint.key.clone());
-                    self.overlay.insert(cell, (seq, stored.clone()));
+                    self.lay((Some(hint.target), hint.partition), &hint.key, (seq, stored));
                 }
             }
             _ => {}
@@ -69,10 +68,11 @@ impl Stage {
         p: Partition,
         key: &Key,
     ) -> Option<&(u64, Stored)> {
-        if self.overlay.is_empty() {
-            return None;
-        }
-        self.overlay.get(&(target, p, key.clone()))
+        self.overlay.get(&(target, p))?.get(key)
+    }
+
+    fn lay(&mut self, place: Place, key: &Key, (seq, stored): (u64, &Stored)) {
+        self.overlay.entry(place).or_default().insert(key.clone(), (seq, stored.clone()));
     }
 
     /// Runs `then` once batch `seq` is decided.
@@ -120,7 +120,10 @@ impl Stage {
     /// The batch is durable: its overlay falls, its thens are due.
     pub(super) fn committed(&mut self, seq: u64) -> Vec<Then> {
         self.in_flight = None;
-        self.overlay.retain(|_, (at, _)| *at > seq);
+        self.overlay.retain(|_, keys| {
+            keys.retain(|_, (at, _)| *at > seq);
+            !keys.is_empty()
+        });
         self.thens.remove(&seq).unwrap_or_default()
     }
 

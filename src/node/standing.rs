@@ -15,7 +15,7 @@ use super::{Action, Asker, Cx, Node, Note, Outcome, Reply, Then};
 use crate::error::Result;
 use crate::key::{Key, Partition, Q};
 use crate::planted::{self, Bug};
-use crate::ring::{NodeId, RingDoc};
+use crate::ring::{NodeId, RingDoc, Step};
 use crate::store::Op;
 use crate::store::verify::{Bad, Verdict};
 
@@ -83,6 +83,23 @@ impl Node {
         }
     }
 
+    /// The barrier of a change is passed: what this node gains by it fills from scratch, for a pass
+    /// begun before may have missed a write that went to the older owners alone.
+    pub(super) fn refill(&mut self) {
+        let version = self.doc.version;
+        let Some(old) = self.doc.old.clone().filter(|_| self.doc.step == Step::WriteBoth) else {
+            return;
+        };
+        if std::mem::replace(&mut self.identity.refilled, version) == version {
+            return;
+        }
+        for p in self.doc.owned(self.id) {
+            if !self.doc.owners_in(&old, p).contains(&self.id) {
+                self.identity.fill(p);
+            }
+        }
+    }
+
     /// Ends the filling of every partition that has met enough full owners. With `accept`, of every
     /// partition met by each of those named.
     pub(super) fn settle_filling(&mut self, accept: Option<&BTreeSet<NodeId>>) {
@@ -91,7 +108,9 @@ impl Node {
             let layout = self.doc.read_layout();
             let others: Vec<_> =
                 self.doc.owners_in(layout, *p).into_iter().filter(|o| *o != self.id).collect();
-            let needed = (self.doc.n() + 1 - self.doc.majority()).min(others.len());
+            // max(N - W + 1, R): every acknowledged write is met, and all that a strict read left on
+            // N - R + 1 owners. With W and R the majority of N that is a majority.
+            let needed = self.doc.majority().min(others.len());
             let empty = BTreeSet::new();
             let met = self.identity.passes.get(p).unwrap_or(&empty);
             let enough = others.iter().filter(|o| met.contains(o)).count() >= needed;

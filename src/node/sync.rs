@@ -77,6 +77,8 @@ pub(super) struct Pass {
     asked: Vec<Asked>,
     state: State,
     asked_ms: u64,
+    /// See [`Node::refill`]: a pass begun before it proves nothing after it.
+    refilled: u64,
     report: PassReport,
 }
 
@@ -126,6 +128,7 @@ impl Node {
             asked: Vec::new(),
             state: State::Opening,
             asked_ms: cx.now.mono_ms,
+            refilled: self.identity.refilled,
             report,
         };
         self.tasks.insert(op, Task::Pass(Box::new(pass)));
@@ -416,7 +419,7 @@ impl Node {
     }
 
     fn end_pass(&mut self, cx: &mut Cx<'_>, mut pass: Box<Pass>, completed: bool) {
-        if completed {
+        if completed && pass.refilled == self.identity.refilled {
             let proven = |p: &&Partition| !pass.filling.contains(p);
             pass.report.proven = pass.partitions.iter().filter(proven).copied().collect();
             let proven = pass.report.proven.clone();

@@ -19,7 +19,7 @@ use super::tables::{self, Name, RowKey, Rows};
 use super::{Batch, Failure, Hint, HintStats, Op, Stored};
 use crate::digest::{Leaves, Sum};
 use crate::error::Error;
-use crate::key::{LEAVES, Partition, Position, Q};
+use crate::key::{Key, LEAVES, Partition, Position, Q};
 use crate::record::{Term, stored_term};
 
 /// Rows that can be changed inside one transaction.
@@ -82,9 +82,7 @@ struct Work<'r, R> {
 impl<R: RowsMut> Work<'_, R> {
     fn op(&mut self, op: &Op) -> Result<(), Failure> {
         match op {
-            Op::Record { partition, key, stored } => {
-                self.record(*partition, key.as_bytes(), stored)
-            }
+            Op::Record { partition, key, stored } => self.record(*partition, key, stored),
             Op::Bad { partition, key } => self.bad(*partition, key),
             Op::Healed { partition, key } => {
                 self.rows.delete(Name::Bad, &RowKey::of(*partition, key)?)
@@ -102,8 +100,8 @@ impl<R: RowsMut> Work<'_, R> {
         }
     }
 
-    fn record(&mut self, p: Partition, key: &[u8], stored: &Stored) -> Result<(), Failure> {
-        let position = Position::of(key);
+    fn record(&mut self, p: Partition, key: &Key, stored: &Stored) -> Result<(), Failure> {
+        let (position, key) = (key.position(), key.as_bytes());
         if position.partition(self.q) != p {
             return Err(tables::misplaced(p, key).into());
         }

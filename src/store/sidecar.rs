@@ -111,10 +111,12 @@ pub fn judge(file: &Identity, found: Found) -> Trust {
     let reason = match found {
         Found::Missing => Reason::Missing,
         Found::Damaged => Reason::Damaged,
-        Found::Valid(id) if (id.node, id.actor) != (file.node, file.actor) => Reason::Foreign,
+        Found::Valid(id) if id.node != file.node => Reason::Foreign,
         Found::Valid(id) if file.commit < id.commit => {
             Reason::RolledBack { file: file.commit, sidecar: id.commit }
         }
+        // A crash between the commit of a new actor and the sidecar leaves the file ahead.
+        Found::Valid(id) if id.actor != file.actor && file.commit == id.commit => Reason::Foreign,
         Found::Valid(_) => return Trust::Proven,
     };
     Trust::Suspect(reason)

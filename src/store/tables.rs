@@ -317,7 +317,7 @@ fn parse_hint(row: &[u8], bytes: &[u8]) -> Result<Hint> {
         target: NodeId(u64::from_be_bytes(*target)),
         partition: Partition(u16::from_be_bytes(*p)),
         key: Key::new(key).map_err(|_| malformed(Name::Hints))?,
-        stored: (!bytes.is_empty()).then(|| Stored::from(bytes.to_vec())),
+        stored: (!bytes.is_empty()).then(|| Stored::unproven(bytes)),
     })
 }
 

@@ -164,7 +164,8 @@ impl Target {
                 )));
             }
         }
-        let timeout_ms = self.timeout.as_millis() as u64;
+        // Time passes only when nothing moves: any time at all is enough for whoever is open.
+        let timeout_ms = self.timeout.as_millis().max(1) as u64;
         Ok(Options { patient: true, timeout_ms, ..options.clone() })
     }
 }

@@ -6,6 +6,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::key::Key;
 use crate::quorum::{Basis, Item};
@@ -17,7 +18,7 @@ pub struct Line {
     /// The key.
     pub key: Key,
     /// One value, or several in conflict, each with its expiry in ms since 1970.
-    pub values: Vec<(Vec<u8>, Option<u64>)>,
+    pub values: Vec<(ByteBuf, Option<u64>)>,
 }
 
 impl Line {
@@ -26,7 +27,7 @@ impl Line {
         let key = self.key;
         self.values.into_iter().enumerate().map(move |(i, value)| Item {
             key: key.clone(),
-            value: Some(value),
+            value: Some((value.0.into_vec(), value.1)),
             basis: if i == 0 { basis.clone() } else { Basis::Beside },
         })
     }
@@ -73,14 +74,17 @@ pub(super) fn parse(text: &[u8]) -> Result<Line, String> {
     let key = bytes(json.key, json.key_b64, "key")?;
     let key = Key::new(key).map_err(|e| e.to_string())?;
     let values = match json.siblings {
-        None => vec![(bytes(json.value, json.value_b64, "value")?, expiry(json.expires)?)],
+        None => vec![(value(json.value, json.value_b64)?, expiry(json.expires)?)],
         Some(siblings) => {
-            let read =
-                |s: JsonValue| Ok((bytes(s.value, s.value_b64, "value")?, expiry(s.expires)?));
+            let read = |s: JsonValue| Ok((value(s.value, s.value_b64)?, expiry(s.expires)?));
             siblings.into_iter().map(read).collect::<Result<_, String>>()?
         }
     };
     Ok(Line { key, values })
+}
+
+fn value(text: Option<String>, b64: Option<String>) -> Result<ByteBuf, String> {
+    bytes(text, b64, "value").map(ByteBuf::from)
 }
 
 fn bytes(text: Option<String>, b64: Option<String>, name: &str) -> Result<Vec<u8>, String> {
@@ -166,7 +170,10 @@ mod tests {
     #[test]
     fn lines_are_read_or_refused_with_a_reason() {
         let line = parse(br#"{"key":"k","value":"v"}"#).unwrap();
-        assert_eq!((line.key.as_bytes(), &line.values), (&b"k"[..], &vec![(b"v".to_vec(), None)]));
+        assert_eq!(
+            (line.key.as_bytes(), &line.values),
+            (&b"k"[..], &vec![(ByteBuf::from(*b"v"), None)])
+        );
         let line = parse(br#"{"key_b64":"/w==","siblings":[{"value":"a"},{"value_b64":"AA=="}]}"#);
         assert_eq!(line.unwrap().values.len(), 2);
         for (text, why) in [

@@ -12,6 +12,7 @@ use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use super::line::Line;
 use crate::error::{Error, Result};
@@ -32,11 +33,12 @@ pub(super) struct Sorter {
     bytes: usize,
     arrived: u64,
     runs: Vec<File>,
+    writing: Option<JoinHandle<Result<File>>>,
 }
 
 impl Sorter {
     pub(super) fn new(q: Q) -> Self {
-        Self { q, lines: Vec::new(), bytes: 0, arrived: 0, runs: Vec::new() }
+        Self { q, lines: Vec::new(), bytes: 0, arrived: 0, runs: Vec::new(), writing: None }
     }
 
     /// Adds a line.
@@ -52,27 +54,31 @@ impl Sorter {
         Ok(())
     }
 
+    /// Hands what is gathered to a thread that sorts and writes it, while the next run is gathered.
     fn spill(&mut self) -> Result<()> {
-        self.lines.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let at = Path::new("a temporary file");
-        let file = tempfile::tempfile().map_err(Error::io("make", at))?;
-        let mut out = BufWriter::new(&file);
-        for (place, line) in self.lines.drain(..) {
-            let bytes = postcard::to_stdvec(&(place.2, line)).expect("a line can be encoded");
-            let length = (bytes.len() as u32).to_le_bytes();
-            out.write_all(&length)
-                .and_then(|()| out.write_all(&bytes))
-                .map_err(Error::io("write", at))?;
-        }
-        out.flush().map_err(Error::io("write", at))?;
-        drop(out);
+        self.collect()?;
+        let lines = std::mem::take(&mut self.lines);
         self.bytes = 0;
-        self.runs.push(file);
+        let thread = std::thread::Builder::new().name("kvs-sort".into());
+        let path = Path::new("a temporary file");
+        let writing =
+            thread.spawn(move || write_run(lines)).map_err(Error::io("sort into", path))?;
+        self.writing = Some(writing);
+        Ok(())
+    }
+
+    /// Waits for the run that is being written.
+    fn collect(&mut self) -> Result<()> {
+        if let Some(writing) = self.writing.take() {
+            let panicked = |_| Err(Error::Corrupt("Sorting ended in a panic.".into()));
+            self.runs.push(writing.join().unwrap_or_else(panicked)?);
+        }
         Ok(())
     }
 
     /// The lines in order, of equal keys the last.
     pub(super) fn finish(mut self) -> Result<Merged> {
+        self.collect()?;
         self.lines.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let mut sources: Vec<Source> = Vec::new();
         for mut file in self.runs {
@@ -88,6 +94,23 @@ impl Sorter {
         }
         Ok(merged)
     }
+}
+
+/// Sorts lines and writes them as a run.
+fn write_run(mut lines: Vec<(Place, Line)>) -> Result<File> {
+    let at = Path::new("a temporary file");
+    lines.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let file = tempfile::tempfile().map_err(Error::io("make", at))?;
+    let mut out = BufWriter::with_capacity(64 << 10, &file);
+    for (place, line) in lines {
+        let bytes = postcard::to_stdvec(&(place.2, line)).expect("a line can be encoded");
+        let length = (bytes.len() as u32).to_le_bytes();
+        let written = out.write_all(&length).and_then(|()| out.write_all(&bytes));
+        written.map_err(Error::io("write", at))?;
+    }
+    out.flush().map_err(Error::io("write", at))?;
+    drop(out);
+    Ok(file)
 }
 
 enum Source {
@@ -177,9 +200,13 @@ mod tests {
         for i in 0..40_000_u32 {
             let key = Key::new(format!("key{}", i % 30_000)).unwrap();
             sorter
-                .push(Line { key, values: vec![(vec![0; 500 + (i / 30_000) as usize], None)] })
+                .push(Line {
+                    key,
+                    values: vec![(vec![0; 500 + (i / 30_000) as usize].into(), None)],
+                })
                 .unwrap();
         }
+        sorter.collect().unwrap();
         assert!(sorter.runs.len() > 1, "the test is to spill");
         let lines: Vec<_> = sorter.finish().unwrap().map(Result::unwrap).collect();
         assert_eq!(lines.len(), 30_000);

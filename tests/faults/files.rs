@@ -8,7 +8,14 @@ use std::fs;
 use crate::shell::{Dice, Place};
 
 const FILES: &[&str] = &[
-    "node.yaml", "kvs.id", "kvs.lock", "data.mdb", "node.key", "ring.key", "peers.yaml", "lock.mdb",
+    "node.yaml",
+    "kvs.id",
+    "kvs.lock",
+    "data.mdb",
+    "node.key",
+    "ring.key",
+    "peers.yaml",
+    "lock.mdb",
 ];
 /// Files whose loss takes the node's data away.
 const VITAL: &[&str] = &["node.yaml", "data.mdb"];
@@ -35,29 +42,29 @@ fn harm(place: &Place, file: &str, how: Harm) {
 fn story(file: &str) {
     for how in [Harm::Removed, Harm::Emptied, Harm::Garbage] {
         let place = Place::ring("--partitions 8");
-        place.kvs("put -q k v").is(0);
-        place.kvs("put -q other v").is(0);
+        place.kvs("put -q k v").ends(0);
+        place.kvs("put -q other v").ends(0);
         harm(&place, file, how);
         let down = VITAL.contains(&file);
-        place.kvs("get -q k").is(0).prints("v");
-        place.kvs("put -q k w").is(0);
-        place.kvs("get -q k").is(0).prints("w");
-        place.kvs("status").is(0);
-        place.kvs("digest").is(0);
-        place.kvs("get k --down n1,n3").is_one_of(if down { &[6, 8] } else { &[4] });
+        place.kvs("get -q k").ends(0).prints("v");
+        place.kvs("put -q k w").ends(0);
+        place.kvs("get -q k").ends(0).prints("w");
+        place.kvs("status").ends(0);
+        place.kvs("digest").ends(0);
+        place.kvs("get k --down n1,n3").ends_in(if down { &[6, 8] } else { &[4] });
         // Without its node.yaml a directory is no node's at all: nobody finds it to read it.
         let lost = down && !(file == "node.yaml" && matches!(how, Harm::Removed));
-        place.kvs("verify -q").is(if lost { 8 } else { 0 });
-        place.kvs("diff n1 n2").is_one_of(if down { &[6, 8] } else { &[0] });
-        let told = place.kvs("repair").is(if down { 7 } else { 0 });
+        place.kvs("verify -q").ends(if lost { 8 } else { 0 });
+        place.kvs("diff n1 n2").ends_in(if down { &[6, 8] } else { &[0] });
+        let told = place.kvs("repair").ends(if down { 7 } else { 0 });
         if down {
             told.says("kvs replace n2");
-            place.kvs("replace n2 --yes").is(0);
+            place.kvs("replace n2 --yes").ends(0);
         }
-        place.kvs("repair").is(0);
-        place.kvs("diff n1 n2").is(0);
-        place.kvs("get -q k").is(0).prints("w");
-        place.kvs("get -q other -r 3").is(0).prints("v");
+        place.kvs("repair").ends(0);
+        place.kvs("diff n1 n2").ends(0);
+        place.kvs("get -q k").ends(0).prints("w");
+        place.kvs("get -q other -r 3").ends(0).prints("v");
         place.is_sound_and_equal();
     }
 }
@@ -88,15 +95,15 @@ fn a_lost_lock_key_or_address_book() {
 #[test]
 fn a_mistyped_configuration_is_named() {
     let place = Place::ring("--partitions 8");
-    place.kvs("put -q k v").is(0);
+    place.kvs("put -q k v").ends(0);
     let good = fs::read_to_string(place.path("r/n1/node.yaml")).expect("a configuration");
     for (line, words) in [("qota_bytes: 1", "qota_bytes"), ("quota_bytes: many", "line 2")] {
         place.write("r/n1/node.yaml", format!("{good}{line}\n"));
-        place.kvs("get k").is(2).says("r/n1/node.yaml").says(words);
-        place.kvs("put k w").is(2).says("Nothing was changed");
+        place.kvs("get k").ends(2).says("r/n1/node.yaml").says(words);
+        place.kvs("put k w").ends(2).says("Nothing was changed");
     }
     place.write("r/n1/node.yaml", &good);
-    place.kvs("get k").is(0).prints("v");
+    place.kvs("get k").ends(0).prints("v");
 }
 
 /// A data file cut short at any page, or with a page overwritten: known, told, and healed.
@@ -105,18 +112,18 @@ fn a_data_file_cut_short() {
     let place = Place::ring("--partitions 8");
     let lines = crate::shell::lines(300, "v", 300);
     place.write("load", lines.join("\n"));
-    place.kvs("load -q load").is(0);
+    place.kvs("load -q load").ends(0);
     let path = place.path("r/n2/data.mdb");
     let whole = fs::read(&path).expect("a file");
     for pages in [1, 2, 3, 8, whole.len() / 4_096 / 2, whole.len() / 4_096 - 1] {
         fs::write(&path, &whole[..pages * 4_096]).expect("a file to cut");
-        place.kvs("get -q k1").is(0);
-        place.kvs("status").is_one_of(&[0, 8]);
-        place.kvs("verify -q").is(8).says("r/n2");
-        place.kvs("diff n1 n2 --stat").is(8);
+        place.kvs("get -q k1").ends(0);
+        place.kvs("status").ends_in(&[0, 8]);
+        place.kvs("verify -q").ends(8).says("r/n2");
+        place.kvs("diff n1 n2 --stat").ends(8);
     }
-    place.kvs("replace n2 --yes").is(0);
-    place.kvs("repair").is(0);
+    place.kvs("replace n2 --yes").ends(0);
+    place.kvs("repair").ends(0);
     place.is_sound_and_equal();
     assert_eq!(place.dump(), lines);
 }

@@ -46,7 +46,7 @@ impl Place {
     /// A place with a ring `r`.
     pub(crate) fn ring(init: &str) -> Self {
         let place = Self::new();
-        place.kvs(&format!("init r -q {init}")).is(0);
+        place.kvs(&format!("init r -q {init}")).ends(0);
         place
     }
 
@@ -92,8 +92,8 @@ impl Place {
         let mut command = self.command(binary());
         command.args(line.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("the binary");
-        let (_, killed) = awaited(child, Duration::from_millis(ms));
-        killed
+        let (output, _) = awaited(child, Duration::from_millis(ms));
+        output.status.signal() == Some(9)
     }
 
     /// Starts the binary, sends a signal as soon as the condition holds, and waits for the end.
@@ -120,15 +120,15 @@ impl Place {
     /// The keys and values of the ring, sorted: the lines of its dump.
     pub(crate) fn dump(&self) -> Vec<String> {
         let mut lines: Vec<_> =
-            self.kvs("dump -q").is(0).text().lines().map(str::to_owned).collect();
+            self.kvs("dump -q").ends(0).text().lines().map(str::to_owned).collect();
         lines.sort();
         lines
     }
 
     /// Every node proves every record, and equal partitions have equal digests.
     pub(crate) fn is_sound_and_equal(&self) {
-        self.kvs("verify -q").is(0);
-        let told = self.kvs("digest --depth 1 --format plain").is(0).text();
+        self.kvs("verify -q").ends(0);
+        let told = self.kvs("digest --depth 1 --format plain").ends(0).text();
         let mut sums = std::collections::BTreeMap::new();
         for row in told.lines() {
             let cells: Vec<&str> = row.split('\t').collect();
@@ -143,14 +143,20 @@ impl Place {
 impl Told {
     /// Holds the code, and what an end with that code owes to its reader.
     #[track_caller]
-    pub(crate) fn is(self, code: i32) -> Self {
+    pub(crate) fn ends(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}\n{}", self.what, self.err);
         self.sane()
     }
 
     #[track_caller]
-    pub(crate) fn is_one_of(self, codes: &[i32]) -> Self {
-        assert!(codes.contains(&self.code), "{}: {} of {codes:?}\n{}", self.what, self.code, self.err);
+    pub(crate) fn ends_in(self, codes: &[i32]) -> Self {
+        assert!(
+            codes.contains(&self.code),
+            "{}: {} of {codes:?}\n{}",
+            self.what,
+            self.code,
+            self.err
+        );
         self.sane()
     }
 
@@ -203,7 +209,7 @@ fn awaited(child: Child, at_most: Duration) -> (Output, bool) {
         let waiting = scope.spawn(move || {
             let output = child.wait_with_output();
             // Nobody listens any more when it was killed.
-            drop(tell.send(()));
+            let _ = tell.send(());
             output
         });
         let killed = told.recv_timeout(at_most) == Err(RecvTimeoutError::Timeout);
@@ -216,7 +222,7 @@ fn awaited(child: Child, at_most: Duration) -> (Output, bool) {
 
 /// Sends a signal to a process, or to a group when the number has a minus.
 fn send(signal: &str, to: &str) {
-    let script = format!("kill -{signal} -- {to} 2>/dev/null");
+    let script = format!("kill -{signal} {to} 2>/dev/null");
     // It may have ended by itself in between.
     drop(Command::new("/bin/sh").args(["-c", &script]).status());
 }
@@ -257,7 +263,8 @@ pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 }

@@ -1,6 +1,6 @@
 //! What must be true: of every read, and of every disk once everything is healed.
 //!
-//! Every durable write is a *mint*: its dot, and what it superseded with right. Put against the log:
+//! Every durable write is a *mint*: its dot, and what it superseded with right. Against the log:
 //!
 //! ```text
 //! acknowledged, and no mint's context covers it       -> must be there, on every owner
