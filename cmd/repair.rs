@@ -118,6 +118,10 @@ fn told(ui: &mut Ui, report: &Report) -> Outcome {
     }
     if missing.is_empty() && !filling.is_empty() && !stopped {
         ui.say("a damaged record that no node can heal is given up with --accept-loss KEY");
+        ui.say(
+            "to go on though too few copies are full: kvs repair --down NAME --accept-missing NAME, \
+             then kvs repair",
+        );
     }
     Ok(Done::Partly)
 }

@@ -75,6 +75,12 @@ impl TryFrom<ByteBuf> for Key {
     }
 }
 
+impl From<Key> for Vec<u8> {
+    fn from(key: Key) -> Self {
+        key.bytes.to_vec()
+    }
+}
+
 impl From<Key> for ByteBuf {
     fn from(key: Key) -> Self {
         Self::from(key.bytes.to_vec())

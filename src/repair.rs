@@ -155,7 +155,7 @@ fn round(
 /// Delivers the hints of every open node: delivered, left.
 ///
 /// # Errors
-/// None at present: a node whose file fails is stopped, and the target warns of it.
+/// When a node cannot be asked. One whose file fails is passed over, and the target warns of it.
 pub fn deliver(target: &mut Target) -> Result<(u64, u64)> {
     let mut total = (0, 0);
     for id in target.nodes() {

@@ -73,8 +73,8 @@ pub fn load(
     let stopped = write_sorted(target, sorter, loading, &mut loaded, progress);
     let Loaded { lines, written, .. } = loaded;
     let again = match loading.basis {
-        Basis::Blind => "run it again without --blind: that is safe to repeat",
-        _ => "run it again: it is safe to repeat",
+        Basis::Blind => "run the load again without --blind: that is safe to repeat",
+        _ => "run the load again: it is safe to repeat",
     };
     match (stopped, broken) {
         (Err(error), _) if written > 0 => Err(Error::Partial(format!(

@@ -181,9 +181,10 @@ fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
             .hint("nothing was changed; get, scan, dump, diff and verify need no right to write"),
         error => error,
     })?;
-    if !dir.join(FILE).exists() {
-        let dir = dir.display();
-        return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed.")));
+    if !dir.join(FILE).is_file() {
+        let (dir, name) = (dir.display(), &config.name);
+        return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed."))
+            .hint(format!("rebuild the node from the others: kvs replace {name}")));
     }
     let mut opened = Lmdb::open(dir, opening.access, map)?;
     opened.store.set_quota(config.quota_bytes);

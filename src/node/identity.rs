@@ -333,8 +333,13 @@ impl Node {
             return;
         }
         self.identity.hello_ms = Some(now);
+        self.greet(cx, unheard);
+    }
+
+    /// Says hello: whoever has a newer ring document is then asked for it.
+    pub(super) fn greet(&mut self, cx: &mut Cx<'_>, peers: Vec<NodeId>) {
         let (actor, counter) = (self.identity.actor, self.identity.counter);
-        for peer in unheard {
+        for peer in peers {
             self.send(cx, peer, 0, Body::Hello { actor, counter });
         }
     }

@@ -50,6 +50,10 @@ pub(super) struct Repair {
 impl Node {
     /// Syncs with every member that shares a partition.
     pub(super) fn repair(&mut self, cx: &mut Cx<'_>, asker: Asker, request: RepairRequest) {
+        // A member that shares nothing is not synced with, but may know of a newer ring.
+        let members = self.doc.present().map(|m| m.id).filter(|id| *id != self.id);
+        let met = members.filter(|id| self.is_up(*id)).collect();
+        self.greet(cx, met);
         let scope = match &request.partitions {
             None => Scope::Shared,
             Some(partitions) => Scope::Only(partitions.clone()),

@@ -91,6 +91,24 @@ fn a_lost_lock_key_or_address_book() {
     }
 }
 
+/// Two of three files may be older than they were: no quorum of trusted copies is left, reads say so,
+/// and repair names the way out.
+#[test]
+fn two_lost_identities() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    for node in ["n1", "n2"] {
+        fs::remove_file(place.path(&format!("r/{node}/kvs.id"))).expect("an identity to lose");
+    }
+    place.kvs("get k").ends(4);
+    place.kvs("repair").ends(7).says("kvs repair --down NAME --accept-missing NAME");
+    place.kvs("repair --down n1 --accept-missing n1").ends(7).says("n1 was missing");
+    place.kvs("repair").ends(0);
+    place.kvs("get -q k").ends(0).prints("v");
+    place.kvs("status --check").ends(0);
+    place.is_sound_and_equal();
+}
+
 /// A word that a person wrote wrong is for that person: the place of it is named.
 #[test]
 fn a_mistyped_configuration_is_named() {

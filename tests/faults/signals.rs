@@ -98,7 +98,7 @@ fn an_interrupted_load_says_so_and_can_be_run_again() {
     let file = place.path("r/n1/data.mdb");
     let before = size(&file);
     let told = place.signal_when("INT", "load load", || size(&file) > before + (1 << 20));
-    told.ends(7).says("The load was stopped").says("run it again");
+    told.ends(7).says("The load was stopped").says("run the load again");
     place.kvs("load -q load").ends(0);
     is_whole(&place, &lines);
 }

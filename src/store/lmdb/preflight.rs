@@ -40,6 +40,7 @@ const NODE_BIG: u16 = 0x01;
 /// What is used of a meta page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Meta {
+    version: u32,
     page_size: u32,
     free_root: u64,
     main_root: u64,
@@ -59,8 +60,20 @@ pub(super) fn check(file: &File, path: &Path) -> Result<()> {
     }
     let first = meta(file, path, 0, 0)?;
     let second = meta(file, path, 1, u64::from(first.page_size))?;
-    if first.page_size != second.page_size || first.txn.abs_diff(second.txn) > 1 {
+    // Damage strikes one head; a newer LMDB writes both.
+    if first.version != second.version
+        || first.page_size != second.page_size
+        || first.txn.abs_diff(second.txn) > 1
+    {
         return Err(corrupt(path, "has two heads that contradict each other"));
+    }
+    if first.version != VERSION {
+        return Err(Error::Usage(format!(
+            "The file {} has LMDB's data version {}; this build reads {VERSION}. \
+             Nothing was changed.",
+            path.display(),
+            first.version
+        )));
     }
     let newest = if first.txn >= second.txn { first } else { second };
     let page_size = u64::from(newest.page_size);
@@ -91,15 +104,8 @@ fn meta(file: &File, path: &Path, number: u64, at: u64) -> Result<Meta> {
         _ if number == 0 => return Err(corrupt(path, "is no LMDB file, or its head is damaged")),
         _ => return Err(corrupt(path, "has a damaged head")),
     }
-    if u32_at(&bytes, HEADER + 4) != VERSION {
-        let version = u32_at(&bytes, HEADER + 4);
-        return Err(Error::Usage(format!(
-            "The file {} has LMDB's data version {version}; this build reads {VERSION}. \
-             Nothing was changed.",
-            path.display()
-        )));
-    }
     let meta = Meta {
+        version: u32_at(&bytes, HEADER + 4),
         page_size: u32_at(&bytes, 40),
         free_root: u64_at(&bytes, 80),
         main_root: u64_at(&bytes, 128),

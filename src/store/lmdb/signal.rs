@@ -129,6 +129,11 @@ fn hex(text: &str) -> Option<usize> {
     reason = "sigaction takes a function and plain structs that live on the stack"
 )]
 fn install() {
+    // A limit on file sizes (`ulimit -f`) is then an error of the write, like a full disk.
+    // SAFETY: ignoring a signal needs no handler.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
     for (signal, before) in SIGNALS.into_iter().zip(&BEFORE) {
         let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::c_void) = handle;
         // SAFETY: both structs are valid for the call, and the handler is async-signal-safe.
