@@ -66,7 +66,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 impl Args {
-    fn input(&self) -> Result<Box<dyn BufRead>, Error> {
+    fn input(&self) -> Result<Box<dyn BufRead + Send>, Error> {
         if self.file.as_os_str() == "-" {
             return Ok(Box::new(BufReader::new(std::io::stdin())));
         }

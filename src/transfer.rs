@@ -18,6 +18,7 @@ mod sort;
 use std::cell::{Cell, RefCell};
 use std::io::BufRead;
 use std::iter::Peekable;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 pub use self::line::{Line, encode};
 use self::sort::{Merged, Sorter};
@@ -30,6 +31,9 @@ use crate::target::Target;
 const LINE_BYTES_MAX: u64 = 8 << 20;
 /// Bytes of one partition in one request.
 const REQUEST_BYTES: usize = 128 << 10;
+/// Bytes of lines parsed together, and how many such chunks wait to be sorted.
+const CHUNK_BYTES: usize = 128 << 10;
+const CHUNKS_AHEAD: usize = 4;
 /// Records of one partition in one request.
 const ITEMS_MAX: usize = 1_024;
 
@@ -63,7 +67,7 @@ pub type OnProgress<'a> = dyn FnMut(&Loaded) -> bool + 'a;
 /// before is applied, and the load may be repeated. Otherwise as a write.
 pub fn load(
     target: &mut Target,
-    input: &mut dyn BufRead,
+    input: &mut (dyn BufRead + Send),
     loading: &Loading,
     progress: &mut OnProgress<'_>,
 ) -> Result<Loaded> {
@@ -94,37 +98,90 @@ pub fn load(
     }
 }
 
+/// Lines parsed together, and how many were read up to their end.
+struct Chunk {
+    lines: Vec<Line>,
+    read: u64,
+}
+
+/// Gathers the lines, which another thread reads and parses meanwhile.
 fn read_lines(
-    input: &mut dyn BufRead,
+    input: &mut (dyn BufRead + Send),
     sorter: &mut Sorter,
     loaded: &mut Loaded,
     progress: &mut OnProgress<'_>,
 ) -> Result<()> {
+    std::thread::scope(|scope| {
+        let (sender, chunks) = sync_channel(CHUNKS_AHEAD);
+        scope.spawn(move || parse_lines(input, &sender));
+        for chunk in chunks {
+            let Chunk { lines, read } = chunk?;
+            for line in lines {
+                sorter.push(line)?;
+            }
+            loaded.lines = read;
+            if !progress(loaded) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Parses lines and hands them on in chunks, until their end, a bad one, or nobody listens.
+fn parse_lines(input: &mut (dyn BufRead + Send), sender: &SyncSender<Result<Chunk>>) {
     let mut text = Vec::new();
+    let mut chunk = Chunk { lines: Vec::new(), read: 0 };
     loop {
-        text.clear();
-        let at = loaded.lines + 1;
-        let read = std::io::Read::take(&mut *input, LINE_BYTES_MAX).read_until(b'\n', &mut text);
-        let read = read.map_err(|e| Error::Usage(format!("Line {at} cannot be read: {e}.")))?;
-        if read == 0 {
-            return Ok(());
+        let mut bytes = 0;
+        let ended = loop {
+            match parse_line(input, &mut text, chunk.read + 1) {
+                Ok(Some(line)) => chunk.lines.extend(line),
+                Ok(None) => break Some(Ok(())),
+                Err(error) => break Some(Err(error)),
+            }
+            chunk.read += 1;
+            bytes += text.len();
+            if bytes > CHUNK_BYTES {
+                break None;
+            }
+        };
+        let read = chunk.read;
+        let full = std::mem::replace(&mut chunk, Chunk { lines: Vec::new(), read });
+        if sender.send(Ok(full)).is_err() {
+            return;
         }
-        if read as u64 == LINE_BYTES_MAX {
-            return Err(Error::Usage(format!("Line {at} is longer than 8 MiB.")));
-        }
-        loaded.lines = at;
-        if text.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let line = line::parse(&text).map_err(|e| {
-            loaded.lines -= 1;
-            Error::Usage(format!("Line {at} is not a record: {}.", e.trim_end_matches('.')))
-        })?;
-        sorter.push(line)?;
-        if at.is_multiple_of(65_536) && !progress(loaded) {
-            return Ok(());
+        match ended {
+            None => {}
+            Some(Ok(())) => return,
+            // Nobody is left to be told when this fails.
+            Some(Err(error)) => return drop(sender.send(Err(error))),
         }
     }
+}
+
+/// Reads and parses the line `at`: `None` at the end, `Some(None)` for an empty one.
+fn parse_line(
+    input: &mut (dyn BufRead + Send),
+    text: &mut Vec<u8>,
+    at: u64,
+) -> Result<Option<Option<Line>>> {
+    text.clear();
+    let read = std::io::Read::take(&mut *input, LINE_BYTES_MAX).read_until(b'\n', text);
+    let read = read.map_err(|e| Error::Usage(format!("Line {at} cannot be read: {e}.")))?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if read as u64 == LINE_BYTES_MAX {
+        return Err(Error::Usage(format!("Line {at} is longer than 8 MiB.")));
+    }
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Some(None));
+    }
+    let wrong = |e: String| {
+        Error::Usage(format!("Line {at} is not a record: {}.", e.trim_end_matches('.')))
+    };
+    line::parse(text).map(|line| Some(Some(line))).map_err(wrong)
 }
 
 /// Writes the sorted lines. Whether it was stopped.

@@ -683,7 +683,7 @@ fn a_file_cut_while_it_is_mapped_ends_in_exit_8_that_names_it() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(8), "{said}");
     let path = dir.path().canonicalize().unwrap().join("data.mdb");
-    assert!(said.contains(path.to_str().unwrap()) && said.contains("kvs repair"), "{said}");
+    assert!(said.contains(path.to_str().unwrap()) && said.contains("kvs replace"), "{said}");
 }
 
 #[test]

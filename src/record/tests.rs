@@ -70,7 +70,11 @@ proptest! {
     }
 
     #[test]
-    fn bytes_come_back_and_flips_are_seen(steps in prop::collection::vec(step(), 0..20), at in any::<usize>(), bit in 0..8) {
+    fn bytes_come_back_and_flips_are_seen(
+        steps in prop::collection::vec(step(), 0..20),
+        at in any::<usize>(),
+        bit in 0..8,
+    ) {
         let (c, _) = run(&steps);
         let key = Key::new("k").unwrap();
         let mut stored = c[0].encode(&key);

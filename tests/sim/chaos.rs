@@ -26,7 +26,12 @@ impl Run {
         // Acceptors that are gone or may have forgotten must stay a minority: beyond it is
         // `ring recover`.
         let doubts = chosen.is_lossy() && chosen != Fault::Rot;
-        let minority = self.doubted + 1 < self.w.doc().voters().count() / 2 + 1;
+        // A member may leave meanwhile.
+        let voters = self.w.doc().voters().count();
+        let minority = match voters {
+            0..=3 => self.doubted < voters / 2,
+            _ => 2 * (self.doubted + 1) < voters - 1,
+        };
         if chosen.is_lossy() && self.budget == 0 || doubts && !minority {
             return;
         }
@@ -213,7 +218,8 @@ impl Run {
             return false;
         }
         let Some(member) = doc.member(self.w.hosts[host].id).cloned() else { return false };
-        if member.state != State::Normal {
+        let voters = doc.voters().count();
+        if member.state != State::Normal || self.doubted > 0 && 2 * self.doubted >= voters - 1 {
             return false;
         }
         let less = self.plan.w() < self.plan.majority();

@@ -13,6 +13,7 @@
 //! Unless [`World::lying`] is set, the failure detectors tell the truth at once. It judges nothing
 //! but dots: each commit is searched for a dot with two values; see [`World::wrong`].
 #![allow(dead_code, reason = "each test uses the part it needs")]
+#![allow(unreachable_pub, reason = "shared by tests that name it differently")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
