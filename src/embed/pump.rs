@@ -136,18 +136,18 @@ pub(super) fn told(failure: &Failure) -> String {
     format!("its commit failed: {what}")
 }
 
+/// Applies batches to their files at once: the last one here, the others on threads.
 fn apply_all(mut work: Vec<Work<'_>>) -> Vec<(NodeId, u64, std::result::Result<(), Failure>)> {
-    let apply = |work: &mut Work<'_>| work.3.apply(&work.2);
-    if let [only] = work.as_mut_slice() {
-        return vec![(only.0, only.1, apply(only))];
-    }
+    let apply = |work: &mut Work<'_>| (work.0, work.1, work.3.apply(&work.2));
+    let Some((last, others)) = work.split_last_mut() else { return Vec::new() };
     std::thread::scope(|scope| {
         let start = |w| scope.spawn(move || apply(w));
-        let running: Vec<_> = work.iter_mut().map(|w| (w.0, w.1, start(w))).collect();
-        let ended = running.into_iter().map(|(id, seq, thread)| (id, seq, thread.join()));
-        ended
-            .map(|(id, seq, result)| (id, seq, result.unwrap_or_else(|_| Err(panicked()))))
-            .collect()
+        let running: Vec<_> = others.iter_mut().map(|w| (w.0, w.1, start(w))).collect();
+        let mut done = vec![apply(last)];
+        for (id, seq, thread) in running {
+            done.push(thread.join().unwrap_or_else(|_| (id, seq, Err(panicked()))));
+        }
+        done
     })
 }
 

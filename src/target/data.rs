@@ -13,7 +13,7 @@ use crate::quorum::{GetReply, Item, Options, PutReply, PutRequest, Verdict};
 use crate::record::{Record, Stored};
 
 /// Requests of a load under way at once: enough to keep every file busy.
-const PUTS_AT_ONCE: usize = 64;
+const PUTS_AT_ONCE: usize = 24;
 /// Records asked of each owner in one page of a scan.
 const PAGE: u32 = 2_048;
 

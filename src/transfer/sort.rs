@@ -1,7 +1,7 @@
 //! Sorting more lines than memory holds: runs spilled to temporary files, then merged.
 //!
 //! ```text
-//! push push push … 8 MiB -> sort by (partition, key, arrival) -> a run on disk
+//! push push push … 4 MiB -> sort by (partition, key, arrival) -> a run on disk
 //! finish: the runs and the rest, merged; of equal keys the last to arrive
 //! ```
 //!
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Partition, Q};
 
 /// Bytes gathered before a run is spilled.
-const RUN_BYTES: usize = 8 << 20;
+const RUN_BYTES: usize = 4 << 20;
 /// Bytes of a line beyond its key and values, roughly.
 const LINE_OVERHEAD: usize = 120;
 
