@@ -93,6 +93,26 @@ impl Common {
         ui.warn_all(target.warnings());
         Ok(target)
     }
+
+    /// Opens, to read them, the targets given as arguments or every node of the ring; of those whose
+    /// directory is not there nothing will be read, and that is said.
+    pub(crate) fn open_all(
+        &self,
+        ui: &mut Ui,
+        purpose: &str,
+        targets: &[String],
+    ) -> Result<Target, Error> {
+        let target = self.open_these(ui, Access::Read, purpose, targets)?;
+        if targets.is_empty() {
+            let told = |name: &String| {
+                self.down.contains(name) || target.damaged().iter().any(|dir| dir.ends_with(name))
+            };
+            for name in target.missing().into_iter().filter(|name| !told(name)) {
+                ui.warn(&format!("{name} is down: nothing of it was read"));
+            }
+        }
+        Ok(target)
+    }
 }
 
 /// A time like `5s`, `1m 30s`, or bare seconds.

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use kvs::error::Error;
 use kvs::key::Partition;
 use kvs::repair::{DigestRow, digest};
-use kvs::target::{Access, Target};
+use kvs::target::Target;
 use serde_json::json;
 
 use crate::common::Common;
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let target = common.open_these(ui, Access::Read, "digest", &args.targets)?;
+    let target = common.open_all(ui, "digest", &args.targets)?;
     let only = args.partition.map(|p| partition(&target, p)).transpose()?;
     let mut rows = Vec::new();
     for id in target.nodes() {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use kvs::key::escape;
 use kvs::repair::{Findings, verify_node};
-use kvs::target::Access;
 use serde_json::{Value, json};
 
 use crate::common::Common;
@@ -31,7 +30,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open_these(ui, Access::Read, "verify", &args.targets)?;
+    let mut target = common.open_all(ui, "verify", &args.targets)?;
     let only = args.partition.map(|p| partition(&target, p)).transpose()?;
     let mut nodes: Vec<(String, Findings)> = Vec::new();
     for id in target.nodes() {
