@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use kvs::error::Error;
-use kvs::quorum::Options;
+use kvs::quorum::{Level, Options};
 use kvs::target::{Access, Opening, Target};
 
 use crate::ui::{Color, Format, Ui};
@@ -52,15 +52,46 @@ pub(crate) struct Quorum {
     /// Owners that must answer a read; a majority unless given
     #[arg(short, value_name = "R")]
     r: Option<u8>,
+    /// The quorum by name, in place of -w and -r; local: of the zone asked from (--zone)
+    #[arg(long, value_name = "LEVEL", conflicts_with_all = ["w", "r"])]
+    level: Option<LevelName>,
     /// Owners only, no stand-ins; a read answers only what enough owners hold
     #[arg(long)]
     strict: bool,
 }
 
+/// A quorum by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LevelName {
+    /// One owner
+    One,
+    /// A majority of the owners
+    Quorum,
+    /// Every owner
+    All,
+    /// A majority of the owners in the zone
+    LocalQuorum,
+    /// A majority of the owners in each zone
+    EachQuorum,
+}
+
+impl LevelName {
+    pub(crate) fn level(self) -> Level {
+        match self {
+            Self::One => Level::One,
+            Self::Quorum => Level::Quorum,
+            Self::All => Level::All,
+            Self::LocalQuorum => Level::LocalQuorum,
+            Self::EachQuorum => Level::EachQuorum,
+        }
+    }
+}
+
 impl Quorum {
     pub(crate) fn options(&self) -> Options {
-        let Self { n, w, r, strict } = *self;
-        Options { n, w, r, strict, ..Options::default() }
+        let Self { n, w, r, strict, level } = *self;
+        let level = level.map(LevelName::level);
+        Options { n, w, r, strict, level, ..Options::default() }
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let options = args.quorum.options();
     let reply = target.put(Item { key: key.clone(), value: None, basis }, &options);
     ui.warn_all(target.warnings());
-    let w = options.w.map_or(target.doc().majority(), usize::from);
+    let w = options.w(&target.doc());
     let show_context = args.show_context;
     Told { schema: "kvs.delete/1", key, w, show_context }.tell(ui, &target, &reply?)
 }

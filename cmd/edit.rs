@@ -77,7 +77,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }
         let mut target = common.open(ui, Access::Write, "edit")?;
         if let Some((reply, options)) = base.write(ui, &mut target, args, &new)? {
-            let w = options.w.map_or(target.doc().majority(), usize::from);
+            let w = options.w(&target.doc());
             let told = Told { schema: "kvs.edit/1", key: &args.key, w, show_context: false };
             return told.tell(ui, &target, &reply);
         }

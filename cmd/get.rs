@@ -13,7 +13,7 @@ use kvs::record::{Record, Value};
 use kvs::target::{Access, Actors, Replica, State, Target};
 use serde_json::json;
 
-use crate::common::Common;
+use crate::common::{Common, LevelName};
 use crate::exit::{Done, Outcome};
 use crate::put::key_parser;
 use crate::ui::Ui;
@@ -57,6 +57,9 @@ pub(crate) struct Reads {
     /// Owners that must answer; a majority unless given
     #[arg(short, value_name = "R")]
     r: Option<u8>,
+    /// The quorum by name, in place of -r; local: of the zone asked from (--zone)
+    #[arg(long, value_name = "LEVEL", conflicts_with = "r")]
+    level: Option<LevelName>,
     /// Answer only what enough owners hold that no later strict read can miss it; else exit 4
     #[arg(long)]
     strict: bool,
@@ -64,8 +67,9 @@ pub(crate) struct Reads {
 
 impl Reads {
     pub(crate) fn options(&self) -> Options {
-        let Self { n, r, strict } = *self;
-        Options { n, r, strict, ..Options::default() }
+        let Self { n, r, strict, level } = *self;
+        let level = level.map(LevelName::level);
+        Options { n, r, strict, level, ..Options::default() }
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let reply = target.put(item, &options);
     ui.warn_all(target.warnings());
     let show_context = args.show_context;
-    let w = options.w.map_or(target.doc().majority(), usize::from);
+    let w = options.w(&target.doc());
     let told = Told { schema: "kvs.put/1", key: &args.key, w, show_context };
     told.tell(ui, &target, &reply?)
 }

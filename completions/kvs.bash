@@ -453,7 +453,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__delete)
-            opts="-n -w -r -0 -q -h -V --context --overwrite --show-context --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --context --overwrite --show-context --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -473,6 +473,10 @@ _kvs() {
                     ;;
                 -r)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --level)
+                    COMPREPLY=($(compgen -W "one quorum all local-quorum each-quorum" -- "${cur}"))
                     return 0
                     ;;
                 --ring)
@@ -691,7 +695,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__edit)
-            opts="-n -w -r -0 -q -h -V --retry --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --retry --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -711,6 +715,10 @@ _kvs() {
                     ;;
                 -r)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --level)
+                    COMPREPLY=($(compgen -W "one quorum all local-quorum each-quorum" -- "${cur}"))
                     return 0
                     ;;
                 --ring)
@@ -783,7 +791,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__get)
-            opts="-n -r -0 -q -h -V --sibling --all --show-context --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -r -0 -q -h -V --sibling --all --show-context --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -799,6 +807,10 @@ _kvs() {
                     ;;
                 -r)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --level)
+                    COMPREPLY=($(compgen -W "one quorum all local-quorum each-quorum" -- "${cur}"))
                     return 0
                     ;;
                 --ring)
@@ -1605,7 +1617,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__load)
-            opts="-n -w -r -0 -q -h -V --if-absent --blind --overwrite --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --if-absent --blind --overwrite --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1621,6 +1633,10 @@ _kvs() {
                     ;;
                 -r)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --level)
+                    COMPREPLY=($(compgen -W "one quorum all local-quorum each-quorum" -- "${cur}"))
                     return 0
                     ;;
                 --ring)
@@ -1655,7 +1671,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__put)
-            opts="-n -w -r -0 -q -h -V --literal --ttl --show-context --context --if-absent --blind --overwrite --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --literal --ttl --show-context --context --if-absent --blind --overwrite --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1683,6 +1699,10 @@ _kvs() {
                     ;;
                 -r)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --level)
+                    COMPREPLY=($(compgen -W "one quorum all local-quorum each-quorum" -- "${cur}"))
                     return 0
                     ;;
                 --ring)

@@ -68,6 +68,11 @@ complete -c kvs -n "__fish_kvs_using_subcommand put" -l context -d 'Replace exac
 complete -c kvs -n "__fish_kvs_using_subcommand put" -s n -d 'Ask only the first N live owners; guarantees still count all of the ring\'s' -r
 complete -c kvs -n "__fish_kvs_using_subcommand put" -s w -d 'Owners that must have the write; a majority unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand put" -s r -d 'Owners that must answer a read; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l level -d 'The quorum by name, in place of -w and -r; local: of the zone asked from (--zone)' -r -f -a "one\t'One owner'
+quorum\t'A majority of the owners'
+all\t'Every owner'
+local-quorum\t'A majority of the owners in the zone'
+each-quorum\t'A majority of the owners in each zone'"
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
@@ -91,6 +96,11 @@ complete -c kvs -n "__fish_kvs_using_subcommand put" -s V -l version -d 'Print v
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l sibling -d 'Print only this one of several values, counted from 1' -r
 complete -c kvs -n "__fish_kvs_using_subcommand get" -s n -d 'Ask only the first N live owners' -r
 complete -c kvs -n "__fish_kvs_using_subcommand get" -s r -d 'Owners that must answer; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l level -d 'The quorum by name, in place of -r; local: of the zone asked from (--zone)' -r -f -a "one\t'One owner'
+quorum\t'A majority of the owners'
+all\t'Every owner'
+local-quorum\t'A majority of the owners in the zone'
+each-quorum\t'A majority of the owners in each zone'"
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
@@ -113,6 +123,11 @@ complete -c kvs -n "__fish_kvs_using_subcommand delete" -l context -d 'Delete ex
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -s n -d 'Ask only the first N live owners; guarantees still count all of the ring\'s' -r
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -s w -d 'Owners that must have the write; a majority unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -s r -d 'Owners that must answer a read; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l level -d 'The quorum by name, in place of -w and -r; local: of the zone asked from (--zone)' -r -f -a "one\t'One owner'
+quorum\t'A majority of the owners'
+all\t'Every owner'
+local-quorum\t'A majority of the owners in the zone'
+each-quorum\t'A majority of the owners in each zone'"
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
@@ -135,6 +150,11 @@ complete -c kvs -n "__fish_kvs_using_subcommand edit" -l retry -d 'Run COMMAND s
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s n -d 'Ask only the first N live owners; guarantees still count all of the ring\'s' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s w -d 'Owners that must have the write; a majority unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s r -d 'Owners that must answer a read; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l level -d 'The quorum by name, in place of -w and -r; local: of the zone asked from (--zone)' -r -f -a "one\t'One owner'
+quorum\t'A majority of the owners'
+all\t'Every owner'
+local-quorum\t'A majority of the owners in the zone'
+each-quorum\t'A majority of the owners in each zone'"
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
@@ -195,6 +215,11 @@ complete -c kvs -n "__fish_kvs_using_subcommand dump" -s V -l version -d 'Print 
 complete -c kvs -n "__fish_kvs_using_subcommand load" -s n -d 'Ask only the first N live owners; guarantees still count all of the ring\'s' -r
 complete -c kvs -n "__fish_kvs_using_subcommand load" -s w -d 'Owners that must have the write; a majority unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand load" -s r -d 'Owners that must answer a read; a majority unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l level -d 'The quorum by name, in place of -w and -r; local: of the zone asked from (--zone)' -r -f -a "one\t'One owner'
+quorum\t'A majority of the owners'
+all\t'Every owner'
+local-quorum\t'A majority of the owners in the zone'
+each-quorum\t'A majority of the owners in each zone'"
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r

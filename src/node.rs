@@ -13,8 +13,8 @@
 //! n1: Stored      -> W reached: Reply
 //! ```
 //!
-//! Work that waits for somebody is a [`Task`]; it is woken by a peer's reply, by its own commit, by
-//! a task it started, or by the clock, and knows who asked ([`Asker`]).
+//! Work that waits for somebody is a `Task`; it is woken by a peer's reply, by its own commit, by
+//! a task it started, or by the clock, and knows who asked (`Asker`).
 //!
 //! Caveats: a peer's word is believed (its key let it in); a failed commit of any cause other than a
 //! full disk stops the node; the node is silent until it has heard its witnesses (`identity`).

@@ -24,6 +24,21 @@ use crate::planted::{self, Bug};
 use crate::record::{Record, Stored, Term, Value};
 use crate::ring::{NodeId, RingDoc};
 
+/// A quorum by name. The zone of a local one is that of the node that took the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// One owner.
+    One,
+    /// A majority of the owners.
+    Quorum,
+    /// Every owner.
+    All,
+    /// A majority of the owners in the zone.
+    LocalQuorum,
+    /// A majority of the owners in each zone.
+    EachQuorum,
+}
+
 /// How many must take part in an operation, and how long it may take.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -33,6 +48,10 @@ pub struct Options {
     pub w: Option<u8>,
     /// Votes wanted; the ring's majority when `None`.
     pub r: Option<u8>,
+    /// The quorum by name, in place of `w` and `r`.
+    pub level: Option<Level>,
+    /// The zone of a local quorum; that of the node that takes the request when `None`.
+    pub zone: Option<String>,
     /// Owners only; reads answer only what is safely held.
     pub strict: bool,
     /// Wait for every owner that can be reached, not only for enough of them.
@@ -41,6 +60,65 @@ pub struct Options {
     pub write_back: bool,
     /// Time allowed, in ms.
     pub timeout_ms: u64,
+}
+
+impl Options {
+    /// W in numbers, over all owners.
+    #[must_use]
+    pub fn w(&self, doc: &RingDoc) -> usize {
+        self.number(self.w, doc)
+    }
+
+    /// R in numbers, over all owners.
+    #[must_use]
+    pub fn r(&self, doc: &RingDoc) -> usize {
+        self.number(self.r, doc)
+    }
+
+    fn number(&self, asked: Option<u8>, doc: &RingDoc) -> usize {
+        match self.level {
+            Some(Level::One) => 1,
+            Some(Level::All) => doc.n(),
+            Some(_) => doc.majority(),
+            None => asked.map_or(doc.majority(), usize::from),
+        }
+    }
+
+    /// Whether only the owners of one zone are asked for.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.level == Some(Level::LocalQuorum)
+    }
+
+    /// The groups of owners that must take part, each with how many of it.
+    fn groups(&self, doc: &RingDoc, owners: Vec<NodeId>, number: usize) -> Vec<Group> {
+        let zone = |id: &NodeId| doc.member(*id).map(|m| m.zone.clone());
+        let majority = |owners: Vec<NodeId>| {
+            let number = owners.len() / 2 + 1;
+            Group { owners, number }
+        };
+        match self.level {
+            Some(Level::LocalQuorum) => {
+                let local = |id: &NodeId| zone(id).is_some() && zone(id) == self.zone;
+                vec![majority(owners.into_iter().filter(local).collect())]
+            }
+            Some(Level::EachQuorum) => {
+                let mut zones: BTreeMap<Option<String>, Vec<NodeId>> = BTreeMap::new();
+                for owner in owners {
+                    zones.entry(zone(&owner)).or_default().push(owner);
+                }
+                zones.into_values().map(majority).collect()
+            }
+            _ => vec![Group { owners, number }],
+        }
+    }
+}
+
+/// Owners of whom so many must take part.
+#[derive(Clone, Debug)]
+struct Group {
+    owners: Vec<NodeId>,
+    number: usize,
 }
 
 /// What a write assumes about the value it replaces.
@@ -194,22 +272,24 @@ pub struct GetReply {
 #[derive(Clone, Debug)]
 pub struct WriteTally {
     layouts: Vec<Vec<NodeId>>,
-    w: usize,
+    groups: Vec<Group>,
     strict: bool,
     acks: BTreeSet<NodeId>,
     hints: BTreeMap<NodeId, NodeId>,
 }
 
 impl WriteTally {
-    /// A write of partition `p` under `doc` that wants `w` acknowledgements in each layout.
+    /// A write of partition `p` under `doc` that wants its W acknowledgements in each layout.
     #[must_use]
-    pub fn new(doc: &RingDoc, p: Partition, w: usize, strict: bool) -> Self {
+    pub fn new(doc: &RingDoc, p: Partition, options: &Options, strict: bool) -> Self {
         let mut layouts: Vec<_> =
             doc.write_layouts().iter().map(|layout| doc.owners_in(layout, p)).collect();
         if planted::is(Bug::SkipOlderLayout) && layouts.len() > 1 {
             layouts.remove(0);
         }
-        Self { layouts, w, strict, acks: BTreeSet::new(), hints: BTreeMap::new() }
+        let of = |owners: &Vec<NodeId>| options.groups(doc, owners.clone(), options.w(doc));
+        let groups = layouts.iter().flat_map(of).collect();
+        Self { layouts, groups, strict, acks: BTreeSet::new(), hints: BTreeMap::new() }
     }
 
     /// An owner has it durably.
@@ -231,11 +311,11 @@ impl WriteTally {
     /// Whether every layout has its W.
     #[must_use]
     pub fn is_enough(&self) -> bool {
-        self.layouts.iter().all(|owners| {
+        self.groups.iter().all(|Group { owners, number }| {
             let acks = owners.iter().filter(|o| self.acks.contains(o)).count();
             let stands_in = |t: &&NodeId| owners.contains(t) && !self.acks.contains(t);
             let targets: BTreeSet<_> = self.hints.values().filter(stands_in).collect();
-            acks + if self.strict { 0 } else { targets.len() } >= self.w
+            acks + if self.strict { 0 } else { targets.len() } >= *number
         })
     }
 
@@ -256,6 +336,7 @@ impl WriteTally {
 #[derive(Clone, Debug)]
 pub struct ReadTally {
     voters: Vec<NodeId>,
+    groups: Vec<Group>,
     layouts: Vec<Vec<NodeId>>,
     r: usize,
     answers: BTreeMap<NodeId, Vec<Answer>>,
@@ -272,7 +353,18 @@ impl ReadTally {
             layouts = vec![doc.owners_in(doc.read_layout(), p)];
         }
         let voters = doc.owners_in(doc.read_layout(), p);
-        Self { voters, layouts, r, answers: BTreeMap::new(), repaired: BTreeSet::new() }
+        let (answers, repaired) = (BTreeMap::new(), BTreeSet::new());
+        Self { voters, groups: Vec::new(), layouts, r, answers, repaired }
+    }
+
+    /// A read of partition `p` under `doc` that wants the votes its options ask for.
+    #[must_use]
+    pub fn asked(doc: &RingDoc, p: Partition, options: &Options) -> Self {
+        let mut tally = Self::new(doc, p, options.r(doc));
+        if matches!(options.level, Some(Level::LocalQuorum | Level::EachQuorum)) {
+            tally.groups = options.groups(doc, tally.voters.clone(), tally.r);
+        }
+        tally
     }
 
     /// Takes one node's answers, one per key. An answer of somebody who is no voter is no vote.
@@ -304,7 +396,16 @@ impl ReadTally {
     /// Whether the first `keys` keys all have their R votes.
     #[must_use]
     pub fn is_enough(&self, keys: usize) -> bool {
-        (0..keys).all(|i| self.votes(i) >= self.r)
+        (0..keys).all(|i| match self.groups.as_slice() {
+            [] => self.votes(i) >= self.r,
+            groups => groups.iter().all(|group| {
+                let vote = |o: &&NodeId| {
+                    let answer = self.answers.get(o).and_then(|a| a.get(i));
+                    matches!(answer, Some(Answer::Vote(_)))
+                };
+                group.owners.iter().filter(vote).count() >= group.number
+            }),
+        })
     }
 
     /// The merge of all copies of the `i`-th key, and dots with two values.

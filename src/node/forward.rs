@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
-use crate::quorum::{PutReply, PutRequest, Verdict};
+use crate::quorum::{Options, PutReply, PutRequest, Verdict};
 use crate::ring::NodeId;
 use crate::wire::Body;
 
@@ -27,8 +27,9 @@ pub(super) struct Forward {
 impl Node {
     /// Finds the coordinator of a client's write.
     pub(super) fn forward(&mut self, cx: &mut Cx<'_>, asker: Asker, request: PutRequest) {
-        let writers = self.doc.writers(request.partition);
-        let next: VecDeque<_> = writers.into_iter().filter(|id| self.is_up(*id)).collect();
+        let options = self.zoned(request.options.clone());
+        let request = PutRequest { options, ..request };
+        let next = self.candidates(&request);
         if next.is_empty() {
             let why = "no owner of the key can be reached".to_string();
             let reply = PutReply::none(Verdict::Unreachable(why));
@@ -38,6 +39,24 @@ impl Node {
         let task = Forward { asker, request, next, asked: None, deadline_ms, why: String::new() };
         let op = self.new_op();
         self.forward_next(cx, op, task);
+    }
+
+    /// Live owners in the order they are asked to coordinate; of a local quorum those of its zone.
+    fn candidates(&self, request: &PutRequest) -> VecDeque<NodeId> {
+        let options = &request.options;
+        let fits = |id: &NodeId| {
+            let zone = self.doc.member(*id).map(|m| &m.zone);
+            self.is_up(*id) && (!options.is_local() || zone == options.zone.as_ref())
+        };
+        self.doc.writers(request.partition).into_iter().filter(fits).collect()
+    }
+
+    /// A local quorum is one of the zone of the node that takes the request.
+    pub(super) fn zoned(&self, mut options: Options) -> Options {
+        if options.is_local() && options.zone.is_none() {
+            options.zone = self.doc.member(self.id).map(|m| m.zone.clone());
+        }
+        options
     }
 
     fn forward_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Forward) {
@@ -68,8 +87,7 @@ impl Node {
             }
             // Refused for our old document, which we have replaced: nothing was applied.
             Wake::Said(from, Body::Chosen(_)) if task.asked == Some(from) => {
-                let writers = self.doc.writers(task.request.partition);
-                task.next = writers.into_iter().filter(|id| self.is_up(*id)).collect();
+                task.next = self.candidates(&task.request);
                 self.forward_next(cx, op, task);
             }
             Wake::Said(_, Body::PutDone(reply)) => {

@@ -51,7 +51,8 @@ impl Node {
     /// Reads a key for a client.
     pub(super) fn get(&mut self, cx: &mut Cx<'_>, asker: Asker, key: Key, options: Options) {
         let p = self.q().partition(&key);
-        let r = options.r.map_or(self.doc.majority(), usize::from);
+        let options = self.zoned(options);
+        let r = options.r(&self.doc);
         let layout_owners = self.doc.owners_in(self.doc.read_layout(), p);
         let mut asked: Vec<NodeId> = self.doc.writers(p);
         if !options.strict || planted::is(Bug::SkipOlderLayout) {
@@ -67,7 +68,7 @@ impl Node {
             let spare = |id: &NodeId| !writers.contains(id) && self.is_up(*id);
             asked.extend(self.doc.preference(p).into_iter().filter(spare).take(self.doc.n()));
         }
-        let mut tally = ReadTally::new(&self.doc, p, r);
+        let mut tally = ReadTally::asked(&self.doc, p, &options);
         if asked.contains(&self.id) && !self.identity.is_waiting() {
             let own = self.look(cx, &key);
             tally.answer(self.id, vec![own]);
@@ -186,7 +187,7 @@ impl Node {
         limit: u32,
         options: Options,
     ) {
-        let r = options.r.map_or(self.doc.majority(), usize::from);
+        let r = options.r(&self.doc);
         let owners = self.doc.owners_in(self.doc.read_layout(), p);
         let op = self.new_op();
         let mut scan = Scan {

@@ -71,8 +71,8 @@ impl Node {
         }
         let absent = request.items.iter().any(|i| i.basis == Basis::Absent);
         let strict = request.options.strict || absent;
-        let w = request.options.w.map_or(self.doc.majority(), usize::from);
-        let tally = WriteTally::new(&self.doc, p, w, strict);
+        let w = request.options.w(&self.doc);
+        let tally = WriteTally::new(&self.doc, p, &request.options, strict);
         let (targets, fallbacks) = self.targets(&request, strict);
         let mut best = tally.clone();
         best.ack(self.id);
@@ -297,8 +297,7 @@ impl Node {
     fn confirm(&mut self, cx: &mut Cx<'_>, mut put: Box<Put>) {
         let op = self.new_op();
         let p = put.request.partition;
-        let r = put.request.options.r.map_or(self.doc.majority(), usize::from);
-        let mut tally = ReadTally::new(&self.doc, p, r);
+        let mut tally = ReadTally::asked(&self.doc, p, &put.request.options);
         let keys: Vec<Key> = put.request.items.iter().map(|i| i.key.clone()).collect();
         tally.answer(self.id, keys.iter().map(|key| self.look(cx, key)).collect());
         let owners = self.doc.owners_in(self.doc.read_layout(), p);

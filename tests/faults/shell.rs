@@ -96,6 +96,15 @@ impl Place {
         output.status.signal() == Some(9)
     }
 
+    /// Kills at a moment below `range` ms; a command that ended before halves it for the next time.
+    pub(crate) fn kill_within(&self, range: &mut u64, dice: &mut Dice, line: &str) -> bool {
+        let killed = self.kill_after(1 + dice.below(*range), line);
+        if !killed {
+            *range = (*range / 2).max(2);
+        }
+        killed
+    }
+
     /// Starts the binary, sends a signal as soon as the condition holds, and waits for the end.
     pub(crate) fn signal_when(&self, signal: &str, line: &str, is_time: impl Fn() -> bool) -> Told {
         let mut command = self.command(binary());

@@ -144,6 +144,8 @@ impl Run {
             patient: self.w.rng.chance(100),
             write_back: self.w.rng.chance(900),
             timeout_ms: 5_000,
+            level: None,
+            zone: None,
         };
         let name = self.plan.keys[op.key].clone();
         let force = self.w.rng.chance(500);
