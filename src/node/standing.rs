@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use super::{Action, Asker, Cx, Node, Note, Outcome, Reply, Then};
 use crate::error::Result;
-use crate::key::{Key, Partition, Q};
+use crate::key::{KEY_BYTES_MAX, Key, Partition, Q};
 use crate::planted::{self, Bug};
 use crate::ring::{NodeId, RingDoc, Step};
 use crate::store::Op;
@@ -170,15 +170,20 @@ impl Node {
     pub(super) fn verify(&mut self, cx: &mut Cx<'_>, asker: Asker, p: Partition) {
         let verdict = match crate::store::verify::verify(cx.store, p) {
             Ok(verdict) => verdict,
-            Err(error) => Verdict {
-                bad: vec![Bad { key: Vec::new(), why: error.to_string() }],
-                ..Verdict::default()
-            },
+            Err(error) => {
+                // The table itself cannot be read: said, and left as it is.
+                let bad = vec![Bad { key: Vec::new(), why: error.to_string() }];
+                let verdict = Verdict { bad, ..Verdict::default() };
+                return self.conclude(cx, asker, Outcome::Reply(Reply::Verify(verdict)));
+            }
         };
-        for bad in verdict.bad.iter().filter(|b| !b.key.is_empty()) {
+        // In a damaged page even the key may be of no length a key has: then only the leaf is rebuilt.
+        let keyed = |b: &&Bad| (1..=KEY_BYTES_MAX).contains(&b.key.len());
+        for bad in verdict.bad.iter().filter(keyed) {
             self.mark_bad(cx, p, &bad.key);
         }
-        if verdict.bad.is_empty() && !verdict.digest_matches() {
+        let unexplained = verdict.bad.is_empty() && !verdict.digest_matches();
+        if unexplained || verdict.bad.iter().any(|b| !keyed(&b)) {
             self.lose(cx, p, "its leaves do not match its records");
             self.stage.push(Op::Rebuild(p));
         }

@@ -188,6 +188,33 @@ fn c03d_filling_owners_prove_nothing_to_each_other() {
     everywhere(&w, "k", &["v"]);
 }
 
+/// C3 with C6, for even N. A write is on two of four owners and was read strictly: N-R+1 = 2 hold it.
+/// One of the two loses it and syncs with the two that never had it: N-W+1 full owners, and still no
+/// proof. It stays filling until it has met a majority.
+#[test]
+fn c03e_even_n_fills_from_a_majority() {
+    let mut w = ring_of(4, 4);
+    let [o0, o1, o2, o3] = w.owners("k")[..] else { panic!("four owners") };
+    let before = w.snapshot(o1);
+    for (a, b) in [(o0, o2), (o0, o3), (o1, o2), (o1, o3)] {
+        part(&mut w, a, b);
+    }
+    lie(&mut w);
+    let reply = w.write(o0, "k", Some("v"), Basis::Blind, strictly(3, 3));
+    assert!(matches!(reply.verdict, Verdict::Unknown(_)), "{reply:?}");
+    w.lying = false;
+    w.heal();
+    assert_eq!(w.got(o0, "k", strictly(3, 3)), Ok(vec!["v".into()]));
+    w.restore(o1, &before, false);
+    w.crash(o0, false);
+    w.restart(o1);
+    w.run_for(4_000);
+    let report = w.repair(o1, RepairRequest::default()).unwrap();
+    assert_eq!(report.filling.len(), 8, "two of the three others are no majority");
+    let got = w.got(o1, "k", strictly(3, 3));
+    assert!(matches!(got, Err(Verdict::Refused(_))), "a read must not go back: {got:?}");
+}
+
 /// C13 (a). A byte flips in n2: stored sums unchanged, roots equal, repair ends at the roots. The
 /// digest says what the file was told to hold; a read of the bytes lists the record, rebuilds its
 /// leaf without it, and then repair sees the difference and heals it.
