@@ -1,0 +1,291 @@
+//! Locks, damage that a child suffers, and golden files.
+
+use super::*;
+
+fn exclusive(kind: &str, address: Option<&str>) -> Want {
+    let address = address.map(str::to_owned);
+    Want::Exclusive(Holder { kind: kind.into(), pid: 4711, address })
+}
+
+#[test]
+fn a_lock_that_is_taken_names_its_holder() {
+    let dir = directory(0);
+    let node = exclusive("node", Some("127.0.0.1:7001"));
+    let held = Lock::wait(dir.path(), &node, Duration::ZERO).unwrap();
+    for want in [Want::Shared, exclusive("put", None)] {
+        let error = Lock::wait(dir.path(), &want, Duration::from_millis(30)).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error.root(), Error::Busy(_)));
+        assert!(text.contains("node (process 4711) at 127.0.0.1:7001"), "{text}");
+        assert!(text.contains(dir.path().to_str().unwrap()), "{text}");
+    }
+    let Some(holder) = Lock::holder(dir.path()).unwrap() else { panic!("no holder") };
+    assert_eq!(holder.address.as_deref(), Some("127.0.0.1:7001"));
+    drop(held);
+    assert_eq!(Lock::holder(dir.path()).unwrap(), None);
+    assert_eq!(fs::read(dir.path().join("kvs.lock")).unwrap(), b"");
+}
+
+#[test]
+fn readers_share_and_a_killed_writer_is_not_blamed() {
+    let dir = directory(0);
+    fs::write(dir.path().join("kvs.lock"), "put 999999 -\n").unwrap();
+    let first = Lock::wait(dir.path(), &Want::Shared, Duration::ZERO).unwrap();
+    let second = Lock::wait(dir.path(), &Want::Shared, Duration::ZERO).unwrap();
+    let attempt = Lock::attempt(dir.path(), &exclusive("put", None)).unwrap();
+    assert!(matches!(attempt, Attempt::Readers), "{attempt:?}");
+    drop((first, second));
+    let attempt = Lock::attempt(dir.path(), &exclusive("put", None)).unwrap();
+    assert!(matches!(attempt, Attempt::Held(_)), "{attempt:?}");
+}
+
+// ---------------------------------------------------------------------------------------- damage
+
+/// This binary again, doing one thing to one directory.
+fn child(task: &str, dir: &Path, shell: &str) -> Output {
+    let exe = std::env::current_exe().unwrap();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{shell} exec \"$0\" damage::the_child --exact --nocapture")])
+        .arg(exe);
+    command.env("KVS_STORE_TASK", task).env("KVS_STORE_DIR", dir);
+    command.output().unwrap()
+}
+
+/// Does nothing unless it is the child.
+#[test]
+fn the_child() {
+    let (Some(task), Some(dir)) =
+        (std::env::var_os("KVS_STORE_TASK"), std::env::var_os("KVS_STORE_DIR"))
+    else {
+        return;
+    };
+    let (dir, task) = (PathBuf::from(dir), task.into_string().unwrap());
+    std::process::exit(match perform(&task, &dir) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("error: {error}");
+            match error.root() {
+                Error::Corrupt(_) => 8,
+                Error::Denied(_) => 10,
+                _ => 2,
+            }
+        }
+    });
+}
+
+fn perform(task: &str, dir: &Path) -> Result<(), Error> {
+    let opened = Lmdb::open(dir, Access::Read, Map::default())?;
+    if task == "cut" {
+        let file = fs::File::options().write(true).open(dir.join("data.mdb")).unwrap();
+        file.set_len(8192).unwrap();
+    }
+    let mut bad = 0;
+    for p in q().all() {
+        bad += verify::verify(&opened.store, p)?.bad.len();
+    }
+    opened.store.hints(None, 1000)?;
+    opened.store.rows(Table::Meta, "")?;
+    if bad > 0 { Err(Error::Corrupt(format!("{bad} bad"))) } else { Ok(()) }
+}
+
+#[test]
+fn a_file_cut_while_it_is_mapped_ends_in_exit_8_that_names_it() {
+    let dir = directory(500);
+    let output = child("cut", dir.path(), "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(8), "{said}");
+    let path = dir.path().canonicalize().unwrap().join("data.mdb");
+    assert!(said.contains(path.to_str().unwrap()) && said.contains("kvs replace"), "{said}");
+}
+
+#[test]
+fn too_little_address_space_is_said_and_changes_nothing() {
+    let dir = directory(1);
+    let output = child("read", dir.path(), "ulimit -v 8000000;");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    assert!(said.contains("address space"), "{said}");
+}
+
+/// Random flips, most of them in heads of pages: a clean answer or exit 8, never a signal.
+#[test]
+fn flipped_bytes_never_end_in_a_signal() {
+    let dir = directory(300);
+    let path = dir.path().join("data.mdb");
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(child("read", dir.path(), "").status.code(), Some(0));
+    let mut random = 0x5eed_u64;
+    let mut below = |n: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) as usize % n
+    };
+    let mut noticed = 0;
+    for round in 0..60 {
+        let mut bytes = whole.clone();
+        let page = if round % 3 == 0 { below(2) } else { below(whole.len() / 4096) };
+        for _ in 0..4 {
+            bytes[page * 4096 + below(if round % 3 == 0 { 152 } else { 64 })] ^= 1 << below(8);
+        }
+        fs::write(&path, bytes).unwrap();
+        let output = child("read", dir.path(), "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = output.status.code();
+        assert!(
+            [Some(0), Some(2), Some(8), Some(10)].contains(&code),
+            "{round}: {output:?} {said}"
+        );
+        noticed += usize::from(code != Some(0));
+    }
+    assert!(noticed > 20, "only {noticed} noticed");
+}
+
+/// Every single bit that rots in a record is noticed.
+#[test]
+fn any_flipped_bit_of_a_value_in_the_file_is_noticed() {
+    let dir = directory(20);
+    let path = dir.path().join("data.mdb");
+    let whole = fs::read(&path).unwrap();
+    let bytes = stored(&key(7), 0, 100).bytes().to_vec();
+    let places: Vec<usize> =
+        (0..whole.len() - bytes.len()).filter(|at| whole[*at..].starts_with(&bytes)).collect();
+    assert!(!places.is_empty());
+    for bit in (0..bytes.len() * 8).step_by(37) {
+        let mut rotten = whole.clone();
+        places.iter().for_each(|at| rotten[at + bit / 8] ^= 1 << (bit % 8));
+        fs::write(&path, rotten).unwrap();
+        let store = open(dir.path(), Access::Read).unwrap().store;
+        assert!(store.get(place(7), &key(7)).is_err(), "bit {bit}");
+        assert_eq!(verify::verify(&store, place(7)).unwrap().bad.len(), 1, "bit {bit}");
+    }
+}
+
+// ---------------------------------------------------------------------------------------- golden
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format/v1").join(name)
+}
+
+/// Records of every shape: one value, siblings with and without expiry, a tombstone, odd bytes.
+fn golden_records() -> Vec<(Key, Record)> {
+    let (a, b) = (Actor(0x0123_4567_89ab_cdef), Actor(u64::MAX));
+    let write = |to: &Record, actor, counter, bytes: Option<&[u8]>, expires_ms| {
+        let value =
+            bytes.map(|b| Value { bytes: b.to_vec(), written_ms: 1_700_000_000_000, expires_ms });
+        to.write(Dot { actor, counter }, Write { context: Some(&to.clock), value })
+    };
+    let one = write(&Record::default(), a, 1, Some(b"hello"), None);
+    let left = write(&one, a, 300, Some(b""), Some(1_700_000_060_000));
+    let right = write(&one, b, 7, Some("\u{e9}\n\0".as_bytes()), None);
+    let dead = write(&left, b, u64::MAX, None, None);
+    let key = |bytes: &[u8]| Key::new(bytes).unwrap();
+    vec![
+        (key(b"one"), one),
+        (key(b"siblings"), left.merge(&right).0),
+        (key(b"tombstone"), dead),
+        (key(b"\x00\xff odd"), right),
+        (key(&[b'k'; 500]), left),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One paragraph per record, every field by its name.
+fn golden_text() -> String {
+    let mut text = String::from(
+        "# Records in format 1: key, term and stored bytes in hex; clock and siblings for people.\n",
+    );
+    for (key, record) in golden_records() {
+        let stored = Stored::new(&key, &record);
+        text += &format!("\nkey {}\nterm {:032x}\n", hex(key.as_bytes()), stored.term().0);
+        for (actor, counter) in record.clock.entries() {
+            text += &format!("clock {actor} {counter}\n");
+        }
+        for (dot, value) in &record.siblings {
+            let expires = value.expires_ms.map_or("-".into(), |at| at.to_string());
+            let (written, bytes) = (value.written_ms, hex(&value.bytes));
+            text += &format!("sibling {dot} written {written} expires {expires} bytes {bytes}\n");
+        }
+        text += &format!("stored {}\n", hex(stored.bytes()));
+    }
+    text
+}
+
+fn golden_batch() -> Batch {
+    let records = golden_records().into_iter();
+    let mut ops: Vec<Op> = records
+        .map(|(key, record)| {
+            let stored = Stored::new(&key, &record);
+            Op::Record { partition: q().partition(&key), key, stored }
+        })
+        .collect();
+    let (bad, hinted) = (key(0), key(1));
+    ops.push(Op::Record { partition: place(0), key: key(0), stored: stored(&bad, 0, 3) });
+    ops.push(Op::Bad { partition: place(0), key: bad.into() });
+    for (target, stored) in [(NodeId(1), None), (NodeId(2), Some(stored(&hinted, 0, 3)))] {
+        ops.push(Op::Hint(Hint { target, partition: place(1), key: key(1), stored }));
+    }
+    ops.push(Op::Ring("doc".into(), Some(b"a ring document".to_vec())));
+    Batch { ops }
+}
+
+/// Makes the golden files that are missing; none is ever changed.
+fn make_golden() {
+    if std::env::var_os("UPDATE").is_none_or(|v| v != "1") {
+        return;
+    }
+    if !golden("records.txt").exists() {
+        fs::write(golden("records.txt"), golden_text()).unwrap();
+    }
+    if !golden("data.mdb").exists() {
+        let dir = TempDir::new().unwrap();
+        let batch = Batch { ops: [genesis().ops, golden_batch().ops].concat() };
+        Lmdb::create(dir.path(), &batch).unwrap();
+        for name in ["data.mdb", "kvs.id"] {
+            fs::copy(dir.path().join(name), golden(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn golden_records_have_the_same_bytes_for_ever() {
+    make_golden();
+    let text = fs::read_to_string(golden("records.txt")).unwrap();
+    assert_eq!(golden_text(), text);
+    let unhex = |line: &str| -> Vec<u8> {
+        let pairs = line.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    };
+    let field = |name: &'static str| text.lines().filter_map(move |l| l.strip_prefix(name));
+    let read = field("key ").zip(field("stored ")).map(|(key, bytes)| {
+        let key = Key::new(unhex(key)).unwrap();
+        let record = Record::decode(key.as_bytes(), &unhex(bytes)).unwrap();
+        (key, record)
+    });
+    assert_eq!(read.collect::<Vec<_>>(), golden_records());
+}
+
+#[test]
+fn a_golden_file_opens_for_ever() {
+    make_golden();
+    let dir = TempDir::new().unwrap();
+    for name in ["data.mdb", "kvs.id"] {
+        fs::copy(golden(name), dir.path().join(name)).unwrap();
+    }
+    let mut model = Model::default();
+    model.apply(&Batch { ops: [genesis().ops, golden_batch().ops].concat() });
+    let opened = open(dir.path(), Access::Read).unwrap();
+    assert_eq!(opened.trust, Trust::Proven);
+    assert_eq!(opened.store.identity().node, NodeId(7));
+    model.check(&opened.store, KEYS);
+    for (key, record) in golden_records() {
+        let stored = opened.store.get(q().partition(&key), &key).unwrap().unwrap();
+        assert_eq!(stored.record(&key).unwrap(), record);
+    }
+    drop(opened);
+    writer(dir.path()).apply(&puts(0..KEYS, 0, 10)).unwrap();
+    model.apply(&puts(0..KEYS, 0, 10));
+    model.check(&open(dir.path(), Access::Read).unwrap().store, KEYS);
+}
