@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use kvs::error::Error;
+use kvs::key::Partition;
 use kvs::quorum::{Level, Options};
 use kvs::target::{Access, Opening, Target};
 
@@ -37,6 +38,24 @@ pub(crate) struct Common {
     /// When to colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+}
+
+/// What a job looks at.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Scope {
+    /// Node or ring directories; the ring of --ring unless given
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// Only this partition
+    #[arg(long, value_name = "P")]
+    partition: Option<u16>,
+}
+
+impl Scope {
+    /// The one partition asked for, if one was.
+    pub(crate) fn only(&self, target: &Target) -> Result<Option<Partition>, Error> {
+        self.partition.map(|p| partition(target, p)).transpose()
+    }
 }
 
 /// How many replicas take part.
@@ -144,6 +163,16 @@ impl Common {
         }
         Ok(target)
     }
+}
+
+/// A partition of this ring.
+fn partition(target: &Target, p: u16) -> Result<Partition, Error> {
+    let q = target.doc().q.count();
+    if u32::from(p) < q {
+        return Ok(Partition(p));
+    }
+    let last = q - 1;
+    Err(Error::Usage(format!("There is no partition {p}; there are 0 to {last}.")))
 }
 
 /// A time like `5s`, `1m 30s`, or bare seconds.

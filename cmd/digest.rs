@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::error::Error;
-use kvs::key::Partition;
 use kvs::repair::{DigestRow, digest};
-use kvs::target::Target;
 use serde_json::json;
 
-use crate::common::Common;
+use crate::common::{Common, Scope};
 use crate::exit::{Done, Fail, Outcome};
 use crate::ui::Ui;
 
@@ -26,12 +24,8 @@ const NAMED_MAX: usize = 10;
 /// Example: kvs --ring r digest --depth 1 > before; …; kvs --ring r digest --depth 1 --check before
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Node or ring directories; the ring of --ring unless given
-    #[arg(value_name = "TARGET")]
-    targets: Vec<String>,
-    /// Only this partition
-    #[arg(long, value_name = "P")]
-    partition: Option<u16>,
+    #[command(flatten)]
+    scope: Scope,
     /// 0: one row per node, 1: per partition, 2: per leaf that holds something
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     depth: u8,
@@ -41,8 +35,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let target = common.open_all(ui, "digest", &args.targets)?;
-    let only = args.partition.map(|p| partition(&target, p)).transpose()?;
+    let target = common.open_all(ui, "digest", &args.scope.targets)?;
+    let only = args.scope.only(&target)?;
     let mut rows = Vec::new();
     for id in target.nodes() {
         let name = target.doc().name(id);
@@ -64,16 +58,6 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.rows(&["node", "partition", "leaf", "digest", "records"], &rows)?;
     }
     Ok(Done::Yes)
-}
-
-/// A partition of this ring.
-pub(crate) fn partition(target: &Target, p: u16) -> Result<Partition, Error> {
-    let q = target.doc().q.count();
-    if u32::from(p) < q {
-        return Ok(Partition(p));
-    }
-    let last = q - 1;
-    Err(Error::Usage(format!("There is no partition {p}; there are 0 to {last}.")))
 }
 
 fn cells(node: &str, row: &DigestRow) -> Vec<String> {

@@ -10,8 +10,7 @@ use kvs::repair::{Report, Wish, count, repair};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::Common;
-use crate::digest::partition;
+use crate::common::{Common, Scope};
 use crate::exit::{Done, Fail, Outcome};
 use crate::put::key_parser;
 use crate::ui::Ui;
@@ -25,12 +24,8 @@ use crate::ui::Ui;
 /// Example: kvs --ring r repair --verify
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Node or ring directories; the ring of --ring unless given
-    #[arg(value_name = "TARGET")]
-    targets: Vec<String>,
-    /// Only this partition
-    #[arg(long, value_name = "P")]
-    partition: Option<u16>,
+    #[command(flatten)]
+    scope: Scope,
     /// Read every record first, to find the damaged ones
     #[arg(long)]
     verify: bool,
@@ -47,11 +42,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let access = if args.dry_run { Access::Read } else { Access::Write };
-    let mut target = common.open_these(ui, access, "repair", &args.targets)?;
+    let mut target = common.open_these(ui, access, "repair", &args.scope.targets)?;
     if args.dry_run {
         return compare(ui, &target);
     }
-    let only = args.partition.map(|p| partition(&target, p)).transpose()?;
+    let only = args.scope.only(&target)?;
     let wish = Wish {
         partitions: only.map(|p| vec![p]),
         verify: args.verify,

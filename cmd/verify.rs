@@ -7,8 +7,7 @@ use kvs::key::escape;
 use kvs::repair::{Findings, verify_node};
 use serde_json::{Value, json};
 
-use crate::common::Common;
-use crate::digest::partition;
+use crate::common::{Common, Scope};
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;
@@ -21,17 +20,13 @@ use crate::ui::Ui;
 /// Example: kvs verify r/n1
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Node or ring directories; the ring of --ring unless given
-    #[arg(value_name = "TARGET")]
-    targets: Vec<String>,
-    /// Only this partition
-    #[arg(long, value_name = "P")]
-    partition: Option<u16>,
+    #[command(flatten)]
+    scope: Scope,
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open_all(ui, "verify", &args.targets)?;
-    let only = args.partition.map(|p| partition(&target, p)).transpose()?;
+    let mut target = common.open_all(ui, "verify", &args.scope.targets)?;
+    let only = args.scope.only(&target)?;
     let mut nodes: Vec<(String, Findings)> = Vec::new();
     for id in target.nodes() {
         let name = target.doc().name(id);

@@ -228,8 +228,7 @@ impl Node {
         }
         if version + 1 < self.doc.version && !matches!(body, Body::Chosen(_)) {
             // Two steps behind: its idea of the owners is no longer safe to act on.
-            let doc = Box::new((*self.doc).clone());
-            return self.send(cx, from, op, Body::Chosen(doc));
+            return self.send_ring(cx, from, op);
         }
         self.dispatch(cx, from, version, op, body);
     }
@@ -245,10 +244,7 @@ impl Node {
                 self.send(cx, from, op, Body::Seen { actor, counter, commit });
             }
             Body::Seen { actor, counter, commit } => self.witness(cx, from, actor, counter, commit),
-            Body::WantRing => {
-                let doc = Box::new((*self.doc).clone());
-                self.send(cx, from, 0, Body::Chosen(doc));
-            }
+            Body::WantRing => self.send_ring(cx, from, 0),
             Body::Chosen(doc) => {
                 self.adopt(&doc);
                 self.resume(cx, op, Wake::Said(from, Body::Chosen(doc)));
@@ -350,6 +346,12 @@ impl Node {
         } else {
             cx.out.push(Action::Send(to, message));
         }
+    }
+
+    /// Sends the document this node acts under.
+    fn send_ring(&mut self, cx: &mut Cx<'_>, to: NodeId, op: u64) {
+        let doc = Box::new((*self.doc).clone());
+        self.send(cx, to, op, Body::Chosen(doc));
     }
 
     fn new_op(&mut self) -> u64 {

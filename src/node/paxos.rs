@@ -236,8 +236,7 @@ impl Node {
         ballot: Ballot,
     ) {
         if version < self.doc.version {
-            let doc = Box::new((*self.doc).clone());
-            return self.send(cx, from, op, Body::Chosen(doc));
+            return self.send_ring(cx, from, op);
         }
         let voter = self.doc.voters().any(|v| v == self.id);
         if version > self.doc.version || !voter {

@@ -13,7 +13,7 @@ use super::Target;
 use super::data::defect;
 use crate::config::NODE_FILE;
 use crate::digest::Sum;
-use crate::embed::{NODE_KEY, RING_KEY, Seat, create_member, found_member, read_key};
+use crate::embed::{RING_KEY, Seat, create_member, found_member, read_key};
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
@@ -93,7 +93,6 @@ impl Target {
         }
         let home = self.nodes().into_iter().find_map(|id| self.dir(id).map(Path::to_path_buf));
         let home = home.ok_or_else(|| Error::Unreachable("No node is open.".into()))?;
-        debug_assert!(home.join(NODE_KEY).exists());
         create_member(dir, seat, &self.doc(), &read_key(&home.join(RING_KEY))?)
     }
 

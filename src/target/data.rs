@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
 use crate::quorum::{GetReply, Item, Options, PutReply, PutRequest, Verdict};
-use crate::record::{Record, Stored};
+use crate::record::Record;
 
 /// Requests of a load under way at once: enough to keep every file busy.
 const PUTS_AT_ONCE: usize = 24;
@@ -127,7 +127,7 @@ impl Target {
             })?;
             for (key, stored) in &records {
                 if key.as_bytes().starts_with(prefix) {
-                    visit(key, &record(key, stored)?)?;
+                    visit(key, &stored.record(key)?)?;
                 }
             }
             after = records.into_iter().next_back().map(|r| r.0);
@@ -168,11 +168,6 @@ impl Target {
         let timeout_ms = self.timeout.as_millis().max(1) as u64;
         Ok(Options { patient: true, timeout_ms, ..options.clone() })
     }
-}
-
-/// A scan's record, as the key's owner stored it.
-fn record(key: &Key, stored: &Stored) -> Result<Record> {
-    stored.record(key)
 }
 
 fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {
