@@ -19,14 +19,17 @@ pub mod record;
 pub mod digest;
 pub mod ring;
 pub mod quorum;
+pub mod gossip;
 pub mod wire;
 
 // One node: its files, its mind.
 pub mod store;
 pub mod node;
+pub mod channel;
 
 // Drivers and jobs.
 pub mod embed;
+pub mod serve;
 pub mod target;
 pub mod repair;
 pub mod transfer;

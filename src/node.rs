@@ -37,7 +37,9 @@ mod sync;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-pub use self::event::{Action, Event, Note, RepairRequest, Reply, Request, Status, Time};
+pub use self::event::{
+    Action, Event, Note, RepairRequest, Reply, Request, Status, Time, Transfer, TransferKind,
+};
 pub use self::identity::{Boot, genesis};
 pub use self::repair::RepairReport;
 use self::stage::{Stage, Then};
@@ -192,6 +194,7 @@ impl Node {
             Event::Failed(seq, failure) => self.failed(cx, seq, failure),
             Event::Alive(alive) => self.alive = alive,
             Event::Tick => self.tick(cx),
+            Event::Unsent(..) => {}
         }
     }
 

@@ -29,6 +29,8 @@ pub mod verify;
 
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
@@ -36,7 +38,7 @@ pub use crate::record::Stored;
 use crate::ring::NodeId;
 
 /// A write kept for another node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// Who is to have it.
     pub target: NodeId,
@@ -128,7 +130,7 @@ impl From<Failure> for Error {
 }
 
 /// A table of small named rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Table {
     /// The ring document and the acceptor's promises.
     Ring,
@@ -137,7 +139,7 @@ pub enum Table {
 }
 
 /// How many hints a node keeps, and their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HintStats {
     /// All hints.
     pub count: u64,

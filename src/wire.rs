@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Actor;
 use crate::digest::{Arc, Sum};
 use crate::error::{Error, Result};
+use crate::gossip::Row;
 use crate::key::{Key, Partition};
 use crate::quorum::{Answer, PutReply, PutRequest};
 use crate::record::{Stored, Term};
@@ -164,6 +165,13 @@ pub enum Body {
     Fill,
     /// Hand your hints to their targets, or to others if you are leaving.
     Deliver,
+    /// What I know of the members. Whoever gets it first tells what it knows better.
+    Gossip {
+        /// One row per member.
+        rows: Vec<Row>,
+        /// It answers another: no answer is wanted.
+        answer: bool,
+    },
 }
 
 impl Message {

@@ -9,6 +9,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::RepairReport;
 use crate::key::{Key, Partition};
 use crate::quorum::{GetReply, Options, PutReply, PutRequest};
@@ -40,6 +42,8 @@ pub enum Event {
     Failed(u64, Failure),
     /// The failure detector's present view of who can be reached.
     Alive(BTreeSet<NodeId>),
+    /// The message of this operation to this node was certainly never sent.
+    Unsent(NodeId, u64),
     /// Time has passed.
     Tick,
 }
@@ -71,7 +75,7 @@ pub enum Note {
 }
 
 /// What a client asks of a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Write keys of one partition.
     Put(PutRequest),
@@ -100,7 +104,7 @@ pub enum Request {
 }
 
 /// What a repair is to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepairRequest {
     /// Only these partitions; all when `None`.
     pub partitions: Option<Vec<Partition>>,
@@ -109,7 +113,7 @@ pub struct RepairRequest {
 }
 
 /// How a request ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// Of a put.
     Put(PutReply),
@@ -129,8 +133,34 @@ pub enum Reply {
     Status(Status),
 }
 
+/// Work under way that moves data between nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// What it is.
+    pub kind: TransferKind,
+    /// With whom.
+    pub peer: NodeId,
+    /// Records taken from it so far.
+    pub pulled: u64,
+    /// Records given to it so far.
+    pub pushed: u64,
+    /// Partitions concerned.
+    pub partitions: usize,
+    /// For how long it has been under way, in ms.
+    pub age_ms: u64,
+}
+
+/// What moves data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransferKind {
+    /// A sync pass.
+    Sync,
+    /// Hints on their way to their target.
+    Hints,
+}
+
 /// How one node is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The version of its ring document.
     pub version: u64,

@@ -10,6 +10,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::sync::PassReport;
 use super::{Asker, Cx, Node, Outcome, RepairRequest, Reply, Task, Then, Wake};
 use crate::key::Partition;
@@ -18,7 +20,7 @@ use crate::store::Op;
 use crate::wire::Scope;
 
 /// What a repair or cleanup of one node did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepairReport {
     /// Records taken from others.
     pub pulled: u64,

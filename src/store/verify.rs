@@ -14,6 +14,8 @@
 
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Hint, Store, Table, tables};
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
@@ -21,7 +23,7 @@ use crate::key::{LEAVES, Partition, Position, Q};
 use crate::record::{self, stored_term};
 
 /// A record that is not what it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bad {
     /// The key's bytes as found: they may be damaged too.
     pub key: Vec<u8>,
@@ -30,7 +32,7 @@ pub struct Bad {
 }
 
 /// What was found in one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Records read, good and bad; tombstones count.
     pub records: u64,

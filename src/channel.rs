@@ -1,0 +1,19 @@
+//! The encrypted channel between two ends of a ring, and the words that travel over it.
+//!
+//! Noise `XXpsk0_25519_ChaChaPoly_BLAKE2s`: the ring's key lets one in, the static key of each node
+//! says which node it is. No clear text, no certificates, no clocks. It is *sans-io*: bytes in, bytes
+//! out, so that the event loop of a node and the blocking client use the same code.
+//!
+//! ```text
+//! frame    length u16 BE | Noise message of at most 65,535 bytes      no length can claim more
+//! parcel   one or more pieces: more-follows u8 | bytes                at most 64 MiB together
+//! ```
+//!
+//! What it does not do: sockets, time limits, or what a parcel means.
+//! Caveat: the ring's key is known to every node and client; it proves belonging, not identity.
+
+mod noise;
+mod talk;
+
+pub use self::noise::*;
+pub use self::talk::{Ask, Fault, Hello, Info, Look, News, Parcel, Seen, Told};

@@ -1,0 +1,339 @@
+//! What travels over an open channel: messages between nodes, questions of a client, answers.
+//!
+//! ```text
+//! dialler -> Hello { ring, wire versions, who }     in the handshake's first message
+//! answerer-> Hello                                  in its second
+//! answerer-> Welcome | Refused(why)                 the first parcel once the handshake is done
+//! then, both ways and pipelined:
+//! node    -> Message(..)                            a peer's word to a peer
+//! client  -> Ask(7, Get k)   node -> Told(7, Busy) … Told(7, Reply(..))
+//! either  -> Beat                                   silence is taken for death
+//! ```
+//!
+//! A client is whoever holds the ring's key and is no member: it may read, write, plan and ask, never
+//! speak for a node. It does not say what the words mean: `node`, `store` and `gossip` do. Caveat:
+//! the answers to questions of a file (`Look`) carry records unproven, as a file's own reader finds
+//! them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sum;
+use crate::error::{Error, Result};
+use crate::gossip::Row;
+use crate::key::{Key, Partition};
+use crate::node::{Reply, Request, Transfer};
+use crate::ring::{NodeId, RingDoc, RingId};
+use crate::store::{Hint, HintStats, Stored, Table};
+use crate::wire::{Message, WIRE};
+
+/// What each side says of itself in the handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The ring it belongs to; a client that does not know it yet says none.
+    pub ring: Option<RingId>,
+    /// The lowest wire version it speaks.
+    pub lowest: u8,
+    /// The highest.
+    pub highest: u8,
+    /// The node it speaks for; a client speaks for none. Believed only if the static key is its.
+    pub node: Option<NodeId>,
+}
+
+impl Hello {
+    /// A hello of this build.
+    #[must_use]
+    pub fn new(ring: Option<RingId>, node: Option<NodeId>) -> Self {
+        Self { ring, lowest: WIRE, highest: WIRE, node }
+    }
+
+    /// The wire version both sides speak, the highest there is.
+    #[must_use]
+    pub fn version_with(&self, other: &Self) -> Option<u8> {
+        let highest = self.highest.min(other.highest);
+        (highest >= self.lowest.max(other.lowest)).then_some(highest)
+    }
+}
+
+/// One parcel of an open channel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Parcel {
+    /// The other side may speak: as a peer, if it is a member.
+    Welcome {
+        /// Whether it is taken for the member it says it is.
+        peer: bool,
+    },
+    /// It may not; the channel is closed after this.
+    Refused(Fault),
+    /// I am here.
+    Beat,
+    /// From node to node.
+    Message(Box<Message>),
+    /// A client asks under a number of its own.
+    Ask(u64, Box<Ask>),
+    /// The answer to that number; more may follow after [`Told::Busy`].
+    Told(u64, Box<Told>),
+}
+
+/// A client's question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Ask {
+    /// To the node's state machine.
+    Node(Request),
+    /// To its file, read only.
+    File(Look),
+    /// Its ring document.
+    Ring,
+    /// Who it is and how it is.
+    Info,
+    /// What it has heard of all members.
+    Members,
+    /// What it is moving now.
+    Transfers,
+    /// Take no more clients and keep nothing more for others (true), or again (false).
+    Drain(bool),
+    /// Finish and stop.
+    Stop,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Told {
+    /// Still at work on it: sent every second, so that silence means death.
+    Busy,
+    /// Of the state machine.
+    Reply(Reply),
+    /// Of the file.
+    File(Seen),
+    /// The document.
+    Ring(Box<RingDoc>),
+    /// How it is.
+    Info(Box<Info>),
+    /// One row per member heard of.
+    Members(Vec<News>),
+    /// What is under way.
+    Transfers(Vec<Transfer>),
+    /// It is done.
+    Done,
+    /// It could not be answered.
+    Fault(Fault),
+}
+
+/// A question to a node's file: the reading half of [`crate::store::Store`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Look {
+    /// A record, proven by the node.
+    Get(Partition, Key),
+    /// Raw records after a key, until they fill a page.
+    Visit(Partition, Option<Vec<u8>>),
+    /// The sums of all partitions.
+    Sums,
+    /// One partition's sum.
+    Sum(Partition),
+    /// Its leaves that are not empty.
+    Leaves(Partition),
+    /// Hints after one, up to so many.
+    Hints(Option<(NodeId, Partition, Key)>, u32),
+    /// How many there are.
+    HintStats,
+    /// Those of one key.
+    HintsOf(Partition, Key),
+    /// Keys listed as bad.
+    Bad,
+    /// A row.
+    Row(Table, String),
+    /// Rows whose names begin so.
+    Rows(Table, String),
+    /// Bytes of all tables, and the number of the last commit.
+    Size,
+}
+
+/// The answer to a [`Look`], in the same order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Seen {
+    /// Of `Get`.
+    Record(Option<Stored>),
+    /// Of `Visit`: raw keys and records, and whether the partition ends here.
+    Page(Vec<(serde_bytes::ByteBuf, serde_bytes::ByteBuf)>, bool),
+    /// Of `Sums`.
+    Sums(Vec<(Partition, Sum)>),
+    /// Of `Sum`.
+    Sum(Sum),
+    /// Of `Leaves`.
+    Leaves(Vec<(u8, Sum)>),
+    /// Of `Hints` and `HintsOf`.
+    Hints(Vec<Hint>),
+    /// Of `HintStats`.
+    HintStats(HintStats),
+    /// Of `Bad`.
+    Bad(Vec<(Partition, Vec<u8>)>),
+    /// Of `Row`.
+    Row(Option<Vec<u8>>),
+    /// Of `Rows`.
+    Rows(Vec<(String, Vec<u8>)>),
+    /// Of `Size`.
+    Size(u64, u64),
+}
+
+/// How a running node is, beyond the status of its state machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// Its version of kvs.
+    pub build: String,
+    /// Its process.
+    pub pid: u32,
+    /// The directory it serves, as its own machine names it.
+    pub dir: String,
+    /// Where it listens.
+    pub address: String,
+    /// Where its figures can be read, if anywhere.
+    pub metrics: Option<String>,
+    /// For how long it has run, in s.
+    pub uptime_s: u64,
+    /// Bytes of its tables.
+    pub bytes: u64,
+    /// Its last commit failed for want of room.
+    pub full: bool,
+    /// It takes no more clients.
+    pub draining: bool,
+    /// It has not yet heard enough others to act.
+    pub waiting: bool,
+    /// Requests of clients under way.
+    pub requests: u64,
+    /// Links to peers that are up.
+    pub links: u64,
+    /// Clients connected.
+    pub clients: u64,
+    /// Completed rounds of anti-entropy since it started.
+    pub rounds: u64,
+    /// Its wall clock, ms since 1970.
+    pub wall_ms: u64,
+}
+
+/// What a node knows of a member.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct News {
+    /// What was heard, if anything was.
+    pub row: Row,
+    /// Whether it is taken to be up.
+    pub up: bool,
+    /// How suspect its silence is: 1 is one chance in ten that it is alive, 8 one in 10^8.
+    pub phi: f64,
+    /// For how long nothing new was heard of it, in ms.
+    pub silent_ms: u64,
+}
+
+/// An error as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    kind: Kind,
+    text: String,
+    hints: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    Usage,
+    Conflict,
+    Refused,
+    Unknown,
+    Unreachable,
+    Partial,
+    Corrupt,
+    Busy,
+    Denied,
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
+        let mut hints = Vec::new();
+        let mut inner = error;
+        while let Error::Hinted { error, hint } = inner {
+            hints.push(hint.clone());
+            inner = error;
+        }
+        let kind = match inner {
+            Error::Usage(_) => Kind::Usage,
+            Error::Conflict(_) => Kind::Conflict,
+            Error::Refused(_) => Kind::Refused,
+            Error::Unknown(_) => Kind::Unknown,
+            Error::Unreachable(_) => Kind::Unreachable,
+            Error::Partial(_) => Kind::Partial,
+            Error::Busy(_) => Kind::Busy,
+            Error::Denied(_) => Kind::Denied,
+            Error::Corrupt(_) | Error::Io { .. } | Error::Hinted { .. } => Kind::Corrupt,
+        };
+        Self { kind, text: inner.to_string(), hints }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        let text = fault.text;
+        let error = match fault.kind {
+            Kind::Usage => Self::Usage(text),
+            Kind::Conflict => Self::Conflict(text),
+            Kind::Refused => Self::Refused(text),
+            Kind::Unknown => Self::Unknown(text),
+            Kind::Unreachable => Self::Unreachable(text),
+            Kind::Partial => Self::Partial(text),
+            Kind::Corrupt => Self::Corrupt(text),
+            Kind::Busy => Self::Busy(text),
+            Kind::Denied => Self::Denied(text),
+        };
+        fault.hints.into_iter().rev().fold(error, Self::hint)
+    }
+}
+
+/// The first byte of a parcel.
+const WELCOME: u8 = 0;
+const REFUSED: u8 = 1;
+const BEAT: u8 = 2;
+const MESSAGE: u8 = 3;
+const ASK: u8 = 4;
+const TOLD: u8 = 5;
+
+impl Parcel {
+    /// The bytes of a parcel.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Welcome { peer } => vec![WELCOME, u8::from(*peer)],
+            Self::Refused(fault) => pack(REFUSED, fault),
+            Self::Beat => vec![BEAT],
+            Self::Message(message) => {
+                let mut bytes = vec![MESSAGE];
+                bytes.extend(message.encode());
+                bytes
+            }
+            Self::Ask(ticket, ask) => pack(ASK, &(ticket, ask)),
+            Self::Told(ticket, told) => pack(TOLD, &(ticket, told)),
+        }
+    }
+
+    /// Reads a parcel; the records of a message are proven.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for bytes that are none, [`Error::Usage`] for a wire version not spoken.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let (kind, rest) =
+            bytes.split_first().ok_or_else(|| Error::Corrupt("A parcel is empty.".into()))?;
+        Ok(match *kind {
+            WELCOME => Self::Welcome { peer: rest.first() == Some(&1) },
+            REFUSED => Self::Refused(unpack(rest)?),
+            BEAT => Self::Beat,
+            MESSAGE => Self::Message(Box::new(Message::decode(rest)?)),
+            ASK => unpack(rest).map(|(ticket, ask)| Self::Ask(ticket, Box::new(ask)))?,
+            TOLD => unpack(rest).map(|(ticket, told)| Self::Told(ticket, Box::new(told)))?,
+            other => return Err(Error::Corrupt(format!("A parcel is of no kind known: {other}."))),
+        })
+    }
+}
+
+fn pack<T: Serialize>(kind: u8, value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![kind]).expect("a parcel has nothing that cannot be encoded")
+}
+
+fn unpack<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
+    postcard::from_bytes(bytes)
+        .map_err(|e| Error::Corrupt(format!("A parcel cannot be read: {e}.")))
+}
