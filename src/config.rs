@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! r/ring.key        the ring's key, 32 bytes as hex, mode 0600
-//! r/n1/node.yaml    name, zone, listen address, quota         [`NodeConfig`]
+//! r/n1/node.yaml    name, addresses, quota                    [`NodeConfig`]
 //! r/n1/node.key     its static key, 32 bytes as hex, 0600
 //! r/n1/peers.yaml   last known addresses                      [`Peers`]
 //! ```
@@ -31,6 +31,12 @@ pub struct NodeConfig {
     /// Where it will listen when it runs, `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    /// Where others reach it, `host:port`, when that is not where it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
+    /// Where its figures can be read, `host:port`, or `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
     /// Bytes its file may use; writes are refused beyond.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,
