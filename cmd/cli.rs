@@ -9,8 +9,8 @@ use crate::common::Common;
 use crate::exit::Outcome;
 use crate::ui::Ui;
 use crate::{
-    clock, completions, delete, demo, diff, digest, dump, edit, explain, get, hints, init, join,
-    leave, load, put, repair, replace, ring, scan, status, verify,
+    clock, completions, config, delete, demo, diff, digest, dump, edit, explain, get, hints, init,
+    join, leave, load, put, repair, replace, ring, scan, status, verify,
 };
 
 /// A leaderless, replicated key-value store whose nodes are directories
@@ -53,6 +53,7 @@ enum Command {
     Verify(verify::Args),
     Hints(hints::Args),
     Demo(demo::Args),
+    Config(config::Args),
     Completions(completions::Args),
 }
 
@@ -81,6 +82,7 @@ impl Cli {
             Command::Verify(args) => verify::run(ui, common, args),
             Command::Hints(args) => hints::run(ui, common, args),
             Command::Demo(args) => demo::run(ui, common, args),
+            Command::Config(args) => config::run(ui, common, args),
             Command::Completions(args) => completions::run(ui, common, args),
         }
     }
