@@ -1,20 +1,25 @@
 //! The YAML files of a ring, as plain types.
 //!
 //! ```text
-//! r/ring.key        the ring's key, 32 bytes as hex, mode 0600
-//! r/n1/node.yaml    name, zone, listen address, quota         [`NodeConfig`]
-//! r/n1/node.key     its static key, 32 bytes as hex, 0600
-//! r/n1/peers.yaml   last known addresses                      [`Peers`]
+//! r/ring.key        the ring's key, 32 bytes as hex, mode 0600   [`read_keys`]
+//! r/n1/node.yaml    name, listen address, quota                  [`NodeConfig`]
+//! r/n1/node.key     its static key, 32 bytes as hex, 0600        [`read_key`]
+//! r/n1/peers.yaml   last known addresses                         [`Peers`]
 //! ```
 //!
 //! This room alone names the YAML crate. Unknown fields are errors with line and column. It does
 //! not know what the values mean. Caveat: a file is replaced as a whole, comments in it are lost.
+
+mod keys;
 
 use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use self::keys::{
+    Secret, create_key, fingerprint, fresh_key, key_text, read_key, read_keys, write_key,
+};
 use crate::error::{Error, Result};
 
 /// The file that makes a directory a node directory.
