@@ -77,9 +77,8 @@ impl Client {
     /// Asks several nodes at once, each within the time: those that are gone do not add up.
     pub fn ask_all(&self, asks: Vec<(NodeId, Ask)>) -> Vec<(NodeId, Result<Told>)> {
         let time = self.time();
-        let one = |(at, ask): (NodeId, Ask)| {
-            (at, self.ask_one(at, &ask, Nature::of(&ask), now() + time))
-        };
+        let one =
+            |(at, ask): (NodeId, Ask)| (at, self.ask_one(at, &ask, Nature::of(&ask), now() + time));
         if asks.len() < 2 {
             return asks.into_iter().map(one).collect();
         }
@@ -199,10 +198,10 @@ impl Client {
         };
         match lost.sent {
             true => fate.error(&name, &why),
-            false => {
-                Error::Unreachable(format!("{name} could not be asked: it {why}. Nothing was tried."))
-                    .hint("kvs status shows who is up")
-            }
+            false => Error::Unreachable(format!(
+                "{name} could not be asked: it {why}. Nothing was tried."
+            ))
+            .hint("kvs status shows who is up"),
         }
     }
 

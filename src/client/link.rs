@@ -164,7 +164,9 @@ impl Link {
             }
             match self.inn.next(until)? {
                 Parcel::Told(to, told) if *told == Told::Busy => {
-                    if to == ticket && let Some(more) = renew {
+                    if to == ticket
+                        && let Some(more) = renew
+                    {
                         until = now() + more;
                         // Silence is taken for death on the other side too.
                         self.out.beat(until)?;

@@ -21,7 +21,8 @@ pub fn free_ports(count: u16, seed: u64) -> Option<u16> {
     let mut state = seed;
     (0..TRIES).find_map(|_| {
         // Any spread will do: the step of a well-known generator.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let first = FIRST + ((state >> 33) % span.max(1)) as u16;
         let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         (first..first + count).all(free).then_some(first)
