@@ -20,13 +20,18 @@ mod init;
 mod join;
 mod leave;
 mod load;
+mod node;
 mod put;
 mod repair;
 mod replace;
 mod ring;
+mod running;
 mod scan;
 mod status;
+mod transfers;
+mod up;
 mod verify;
+mod wait;
 
 use std::process::ExitCode;
 

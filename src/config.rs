@@ -2,7 +2,11 @@
 //!
 //! ```text
 //! r/ring.key        the ring's key, 32 bytes as hex, mode 0600   [`read_keys`]
+<<<<<<< HEAD
 //! r/n1/node.yaml    name, listen address, quota                  [`NodeConfig`]
+=======
+//! r/n1/node.yaml    name, addresses, quota                       [`NodeConfig`]
+>>>>>>> 7761f8f6f8b927f3ee9688c1a34094d19a5a828e
 //! r/n1/node.key     its static key, 32 bytes as hex, 0600        [`read_key`]
 //! r/n1/peers.yaml   last known addresses                         [`Peers`]
 //! ```
@@ -36,6 +40,12 @@ pub struct NodeConfig {
     /// Where it will listen when it runs, `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    /// Where others reach it, `host:port`, when that is not where it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
+    /// Where its figures can be read, `host:port`, or `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
     /// Bytes its file may use; writes are refused beyond.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,

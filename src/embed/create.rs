@@ -126,8 +126,13 @@ fn fill(
     peers: &Peers,
     born_full: bool,
 ) -> Result<()> {
-    let config =
-        NodeConfig { name: seat.name.clone(), listen: seat.listen.clone(), quota_bytes: None };
+    let config = NodeConfig {
+        name: seat.name.clone(),
+        listen: seat.listen.clone(),
+        advertise: None,
+        metrics: None,
+        quota_bytes: None,
+    };
     write(&dir.join(NODE_FILE), 0o644, text(&config)?.as_bytes())?;
     write(&dir.join(PEERS_FILE), 0o644, text(peers)?.as_bytes())?;
     write_secrets(&dir.join(NODE_KEY), &[*key])?;
