@@ -25,7 +25,6 @@ mod put;
 mod repair;
 mod replace;
 mod ring;
-mod running;
 mod scan;
 mod status;
 mod transfers;

@@ -2,11 +2,7 @@
 //!
 //! ```text
 //! r/ring.key        the ring's key, 32 bytes as hex, mode 0600   [`read_keys`]
-<<<<<<< HEAD
-//! r/n1/node.yaml    name, listen address, quota                  [`NodeConfig`]
-=======
 //! r/n1/node.yaml    name, addresses, quota                       [`NodeConfig`]
->>>>>>> 7761f8f6f8b927f3ee9688c1a34094d19a5a828e
 //! r/n1/node.key     its static key, 32 bytes as hex, 0600        [`read_key`]
 //! r/n1/peers.yaml   last known addresses                         [`Peers`]
 //! ```
