@@ -66,7 +66,7 @@ fn running_nodes_answer_as_files_do() {
         assert_eq!(live, offline, "a running ring, and files");
     }
     let before = place.dump();
-    assert_eq!(up.stop(), 0);
+    up.stops(0);
     assert_eq!(place.dump(), before);
     place.kvs("get a").ends(0).prints("one");
     place.is_sound_and_equal();
@@ -102,7 +102,7 @@ fn a_node_is_stopped_missed_and_comes_back() {
     place.kvs("wait --node-up n2 --hints-drained --in-sync --timeout 60s").ends(0);
     place.kvs("get k").ends(0).prints("v");
     place.kvs("status --check").ends(0);
-    assert_eq!(n2.stop(), 0);
-    assert_eq!(up.stop(), 0);
+    n2.stops(0);
+    up.stops(0);
     place.is_sound_and_equal();
 }

@@ -22,7 +22,7 @@ fn up_runs_every_node_and_ends_them_in_good_order() {
     let told = place.kvs("up r --timeout 0").ends(9);
     told.says("r/n1 is in use by node (process ").says("--timeout");
     place.kvs("node run r/n2 --timeout 0").ends(9).says("r/n2 is in use by node");
-    assert_eq!(up.stop(), 0);
+    up.stops(0);
     assert_eq!([pid(&place, "n1"), pid(&place, "n2"), pid(&place, "n3")], [None; 3]);
     place.kvs("get k").ends(0).prints("before");
     place.kvs("put -q k after").ends(0);
@@ -37,7 +37,7 @@ fn up_reports_a_child_that_dies_and_does_not_start_it_again() {
     up.says("n2 has ended: killed by signal 9");
     up.says("n1: "); // its log goes on
     assert_eq!(pid(&place, "n2"), None);
-    assert_eq!(up.stop(), 7);
+    up.stops(7);
 }
 
 /// It is started a second after it appears, and once only.
@@ -50,7 +50,7 @@ fn up_starts_a_directory_that_appears() {
     fs::rename(place.path("n3"), place.path("r/n3")).expect("a directory to move");
     up.prints("ready n3 ");
     up.says("r/n3 is new: it is started");
-    assert_eq!(up.stop(), 0);
+    up.stops(0);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn nodes_outlive_the_up_that_started_them_and_its_pipes() {
     wait_for("n3 is linked", || again.err().matches("up peer=").count() == 2);
     assert_eq!(pid(&place, "n1"), Some(nodes[0]));
     assert_eq!(pid(&place, "n2"), Some(nodes[1]));
-    assert_eq!(again.stop(), 0);
+    again.stops(0);
 }
 
 #[test]
