@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use kvs::embed::{self, Seat};
+use kvs::client::free_ports;
+use kvs::embed::{self, Seat, random};
 use kvs::error::Error;
 use kvs::key::Q;
 
@@ -33,7 +34,8 @@ pub(crate) struct Args {
     /// Zones, given to the nodes in turn
     #[arg(long, value_delimiter = ',', default_value = "default")]
     zones: Vec<String>,
-    /// Where the nodes will listen when they run: HOST:BASEPORT, one port more for each
+    /// Where the nodes listen when they run: HOST:BASEPORT, one port more for each; free ports of
+    /// 127.0.0.1 unless given
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 }
@@ -45,12 +47,12 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         let text = format!("{nodes} nodes cannot hold {replicas} replicas; nothing was made.");
         return Err(Error::Usage(text).into());
     }
-    let listen = args.listen.as_deref().map(address).transpose()?;
+    let listen = args.listen.as_deref().map(address).transpose()?.or_else(|| free(args.nodes));
     let seats = (0..args.nodes).map(|i| Seat {
         name: format!("n{}", i + 1),
         zone: args.zones[usize::from(i) % args.zones.len()].clone(),
         weight: 1,
-        listen: listen.as_ref().map(|(host, port)| format!("{host}:{}", port + i)),
+        listen: listen.as_ref().map(|(host, port)| format!("{host}:{}", port.saturating_add(i))),
     });
     let seats = seats.collect();
     let ring = embed::Ring { q: Q::new(args.partitions)?, replicas, seats };
@@ -71,6 +73,12 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         ui.note(&format!("next: kvs --ring {dir} put greeting hello"));
     }
     Ok(Done::Yes)
+}
+
+/// Ports of this machine that are free now, so that the ring runs without configuration.
+fn free(nodes: u16) -> Option<(String, u16)> {
+    let first = free_ports(nodes, random().ok()? as u64)?;
+    Some(("127.0.0.1".into(), first))
 }
 
 fn address(text: &str) -> Result<(String, u16), Error> {

@@ -7,7 +7,7 @@
 //!
 //! The answer is stdout, then stderr with `! ` before each line, then `[exit N]` unless that
 //! is 0. What differs from run to run is named: hexadecimal identities by their first appearance
-//! (`#1`, `#2`, …), times in ms as `<ms>`, file sizes as `<size>`, the directory as `<dir>`.
+//! (`#1`, `#2`, …), times in ms as `<ms>`, file sizes as `<size>`, the directory as `<dir>`, addresses as `<address>`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -68,7 +68,8 @@ impl World {
             Some(code) => text += &format!("[exit {code}]\n"),
             None => text += &format!("[{}]\n", output.status),
         }
-        self.normal(&text.replace(&self.dir.path().display().to_string(), "<dir>"))
+        let text = text.replace(&self.dir.path().display().to_string(), "<dir>");
+        self.normal(&super::golden::without_ports(&text, "<address>"))
     }
 
     fn normal(&mut self, text: &str) -> String {
