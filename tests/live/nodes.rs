@@ -40,7 +40,6 @@ fn up_reports_a_child_that_dies_and_does_not_start_it_again() {
     up.stops(7);
 }
 
-/// It is started a second after it appears, and once only.
 #[test]
 fn up_starts_a_directory_that_appears() {
     let place = ring();
@@ -50,6 +49,11 @@ fn up_starts_a_directory_that_appears() {
     fs::rename(place.path("n3"), place.path("r/n3")).expect("a directory to move");
     up.prints("ready n3 ");
     up.says("r/n3 is new: it is started");
+    // One that ended is left alone, until another directory is in its place.
+    place.kvs("node stop r/n3").ends(0).says("n3 has stopped");
+    up.says("n3 has ended: exit code 0");
+    place.sh("cp -a r/n3 new && mv r/n3 old && mv new r/n3").ends(0);
+    wait_for("n3 is started again", || up.out().matches("ready n3 ").count() == 2);
     up.stops(0);
 }
 
@@ -105,6 +109,29 @@ fn a_key_that_others_can_read_is_refused() {
         let told = place.kvs("node run r/n1").ends(10);
         told.says(file).says("chmod 600");
     }
+}
+
+#[test]
+fn the_key_of_a_ring_is_replaced_while_it_runs() {
+    let place = ring();
+    let up = Served::up(&place);
+    place.kvs("put -q k v").ends(0);
+    let files = ["r/ring.key", "r/n2/ring.key", "r/n3/ring.key"];
+    let old = place.read("r/ring.key");
+    for step in ["--add", "--rotate", "--drop"] {
+        place.kvs(&format!("config keygen {step} r/n1/ring.key")).ends(0);
+        for file in files {
+            place.sh(&format!("cp -p r/n1/ring.key {file}")).ends(0);
+        }
+        place.kvs("get k").ends(0).prints("v");
+    }
+    assert_ne!(place.read("r/ring.key"), old);
+    // A node that comes back now meets the others by the fresh key alone.
+    place.kvs("node stop n2").ends(0);
+    let n2 = Served::node(&place, "n2");
+    wait_for("n2 is linked", || n2.err().matches("up peer=").count() == 2);
+    n2.stops(0);
+    up.stops(0);
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Drop for Served<'_> {
             self.end();
         }
         // The children of `up` go on without it. Only who holds a lock in this very place is one.
-        let names = if self.name == "up" { &["n1", "n2", "n3"][..] } else { &[] };
+        let names = if self.name == "up" { &["n1", "n2", "n3", "n4"][..] } else { &[] };
         for pid in names.iter().filter_map(|name| pid(self.place, name)) {
             send("KILL", &pid.to_string());
         }
