@@ -99,7 +99,7 @@ fn a_node_is_stopped_missed_and_comes_back() {
     place.kvs("node stop n2").ends(0).says("n2 is not running");
 
     let n2 = Served::node(&place, "n2");
-    place.kvs("wait --node-up n2 --hints-drained --in-sync --timeout 10s").ends(0);
+    place.kvs("wait --node-up n2 --hints-drained --in-sync --timeout 60s").ends(0);
     place.kvs("get k").ends(0).prints("v");
     place.kvs("status --check").ends(0);
     n2.stops(0);
