@@ -9,8 +9,8 @@ use crate::common::Common;
 use crate::exit::Outcome;
 use crate::ui::Ui;
 use crate::{
-    clock, completions, delete, demo, diff, digest, dump, edit, explain, get, hints, init, join,
-    leave, load, node, put, repair, replace, ring, scan, status, transfers, up, verify, wait,
+    clock, completions, config, delete, demo, diff, digest, dump, edit, explain, get, hints, init,
+    join, leave, load, node, put, repair, replace, ring, scan, status, transfers, up, verify, wait,
 };
 
 /// A leaderless, replicated key-value store whose nodes are directories
@@ -58,6 +58,7 @@ enum Command {
     Verify(verify::Args),
     Hints(hints::Args),
     Demo(demo::Args),
+    Config(config::Args),
     Completions(completions::Args),
 }
 
@@ -90,6 +91,7 @@ impl Cli {
             Command::Verify(args) => verify::run(ui, common, args),
             Command::Hints(args) => hints::run(ui, common, args),
             Command::Demo(args) => demo::run(ui, common, args),
+            Command::Config(args) => config::run(ui, common, args),
             Command::Completions(args) => completions::run(ui, common, args),
         }
     }

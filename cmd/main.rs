@@ -7,6 +7,7 @@ mod ui;
 
 mod clock;
 mod completions;
+mod config;
 mod delete;
 mod demo;
 mod diff;

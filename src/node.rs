@@ -312,6 +312,11 @@ impl Node {
     fn see_alive(&mut self, cx: &mut Cx<'_>, alive: BTreeSet<NodeId>) {
         let before = std::mem::replace(&mut self.alive, alive);
         let lost: Vec<_> = before.difference(&self.alive).copied().collect();
+        if self.identity.is_waiting() {
+            // Whoever has just come may be the witness that is waited for.
+            self.identity.greet_again();
+            self.boot_tick(cx);
+        }
         for node in lost {
             for op in self.tasks.keys().copied().collect::<Vec<_>>() {
                 self.resume(cx, op, Wake::Lost { node, sent: true });

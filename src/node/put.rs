@@ -377,9 +377,9 @@ impl Node {
             }
             (Phase::Committing, Wake::Committed(true)) => return self.replicate(cx, op, put),
             (Phase::Committing, Wake::Committed(false)) => {
-                let why = "the coordinator's disk is full; nothing was written".to_string();
-                let reply = PutReply::none(Verdict::Refused(why));
-                return self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
+                // Nothing of it is anywhere, so another owner may try.
+                let why = "its disk is full; nothing was written".to_string();
+                return self.conclude(cx, put.asker, Outcome::NotMine(why));
             }
             (Phase::Replicating, Wake::Said(from, Body::Stored { .. })) => {
                 if let Some(target) = put.awaiting.remove(&from) {

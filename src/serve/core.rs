@@ -340,7 +340,7 @@ impl Core {
             (Who::Pending(id), Parcel::Welcome { peer: false }) => {
                 tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");
                 self.peers.cut(number);
-                self.peers.undialled(id, self.now_ms());
+                self.peers.unknown(id, self.now_ms());
             }
             (Who::Pending(id), Parcel::Refused(fault)) => {
                 let why = Error::from(fault);

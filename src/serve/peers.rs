@@ -20,6 +20,8 @@ use crate::ring::NodeId;
 /// The first wait after a failed dial, and the longest, in ms.
 const AGAIN_MS: u64 = 100;
 const AGAIN_MS_MAX: u64 = 5_000;
+/// One that is not a member yet dials again after so long, in ms.
+const SOON_MS: u64 = 300;
 /// The higher of two identities leaves the lower this long to dial, in ms.
 const YIELD_MS: u64 = 300;
 
@@ -171,6 +173,12 @@ impl Peers {
         }
         dial.under_way = true;
         true
+    }
+
+    /// The peer answers and does not know us yet: a member that is joining asks again soon.
+    pub(super) fn unknown(&mut self, id: NodeId, now_ms: u64) {
+        let due_ms = now_ms + SOON_MS;
+        self.dials.insert(id, Dial { under_way: false, due_ms, wait_ms: AGAIN_MS });
     }
 
     /// A dial has come to nothing: again later, each time a little later.
