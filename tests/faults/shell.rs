@@ -202,7 +202,7 @@ pub(crate) fn binary() -> &'static Path {
 }
 
 /// The end of a command; a hang is a failure.
-fn ended(what: String, child: Child, deadline: Duration) -> Told {
+pub(crate) fn ended(what: String, child: Child, deadline: Duration) -> Told {
     let (output, killed) = awaited(child, deadline);
     assert!(!killed, "{what}: still running after {deadline:?}");
     let code = output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0));
@@ -230,7 +230,7 @@ fn awaited(child: Child, at_most: Duration) -> (Output, bool) {
 }
 
 /// Sends a signal to a process, or to a group when the number has a minus.
-fn send(signal: &str, to: &str) {
+pub(crate) fn send(signal: &str, to: &str) {
     let script = format!("kill -{signal} {to} 2>/dev/null");
     // It may have ended by itself in between.
     drop(Command::new("/bin/sh").args(["-c", &script]).status());
