@@ -1,20 +1,25 @@
 //! The YAML files of a ring, as plain types.
 //!
 //! ```text
-//! r/ring.key        the ring's key, 32 bytes as hex, mode 0600
-//! r/n1/node.yaml    name, zone, listen address, quota         [`NodeConfig`]
-//! r/n1/node.key     its static key, 32 bytes as hex, 0600
-//! r/n1/peers.yaml   last known addresses                      [`Peers`]
+//! r/ring.key        the ring's key, 32 bytes as hex, mode 0600   [`read_keys`]
+//! r/n1/node.yaml    name, addresses, quota                       [`NodeConfig`]
+//! r/n1/node.key     its static key, 32 bytes as hex, 0600        [`read_key`]
+//! r/n1/peers.yaml   last known addresses                         [`Peers`]
 //! ```
 //!
 //! This room alone names the YAML crate. Unknown fields are errors with line and column. It does
 //! not know what the values mean. Caveat: a file is replaced as a whole, comments in it are lost.
+
+mod keys;
 
 use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use self::keys::{
+    Secret, create_key, fingerprint, fresh_key, key_text, read_key, read_keys, write_key,
+};
 use crate::error::{Error, Result};
 
 /// The file that makes a directory a node directory.
@@ -31,6 +36,12 @@ pub struct NodeConfig {
     /// Where it will listen when it runs, `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    /// Where others reach it, `host:port`, when that is not where it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
+    /// Where its figures can be read, `host:port`, or `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
     /// Bytes its file may use; writes are refused beyond.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,

@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use self::create::{NODE_KEY, RING_KEY, Ring, Seat, create_member, create_ring, read_key};
-pub use self::open::Opening;
+pub use self::create::{NODE_KEY, RING_KEY, Ring, Seat, create_member, create_ring};
+pub use self::open::{Opening, configured, open_node};
 pub use self::seat::{found_member, put_back, set_aside};
 pub use self::stream::{Sink, Source};
 use crate::error::{Error, Result};

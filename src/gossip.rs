@@ -14,12 +14,42 @@
 //! changes who owns what: down is not left.
 //!
 //! What it does not do: it sends nothing, keeps no file and knows no clock but the one it is given.
-//! Caveat: addresses are believed as told; the channel proves who answers there.
+//!
+//! Caveats: addresses are believed as told; the channel proves who answers there. So are beats and
+//! generations: whoever holds the ring's key can make a dead member look alive, or raise its beat so
+//! far that it is not heard until it hears of that itself and takes a higher generation. A row of
+//! someone who is no member is taken too; see [`Gossip::retain`].
+
+mod phi;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::phi::Detector;
 use crate::clock::Actor;
 use crate::ring::NodeId;
+
+/// From this phi on a member is taken to be down: with normal intervals one silence in 10^8 is so
+/// long although it is up.
+pub const DOWN_PHI: f64 = 8.0;
+
+/// At most so many rows are kept, the own one included.
+pub const ROWS_MAX: usize = 1024;
+
+/// A longer address is no address.
+pub const ADDRESS_MAX: usize = 256;
+
+/// So often the own beat rises.
+const BEAT_MS: u64 = 1000;
+
+/// After a beat the list is exchanged with so many.
+const FANOUT: usize = 3;
+
+/// Ticks come far more often; when none came for so long, this process itself did not run.
+const PAUSE_MS: u64 = 2000;
 
 /// What a node says of itself, as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +71,13 @@ pub struct Row {
     pub mood: Mood,
 }
 
+impl Row {
+    /// The higher, the newer.
+    fn age(&self) -> (u64, u64) {
+        (self.generation, self.beat)
+    }
+}
+
 /// How a node says it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mood {
@@ -55,83 +92,234 @@ pub enum Mood {
     Stopping,
 }
 
+/// Another node, as far as heard.
+struct Known {
+    row: Row,
+    /// When the row last became newer.
+    heard_ms: u64,
+    detector: Detector,
+}
+
+impl Known {
+    fn new(row: Row, heard_ms: u64) -> Self {
+        Self { row, heard_ms, detector: Detector::default() }
+    }
+
+    fn hear(&mut self, row: Row, now_ms: u64) {
+        if row.age() <= self.row.age() {
+            return;
+        }
+        // The time between two generations is that of a restart, not the rhythm of a heart.
+        if row.generation == self.row.generation {
+            self.detector.sample(now_ms.saturating_sub(self.heard_ms));
+        }
+        self.row = row;
+        self.heard_ms = now_ms;
+    }
+}
+
 /// The list of one node. See the module.
-pub struct Gossip {}
+pub struct Gossip {
+    own: Row,
+    others: BTreeMap<NodeId, Known>,
+    echoes: u32,
+    /// State of the generator that draws whom to exchange with.
+    seed: u64,
+    /// When it began to listen.
+    born_ms: u64,
+    ticked_ms: u64,
+    /// When the own beat rises next.
+    next_ms: u64,
+}
 
 impl Gossip {
     /// A list that holds only its own row. `seed` draws whom to exchange with.
     #[must_use]
-    pub fn new(_own: Row, _seed: u64, _now_ms: u64) -> Self {
-        unimplemented!()
+    pub fn new(mut own: Row, seed: u64, now_ms: u64) -> Self {
+        own.generation = own.generation.max(1); // 0 is for what was never heard
+        let (others, next_ms) = (BTreeMap::new(), now_ms + BEAT_MS);
+        Self { own, others, echoes: 0, seed, born_ms: now_ms, ticked_ms: now_ms, next_ms }
     }
 
     /// Its own row.
     #[must_use]
     pub fn own(&self) -> &Row {
-        unimplemented!()
+        &self.own
     }
 
-    /// Changes what it says of itself: address, actor, version, mood. The change spreads at once,
-    /// with a raised beat.
-    pub fn set(&mut self, _change: impl FnOnce(&mut Row)) {
-        unimplemented!()
+    /// Changes what it says of itself: address, actor, version, mood. The change spreads at once:
+    /// the beat rises, and the next tick names whom to tell. What changes nothing is not told.
+    pub fn set(&mut self, change: impl FnOnce(&mut Row)) {
+        let before = self.own.clone();
+        change(&mut self.own);
+        (self.own.id, self.own.generation, self.own.beat) =
+            (before.id, before.generation, before.beat);
+        if self.own != before {
+            self.own.beat += 1;
+            self.next_ms = 0;
+        }
     }
 
     /// An address read from a file, for a member of which nothing was heard yet.
-    pub fn hint(&mut self, _id: NodeId, _address: String) {
-        unimplemented!()
+    pub fn hint(&mut self, id: NodeId, address: String) {
+        if id == self.own.id || address.is_empty() || address.len() > ADDRESS_MAX {
+            return;
+        }
+        match self.others.get_mut(&id) {
+            Some(known) if known.row.generation > 0 => {}
+            Some(known) => known.row.address = address,
+            None => {
+                let (version, mood) = (0, Mood::Well);
+                let row =
+                    Row { id, generation: 0, beat: 0, address, actor: Actor(0), version, mood };
+                self.add(row, self.born_ms);
+            }
+        }
     }
 
-    /// Forgets those that are no members any more.
-    pub fn retain(&mut self, _member: impl Fn(NodeId) -> bool) {
-        unimplemented!()
+    /// Forgets those that are no members any more. Others may go on telling of them: to be called
+    /// after every merge.
+    pub fn retain(&mut self, member: impl Fn(NodeId) -> bool) {
+        self.others.retain(|id, _| member(*id));
     }
 
     /// Time has passed: once a second the own beat rises and up to three random ones of `linked` are
     /// named to exchange lists with. A pause of this process itself is nobody else's silence.
-    pub fn tick(&mut self, _now_ms: u64, _linked: &[NodeId]) -> Vec<NodeId> {
-        unimplemented!()
+    pub fn tick(&mut self, now_ms: u64, linked: &[NodeId]) -> Vec<NodeId> {
+        self.forgive_pause(now_ms);
+        self.ticked_ms = now_ms;
+        if now_ms < self.next_ms {
+            return Vec::new();
+        }
+        self.own.beat += 1;
+        let on_time = self.next_ms + BEAT_MS; // late ticks do not slow the beat down
+        self.next_ms = if on_time > now_ms { on_time } else { now_ms + BEAT_MS };
+        self.draw(linked)
     }
 
     /// Every row, to be pushed.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
-        unimplemented!()
+        self.all().cloned().collect()
     }
 
     /// Takes rows that were pushed or pulled; gives those that the sender knows less well.
-    pub fn merge(&mut self, _rows: Vec<Row>, _now_ms: u64) -> Vec<Row> {
-        unimplemented!()
+    pub fn merge(&mut self, rows: Vec<Row>, now_ms: u64) -> Vec<Row> {
+        self.forgive_pause(now_ms);
+        let mut told: BTreeMap<NodeId, (u64, u64)> = BTreeMap::new();
+        for row in rows {
+            if row.generation == 0 && row.address.is_empty() {
+                continue; // it asks for one
+            }
+            let age = told.entry(row.id).or_default();
+            *age = row.age().max(*age);
+            self.take(row, now_ms);
+        }
+        let newer = |row: &&Row| told.get(&row.id).is_none_or(|age| row.age() > *age);
+        self.all().filter(newer).cloned().collect()
     }
 
     /// What is known of a member.
     #[must_use]
-    pub fn row(&self, _id: NodeId) -> Option<&Row> {
-        unimplemented!()
+    pub fn row(&self, id: NodeId) -> Option<&Row> {
+        if id == self.own.id { Some(&self.own) } else { self.others.get(&id).map(|k| &k.row) }
     }
 
     /// How suspect its present silence is; infinite when it was never heard or is stopping.
     #[must_use]
-    pub fn phi(&self, _id: NodeId, _now_ms: u64) -> f64 {
-        unimplemented!()
+    pub fn phi(&self, id: NodeId, now_ms: u64) -> f64 {
+        match self.row(id) {
+            None => f64::INFINITY,
+            Some(row) if row.generation == 0 || row.mood == Mood::Stopping => f64::INFINITY,
+            Some(_) => {
+                let silence = self.silent_ms(id, now_ms);
+                self.others.get(&id).map_or(0.0, |known| known.detector.phi(silence))
+            }
+        }
     }
 
-    /// For how long nothing new was heard of it, in ms.
+    /// For how long nothing new was heard of it, in ms; since this list began if nothing ever was.
     #[must_use]
-    pub fn silent_ms(&self, _id: NodeId, _now_ms: u64) -> u64 {
-        unimplemented!()
+    pub fn silent_ms(&self, id: NodeId, now_ms: u64) -> u64 {
+        if id == self.own.id {
+            return 0;
+        }
+        let heard_ms = self.others.get(&id).map_or(self.born_ms, |known| known.heard_ms);
+        now_ms.saturating_sub(heard_ms)
     }
 
     /// Whether it is taken to be up: phi below 8, and not stopping.
     #[must_use]
-    pub fn is_up(&self, _id: NodeId, _now_ms: u64) -> bool {
-        unimplemented!()
+    pub fn is_up(&self, id: NodeId, now_ms: u64) -> bool {
+        self.phi(id, now_ms) < DOWN_PHI
     }
 
     /// How often a row of this very node came back newer than it said itself: another process has
     /// its identity when this goes on.
     #[must_use]
     pub fn echoes(&self) -> u32 {
-        unimplemented!()
+        self.echoes
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Row> {
+        std::iter::once(&self.own).chain(self.others.values().map(|known| &known.row))
+    }
+
+    fn take(&mut self, row: Row, now_ms: u64) {
+        if row.address.len() > ADDRESS_MAX {
+            return;
+        }
+        if row.id == self.own.id {
+            return self.hear_self(&row);
+        }
+        match self.others.get_mut(&row.id) {
+            Some(known) => known.hear(row, now_ms),
+            None if row.generation == 0 => self.hint(row.id, row.address),
+            None => self.add(row, now_ms),
+        }
+    }
+
+    /// A clock set back between two runs must not make this node mute: it outbids its former self.
+    fn hear_self(&mut self, row: &Row) {
+        if row.age() > self.own.age() {
+            self.echoes = self.echoes.saturating_add(1);
+            self.own.generation = row.generation.saturating_add(1);
+        }
+    }
+
+    fn add(&mut self, row: Row, heard_ms: u64) {
+        if self.others.len() + 1 < ROWS_MAX {
+            self.others.insert(row.id, Known::new(row, heard_ms));
+        }
+    }
+
+    /// Also on a merge: what piled up during the pause may come before the first tick after it.
+    fn forgive_pause(&mut self, now_ms: u64) {
+        let gap = now_ms.saturating_sub(self.ticked_ms);
+        if gap <= PAUSE_MS {
+            return;
+        }
+        self.ticked_ms = now_ms;
+        let heard = self.others.values_mut().map(|known| &mut known.heard_ms);
+        heard.chain([&mut self.born_ms]).for_each(|ms| *ms = (*ms + gap).min(now_ms));
+    }
+
+    /// Up to three of them, every set of three as likely as any other (Floyd's sampling).
+    fn draw(&mut self, linked: &[NodeId]) -> Vec<NodeId> {
+        let mut places = Vec::with_capacity(FANOUT);
+        for last in linked.len().saturating_sub(FANOUT)..linked.len() {
+            let place = self.below(last + 1);
+            places.push(if places.contains(&place) { last } else { place });
+        }
+        places.into_iter().map(|place| linked[place]).filter(|id| *id != self.own.id).collect()
+    }
+
+    /// A number below `end` (splitmix64).
+    fn below(&mut self, end: usize) -> usize {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % end as u64) as usize
     }
 }

@@ -43,6 +43,7 @@ pub use self::event::{
 pub use self::identity::{Boot, genesis};
 pub use self::repair::RepairReport;
 use self::stage::{Stage, Then};
+use crate::clock::Actor;
 use crate::error::{Error, Result};
 use crate::ring::{NodeId, RingDoc, State};
 use crate::store::{Failure, Store};
@@ -70,6 +71,11 @@ enum Wake {
     Said(NodeId, Body),
     Committed(bool),
     Child(Outcome),
+    /// This node will not answer: it is down, or (`sent` is false) was never asked.
+    Lost {
+        node: NodeId,
+        sent: bool,
+    },
     Tick,
 }
 
@@ -106,6 +112,10 @@ pub struct Node {
     op_next: u64,
     loopback: VecDeque<Message>,
     acceptor: paxos::Acceptor,
+    /// The last commit failed for want of room.
+    full: bool,
+    /// It coordinates nothing and keeps nothing for others: it is about to stop, or drained.
+    resting: bool,
     stopped: bool,
 }
 
@@ -134,6 +144,8 @@ impl Node {
             tasks: BTreeMap::new(),
             loopback: VecDeque::new(),
             acceptor,
+            full: false,
+            resting: false,
             stopped: false,
         };
         if let Some(reason) = boot.suspect {
@@ -192,9 +204,9 @@ impl Node {
             Event::Message(from, message) => self.message(cx, from, message),
             Event::Committed(seq) => self.committed(cx, seq),
             Event::Failed(seq, failure) => self.failed(cx, seq, failure),
-            Event::Alive(alive) => self.alive = alive,
+            Event::Alive(alive) => self.see_alive(cx, alive),
+            Event::Unsent(node, op) => self.resume(cx, op, Wake::Lost { node, sent: false }),
             Event::Tick => self.tick(cx),
-            Event::Unsent(..) => {}
         }
     }
 
@@ -264,6 +276,7 @@ impl Node {
     }
 
     fn committed(&mut self, cx: &mut Cx<'_>, seq: u64) {
+        self.full = false;
         for then in self.stage.committed(seq) {
             match then {
                 Then::Send(to, op, mut body, _) => {
@@ -284,12 +297,29 @@ impl Node {
             cx.out.push(Action::Stop(error.to_string()));
             return;
         }
+        self.full = true;
         self.identity.restage();
         for then in self.stage.failed(seq) {
             match then {
                 Then::Send(to, op, _, refusal) => self.send(cx, to, op, *refusal),
                 Then::Wake(op) => self.resume(cx, op, Wake::Committed(false)),
                 Then::Full(_) => {}
+            }
+        }
+    }
+
+    /// Takes the failure detector's word; who waits for a node that is gone is told at once.
+    fn see_alive(&mut self, cx: &mut Cx<'_>, alive: BTreeSet<NodeId>) {
+        let before = std::mem::replace(&mut self.alive, alive);
+        let lost: Vec<_> = before.difference(&self.alive).copied().collect();
+        if self.identity.is_waiting() {
+            // Whoever has just come may be the witness that is waited for.
+            self.identity.greet_again();
+            self.boot_tick(cx);
+        }
+        for node in lost {
+            for op in self.tasks.keys().copied().collect::<Vec<_>>() {
+                self.resume(cx, op, Wake::Lost { node, sent: true });
             }
         }
     }
@@ -372,7 +402,70 @@ impl Node {
         matches!(state, None | Some(State::Leaving | State::Removed))
     }
 
-    fn status(&self, store: &dyn Store) -> Status {
+    /// Whether it may act: it has heard its witnesses.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.identity.is_waiting()
+    }
+
+    /// Begins or ends a rest: it coordinates no more writes, and keeps no more hints for others.
+    pub fn rest(&mut self, resting: bool) {
+        self.resting = resting;
+    }
+
+    /// Whether no write is being coordinated here, or has a coordinator to answer to.
+    #[must_use]
+    pub fn is_coordinating_nothing(&self) -> bool {
+        let write = |task: &Task| matches!(task, Task::Put(put) if !put.is_answered());
+        !self.tasks.values().any(|t| write(t) || matches!(t, Task::Forward(_)))
+    }
+
+    /// Whether a batch is being made durable or waits to be.
+    #[must_use]
+    pub fn is_committing(&self) -> bool {
+        !self.stage.is_empty()
+    }
+
+    /// Whether the last commit found room.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.full
+    }
+
+    /// Whether something is filling or holds a bad key.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        !self.unsettled().is_empty()
+    }
+
+    /// Whether it holds records of partitions that it does not own.
+    #[must_use]
+    pub fn has_leftovers(&self, store: &dyn Store) -> bool {
+        let sums = store.sums().unwrap_or_default();
+        sums.into_iter().any(|(p, sum)| sum.count > 0 && !self.doc.owns(self.id, p))
+    }
+
+    /// Its present actor.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        self.identity.actor
+    }
+
+    /// What it is moving now.
+    #[must_use]
+    pub fn transfers(&self, now: Time) -> Vec<Transfer> {
+        let age = |since: u64| now.mono_ms.saturating_sub(since);
+        let of = |task: &Task| match task {
+            Task::Pass(pass) => Some(pass.transfer(age(pass.started_ms))),
+            Task::Deliver(deliver) => deliver.transfer(age(deliver.started_ms)),
+            _ => None,
+        };
+        self.tasks.values().filter_map(of).collect()
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn status(&self, store: &dyn Store) -> Status {
         let owned = self.doc.owned(self.id);
         let sums = store.sums().unwrap_or_default();
         Status {
@@ -384,6 +477,7 @@ impl Node {
             hints: store.hint_stats().map_or(0, |s| s.count),
             bad: self.identity.bad_count(),
             waiting: self.identity.is_waiting(),
+            full: self.full,
         }
     }
 }

@@ -1,10 +1,44 @@
-//! The driver of a running node: sockets, timers, one event loop, one commit thread. (Written next.)
+//! The driver of a running node: sockets, timers, one event loop, one commit thread.
+//!
+//! A served node is the same [`Node`](crate::node::Node) that the embedded driver runs; here its
+//! messages travel over encrypted links, its time is the clock's, and its commits are made by a
+//! thread of their own: whatever waits while one commit runs goes into the next.
+//!
+//! ```text
+//! accept, dial --handshake--> link tasks --parcels--> [ core: one loop ] --batch--> commit thread
+//!                                ^                      | node, gossip,  <--done---
+//!                                +------ outboxes ------+ desk, chores
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `core` | the loop: events in, the node's actions carried out |
+//! | `door` | listening, dialling, handshakes, their bounds |
+//! | `link` | one open connection: frames in and out |
+//! | `peers` | who is linked, who is alive, when to dial again |
+//! | `desk` | what clients ask |
+//! | `chores` | hints, anti-entropy, filling, shepherding, `peers.yaml` |
+//! | `meter` | figures for Prometheus |
+//!
+//! Everything has a bound: handshakes under way, links, queues, parcels, silence. This room alone is
+//! async. What it does not do: it decides nothing about data, and never prints; it logs through
+//! `tracing`. Caveat: the loop reads its file itself, so a slow disk slows everything it does.
+
+mod chores;
+mod commit;
+mod core;
+mod desk;
+mod door;
+mod link;
+mod meter;
+mod peers;
+mod start;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::Result;
+pub use self::start::serve;
 
 /// What to serve, and how.
 #[derive(Debug)]
@@ -43,13 +77,4 @@ pub enum Ended {
     Stopped,
     /// It is no member of the ring any more.
     Removed,
-}
-
-/// Serves a node until it is told to stop. `ready` is called once it listens.
-///
-/// # Errors
-/// [`crate::error::Error::Busy`] when the directory or the port is in use, as
-/// [`crate::embed::Embed::open`] for its files; when its file failed while it served.
-pub fn serve(_serving: Serving, _ready: &mut dyn FnMut(&Ready)) -> Result<Ended> {
-    unimplemented!()
 }

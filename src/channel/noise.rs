@@ -1,23 +1,72 @@
-//! The Noise handshake and the session after it, sans-io. (Written next.)
+//! The Noise handshake, and the session after it: parcels to frames and back.
+//!
+//! ```text
+//! dialler                                     answerer
+//! 1  psk, e         + Hello            ->     tries each ring key it accepts
+//!                                      <-  2  e, ee, s, es + Hello
+//! 3  s, se                             ->     knows the dialler's static key, proven
+//!
+//! frame   00 16 | 22 bytes             sealed(0 | "hello")           one parcel, one piece
+//! frame   ff ff | 65,535 bytes         sealed(1 | 65,518 bytes)      more of this parcel follows
+//! ```
+//!
+//! Frames are numbered by their order alone: one that is lost, repeated, swapped or altered does not
+//! open, and nothing after it does. A parcel's buffer grows with what has come, never with what was
+//! announced. What it does not do: sockets, time limits, and whether a hello or a static key is a
+//! member's; its caller asks that before it trusts either.
+//!
+//! Caveats: the first hello has no forward secrecy and may be repeated by whoever recorded it; such a
+//! handshake never ends. A frame's length can be seen by all.
+
+use std::fmt;
+use std::sync::Arc;
+
+use snow::{Builder, HandshakeState, StatelessTransportState};
+use x25519_dalek::{PublicKey, StaticSecret};
 
 use super::Hello;
-use crate::error::Result;
+use crate::config::{Secret, fresh_key};
+use crate::error::{Error, Result};
 
 /// Bytes of the longest parcel.
 pub const PARCEL_BYTES_MAX: usize = 64 << 20;
+/// Bytes of the longest frame of a handshake, without its length: a longer one is a stranger's.
+pub const HANDSHAKE_BYTES_MAX: usize = 1_024;
+
+const PATTERN: &str = "Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s";
+/// Both sides must mean the same by what follows: a later form of frames gets another.
+const PROLOGUE: &[u8] = b"kvs 1";
+
+const LENGTH_BYTES: usize = 2;
+const TAG_BYTES: usize = 16;
+/// What fits in a frame of 65,535 bytes beside the tag and a piece's first byte.
+const PIECE_BYTES_MAX: usize = u16::MAX as usize - TAG_BYTES - 1;
+
+/// The first byte of a piece: the parcel ends with it, or more follows.
+const LAST: u8 = 0;
+const MORE: u8 = 1;
 
 /// A ring's keys: the first is used to dial, each is accepted from a dialler.
 #[derive(Clone)]
-pub struct RingKeys(Vec<[u8; 32]>);
+pub struct RingKeys(Vec<Secret>);
 
 /// A static key pair: a node's own, or a client's of the moment.
 #[derive(Clone)]
-pub struct Static {}
+pub struct Static {
+    secret: Secret,
+    public: [u8; 32],
+}
 
 /// One side of a handshake that is not finished.
-pub struct Handshake {}
+#[derive(Debug)]
+pub struct Handshake {
+    noise: HandshakeState,
+    /// The other side's, once it has come.
+    hello: Option<Hello>,
+}
 
 /// What a finished handshake gives.
+#[derive(Debug)]
 pub struct Opened {
     /// Makes frames of the parcels that are sent.
     pub sealer: Sealer,
@@ -30,15 +79,26 @@ pub struct Opened {
 }
 
 /// The sending direction.
-pub struct Sealer {}
+#[derive(Debug)]
+pub struct Sealer {
+    session: Arc<StatelessTransportState>,
+    sent: u64,
+}
 
 /// The receiving direction.
-pub struct Opener {}
+pub struct Opener {
+    session: Arc<StatelessTransportState>,
+    taken: u64,
+    /// The pieces so far.
+    parcel: Vec<u8>,
+    /// A frame did not open: what comes after it has no meaning.
+    broken: bool,
+}
 
 impl RingKeys {
     /// The keys of a ring; the first is used to dial.
     #[must_use]
-    pub fn new(keys: Vec<[u8; 32]>) -> Self {
+    pub fn new(keys: Vec<Secret>) -> Self {
         Self(keys)
     }
 }
@@ -46,8 +106,9 @@ impl RingKeys {
 impl Static {
     /// The pair of this secret.
     #[must_use]
-    pub fn of(_secret: [u8; 32]) -> Self {
-        unimplemented!()
+    pub fn of(secret: Secret) -> Self {
+        let public = PublicKey::from(&StaticSecret::from(secret)).to_bytes();
+        Self { secret, public }
     }
 
     /// A pair of fresh random bits, for a client of the moment.
@@ -55,13 +116,13 @@ impl Static {
     /// # Errors
     /// When the system gives no random numbers.
     pub fn fresh() -> Result<Self> {
-        unimplemented!()
+        fresh_key().map(Self::of)
     }
 
     /// Its public half.
     #[must_use]
     pub fn public(&self) -> [u8; 32] {
-        unimplemented!()
+        self.public
     }
 }
 
@@ -69,17 +130,24 @@ impl Handshake {
     /// Begins as the one who dials: the first frame, length included, to be sent.
     ///
     /// # Errors
-    /// [`crate::error::Error::Corrupt`] for a defect of ours only.
-    pub fn dial(_keys: &RingKeys, _own: &Static, _hello: &Hello) -> Result<(Self, Vec<u8>)> {
-        unimplemented!()
+    /// [`Error::Denied`] without a ring key, [`Error::Corrupt`] for a defect of ours.
+    pub fn dial(keys: &RingKeys, own: &Static, hello: &Hello) -> Result<(Self, Vec<u8>)> {
+        let none = || Error::Denied("There is no ring key to dial with; nothing was sent.".into());
+        let key = keys.0.first().ok_or_else(none)?;
+        let mut noise = builder(key, own)?.build_initiator().map_err(|e| defect(&e))?;
+        let frame = write(&mut noise, &greeting(hello)?)?;
+        Ok((Self { noise, hello: None }, frame))
     }
 
     /// Goes on with the answer (a frame's body): the last frame, to be sent, and the session.
     ///
     /// # Errors
-    /// [`crate::error::Error::Denied`] when the other side has not the ring's key.
-    pub fn dialled(self, _body: &[u8]) -> Result<(Opened, Vec<u8>)> {
-        unimplemented!()
+    /// [`Error::Denied`] when the other side has not the ring's key, [`Error::Corrupt`] for a hello
+    /// that is none.
+    pub fn dialled(mut self, body: &[u8]) -> Result<(Opened, Vec<u8>)> {
+        self.hello = Some(heard(&read(&mut self.noise, body)?)?);
+        let frame = write(&mut self.noise, &[])?;
+        Ok((self.open()?, frame))
     }
 
     /// Begins as the one who was dialled, with the body of the first frame, trying each key: the
@@ -88,20 +156,40 @@ impl Handshake {
     /// # Errors
     /// As [`Handshake::dialled`].
     pub fn answer(
-        _keys: &RingKeys,
-        _own: &Static,
-        _hello: &Hello,
-        _body: &[u8],
+        keys: &RingKeys,
+        own: &Static,
+        hello: &Hello,
+        body: &[u8],
     ) -> Result<(Self, Vec<u8>)> {
-        unimplemented!()
+        for key in &keys.0 {
+            // A state that met a wrong key is of no use: each key has its own.
+            let mut noise = builder(key, own)?.build_responder().map_err(|e| defect(&e))?;
+            if let Ok(said) = read(&mut noise, body) {
+                let theirs = heard(&said)?;
+                let frame = write(&mut noise, &greeting(hello)?)?;
+                return Ok((Self { noise, hello: Some(theirs) }, frame));
+            }
+        }
+        Err(other_key())
     }
 
     /// Ends with the body of the dialler's last frame.
     ///
     /// # Errors
     /// As [`Handshake::dialled`].
-    pub fn answered(self, _body: &[u8]) -> Result<Opened> {
-        unimplemented!()
+    pub fn answered(mut self, body: &[u8]) -> Result<Opened> {
+        read(&mut self.noise, body)?;
+        self.open()
+    }
+
+    fn open(self) -> Result<Opened> {
+        let session = self.noise.into_stateless_transport_mode().map_err(|e| defect(&e))?;
+        let remote = session.get_remote_static().and_then(|key| key.try_into().ok());
+        let (Some(remote), Some(hello)) = (remote, self.hello) else { return Err(other_key()) };
+        let session = Arc::new(session);
+        let sealer = Sealer { session: session.clone(), sent: 0 };
+        let opener = Opener { session, taken: 0, parcel: Vec::new(), broken: false };
+        Ok(Opened { sealer, opener, remote, hello })
     }
 }
 
@@ -109,10 +197,34 @@ impl Sealer {
     /// Appends the frames of a parcel, lengths included, to `out`.
     ///
     /// # Errors
-    /// [`crate::error::Error::Denied`] for a parcel longer than [`PARCEL_BYTES_MAX`]; nothing is
-    /// appended.
-    pub fn seal(&mut self, _parcel: &[u8], _out: &mut Vec<u8>) -> Result<()> {
-        unimplemented!()
+    /// [`Error::Denied`] for a parcel longer than [`PARCEL_BYTES_MAX`]; nothing is appended.
+    pub fn seal(&mut self, parcel: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        if parcel.len() > PARCEL_BYTES_MAX {
+            return Err(Error::Denied(format!(
+                "A parcel of {} bytes is longer than {PARCEL_BYTES_MAX}; it was not sent.",
+                parcel.len()
+            )));
+        }
+        let mut rest = parcel;
+        loop {
+            let (piece, after) = rest.split_at(rest.len().min(PIECE_BYTES_MAX));
+            self.frame(if after.is_empty() { LAST } else { MORE }, piece, out)?;
+            if after.is_empty() {
+                return Ok(());
+            }
+            rest = after;
+        }
+    }
+
+    fn frame(&mut self, mark: u8, piece: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let plain = [&[mark], piece].concat();
+        let length = plain.len() + TAG_BYTES;
+        out.extend((length as u16).to_be_bytes());
+        let at = out.len();
+        out.resize(at + length, 0);
+        self.session.write_message(self.sent, &plain, &mut out[at..]).map_err(|e| defect(&e))?;
+        self.sent += 1;
+        Ok(())
     }
 }
 
@@ -120,9 +232,121 @@ impl Opener {
     /// Takes the body of one frame; a parcel when this was its last piece.
     ///
     /// # Errors
-    /// [`crate::error::Error::Corrupt`] for a frame that was not sealed by the other side, and for a
-    /// parcel that grows beyond [`PARCEL_BYTES_MAX`]: the channel is of no use any more.
-    pub fn open(&mut self, _body: &[u8]) -> Result<Option<Vec<u8>>> {
-        unimplemented!()
+    /// [`Error::Corrupt`] for a frame that was not sealed by the other side, and for a parcel that
+    /// grows beyond [`PARCEL_BYTES_MAX`]: the channel is of no use any more, and every later frame is
+    /// refused.
+    pub fn open(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
+        let opened = if self.broken { Err(stranger()) } else { self.take(body) };
+        if opened.is_err() {
+            self.broken = true;
+            self.parcel = Vec::new();
+        }
+        opened
+    }
+
+    fn take(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
+        let length = body.len().checked_sub(TAG_BYTES).ok_or_else(stranger)?;
+        let at = self.parcel.len();
+        self.parcel.resize(at + length, 0);
+        let plain = &mut self.parcel[at..];
+        self.session.read_message(self.taken, body, plain).map_err(|_| stranger())?;
+        self.taken += 1;
+        let mark = plain.first().copied();
+        self.parcel.drain(at..at + usize::from(mark.is_some()));
+        if self.parcel.len() > PARCEL_BYTES_MAX {
+            return Err(Error::Corrupt(format!(
+                "A parcel grew beyond {PARCEL_BYTES_MAX} bytes; the connection is given up."
+            )));
+        }
+        match mark {
+            Some(LAST) => Ok(Some(std::mem::take(&mut self.parcel))),
+            Some(MORE) => Ok(None),
+            _ => Err(stranger()),
+        }
     }
 }
+
+/// The error of a handshake that fails, and of one the other side breaks off without a word: it does
+/// so when the ring keys differ.
+#[must_use]
+pub fn other_key() -> Error {
+    Error::Denied(
+        "The other side has another ring key than this one, or it is no node of kvs. Nothing was \
+         exchanged."
+            .into(),
+    )
+    .hint(
+        "compare the fingerprints of both sides' keys: kvs config show DIR, or kvs config show FILE \
+         for the file that KVS_KEY_FILE names",
+    )
+}
+
+fn builder<'a>(key: &'a Secret, own: &'a Static) -> Result<Builder<'a>> {
+    let params = PATTERN.parse().map_err(|e| defect(&e))?;
+    let named = Builder::new(params).prologue(PROLOGUE).and_then(|b| b.psk(0, key));
+    named.and_then(|b| b.local_private_key(&own.secret)).map_err(|e| defect(&e))
+}
+
+/// A handshake's next frame, length included.
+fn write(noise: &mut HandshakeState, payload: &[u8]) -> Result<Vec<u8>> {
+    let mut frame = vec![0; LENGTH_BYTES + HANDSHAKE_BYTES_MAX];
+    let length =
+        noise.write_message(payload, &mut frame[LENGTH_BYTES..]).map_err(|e| defect(&e))?;
+    frame.truncate(LENGTH_BYTES + length);
+    frame[..LENGTH_BYTES].copy_from_slice(&(length as u16).to_be_bytes());
+    Ok(frame)
+}
+
+/// What a handshake's next frame holds.
+fn read(noise: &mut HandshakeState, body: &[u8]) -> Result<Vec<u8>> {
+    if body.len() > HANDSHAKE_BYTES_MAX {
+        return Err(other_key());
+    }
+    let mut payload = vec![0; body.len()];
+    let length = noise.read_message(body, &mut payload).map_err(|_| other_key())?;
+    payload.truncate(length);
+    Ok(payload)
+}
+
+fn greeting(hello: &Hello) -> Result<Vec<u8>> {
+    postcard::to_stdvec(hello)
+        .map_err(|e| Error::Corrupt(format!("The hello cannot be encoded: {e}.")))
+}
+
+/// Bytes after those of a hello are a later build's: they are left alone.
+fn heard(bytes: &[u8]) -> Result<Hello> {
+    postcard::from_bytes(bytes)
+        .map_err(|e| Error::Corrupt(format!("The other side's hello cannot be read: {e}.")))
+}
+
+fn stranger() -> Error {
+    Error::Corrupt(
+        "A frame was altered on its way, or is out of turn; the connection is given up.".into(),
+    )
+}
+
+fn defect(error: &snow::Error) -> Error {
+    Error::Corrupt(format!("The channel cannot go on: {error}."))
+}
+
+impl fmt::Debug for RingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RingKeys({} secret)", self.0.len())
+    }
+}
+
+impl fmt::Debug for Static {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Static").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.parcel.len();
+        f.debug_struct("Opener").field("taken", &self.taken).field("held", &held).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -310,7 +310,7 @@ impl Parcel {
         }
     }
 
-    /// Reads a parcel; the records of a message are proven.
+    /// Reads a parcel; the records of a message and all ring documents are proven.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for bytes that are none, [`Error::Usage`] for a wire version not spoken.
@@ -322,8 +322,22 @@ impl Parcel {
             REFUSED => Self::Refused(unpack(rest)?),
             BEAT => Self::Beat,
             MESSAGE => Self::Message(Box::new(Message::decode(rest)?)),
-            ASK => unpack(rest).map(|(ticket, ask)| Self::Ask(ticket, Box::new(ask)))?,
-            TOLD => unpack(rest).map(|(ticket, told)| Self::Told(ticket, Box::new(told)))?,
+            ASK => {
+                let (ticket, ask) = unpack(rest)?;
+                if let Ask::Node(Request::Propose(doc)) = &ask {
+                    doc.check()?;
+                }
+                Self::Ask(ticket, Box::new(ask))
+            }
+            TOLD => {
+                let (ticket, told) = unpack(rest)?;
+                match &told {
+                    Told::Ring(doc) => doc.check()?,
+                    Told::Reply(Reply::Ring(doc, _)) => doc.check()?,
+                    _ => {}
+                }
+                Self::Told(ticket, Box::new(told))
+            }
             other => return Err(Error::Corrupt(format!("A parcel is of no kind known: {other}."))),
         })
     }
@@ -337,3 +351,6 @@ fn unpack<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
     postcard::from_bytes(bytes)
         .map_err(|e| Error::Corrupt(format!("A parcel cannot be read: {e}.")))
 }
+
+#[cfg(test)]
+mod tests;

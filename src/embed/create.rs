@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use super::random;
 use crate::clock::Actor;
-use crate::config::{NODE_FILE, NodeConfig, PEERS_FILE, Peer, Peers, text};
+use crate::config::{
+    NODE_FILE, NodeConfig, PEERS_FILE, Peer, Peers, Secret, fresh_key, key_text, text,
+};
 use crate::error::{Error, Result};
 use crate::key::Q;
 use crate::node::genesis;
@@ -64,9 +66,9 @@ pub fn create_ring(dir: &Path, ring: &Ring) -> Result<RingDoc> {
         members.push(member);
     }
     let doc = RingDoc::first(RingId(random()?), ring.q, ring.replicas, members)?;
-    let ring_key = secret()?;
+    let ring_key = [fresh_key()?];
     whole(dir, |tmp| {
-        write_secret(&tmp.join(RING_KEY), &ring_key)?;
+        write_secrets(&tmp.join(RING_KEY), &ring_key)?;
         for ((seat, member), key) in ring.seats.iter().zip(&doc.members).zip(&keys) {
             let path = tmp.join(&seat.name);
             make_dir(&path)?;
@@ -77,7 +79,7 @@ pub fn create_ring(dir: &Path, ring: &Ring) -> Result<RingDoc> {
     Ok(doc)
 }
 
-/// Makes the directory of a member that is to join the ring of `doc`.
+/// Makes the directory of a member that is to join the ring of `doc`, with all keys the ring has now.
 ///
 /// # Errors
 /// As [`create_ring`].
@@ -85,39 +87,15 @@ pub fn create_member(
     dir: &Path,
     seat: &Seat,
     doc: &RingDoc,
-    ring_key: &[u8; 32],
+    ring_keys: &[Secret],
 ) -> Result<Member> {
     let (member, key) = draw(seat, State::Joining)?;
-    whole(dir, |tmp| fill(tmp, seat, member.id, &key, ring_key, doc, &peers(doc, &[]), false))?;
+    whole(dir, |tmp| fill(tmp, seat, member.id, &key, ring_keys, doc, &peers(doc, &[]), false))?;
     Ok(member)
 }
 
-/// Reads a key file.
-///
-/// # Errors
-/// [`Error::Io`], [`Error::Denied`] when others may read it, [`Error::Corrupt`] for another form.
-pub fn read_key(path: &Path) -> Result<[u8; 32]> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = fs::metadata(path).map_err(Error::io("read", path))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let shown = path.display();
-        return Err(Error::Denied(format!(
-            "The key file {shown} can be read by others; it is not used."
-        ))
-        .hint(format!("chmod 600 {shown}")));
-    }
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-    let key = blake3::Hash::from_hex(text.trim()).map_err(|_| {
-        Error::Corrupt(format!(
-            "The key file {} does not hold 64 hexadecimal digits.",
-            path.display()
-        ))
-    })?;
-    Ok(*key.as_bytes())
-}
-
-fn draw(seat: &Seat, state: State) -> Result<(Member, [u8; 32])> {
-    let key = secret()?;
+fn draw(seat: &Seat, state: State) -> Result<(Member, Secret)> {
+    let key = fresh_key()?;
     let public = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(key));
     let member = Member {
         id: NodeId(random()? as u64),
@@ -128,13 +106,6 @@ fn draw(seat: &Seat, state: State) -> Result<(Member, [u8; 32])> {
         public_key: public.to_bytes(),
     };
     Ok((member, key))
-}
-
-fn secret() -> Result<[u8; 32]> {
-    let mut key = [0; 32];
-    key[..16].copy_from_slice(&random()?.to_le_bytes());
-    key[16..].copy_from_slice(&random()?.to_le_bytes());
-    Ok(key)
 }
 
 fn peers(doc: &RingDoc, seats: &[Seat]) -> Peers {
@@ -149,18 +120,23 @@ fn fill(
     dir: &Path,
     seat: &Seat,
     id: NodeId,
-    key: &[u8; 32],
-    ring_key: &[u8; 32],
+    key: &Secret,
+    ring_keys: &[Secret],
     doc: &RingDoc,
     peers: &Peers,
     born_full: bool,
 ) -> Result<()> {
-    let config =
-        NodeConfig { name: seat.name.clone(), listen: seat.listen.clone(), quota_bytes: None };
+    let config = NodeConfig {
+        name: seat.name.clone(),
+        listen: seat.listen.clone(),
+        advertise: None,
+        metrics: None,
+        quota_bytes: None,
+    };
     write(&dir.join(NODE_FILE), 0o644, text(&config)?.as_bytes())?;
     write(&dir.join(PEERS_FILE), 0o644, text(peers)?.as_bytes())?;
-    write_secret(&dir.join(NODE_KEY), key)?;
-    write_secret(&dir.join(RING_KEY), ring_key)?;
+    write_secrets(&dir.join(NODE_KEY), &[*key])?;
+    write_secrets(&dir.join(RING_KEY), ring_keys)?;
     Lmdb::create(dir, &genesis(id, Actor(random()? as u64), doc, born_full))
 }
 
@@ -200,9 +176,8 @@ fn sync(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io("sync", dir))
 }
 
-fn write_secret(path: &Path, key: &[u8; 32]) -> Result<()> {
-    let hex = blake3::Hash::from_bytes(*key).to_hex();
-    write(path, 0o600, format!("{hex}\n").as_bytes())
+fn write_secrets(path: &Path, keys: &[Secret]) -> Result<()> {
+    write(path, 0o600, key_text(keys).as_bytes())
 }
 
 fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {

@@ -186,20 +186,43 @@ fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
         return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed."))
             .hint(format!("rebuild the node from the others: kvs replace {name}")));
     }
-    let mut opened = Lmdb::open(dir, opening.access, map)?;
+    let (store, node) = node_of(dir, &config, opening.access, map, 0)?;
+    Ok(Some(Slot { dir: dir.to_path_buf(), node, store, commit: None, _lock: lock }))
+}
+
+/// Opens the node of a directory to be served: it acts once it has heard another member. The caller
+/// holds the directory's lock.
+///
+/// # Errors
+/// As [`Lmdb::open`] and [`Node::open`].
+pub fn open_node(dir: &Path, config: &NodeConfig) -> Result<(Lmdb, Node)> {
+    node_of(dir, config, Access::Write, Map::default(), 1)
+}
+
+fn node_of(
+    dir: &Path,
+    config: &NodeConfig,
+    access: Access,
+    map: Map,
+    witnesses: usize,
+) -> Result<(Lmdb, Node)> {
+    let mut opened = Lmdb::open(dir, access, map)?;
     opened.store.set_quota(config.quota_bytes);
     let suspect = match opened.trust {
         Trust::Proven => None,
         Trust::Suspect(reason) => Some(reason.to_string()),
     };
-    let boot = Boot { seed: random()?, suspect, read_only, witnesses: 0 };
-    let node = Node::open(&opened.store, boot)?;
-    Ok(Some(Slot { dir: dir.to_path_buf(), node, store: opened.store, commit: None, _lock: lock }))
+    let read_only = access == Access::Read;
+    let node = Node::open(&opened.store, Boot { seed: random()?, suspect, read_only, witnesses })?;
+    Ok((opened.store, node))
 }
 
 /// A node's configuration. What a person wrote wrong is for that person; a file without text is
 /// damage.
-fn configured(dir: &Path) -> Result<NodeConfig> {
+///
+/// # Errors
+/// [`Error::Usage`] naming line and column, [`Error::Corrupt`], [`Error::Io`].
+pub fn configured(dir: &Path) -> Result<NodeConfig> {
     let path = dir.join(NODE_FILE);
     let empty = path.metadata().is_ok_and(|m| m.len() == 0);
     match read(&path) {

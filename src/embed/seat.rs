@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::create::{NODE_KEY, Seat, read_key};
+use super::create::{NODE_KEY, Seat};
 use super::wall_ms;
-use crate::config::{NODE_FILE, NodeConfig, read};
+use crate::config::{NODE_FILE, NodeConfig, read, read_key};
 use crate::error::{Error, Result};
 use crate::ring::{Member, RingDoc, State};
 use crate::store::lmdb::{Access, Lmdb, Map};

@@ -252,9 +252,9 @@ impl Node {
         if planted::is(Bug::DropHint) {
             return Ok(Absorbed { seq: None, full: false });
         }
-        if self.is_going(self.id) {
+        if self.is_going(self.id) || self.resting {
             // It has perhaps said already that it keeps none.
-            return Err(Error::Refused("it is leaving the ring".into()));
+            return Err(Error::Refused("it is leaving, or about to stop".into()));
         }
         if cx.store.hint_stats()?.bytes > HINT_BYTES_MAX {
             return Err(Error::Refused("it keeps too many hints already".into()));

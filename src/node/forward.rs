@@ -93,6 +93,15 @@ impl Node {
             Wake::Said(_, Body::PutDone(reply)) => {
                 self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
             }
+            Wake::Lost { node, sent: false } if task.asked == Some(node) => {
+                task.why = format!("{} cannot be reached", self.doc.name(node));
+                self.forward_next(cx, op, task);
+            }
+            Wake::Lost { node, .. } if task.asked == Some(node) => {
+                let why = format!("the coordinator {} went down", self.doc.name(node));
+                let reply = PutReply::none(Verdict::Unknown(why));
+                self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
+            }
             Wake::Child(outcome) => self.conclude(cx, task.asker, outcome),
             Wake::Tick if cx.now.mono_ms >= task.deadline_ms => {
                 let why = "the coordinator did not answer in time".to_string();

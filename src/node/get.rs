@@ -171,7 +171,7 @@ impl Node {
                 get.tally.repaired(from);
                 get.awaiting.remove(&from);
             }
-            Wake::Said(from, _) => drop(get.awaiting.remove(&from)),
+            Wake::Said(node, _) | Wake::Lost { node, .. } => drop(get.awaiting.remove(&node)),
             _ => {}
         }
         self.get_step(cx, op, get);
@@ -215,11 +215,15 @@ impl Node {
     }
 
     pub(super) fn on_scan(&mut self, cx: &mut Cx<'_>, op: u64, mut scan: Scan, wake: Wake) {
-        if let Wake::Said(from, body) = wake {
-            scan.awaiting.remove(&from);
-            if let Body::Paged { records, end, full } = body {
-                scan.pages.insert(from, Page { records, end, full });
+        match wake {
+            Wake::Said(from, body) => {
+                scan.awaiting.remove(&from);
+                if let Body::Paged { records, end, full } = body {
+                    scan.pages.insert(from, Page { records, end, full });
+                }
             }
+            Wake::Lost { node, .. } => drop(scan.awaiting.remove(&node)),
+            _ => {}
         }
         self.scan_step(cx, op, scan);
     }

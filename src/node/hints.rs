@@ -12,7 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
+use super::answer::PAGE_BYTES;
+use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Transfer, TransferKind, Wake};
 use crate::key::{Key, Partition};
 use crate::record::Stored;
 use crate::ring::{NodeId, State};
@@ -20,7 +21,7 @@ use crate::store::{Hint, Op};
 use crate::wire::Body;
 
 /// Hints delivered in one message.
-const DELIVER_MAX: usize = 64;
+const DELIVER_MAX: usize = 256;
 /// A message that is not answered for so long is given up, in ms.
 const DELIVER_WAIT_MS: u64 = 5_000;
 
@@ -36,8 +37,25 @@ pub(super) struct Deliver {
     /// Who has stored them, and whether it is full in them.
     stored: BTreeMap<NodeId, bool>,
     delivered: u64,
+    pub(super) started_ms: u64,
     asked_ms: u64,
     unhinting: bool,
+}
+
+impl Deliver {
+    /// How far it is; nothing while it is between two messages.
+    pub(super) fn transfer(&self, age_ms: u64) -> Option<Transfer> {
+        let target = self.chunk.first()?.0.target;
+        let partitions = self.chunk.iter().map(|(h, _)| h.partition).collect::<BTreeSet<_>>();
+        Some(Transfer {
+            kind: TransferKind::Hints,
+            peer: target,
+            pulled: 0,
+            pushed: self.delivered,
+            partitions: partitions.len(),
+            age_ms,
+        })
+    }
 }
 
 impl Node {
@@ -50,6 +68,7 @@ impl Node {
             rerouted: false,
             stored: BTreeMap::new(),
             delivered: 0,
+            started_ms: cx.now.mono_ms,
             asked_ms: cx.now.mono_ms,
             unhinting: false,
         };
@@ -69,18 +88,24 @@ impl Node {
             };
             let (target, p) = (first.target, first.partition);
             let routes = self.routes(target, p);
-            let same = |h: &Hint| h.target == target && h.partition == p;
+            let owns = self.doc.owns(target, p);
+            let same = |h: &Hint| {
+                h.target == target
+                    && (h.partition == p
+                        || self.doc.owns(target, h.partition) == owns
+                            && self.routes(target, h.partition) == routes)
+            };
             let chunk: Vec<Hint> = hints.into_iter().take_while(same).collect();
-            task.after = chunk.last().map(|h| (h.target, h.partition, h.key.clone()));
+            task.after = chunk.last().map(place);
             if routes.is_empty() {
                 // Nobody can take them now: on to the next target.
                 continue;
             }
-            task.chunk = self.with_records(cx, chunk);
+            task.chunk = self.with_records(cx, chunk, &mut task.after);
             if task.chunk.is_empty() {
                 continue;
             }
-            task.rerouted = !self.doc.owns(target, p);
+            task.rerouted = !owns;
             task.stored.clear();
             task.asked_ms = cx.now.mono_ms;
             let records: Vec<_> =
@@ -117,16 +142,29 @@ impl Node {
         to != target && self.doc.owns(target, p)
     }
 
-    /// The hints with the records they stand for; a reference to nothing is forgotten.
-    fn with_records(&mut self, cx: &mut Cx<'_>, chunk: Vec<Hint>) -> Vec<(Hint, Stored)> {
-        let mut found = Vec::new();
+    /// The hints with the records they stand for, as many as fill a message; a reference to nothing
+    /// is forgotten.
+    fn with_records(
+        &mut self,
+        cx: &mut Cx<'_>,
+        chunk: Vec<Hint>,
+        after: &mut Option<(NodeId, Partition, Key)>,
+    ) -> Vec<(Hint, Stored)> {
+        let (mut found, mut bytes) = (Vec::new(), 0);
         for hint in chunk {
+            if bytes > PAGE_BYTES {
+                break;
+            }
+            *after = Some(place(&hint));
             let stored = match &hint.stored {
                 Some(stored) => Ok(Some(stored.clone())),
                 None => self.durable(cx, hint.partition, &hint.key),
             };
             match stored {
-                Ok(Some(stored)) => found.push((hint, stored)),
+                Ok(Some(stored)) => {
+                    bytes += stored.bytes().len();
+                    found.push((hint, stored));
+                }
                 Ok(None) => drop(self.unhint(&hint)),
                 Err(_) => {}
             }
@@ -152,6 +190,7 @@ impl Node {
                 task.unhinting = false;
                 return self.deliver_next(cx, task);
             }
+            Wake::Lost { node, .. } => drop(task.awaiting.remove(&node)),
             Wake::Tick if cx.now.mono_ms >= task.asked_ms + DELIVER_WAIT_MS => {
                 task.awaiting.clear()
             }
@@ -191,4 +230,9 @@ impl Node {
             None => self.deliver_next(cx, task),
         }
     }
+}
+
+/// Where a hint stands in the table.
+fn place(hint: &Hint) -> (NodeId, Partition, Key) {
+    (hint.target, hint.partition, hint.key.clone())
 }

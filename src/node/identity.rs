@@ -159,6 +159,11 @@ impl Identity {
         self.waiting
     }
 
+    /// The next greeting is due at once.
+    pub(super) fn greet_again(&mut self) {
+        self.hello_ms = None;
+    }
+
     pub(super) fn is_filling(&self, p: Partition) -> bool {
         !planted::is(Bug::FillingVotes) && self.is_marked(p)
     }

@@ -48,6 +48,11 @@ impl Put {
     pub(super) fn version(&self) -> u64 {
         self.doc.version
     }
+
+    /// Whether whoever asked has his answer.
+    pub(super) fn is_answered(&self) -> bool {
+        self.replied
+    }
 }
 
 enum Phase {
@@ -61,6 +66,9 @@ impl Node {
     /// Coordinates a write here, or says that it cannot before anything is applied.
     pub(super) fn start_put(&mut self, cx: &mut Cx<'_>, asker: Asker, request: PutRequest) {
         let p = request.partition;
+        if self.resting {
+            return self.conclude(cx, asker, Outcome::NotMine("it takes no more requests".into()));
+        }
         if self.identity.is_waiting() || !self.is_full(p) {
             let why = if self.doc.owns(self.id, p) {
                 "its copy is still filling"
@@ -369,9 +377,9 @@ impl Node {
             }
             (Phase::Committing, Wake::Committed(true)) => return self.replicate(cx, op, put),
             (Phase::Committing, Wake::Committed(false)) => {
-                let why = "the coordinator's disk is full; nothing was written".to_string();
-                let reply = PutReply::none(Verdict::Refused(why));
-                return self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
+                // Nothing of it is anywhere, so another owner may try.
+                let why = "its disk is full; nothing was written".to_string();
+                return self.conclude(cx, put.asker, Outcome::NotMine(why));
             }
             (Phase::Replicating, Wake::Said(from, Body::Stored { .. })) => {
                 if let Some(target) = put.awaiting.remove(&from) {
@@ -382,6 +390,14 @@ impl Node {
                 if let Some(target) = put.awaiting.remove(&from) {
                     self.fall_back(cx, op, &mut put, target);
                 }
+            }
+            (Phase::Replicating, Wake::Lost { node, .. }) => {
+                if let Some(target) = put.awaiting.remove(&node) {
+                    self.fall_back(cx, op, &mut put, target);
+                }
+            }
+            (Phase::Reading(_) | Phase::Confirming(_), Wake::Lost { node, .. }) => {
+                put.awaiting.remove(&node);
             }
             (Phase::Replicating, Wake::Tick) => self.late_owners(cx, op, &mut put),
             (Phase::Reading(_) | Phase::Confirming(_), Wake::Said(from, _)) => {

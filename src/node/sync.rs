@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 use super::answer::PAGE_BYTES;
-use super::{Asker, Cx, Node, Outcome, Task, Then, Wake};
+use super::{Asker, Cx, Node, Outcome, Task, Then, Transfer, TransferKind, Wake};
 use crate::digest::{Arc, Leaves, Sum};
 use crate::error::Result;
 use crate::key::{Key, LEAVES, Partition, Position};
@@ -76,10 +76,20 @@ pub(super) struct Pass {
     /// Those under way.
     asked: Vec<Asked>,
     state: State,
+    pub(super) started_ms: u64,
     asked_ms: u64,
     /// See [`Node::refill`]: a pass begun before it proves nothing after it.
     refilled: u64,
     report: PassReport,
+}
+
+impl Pass {
+    /// How far it is.
+    pub(super) fn transfer(&self, age_ms: u64) -> Transfer {
+        let PassReport { pulled, pushed, .. } = self.report;
+        let (kind, partitions) = (TransferKind::Sync, self.partitions.len());
+        Transfer { kind, peer: self.peer, pulled, pushed, partitions, age_ms }
+    }
 }
 
 /// A key that differs.
@@ -127,6 +137,7 @@ impl Node {
             fetch: VecDeque::new(),
             asked: Vec::new(),
             state: State::Opening,
+            started_ms: cx.now.mono_ms,
             asked_ms: cx.now.mono_ms,
             refilled: self.identity.refilled,
             report,
@@ -152,6 +163,9 @@ impl Node {
             Wake::Said(from, body) if from == pass.peer => Some(body),
             Wake::Committed(true) if pass.state == State::Committing => None,
             Wake::Committed(false) => return self.end_pass(cx, pass, false),
+            Wake::Lost { node, .. } if node == pass.peer => {
+                return self.end_pass(cx, pass, false);
+            }
             Wake::Tick if cx.now.mono_ms >= pass.asked_ms + PASS_WAIT_MS => {
                 return self.end_pass(cx, pass, false);
             }

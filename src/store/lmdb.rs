@@ -24,13 +24,16 @@ mod open;
 mod preflight;
 mod rows;
 mod signal;
+mod twin;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use heed::{Env, RoTxn, WithoutTls};
 
 use self::rows::{Edit, Tables, View, failure, read_error};
+pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
 use super::tables::{self, Rows};
@@ -91,7 +94,7 @@ pub struct Lmdb {
     /// One read transaction for all readings until the next batch; in reading mode, for ever.
     reader: OnceCell<RoTxn<'static, WithoutTls>>,
     env: Env<WithoutTls>,
-    tables: Tables<'static>,
+    tables: Arc<Tables<'static>>,
     dir: PathBuf,
     access: Access,
     /// None when reading, and while the file is suspect.

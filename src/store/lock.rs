@@ -8,6 +8,9 @@
 //! put 4712 -                      an offline command has none
 //! ```
 //!
+//! A held lock can change hands: its file is given to another process, which adopts it. From then on
+//! it ends with that process, and there is no moment in between at which somebody else could have it.
+//!
 //! Readers create and write nothing: without a lock file (a backup, a read-only medium) they read
 //! unlocked. Caveats: a text left by a process that was killed is believed only while the lock is
 //! held exclusively; whoever opens several directories locks them in the order of their names.
@@ -151,6 +154,51 @@ impl Lock {
         }
     }
 
+    /// Gives up the lock without letting go of it: whoever gets the file holds it from then on, in
+    /// this process or in another. `None` for a reader of a directory without a lock file.
+    #[must_use]
+    pub fn into_file(mut self) -> Option<File> {
+        self.file.take()
+    }
+
+    /// Takes over a lock that was held exclusively by whoever handed its file down.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when it is not the lock file of this directory, [`Error::Busy`] when it is
+    /// and somebody else holds it, [`Error::Io`]. Nothing is changed.
+    pub fn adopt(dir: &Path, file: File, holder: &Holder) -> Result<Self> {
+        let path = dir.join(FILE);
+        if !is_same_file(&path, &file) {
+            let path = path.display();
+            return Err(Error::Denied(format!(
+                "What was handed down as the lock is not {path}. Nothing was changed."
+            ))
+            .hint("start the node without --lock-on-stdin"));
+        }
+        // It is granted at once to whoever holds it already, and to nobody else.
+        if !granted(&path, file.try_lock())? {
+            let dir = dir.display();
+            return Err(Error::Busy(format!(
+                "The directory {dir} is in use by another process. Nothing was changed."
+            )));
+        }
+        let lock = Self { file: Some(file), exclusive: true };
+        lock.rename_holder(dir, holder)?;
+        Ok(lock)
+    }
+
+    /// Writes another text into the file of a lock held exclusively: a node that has its address
+    /// only once it listens. A shared lock has no text and keeps none.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the lock is still held.
+    pub fn rename_holder(&self, dir: &Path, holder: &Holder) -> Result<()> {
+        match &self.file {
+            Some(file) if self.exclusive => write_holder(&dir.join(FILE), file, holder),
+            _ => Ok(()),
+        }
+    }
+
     fn attempt_shared(path: &Path) -> Result<Attempt> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -172,9 +220,7 @@ impl Lock {
             if !is_same_file(path, &file) {
                 return Self::attempt_exclusive(path, holder);
             }
-            let written =
-                file.set_len(0).and_then(|()| file.write_all_at(holder.text().as_bytes(), 0));
-            written.map_err(Error::io("write", path))?;
+            write_holder(path, &file, holder)?;
             return Ok(Attempt::Held(Self { file: Some(file), exclusive: true }));
         }
         // Sharing is possible only beside readers: then the text is an old one.
@@ -208,6 +254,13 @@ fn granted(path: &Path, outcome: std::result::Result<(), TryLockError>) -> Resul
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
     }
+}
+
+/// A reader in between sees no text, or the whole of it.
+fn write_holder(path: &Path, file: &File, holder: &Holder) -> Result<()> {
+    let text = holder.text();
+    let written = file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0));
+    written.map_err(Error::io("write", path))
 }
 
 fn read_holder(mut file: &File) -> Option<Holder> {

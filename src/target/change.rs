@@ -11,9 +11,9 @@ use std::path::Path;
 
 use super::Target;
 use super::data::defect;
-use crate::config::NODE_FILE;
+use crate::config::{NODE_FILE, read_keys};
 use crate::digest::Sum;
-use crate::embed::{RING_KEY, Seat, create_member, found_member, read_key};
+use crate::embed::{RING_KEY, Seat, create_member, found_member};
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
@@ -93,7 +93,7 @@ impl Target {
         }
         let home = self.nodes().into_iter().find_map(|id| self.dir(id).map(Path::to_path_buf));
         let home = home.ok_or_else(|| Error::Unreachable("No node is open.".into()))?;
-        create_member(dir, seat, &self.doc(), &read_key(&home.join(RING_KEY))?)
+        create_member(dir, seat, &self.doc(), &read_keys(&home.join(RING_KEY))?)
     }
 
     /// Whether the directory was made for this member earlier and waits to take its place.

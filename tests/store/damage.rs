@@ -39,6 +39,39 @@ fn readers_share_and_a_killed_writer_is_not_blamed() {
     assert!(matches!(attempt, Attempt::Held(_)), "{attempt:?}");
 }
 
+#[test]
+fn a_lock_changes_hands_without_being_free() {
+    let dir = directory(0);
+    let held = Lock::wait(dir.path(), &exclusive("up", None), Duration::ZERO).unwrap();
+    let Some(file) = held.into_file() else { panic!("no file") };
+    let busy = || Lock::attempt(dir.path(), &Want::Shared).unwrap();
+    assert!(matches!(busy(), Attempt::Writer(Some(h)) if h.kind == "up"), "the text stays");
+
+    let mut node = Holder { kind: "node".into(), pid: 12, address: None };
+    let adopted = Lock::adopt(dir.path(), file, &node).unwrap();
+    assert_eq!(Lock::holder(dir.path()).unwrap(), Some(node.clone()));
+    node.address = Some("127.0.0.1:7001".into());
+    adopted.rename_holder(dir.path(), &node).unwrap();
+    assert_eq!(Lock::holder(dir.path()).unwrap(), Some(node));
+    drop(adopted);
+    assert!(matches!(busy(), Attempt::Held(_)), "it is free at the end");
+}
+
+#[test]
+fn only_the_lock_of_the_directory_is_adopted() {
+    let (dir, other) = (directory(0), directory(0));
+    let node = Holder { kind: "node".into(), pid: 12, address: None };
+    let strange = Lock::wait(other.path(), &exclusive("up", None), Duration::ZERO).unwrap();
+    let error = Lock::adopt(dir.path(), strange.into_file().unwrap(), &node).unwrap_err();
+    assert!(matches!(error.root(), Error::Denied(_)), "{error}");
+    // The right file, opened anew, holds nothing while somebody else does.
+    let _held = Lock::wait(dir.path(), &exclusive("put", None), Duration::ZERO).unwrap();
+    let file = fs::File::open(dir.path().join("kvs.lock")).unwrap();
+    let error = Lock::adopt(dir.path(), file, &node).unwrap_err();
+    assert!(matches!(error.root(), Error::Busy(_)), "{error}");
+    assert_eq!(Lock::holder(dir.path()).unwrap().map(|h| h.kind), Some("put".into()));
+}
+
 // ---------------------------------------------------------------------------------------- damage
 
 /// This binary again, doing one thing to one directory.

@@ -12,6 +12,7 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, WithoutTls};
 
@@ -110,7 +111,7 @@ pub(super) fn open(dir: &Path, access: Access, size: Map) -> Result<Opened> {
     let store = Lmdb {
         reader: OnceCell::from(reader),
         env,
-        tables,
+        tables: Arc::new(tables),
         dir: dir.to_owned(),
         access,
         sidecar,

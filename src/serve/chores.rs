@@ -1,0 +1,271 @@
+//! What a node does by itself: hints, anti-entropy, filling, a change left half way, its address book.
+//!
+//! ```text
+//! hints        a second after somebody came back, then every second while some are delivered
+//! filling      at once, then every 5 s until nothing is filling
+//! sync round   every --sync-every: totals compared with every peer, only differences travel
+//! shepherd     the lowest of the living takes up a change that nobody has moved for 15 s
+//! ```
+//!
+//! One of each runs at a time, and each sends one message at a time: the foreground comes first.
+//! What it does not do: it decides nothing about data; the node does. Caveat: a round in which a
+//! peer could not be reached is a round all the same; the next one meets it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::core::{Core, Stopping};
+use super::meter;
+use crate::config::{self, PEERS_FILE, Peer, Peers};
+use crate::error::{Error, Result};
+use crate::node::{Event, RepairRequest, Reply, Request};
+use crate::ring::Step;
+use crate::store::Store;
+
+/// Waits in ms: between deliveries that went on and that were stuck, between two fillings, before a
+/// change is taken up, between two writings of the address book, two settings of the gauges.
+const HINTS_MS: u64 = 1_000;
+const HINTS_STUCK_MS: u64 = 10_000;
+const FILL_MS: u64 = 5_000;
+const SHEPHERD_MS: u64 = 15_000;
+const PEERS_MS: u64 = 10_000;
+const GAUGES_MS: u64 = 5_000;
+
+/// A chore: when it is due, and the ticket of the one under way.
+#[derive(Clone, Copy, Default)]
+struct Chore {
+    due_ms: u64,
+    ticket: Option<u64>,
+}
+
+impl Chore {
+    fn is_due(self, now: u64) -> bool {
+        self.ticket.is_none() && now >= self.due_ms
+    }
+}
+
+/// See the module.
+pub(super) struct Chores {
+    dir: PathBuf,
+    pub(super) metrics: Option<String>,
+    sync_every: Option<Duration>,
+    deliver: bool,
+    hints: Chore,
+    sync: Chore,
+    fill: Chore,
+    shepherd: Chore,
+    cleanup: Chore,
+    peers: Chore,
+    gauges: Chore,
+    /// The version of the ring last seen, to tell a change that nobody moves.
+    version: u64,
+    stuck: bool,
+    written: Peers,
+    pub(super) rounds: u64,
+}
+
+impl Chores {
+    pub(super) fn new(
+        dir: PathBuf,
+        metrics: Option<String>,
+        sync_every: Option<Duration>,
+        deliver: bool,
+        written: Peers,
+    ) -> Self {
+        let none = Chore::default();
+        Self {
+            dir,
+            metrics,
+            sync_every,
+            deliver,
+            hints: none,
+            sync: none,
+            fill: none,
+            shepherd: none,
+            cleanup: none,
+            peers: none,
+            gauges: none,
+            version: 0,
+            stuck: false,
+            written,
+            rounds: 0,
+        }
+    }
+
+    /// Somebody came or went: hints are tried again at once.
+    pub(super) fn wake(&mut self) {
+        self.hints.due_ms = 0;
+        self.stuck = false;
+    }
+
+    /// Whether the hints that are left can be delivered to nobody now.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck || !self.deliver
+    }
+}
+
+impl Core {
+    /// Begins what is due.
+    pub(super) fn chores_tick(&mut self) {
+        let now = self.now_ms();
+        if self.chores.gauges.is_due(now) {
+            self.chores.gauges.due_ms = now + GAUGES_MS;
+            self.set_gauges();
+        }
+        if self.chores.peers.is_due(now) {
+            self.chores.peers.due_ms = now + PEERS_MS;
+            self.write_peers();
+        }
+        if !self.node.is_ready() || self.stopping != Stopping::No {
+            return;
+        }
+        self.hints_tick(now);
+        self.sync_tick(now);
+        self.ring_tick(now);
+    }
+
+    fn request(&mut self, request: Request) -> Option<u64> {
+        let ticket = self.desk.ticket();
+        self.events.push(Event::Request(ticket, request));
+        Some(ticket)
+    }
+
+    fn hints_tick(&mut self, now: u64) {
+        let wanted = self.chores.deliver || self.desk.draining;
+        if !wanted || !self.chores.hints.is_due(now) {
+            return;
+        }
+        self.chores.hints.due_ms = now + HINTS_MS;
+        if self.store.hint_stats().is_ok_and(|s| s.count > 0) {
+            self.chores.hints.ticket = self.request(Request::Deliver);
+        }
+    }
+
+    fn sync_tick(&mut self, now: u64) {
+        let idle = self.chores.fill.ticket.is_none() && self.chores.sync.ticket.is_none();
+        if idle && self.chores.fill.is_due(now) {
+            self.chores.fill.due_ms = now + FILL_MS;
+            if self.node.is_unsettled() && !self.alive.is_empty() {
+                let request = Request::Repair(RepairRequest::default());
+                self.chores.fill.ticket = self.request(request);
+                return;
+            }
+        }
+        let Some(every) = self.chores.sync_every else { return };
+        if self.chores.sync.due_ms == 0 {
+            // Nodes that start together do not all begin their rounds together.
+            let every_ms = every.as_millis() as u64;
+            self.chores.sync.due_ms =
+                now + 1 + every_ms / 2 + self.node.id().0 % (every_ms / 2 + 1);
+        }
+        if idle && self.chores.sync.is_due(now) {
+            self.chores.sync.due_ms = now + every.as_millis() as u64;
+            self.chores.sync.ticket = self.request(Request::Repair(RepairRequest::default()));
+        }
+    }
+
+    /// Takes up a change of the ring that nobody moves, and drops what nobody owns any more.
+    fn ring_tick(&mut self, now: u64) {
+        let (version, step) = (self.node.doc().version, self.node.doc().step);
+        if version != self.chores.version {
+            self.chores.version = version;
+            // What a change leaves behind goes soon after it.
+            self.chores.shepherd.due_ms = now + SHEPHERD_MS;
+            self.chores.cleanup.due_ms = now + HINTS_MS;
+            return;
+        }
+        if step == Step::Settled {
+            if self.chores.cleanup.is_due(now) {
+                self.chores.cleanup.due_ms = now + self.cleanup_every();
+                if self.node.has_leftovers(&self.store) {
+                    self.chores.cleanup.ticket = self.request(Request::Cleanup);
+                }
+            }
+            return;
+        }
+        let own = self.node.id();
+        let lowest = self.alive.iter().chain([&own]).min().copied();
+        if lowest == Some(own) && self.chores.shepherd.is_due(now) {
+            self.chores.shepherd.due_ms = now + SHEPHERD_MS;
+            self.chores.shepherd.ticket = self.request(Request::Advance);
+        }
+    }
+
+    fn cleanup_every(&self) -> u64 {
+        self.chores.sync_every.map_or(60_000, |every| every.as_millis() as u64)
+    }
+
+    /// Takes the reply to one of its own requests.
+    pub(super) fn chore_done(&mut self, ticket: u64, reply: &Reply) {
+        let now = self.now_ms();
+        let chores = &mut self.chores;
+        match reply {
+            Reply::Deliver(delivered, left) if chores.hints.ticket == Some(ticket) => {
+                chores.hints.ticket = None;
+                chores.stuck = *delivered == 0 && *left > 0;
+                let wait = if chores.stuck { HINTS_STUCK_MS } else { HINTS_MS };
+                chores.hints.due_ms = now + wait;
+                meter::delivered(*delivered);
+                if *delivered > 0 {
+                    tracing::info!(delivered, left, "hints");
+                }
+            }
+            Reply::Repair(report) => {
+                let moved = report.pulled + report.pushed;
+                if chores.sync.ticket == Some(ticket) {
+                    chores.sync.ticket = None;
+                    chores.rounds += 1;
+                    meter::round(moved);
+                    let (pulled, pushed) = (report.pulled, report.pushed);
+                    tracing::debug!(pulled, pushed, missed = report.missed.len(), "round");
+                }
+                for chore in [&mut chores.fill, &mut chores.cleanup] {
+                    if chore.ticket == Some(ticket) {
+                        chore.ticket = None;
+                        let (filling, dropped) = (report.filling.len(), report.dropped);
+                        tracing::info!(moved, filling, dropped, "filled or cleaned up");
+                    }
+                }
+            }
+            Reply::Ring(doc, why) if chores.shepherd.ticket == Some(ticket) => {
+                chores.shepherd.ticket = None;
+                let why = why.as_deref().unwrap_or("done");
+                tracing::info!(version = doc.version, step = %doc.step, "ring change: {why}");
+            }
+            _ => {}
+        }
+    }
+
+    fn set_gauges(&self) {
+        let status = self.node.status(&self.store);
+        let bytes = self.store.used_bytes().unwrap_or(0);
+        meter::stand(&status, bytes, self.peers.linked().len(), self.peers.clients());
+    }
+
+    /// Writes the addresses down, when they have changed.
+    fn write_peers(&mut self) {
+        let doc = self.node.doc();
+        let own = self.node.id();
+        let known = |id| self.gossip.row(id).map(|r| r.address.clone()).filter(|a| !a.is_empty());
+        let peer = |m: &crate::ring::Member| Peer {
+            id: m.id.to_string(),
+            name: m.name.clone(),
+            address: known(m.id),
+        };
+        let peers = Peers { peers: doc.present().map(peer).collect() };
+        // Not yet a member, it knows the others by what it was given.
+        if peers == self.chores.written || doc.member(own).is_none() && peers.peers.is_empty() {
+            return;
+        }
+        match write(&self.chores.dir, &peers) {
+            Ok(()) => self.chores.written = peers,
+            Err(error) => tracing::warn!("the addresses could not be written down: {error}"),
+        }
+    }
+}
+
+fn write(dir: &std::path::Path, peers: &Peers) -> Result<()> {
+    let (path, fresh) = (dir.join(PEERS_FILE), dir.join(format!("{PEERS_FILE}.new")));
+    std::fs::write(&fresh, config::text(peers)?).map_err(Error::io("write", &fresh))?;
+    std::fs::rename(&fresh, &path).map_err(Error::io("write", &path))
+}

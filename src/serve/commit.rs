@@ -1,0 +1,72 @@
+//! The commit thread: one batch at a time, durable before it is told.
+//!
+//! ```text
+//! core --(41, batch)--> apply, fsync --Committed(41, head)--> core: its twin reads from there on
+//! ```
+//!
+//! While a batch is being made durable the next one gathers in the node: group commit without a
+//! timer. The thread ends when the core lets go of its channel.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use tokio::sync::mpsc::Sender;
+
+use super::core::In;
+use super::meter;
+use crate::error::{Error, Result};
+use crate::store::lmdb::Lmdb;
+use crate::store::{Batch, Failure, Store};
+
+/// The way to the thread.
+pub(super) struct Committer {
+    door: Option<mpsc::Sender<(u64, Batch)>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Committer {
+    /// Starts the thread over the writing half of a file.
+    pub(super) fn start(store: Lmdb, tell: Sender<In>) -> Result<Self> {
+        let (door, inbox) = mpsc::channel();
+        let thread = thread::Builder::new().name("commit".into());
+        let thread = thread
+            .spawn(move || run(store, &inbox, &tell))
+            .map_err(|e| Error::Denied(format!("No thread could be started: {e}.")))?;
+        Ok(Self { door: Some(door), thread: Some(thread) })
+    }
+
+    /// Hands a batch over.
+    pub(super) fn commit(&self, seq: u64, batch: Batch) {
+        if let Some(door) = &self.door {
+            // The thread outlives the door, unless it panicked: then no answer comes and it shows.
+            drop(door.send((seq, batch)));
+        }
+    }
+
+    /// Waits until everything handed over is decided and the file is closed.
+    pub(super) fn end(&mut self) {
+        drop(self.door.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(u64, Batch)>, tell: &Sender<In>) {
+    for (seq, batch) in inbox {
+        let began = now();
+        let applied = store.apply(&batch);
+        meter::commit(batch.ops.len(), began.elapsed());
+        let fatal = matches!(applied, Err(Failure::Fatal(_)));
+        let outcome = applied.map(|()| store.head());
+        if tell.blocking_send(In::Committed(seq, outcome)).is_err() || fatal {
+            return;
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,513 @@
+//! The loop: everything that happens to a served node, one thing after the other.
+//!
+//! ```text
+//! take what has come -> the node handles all of it together -> carry out what it wants -> again
+//! ```
+//!
+//! What came together is committed together. What it does not do: it waits for nothing but its inbox
+//! and its clock; whatever would block is a task or a thread of its own.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::chores::Chores;
+use super::commit::Committer;
+use super::desk::Desk;
+use super::door::{Arrival, Papers};
+use super::link::Link;
+use super::peers::{Conn, Peers, Who};
+use super::{Ended, meter};
+use crate::channel::{Fault, Hello, Parcel};
+use crate::embed::wall_ms;
+use crate::error::{Error, Result};
+use crate::gossip::{Gossip, Mood};
+use crate::node::{Action, Event, Node, Note, Time};
+use crate::ring::{NodeId, State};
+use crate::store::lmdb::{Head, Lmdb};
+use crate::store::{Batch, Failure};
+use crate::wire::{Body, Message};
+
+/// The node's clock ticks so often.
+const TICK: Duration = Duration::from_millis(50);
+/// Things taken from the inbox before the node is asked.
+const TAKEN_MAX: usize = 512;
+/// Clients that may be linked.
+const CLIENTS_MAX: usize = 1_024;
+/// A node that stops finishes what is under way for at most so long, in ms; then it says goodbye, and
+/// gives its peers a moment to hear it.
+const FINISH_MS: u64 = 5_000;
+const GOODBYE_MS: u64 = 100;
+/// Another process has this node's identity when its own row came back newer so often.
+const ECHOES_MAX: u32 = 5;
+
+/// What happens to a served node.
+pub(super) enum In {
+    /// A handshake is done.
+    Arrived(Box<Arrival>),
+    /// One that we began is not.
+    Undialled(NodeId, Error),
+    /// The other end of a link says something.
+    Parcel(u64, Parcel),
+    /// A link has ended.
+    Ended(u64, Option<Error>),
+    /// A batch is durable, or is not.
+    Committed(u64, std::result::Result<Head, Failure>),
+    /// A signal: finish and stop.
+    Stop,
+}
+
+/// How far stopping is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopping {
+    /// It is not.
+    No,
+    /// What is under way is finished, until this time.
+    Finishing(u64),
+    /// Peers have been told; it ends at this time.
+    Goodbye(u64),
+}
+
+/// See the module.
+pub(super) struct Core {
+    pub(super) node: Node,
+    /// The reading half of the file.
+    pub(super) store: Lmdb,
+    pub(super) gossip: Gossip,
+    pub(super) peers: Peers,
+    pub(super) desk: Desk,
+    pub(super) chores: Chores,
+    pub(super) committer: Committer,
+    pub(super) papers: Papers,
+    pub(super) tell: Sender<In>,
+    pub(super) door: AbortHandle,
+    pub(super) began: Instant,
+    pub(super) stopping: Stopping,
+    /// What the node is told next.
+    pub(super) events: Vec<Event>,
+    pub(super) alive: BTreeSet<NodeId>,
+    /// Why it has to end.
+    pub(super) failed: Option<Error>,
+}
+
+impl Core {
+    /// Runs until it has to end.
+    pub(super) async fn run(mut self, mut inbox: Receiver<In>) -> Result<Ended> {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut taken = Vec::new();
+        let ended = loop {
+            tokio::select! {
+                _ = inbox.recv_many(&mut taken, TAKEN_MAX) => {}
+                _ = ticks.tick() => self.tick(),
+            }
+            for what in taken.drain(..) {
+                self.take(what);
+            }
+            self.turn();
+            if let Some(error) = self.failed.take() {
+                break Err(error);
+            }
+            if let Some(ended) = self.is_over() {
+                break Ok(ended);
+            }
+        };
+        self.door.abort();
+        for conn in self.peers.drain() {
+            conn.link.finish().await;
+        }
+        // What the file still has to say is said to nobody.
+        inbox.close();
+        self.committer.end();
+        ended
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    fn time(&self) -> Time {
+        Time { wall_ms: wall_ms(), mono_ms: self.now_ms() }
+    }
+
+    fn take(&mut self, what: In) {
+        match what {
+            In::Arrived(arrival) => self.arrive(*arrival),
+            In::Undialled(id, why) => {
+                tracing::debug!(peer = self.node.doc().name(id), "not reached: {why}");
+                self.peers.undialled(id, self.now_ms());
+            }
+            In::Parcel(link, parcel) => self.parcel(link, parcel),
+            In::Ended(link, why) => self.link_ended(link, why),
+            In::Committed(seq, outcome) => self.committed(seq, outcome),
+            In::Stop => self.stop(),
+        }
+    }
+
+    // ---- the node ---------------------------------------------------------------------------
+
+    /// Has the node handle what it is to be told, until it wants nothing more at once.
+    fn turn(&mut self) {
+        while !self.events.is_empty() {
+            let events = std::mem::take(&mut self.events);
+            let actions = self.node.handle_all(&self.store, self.time(), events);
+            for action in actions {
+                self.act(action);
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Send(to, message) => self.send(to, message),
+            Action::Commit(seq, batch) => self.commit(seq, batch),
+            Action::Reply(ticket, reply) => self.replied(ticket, reply),
+            Action::Note(note) => noted(&note),
+            Action::Stop(why) => {
+                let why = format!("The node's file failed, so it stopped: {why}");
+                let hint = "see to the disk, then start it again";
+                self.failed = Some(Error::Corrupt(why).hint(hint));
+            }
+        }
+    }
+
+    fn send(&mut self, to: NodeId, message: Message) {
+        let (op, message) = (message.op, Box::new(message));
+        let parcel = Parcel::Message(message);
+        let bytes = parcel.encode();
+        if let Parcel::Message(message) = &parcel {
+            meter::sent(&message.body, bytes.len());
+        }
+        if !self.peers.send(to, bytes) && op != 0 {
+            self.events.push(Event::Unsent(to, op));
+        }
+    }
+
+    fn commit(&mut self, seq: u64, batch: Batch) {
+        self.store.rest();
+        self.committer.commit(seq, batch);
+    }
+
+    fn committed(&mut self, seq: u64, outcome: std::result::Result<Head, Failure>) {
+        let event = match outcome {
+            Ok(head) => {
+                self.store.advance(head);
+                Event::Committed(seq)
+            }
+            Err(failure) => {
+                if let Failure::Full(why) = &failure {
+                    tracing::warn!("nothing can be written: {why}");
+                }
+                Event::Failed(seq, failure)
+            }
+        };
+        self.events.push(event);
+    }
+
+    // ---- links ------------------------------------------------------------------------------
+
+    /// Lets a newcomer in, or tells it why not.
+    fn arrive(&mut self, arrival: Arrival) {
+        let Arrival { stream, opened, dialled, from } = arrival;
+        let number = self.peers.number();
+        let admitted = match dialled {
+            Some(id) => self.check_dialled(id, &opened.remote, &opened.hello),
+            None => self.admit(&opened.remote, &opened.hello),
+        };
+        let peer = !matches!(admitted, Ok(Who::Client) | Err(_));
+        let (sealer, opener) = (opened.sealer, opened.opener);
+        let link = Link::start(number, stream, sealer, opener, peer, self.tell.clone());
+        let who = *admitted.as_ref().unwrap_or(&Who::Client);
+        let conn = Conn { link, who, dialled: dialled.is_some(), from };
+        self.peers.insert(number, conn);
+        match admitted {
+            Err(error) => {
+                tracing::warn!(from = self.from(number), "refused: {error}");
+                self.refuse(number, &opened.hello, &error);
+                dialled.into_iter().for_each(|id| self.peers.undialled(id, self.now_ms()));
+            }
+            Ok(Who::Pending(_)) => {}
+            Ok(who) => {
+                let welcome = Parcel::Welcome { peer: matches!(who, Who::Peer(_)) };
+                self.peers.tell(number, welcome.encode());
+                if let Who::Peer(id) = who {
+                    self.raise(number, id);
+                }
+            }
+        }
+    }
+
+    fn from(&self, number: u64) -> String {
+        self.peers.conn(number).map_or_else(String::new, |c| c.from.clone())
+    }
+
+    /// Who somebody is that has come to us.
+    fn admit(&self, key: &[u8; 32], hello: &Hello) -> Result<Who> {
+        let doc = self.node.doc();
+        let own = Hello::new(Some(doc.id), Some(self.node.id()));
+        if own.version_with(hello).is_none() {
+            return Err(Error::Usage(format!(
+                "This node speaks the wire versions {} to {}, the other {} to {}.",
+                own.lowest, own.highest, hello.lowest, hello.highest
+            ))
+            .hint("upgrade the older one: a build speaks its own version and the one before"));
+        }
+        if let Some(ring) = hello.ring
+            && ring != doc.id
+        {
+            let text = format!("This node is of the ring {}, not of {ring}.", doc.id);
+            return Err(Error::Denied(text).hint("see to the addresses in peers.yaml"));
+        }
+        let Some(id) = hello.node else {
+            let room = self.peers.clients() < CLIENTS_MAX;
+            let full = || Error::Busy(format!("This node has {CLIENTS_MAX} clients already."));
+            return room.then_some(Who::Client).ok_or_else(full);
+        };
+        if id == self.node.id() {
+            return Err(Error::Denied("This very node is running here already.".into())
+                .hint("a copy of a node needs an identity of its own: kvs replace NAME"));
+        }
+        let Some(member) = doc.member(id) else { return Ok(Who::Client) };
+        if member.public_key != *key {
+            return Err(Error::Denied(format!(
+                "The key is not that of the member {}.",
+                member.name
+            )));
+        }
+        match member.state {
+            State::Removed => Err(Error::Denied(format!("{} was removed.", member.name))),
+            _ => Ok(Who::Peer(id)),
+        }
+    }
+
+    /// Whether the one we have dialled is the one we meant.
+    fn check_dialled(&self, id: NodeId, key: &[u8; 32], hello: &Hello) -> Result<Who> {
+        let doc = self.node.doc();
+        if hello.ring.is_some_and(|ring| ring != doc.id) {
+            return Err(Error::Denied("A node of another ring answers there.".into()));
+        }
+        let known = doc.member(id).is_some_and(|m| m.public_key == *key);
+        if known && hello.node == Some(id) {
+            return Ok(Who::Pending(id));
+        }
+        Err(Error::Denied(format!("It is not {} that answers there.", doc.name(id))))
+    }
+
+    /// Tells a newcomer why it may not stay; one that was removed hears it from the document.
+    fn refuse(&mut self, number: u64, hello: &Hello, error: &Error) {
+        let doc = self.node.doc();
+        let removed = hello.node.and_then(|id| doc.member(id));
+        if removed.is_some_and(|m| m.state == State::Removed) {
+            let body = Body::Chosen(Box::new((**doc).clone()));
+            let message = Message { ring: doc.id, version: doc.version, op: 0, body };
+            self.peers.tell(number, Parcel::Message(Box::new(message)).encode());
+        }
+        self.peers.tell(number, Parcel::Refused(Fault::from(error)).encode());
+        self.peers.close(number);
+    }
+
+    /// A link is that of a peer from now on.
+    fn raise(&mut self, number: u64, id: NodeId) {
+        if !self.peers.raise(number, id) {
+            return;
+        }
+        tracing::info!(peer = self.node.doc().name(id), "linked");
+        self.gossip_to(id, self.gossip.rows(), false);
+    }
+
+    fn link_ended(&mut self, number: u64, why: Option<Error>) {
+        let pending = match self.peers.conn(number).map(|c| c.who) {
+            Some(Who::Pending(id)) => Some(id),
+            _ => None,
+        };
+        if let Some(id) = self.peers.cut(number) {
+            let why = why.map_or_else(|| "it hung up".into(), |e| e.to_string());
+            tracing::info!(peer = self.node.doc().name(id), "link lost: {why}");
+            self.see_alive();
+        }
+        pending.into_iter().for_each(|id| self.peers.undialled(id, self.now_ms()));
+    }
+
+    fn parcel(&mut self, number: u64, parcel: Parcel) {
+        let Some(who) = self.peers.conn(number).map(|c| c.who) else { return };
+        match (who, parcel) {
+            (Who::Peer(id), Parcel::Message(message)) => self.message(id, *message),
+            (Who::Client, Parcel::Ask(ticket, ask)) => self.asked(number, ticket, *ask),
+            (Who::Pending(id), Parcel::Welcome { peer: true }) => self.raise(number, id),
+            (Who::Pending(id), Parcel::Welcome { peer: false }) => {
+                tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");
+                self.peers.cut(number);
+                self.peers.unknown(id, self.now_ms());
+            }
+            (Who::Pending(id), Parcel::Refused(fault)) => {
+                let why = Error::from(fault);
+                tracing::warn!(peer = self.node.doc().name(id), "it refuses us: {why}");
+                self.peers.cut(number);
+                self.peers.undialled(id, self.now_ms());
+            }
+            // Only a chosen document may come from one that refuses us: that we were removed.
+            (Who::Pending(id), Parcel::Message(message))
+                if matches!(message.body, Body::Chosen(_)) =>
+            {
+                self.events.push(Event::Message(id, *message));
+            }
+            // It is early with its first words, or speaks as what it is not.
+            (Who::Pending(_), Parcel::Message(_)) => {}
+            _ => drop(self.peers.cut(number)),
+        }
+    }
+
+    fn message(&mut self, from: NodeId, mut message: Message) {
+        if let Body::Gossip { rows, answer } = &mut message.body {
+            let news = self.gossip.merge(std::mem::take(rows), self.now_ms());
+            if !*answer && !news.is_empty() {
+                self.gossip_to(from, news, true);
+            }
+            self.see_alive();
+        }
+        // Of gossip too the node hears: the version of the ring that its sender acts under.
+        self.events.push(Event::Message(from, message));
+    }
+
+    fn gossip_to(&mut self, to: NodeId, rows: Vec<crate::gossip::Row>, answer: bool) {
+        let doc = self.node.doc();
+        let body = Body::Gossip { rows, answer };
+        let message = Message { ring: doc.id, version: doc.version, op: 0, body };
+        self.send(to, message);
+    }
+
+    // ---- time -------------------------------------------------------------------------------
+
+    fn tick(&mut self) {
+        let now = self.now_ms();
+        self.events.push(Event::Tick);
+        self.say_of_itself();
+        let linked = self.peers.linked();
+        for peer in self.gossip.tick(now, &linked) {
+            self.gossip_to(peer, self.gossip.rows(), false);
+        }
+        if self.gossip.echoes() > ECHOES_MAX {
+            let text = "Another process runs with this node's identity, so this one stopped.";
+            let hint = "end one of them; a copy needs an identity of its own: kvs replace NAME";
+            self.failed = Some(Error::Denied(text.into()).hint(hint));
+        }
+        self.dial_all(now);
+        self.see_alive();
+        self.desk_tick();
+        self.chores_tick();
+        self.stop_tick(now);
+    }
+
+    /// Keeps the own row true.
+    fn say_of_itself(&mut self) {
+        let (actor, version) = (self.node.actor(), self.node.doc().version);
+        let mood = match self.stopping {
+            Stopping::Goodbye(_) => Mood::Stopping,
+            Stopping::Finishing(_) => Mood::Draining,
+            Stopping::No if !self.node.has_room() => Mood::Full,
+            Stopping::No if self.desk.draining => Mood::Draining,
+            Stopping::No => Mood::Well,
+        };
+        let own = self.gossip.own();
+        if (own.actor, own.version, own.mood) != (actor, version, mood) {
+            self.gossip.set(|row| (row.actor, row.version, row.mood) = (actor, version, mood));
+        }
+    }
+
+    fn dial_all(&mut self, now: u64) {
+        if self.stopping != Stopping::No {
+            return;
+        }
+        let own = self.node.id();
+        let members: Vec<_> =
+            self.node.doc().present().map(|m| m.id).filter(|id| *id != own).collect();
+        for id in members {
+            let address = self.gossip.row(id).map(|r| r.address.clone());
+            let Some(address) = address.filter(|a| !a.is_empty()) else { continue };
+            if self.peers.is_due(id, now) {
+                super::door::dial(id, address, self.papers.clone(), self.tell.clone());
+            }
+        }
+    }
+
+    /// Tells the node who can be reached, when that has changed.
+    pub(super) fn see_alive(&mut self) {
+        let now = self.now_ms();
+        let linked = self.peers.linked();
+        let alive: BTreeSet<NodeId> =
+            linked.into_iter().filter(|id| self.gossip.is_up(*id, now)).collect();
+        if alive == self.alive {
+            return;
+        }
+        for lost in self.alive.difference(&alive) {
+            tracing::warn!(peer = self.node.doc().name(*lost), "taken to be down");
+        }
+        for back in alive.difference(&self.alive) {
+            tracing::info!(peer = self.node.doc().name(*back), "up");
+        }
+        self.alive.clone_from(&alive);
+        self.chores.wake();
+        self.events.push(Event::Alive(alive));
+    }
+
+    // ---- the end ----------------------------------------------------------------------------
+
+    /// Begins to stop: no new work; what is under way is finished.
+    pub(super) fn stop(&mut self) {
+        if self.stopping == Stopping::No {
+            tracing::info!("stopping");
+            drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+            self.door.abort();
+            self.node.rest(true);
+            self.stopping = Stopping::Finishing(self.now_ms() + FINISH_MS);
+        }
+    }
+
+    fn stop_tick(&mut self, now: u64) {
+        let Stopping::Finishing(until) = self.stopping else { return };
+        if now < until && !(self.desk.is_empty() && self.node.is_coordinating_nothing()) {
+            return;
+        }
+        self.stopping = Stopping::Goodbye(now + GOODBYE_MS);
+        self.say_of_itself();
+        for peer in self.peers.linked() {
+            self.gossip_to(peer, vec![self.gossip.own().clone()], true);
+        }
+    }
+
+    fn is_over(&self) -> Option<Ended> {
+        let removed = self.node.doc().member(self.node.id());
+        if removed.is_some_and(|m| m.state == State::Removed) && !self.node.is_committing() {
+            tracing::info!("this node is no member of the ring any more");
+            return Some(Ended::Removed);
+        }
+        match self.stopping {
+            Stopping::Goodbye(at) if self.now_ms() >= at && !self.node.is_committing() => {
+                Some(Ended::Stopped)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Says what a person should know.
+fn noted(note: &Note) {
+    match note {
+        Note::Unreadable(p, key) => {
+            meter::note("unreadable");
+            let key = crate::key::escape(key);
+            tracing::error!(%p, key, "a record fails its checksum; it is healed from the others");
+        }
+        Note::Clash(key) => {
+            meter::note("clash");
+            tracing::error!(%key, "two values carry one dot: corruption");
+        }
+        Note::Lost(why) => {
+            meter::note("lost");
+            tracing::warn!("records may have been lost; filling anew: {why}");
+        }
+    }
+}

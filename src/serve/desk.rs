@@ -1,0 +1,315 @@
+//! The desk: what clients ask, from question to answer.
+//!
+//! ```text
+//! Ask(7, Node(Get k)) -> ticket 41 -> the node … -> Reply(41) -> Told(7, Reply)
+//!                        every second meanwhile:    Told(7, Busy)
+//! Ask(8, File(Sums))  -> read from the file at once
+//! ```
+//!
+//! A node that has not heard its witnesses keeps questions until it has, or their time is over. One
+//! that drains or stops sends clients elsewhere, before anything of their request is done. Caveat:
+//! an answer that nobody waits for any more is thrown away; what was asked is done all the same.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use serde_bytes::ByteBuf;
+
+use super::core::{Core, Stopping};
+use super::meter;
+use crate::channel::{Ask, Fault, Info, Look, News, Parcel, Seen, Told};
+use crate::digest::Sum;
+use crate::embed::wall_ms;
+use crate::error::{Error, Result};
+use crate::node::{Event, Reply, Request};
+use crate::quorum::Verdict;
+use crate::store::Store;
+
+/// Whoever waits hears so often that he is not forgotten, in ms.
+const BUSY_MS: u64 = 1_000;
+/// A question is kept for a node that is starting for at most so long, in ms.
+const HELD_MS: u64 = 5_000;
+/// Bytes in one page of raw records.
+const PAGE_BYTES: usize = 1 << 20;
+/// Hints in one answer.
+const HINTS_MAX: usize = 1_024;
+
+/// A question under way.
+struct Asked {
+    link: u64,
+    ticket: u64,
+    op: &'static str,
+    began_ms: u64,
+    busy_ms: u64,
+}
+
+/// A question that waits for the node to be ready.
+struct Held {
+    link: u64,
+    ticket: u64,
+    request: Request,
+    until_ms: u64,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Desk {
+    asked: BTreeMap<u64, Asked>,
+    held: Vec<Held>,
+    next: u64,
+    pub(super) draining: bool,
+    /// Who waits for the draining to end.
+    drains: Vec<(u64, u64)>,
+}
+
+impl Desk {
+    /// Whether nobody waits for anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.asked.is_empty() && self.held.is_empty()
+    }
+
+    /// A fresh ticket, of the desk's or of a chore's.
+    pub(super) fn ticket(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+impl Core {
+    /// Answers a question, or has it answered.
+    pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: Ask) {
+        let told = match ask {
+            Ask::Node(request) => return self.ask_node(link, ticket, request),
+            Ask::File(look) => seen(&self.store, &look).map(Told::File),
+            Ask::Ring => Ok(Told::Ring(Box::new((**self.node.doc()).clone()))),
+            Ask::Info => self.info().map(|info| Told::Info(Box::new(info))),
+            Ask::Members => Ok(Told::Members(self.members())),
+            Ask::Transfers => Ok(Told::Transfers(self.transfers())),
+            Ask::Drain(draining) => return self.drain(link, ticket, draining),
+            Ask::Stop => {
+                self.stop();
+                Ok(Told::Done)
+            }
+        };
+        self.tell(link, ticket, told.unwrap_or_else(|e| Told::Fault(Fault::from(&e))));
+    }
+
+    fn tell(&mut self, link: u64, ticket: u64, told: Told) {
+        if !matches!(told, Told::Busy)
+            && let Some(conn) = self.peers.conn(link)
+        {
+            conn.link.answered();
+        }
+        self.peers.tell(link, Parcel::Told(ticket, Box::new(told)).encode());
+    }
+
+    fn ask_node(&mut self, link: u64, ticket: u64, request: Request) {
+        let closed = self.desk.draining || self.stopping != Stopping::No;
+        if closed && is_data(&request) {
+            let text = "This node takes no more requests; nothing was tried.".to_owned();
+            let error = Error::Busy(text).hint("ask another node of the ring");
+            return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
+        }
+        let now = self.now_ms();
+        if !self.node.is_ready() && is_data(&request) {
+            let until_ms = now + HELD_MS.min(patience(&request).unwrap_or(HELD_MS));
+            return self.desk.held.push(Held { link, ticket, request, until_ms });
+        }
+        let own = self.desk.ticket();
+        let op = name(&request);
+        let asked = Asked { link, ticket, op, began_ms: now, busy_ms: now };
+        self.desk.asked.insert(own, asked);
+        self.events.push(Event::Request(own, request));
+    }
+
+    /// Passes a reply of the node on to whoever asked for it.
+    pub(super) fn replied(&mut self, ticket: u64, reply: Reply) {
+        let Some(asked) = self.desk.asked.remove(&ticket) else {
+            return self.chore_done(ticket, &reply);
+        };
+        let took = std::time::Duration::from_millis(self.now_ms() - asked.began_ms);
+        meter::request(asked.op, outcome(&reply), took);
+        self.tell(asked.link, asked.ticket, Told::Reply(reply));
+    }
+
+    /// Lets those who wait know, and lets go of those who waited too long for a start.
+    pub(super) fn desk_tick(&mut self) {
+        let now = self.now_ms();
+        let mut busy = Vec::new();
+        for asked in self.desk.asked.values_mut().filter(|a| now >= a.busy_ms + BUSY_MS) {
+            asked.busy_ms = now;
+            busy.push((asked.link, asked.ticket));
+        }
+        for (link, ticket) in busy {
+            self.tell(link, ticket, Told::Busy);
+        }
+        let ready = self.node.is_ready();
+        for held in std::mem::take(&mut self.desk.held) {
+            if ready {
+                self.ask_node(held.link, held.ticket, held.request);
+            } else if now >= held.until_ms {
+                let text = "The node has just started and waits to hear from another member, to be \
+                            sure that its file is not an old one; nothing was tried.";
+                let error = Error::Refused(text.into()).hint("start another node of the ring");
+                self.tell(held.link, held.ticket, Told::Fault(Fault::from(&error)));
+            } else {
+                self.desk.held.push(held);
+            }
+        }
+        self.drain_tick();
+    }
+
+    fn drain(&mut self, link: u64, ticket: u64, draining: bool) {
+        self.desk.draining = draining;
+        self.node.rest(draining);
+        if !draining {
+            return self.tell(link, ticket, Told::Done);
+        }
+        tracing::info!("draining");
+        self.chores.wake();
+        self.desk.drains.push((link, ticket));
+    }
+
+    /// A node is drained when nobody waits for it and every hint that can be delivered is.
+    fn drain_tick(&mut self) {
+        if self.desk.drains.is_empty() || !self.desk.is_empty() {
+            return;
+        }
+        let left = self.store.hint_stats().map_or(0, |s| s.count);
+        if left > 0 && !self.chores.is_stuck() {
+            return;
+        }
+        let told = match left {
+            0 => Told::Done,
+            left => Told::Fault(Fault::from(
+                &Error::Partial(format!(
+                    "The node takes no more requests; {left} hints wait for members that are down."
+                ))
+                .hint("bring them back: kvs status shows who is down"),
+            )),
+        };
+        for (link, ticket) in std::mem::take(&mut self.desk.drains) {
+            self.tell(link, ticket, told.clone());
+        }
+    }
+
+    pub(super) fn info(&self) -> Result<Info> {
+        let status = self.node.status(&self.store);
+        Ok(Info {
+            build: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            dir: self.store.dir().display().to_string(),
+            address: self.gossip.own().address.clone(),
+            metrics: self.chores.metrics.clone(),
+            uptime_s: self.now_ms() / 1_000,
+            bytes: self.store.used_bytes()?,
+            full: status.full,
+            draining: self.desk.draining || self.stopping != Stopping::No,
+            waiting: status.waiting,
+            requests: (self.desk.asked.len() + self.desk.held.len()) as u64,
+            links: self.peers.linked().len() as u64,
+            clients: self.peers.clients() as u64,
+            rounds: self.chores.rounds,
+            wall_ms: wall_ms(),
+        })
+    }
+
+    fn members(&self) -> Vec<News> {
+        let now = self.now_ms();
+        let own = self.node.id();
+        let row = |id| self.gossip.row(id).cloned();
+        let news = |row: crate::gossip::Row| {
+            let id = row.id;
+            let up = id == own || self.alive.contains(&id);
+            let (phi, silent_ms) = if id == own {
+                (0.0, 0)
+            } else {
+                (self.gossip.phi(id, now), self.gossip.silent_ms(id, now))
+            };
+            News { row, up, phi, silent_ms }
+        };
+        self.node.doc().present().filter_map(|m| row(m.id)).map(news).collect()
+    }
+
+    fn transfers(&self) -> Vec<crate::node::Transfer> {
+        let time = crate::node::Time { wall_ms: wall_ms(), mono_ms: self.now_ms() };
+        self.node.transfers(time)
+    }
+}
+
+/// Whether a request is a client's daily bread, which any other node can do as well.
+fn is_data(request: &Request) -> bool {
+    matches!(request, Request::Put(_) | Request::Get(..) | Request::Scan(..))
+}
+
+fn patience(request: &Request) -> Option<u64> {
+    match request {
+        Request::Put(put) => Some(put.options.timeout_ms),
+        Request::Get(_, options) | Request::Scan(_, _, _, options) => Some(options.timeout_ms),
+        _ => None,
+    }
+}
+
+fn name(request: &Request) -> &'static str {
+    match request {
+        Request::Put(_) => "put",
+        Request::Get(..) => "get",
+        Request::Scan(..) => "scan",
+        Request::Repair(_) => "repair",
+        Request::Verify(_) => "verify",
+        Request::Deliver => "deliver",
+        Request::Propose(_) | Request::Advance => "ring",
+        _ => "other",
+    }
+}
+
+fn outcome(reply: &Reply) -> &'static str {
+    let verdict = match reply {
+        Reply::Put(reply) => &reply.verdict,
+        Reply::Get(reply) => &reply.verdict,
+        Reply::Scan(Err(_)) => return "refused",
+        _ => return "done",
+    };
+    match verdict {
+        Verdict::Done => "done",
+        Verdict::Refused(_) => "refused",
+        Verdict::Unknown(_) => "unknown",
+        Verdict::Unreachable(_) => "unreachable",
+    }
+}
+
+/// Reads the file for a client.
+fn seen(store: &crate::store::lmdb::Lmdb, look: &Look) -> Result<Seen> {
+    Ok(match look {
+        Look::Get(p, key) => Seen::Record(store.get(*p, key)?),
+        Look::Visit(p, after) => {
+            let (mut rows, mut bytes, mut end) = (Vec::new(), 0, true);
+            store.visit(*p, after.as_deref(), &mut |key, stored| {
+                if bytes > PAGE_BYTES {
+                    end = false;
+                    return ControlFlow::Break(());
+                }
+                bytes += key.len() + stored.len();
+                rows.push((ByteBuf::from(key), ByteBuf::from(stored)));
+                ControlFlow::Continue(())
+            })?;
+            Seen::Page(rows, end)
+        }
+        Look::Sums => Seen::Sums(store.sums()?),
+        Look::Sum(p) => Seen::Sum(store.sum(*p)?),
+        Look::Leaves(p) => {
+            let leaves = store.leaves(*p)?;
+            let filled = (0..=u8::MAX).zip(leaves.iter().copied());
+            Seen::Leaves(filled.filter(|(_, sum)| *sum != Sum::default()).collect())
+        }
+        Look::Hints(after, limit) => {
+            Seen::Hints(store.hints(after.as_ref(), HINTS_MAX.min(*limit as usize))?)
+        }
+        Look::HintStats => Seen::HintStats(store.hint_stats()?),
+        Look::HintsOf(p, key) => Seen::Hints(store.hints_of(*p, key)?),
+        Look::Bad => Seen::Bad(store.bad()?),
+        Look::Row(table, name) => Seen::Row(store.row(*table, name)?),
+        Look::Rows(table, prefix) => Seen::Rows(store.rows(*table, prefix)?),
+        Look::Size => Seen::Size(store.used_bytes()?, store.commit_number()),
+    })
+}

@@ -1,0 +1,182 @@
+//! The door: who comes in, whom we go to, and the handshakes of both.
+//!
+//! ```text
+//! accept -> half open (at most 64, 5 s each; the oldest makes room) -> Arrived
+//! dial   -> connect (2 s) -> handshake (5 s)                        -> Arrived | Undialled
+//! ```
+//!
+//! The ring's keys are read from their file for each handshake, so that a rotation needs no restart.
+//! It decides nothing about who may stay: the core does. Caveat: whoever sends nothing costs a file
+//! descriptor for as long as 64 newcomers take to push it out.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::Sender;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::core::In;
+use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, Opened, RingKeys, Static};
+use crate::config;
+use crate::error::{Error, Result};
+use crate::ring::NodeId;
+
+/// Handshakes under way that others began.
+const HALF_OPEN_MAX: usize = 64;
+/// How long a handshake may take.
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
+/// How long a connection may take.
+const CONNECT_WAIT: Duration = Duration::from_secs(2);
+/// After an error of accept itself (no more file descriptors) the door rests so long.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What a handshake needs of this side.
+#[derive(Clone)]
+pub(super) struct Papers {
+    pub(super) key_file: PathBuf,
+    pub(super) own: Static,
+    pub(super) hello: Hello,
+}
+
+impl Papers {
+    fn keys(&self) -> Result<RingKeys> {
+        keys(&self.key_file)
+    }
+}
+
+/// The keys of a ring.
+pub(super) fn keys(file: &Path) -> Result<RingKeys> {
+    config::read_keys(file).map(RingKeys::new)
+}
+
+/// A connection whose handshake is done.
+pub(super) struct Arrival {
+    pub(super) stream: TcpStream,
+    pub(super) opened: Opened,
+    /// Whom this side has dialled, if it has.
+    pub(super) dialled: Option<NodeId>,
+    /// The other end, for the log.
+    pub(super) from: String,
+}
+
+/// Listens; a failure is told in a sentence.
+pub(super) async fn listen(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            Error::Busy(format!("{address} is in use by another process; nothing is served."))
+                .hint("end that process, or change `listen` in node.yaml")
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            Error::Denied(format!("This user may not listen at {address}; nothing is served."))
+                .hint("take a port above 1023 in node.yaml")
+        }
+        _ => Error::Usage(format!("It is not possible to listen at {address}: {e}."))
+            .hint("put an address of this machine as `listen` in node.yaml"),
+    })
+}
+
+/// Accepts until it is aborted.
+pub(super) fn open(listener: TcpListener, papers: Papers, tell: Sender<In>) -> AbortHandle {
+    let run = async move {
+        let mut half_open: VecDeque<AbortHandle> = VecDeque::new();
+        loop {
+            let Ok((stream, from)) = listener.accept().await else {
+                tokio::time::sleep(ACCEPT_REST).await;
+                continue;
+            };
+            half_open.retain(|task| !task.is_finished());
+            if half_open.len() >= HALF_OPEN_MAX
+                && let Some(oldest) = half_open.pop_front()
+            {
+                oldest.abort();
+            }
+            let (papers, tell) = (papers.clone(), tell.clone());
+            let greet = async move {
+                let Ok(answered) = timeout(HANDSHAKE_WAIT, answer(stream, &papers)).await else {
+                    return;
+                };
+                match answered {
+                    Ok((stream, opened)) => {
+                        let from = from.to_string();
+                        let arrival = Arrival { stream, opened, dialled: None, from };
+                        drop(tell.send(In::Arrived(Box::new(arrival))).await);
+                    }
+                    Err(error) => tracing::debug!(%from, "a handshake failed: {error}"),
+                }
+            };
+            half_open.push_back(tokio::spawn(greet).abort_handle());
+        }
+    };
+    tokio::spawn(run).abort_handle()
+}
+
+async fn answer(mut stream: TcpStream, papers: &Papers) -> Result<(TcpStream, Opened)> {
+    ready(&stream)?;
+    let first = small_frame(&mut stream).await?;
+    let (shake, reply) = Handshake::answer(&papers.keys()?, &papers.own, &papers.hello, &first)?;
+    write(&mut stream, &reply).await?;
+    let last = small_frame(&mut stream).await?;
+    Ok((stream, shake.answered(&last)?))
+}
+
+/// Dials a peer and tells the core how it went.
+pub(super) fn dial(id: NodeId, address: String, papers: Papers, tell: Sender<In>) {
+    let run = async move {
+        let dialled = match timeout(HANDSHAKE_WAIT, reach(&address, &papers)).await {
+            Ok(dialled) => dialled,
+            Err(_) => Err(Error::Unreachable("no answer in time".into())),
+        };
+        let told = match dialled {
+            Ok((stream, opened)) => {
+                let dialled = Some(id);
+                In::Arrived(Box::new(Arrival { stream, opened, dialled, from: address }))
+            }
+            Err(error) => In::Undialled(id, error),
+        };
+        drop(tell.send(told).await);
+    };
+    drop(tokio::spawn(run));
+}
+
+async fn reach(address: &str, papers: &Papers) -> Result<(TcpStream, Opened)> {
+    let unreachable = |e: std::io::Error| Error::Unreachable(format!("{address}: {e}"));
+    let connected = timeout(CONNECT_WAIT, TcpStream::connect(address)).await;
+    let mut stream = connected
+        .map_err(|_| Error::Unreachable(format!("{address}: no answer in time")))?
+        .map_err(unreachable)?;
+    ready(&stream)?;
+    let (shake, first) = Handshake::dial(&papers.keys()?, &papers.own, &papers.hello)?;
+    write(&mut stream, &first).await?;
+    let reply = small_frame(&mut stream).await?;
+    let (opened, last) = shake.dialled(&reply)?;
+    write(&mut stream, &last).await?;
+    Ok((stream, opened))
+}
+
+/// Answers leave at once, not when more has gathered.
+fn ready(stream: &TcpStream) -> Result<()> {
+    stream.set_nodelay(true).map_err(|e| Error::Unreachable(e.to_string()))
+}
+
+async fn write(stream: &mut TcpStream, bytes: &[u8]) -> Result<()> {
+    stream.write_all(bytes).await.map_err(|e| Error::Unreachable(e.to_string()))
+}
+
+/// A frame of the handshake: short, or none of ours.
+async fn small_frame(stream: &mut TcpStream) -> Result<Vec<u8>> {
+    use tokio::io::AsyncReadExt;
+    let mut length = [0; 2];
+    let gone = |e: std::io::Error| Error::Unreachable(format!("it hung up in the handshake: {e}"));
+    stream.read_exact(&mut length).await.map_err(gone)?;
+    let length = usize::from(u16::from_be_bytes(length));
+    if length > HANDSHAKE_BYTES_MAX {
+        return Err(Error::Corrupt("what it sent is no handshake".into()));
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.map_err(gone)?;
+    Ok(body)
+}
