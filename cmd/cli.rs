@@ -9,15 +9,16 @@ use crate::common::Common;
 use crate::exit::Outcome;
 use crate::ui::Ui;
 use crate::{
-    clock, completions, delete, demo, diff, digest, dump, edit, explain, get, hints, init, join,
-    leave, load, put, repair, replace, ring, scan, status, verify,
+    clock, completions, config, delete, demo, diff, digest, dump, edit, explain, get, hints, init,
+    join, leave, load, node, put, repair, replace, ring, scan, status, transfers, up, verify, wait,
 };
 
 /// A leaderless, replicated key-value store whose nodes are directories
 ///
 /// A ring is a set of nodes; every key has N copies on distinct nodes. Writes wait for W of them,
 /// reads ask R of them. Every command works on the node directories themselves, with no server
-/// running. Start with `kvs demo`, or make a ring: `kvs init r`, then `kvs --ring r put k v`.
+/// running, and on nodes that run (`kvs up r`). Start with `kvs demo`, or make a ring: `kvs init r`,
+/// then `kvs --ring r put k v`.
 #[derive(Debug, Parser)]
 #[command(name = "kvs", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, found, equal; 1 a valid no; 2 usage; 3 conflict; \
@@ -47,12 +48,17 @@ enum Command {
     Replace(replace::Args),
     Ring(ring::Args),
     Status(status::Args),
+    Wait(wait::Args),
+    Node(node::Args),
+    Up(up::Args),
+    Transfers(transfers::Args),
     Digest(digest::Args),
     Diff(diff::Args),
     Repair(repair::Args),
     Verify(verify::Args),
     Hints(hints::Args),
     Demo(demo::Args),
+    Config(config::Args),
     Completions(completions::Args),
 }
 
@@ -75,12 +81,17 @@ impl Cli {
             Command::Replace(args) => replace::run(ui, common, args),
             Command::Ring(args) => ring::run(ui, common, args),
             Command::Status(args) => status::run(ui, common, args),
+            Command::Wait(args) => wait::run(ui, common, args),
+            Command::Node(args) => node::run(ui, common, args),
+            Command::Up(args) => up::run(ui, common, args),
+            Command::Transfers(args) => transfers::run(ui, common, args),
             Command::Digest(args) => digest::run(ui, common, args),
             Command::Diff(args) => diff::run(ui, common, args),
             Command::Repair(args) => repair::run(ui, common, args),
             Command::Verify(args) => verify::run(ui, common, args),
             Command::Hints(args) => hints::run(ui, common, args),
             Command::Demo(args) => demo::run(ui, common, args),
+            Command::Config(args) => config::run(ui, common, args),
             Command::Completions(args) => completions::run(ui, common, args),
         }
     }

@@ -128,20 +128,25 @@ impl Common {
         purpose: &str,
         targets: &[String],
     ) -> Result<Target, Error> {
+        let mut target = Target::open(&self.opening(access, purpose, targets))?;
+        ui.warn_all(target.warnings());
+        Ok(target)
+    }
+
+    /// What is to be opened: the targets given as arguments, or else the ring that the flags name.
+    pub(crate) fn opening(&self, access: Access, purpose: &str, targets: &[String]) -> Opening {
         let specs = match targets {
             [] => self.ring.iter().cloned().collect(),
             targets => targets.to_vec(),
         };
-        let mut target = Target::open(&Opening {
+        Opening {
             specs,
             access,
             timeout: self.timeout,
             down: self.down.clone(),
             zone: self.zone.clone(),
             purpose: format!("kvs-{purpose}"),
-        })?;
-        ui.warn_all(target.warnings());
-        Ok(target)
+        }
     }
 
     /// Opens, to read them, the targets given as arguments or every node of the ring; of those whose

@@ -7,6 +7,7 @@ mod ui;
 
 mod clock;
 mod completions;
+mod config;
 mod delete;
 mod demo;
 mod diff;
@@ -20,13 +21,18 @@ mod init;
 mod join;
 mod leave;
 mod load;
+mod node;
 mod put;
 mod repair;
 mod replace;
 mod ring;
+mod running;
 mod scan;
 mod status;
+mod transfers;
+mod up;
 mod verify;
+mod wait;
 
 use std::process::ExitCode;
 

@@ -1,75 +1,102 @@
-//! `kvs status`: how the nodes of a ring are.
+//! `kvs status`: how the nodes of a ring are, as they say and as the others see them.
+
+mod seen;
 
 use clap::Args as ClapArgs;
 use kvs::ring::Step;
 use kvs::target::{Access, View};
 use serde_json::json;
 
+pub(crate) use self::seen::Seen;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
+#[allow(unused_imports, reason = "until the target has these methods")]
+use crate::running::{Running, info};
 use crate::ui::Ui;
 
 /// Show how the nodes of the ring are
 ///
 /// One row per member: whether it is up, what it owns, what it is still filling, keys, bytes, hints
-/// that wait and records that are damaged. Nothing is written. With --check it exits 1 when anything
-/// needs attention, for cron.
+/// that wait, records that are damaged, where it listens, and whether it is draining, full or still
+/// waiting to hear from the others. `up?` says that the nodes do not agree on it. Nothing is written.
+/// With --check it exits 1 when anything needs attention, for cron.
 ///
 /// Example: kvs --ring r status --check -q || mail -s 'kvs needs help' root
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Exit 1 when a node is down, filling, keeps hints or bad keys, or a change is under way
+    /// Exit 1 when anything needs attention: a node down, filling, full or draining, hints, bad keys
     #[arg(long)]
     check: bool,
 }
 
-const HEADER: [&str; 11] =
-    ["name", "zone", "state", "up", "owns", "filling", "keys", "bytes", "hints", "bad", "version"];
+const HEADER: [&str; 13] = [
+    "name", "zone", "state", "up", "owns", "filling", "keys", "bytes", "hints", "bad", "version",
+    "address", "notes",
+];
+
+/// Wall clocks further apart than this, in ms, are a trouble: expiry is by the clock.
+const CLOCKS_APART_MAX_MS: u64 = 60_000;
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = common.open(ui, Access::Read, "status")?;
     let views = target.views()?;
+    let seen = Seen::by_nodes(&mut target);
     ui.warn_all(target.warnings());
     let doc = target.doc();
-    let mut troubles: Vec<String> = views.iter().filter_map(|v| trouble(v, doc.version)).collect();
+    let mut troubles: Vec<String> =
+        views.iter().filter_map(|v| trouble(v, doc.version, &seen)).collect();
+    troubles.extend(clocks(&views));
     if doc.step != Step::Settled {
         troubles.push(format!("a change is at step {}; go on: kvs ring apply", doc.step));
     }
     if ui.is_json() {
+        let nodes: Vec<_> = views.iter().map(|v| object(v, &seen)).collect();
         ui.json(&json!({
             "schema": "kvs.status/1", "ring": doc.id.to_string(),
             "version": doc.version.to_string(), "step": doc.step.to_string(),
-            "healthy": troubles.is_empty(), "nodes": views.iter().map(object).collect::<Vec<_>>(),
+            "healthy": troubles.is_empty(), "running": target.is_live(), "nodes": nodes,
         }))?;
     } else {
-        let rows: Vec<_> = views.iter().map(row).collect();
+        let rows: Vec<_> = views.iter().map(|v| row(v, &seen)).collect();
         ui.rows(&HEADER, &rows)?;
     }
     troubles.iter().for_each(|trouble| ui.note(trouble));
     Ok(if args.check && !troubles.is_empty() { Done::No } else { Done::Yes })
 }
 
-fn row(view: &View) -> Vec<String> {
+fn row(view: &View, seen: &Seen) -> Vec<String> {
     let member = &view.member;
     let mut row = vec![member.name.clone(), member.zone.clone(), member.state.to_string()];
-    let Some(s) = &view.status else {
-        row.push("down".into());
-        row.extend(std::iter::repeat_n("-".to_owned(), HEADER.len() - row.len()));
-        return row;
-    };
-    row.push("up".into());
-    let counts = [s.owns as u64, s.filling as u64, s.keys, view.bytes, s.hints, s.bad as u64];
-    row.extend(counts.iter().map(u64::to_string));
-    row.push(s.version.to_string());
+    row.push(seen.word(view).into());
+    if let Some(s) = &view.status {
+        let counts = [s.owns as u64, s.filling as u64, s.keys, view.bytes, s.hints, s.bad as u64];
+        row.extend(counts.iter().map(u64::to_string));
+        row.push(s.version.to_string());
+    } else {
+        row.extend(std::iter::repeat_n("-".to_owned(), 7));
+    }
+    row.push(view.address.clone().unwrap_or_else(|| "-".into()));
+    let notes = notes(view).join(", ");
+    row.push(if notes.is_empty() { "-".into() } else { notes });
     row
 }
 
-fn object(view: &View) -> serde_json::Value {
+/// What a running node is besides up.
+fn notes(view: &View) -> Vec<&'static str> {
+    let Some(info) = info(view) else { return Vec::new() };
+    let notes =
+        [(info.draining, "draining"), (info.full, "full: read-only"), (info.waiting, "waiting")];
+    notes.into_iter().filter(|(is, _)| *is).map(|(_, note)| note).collect()
+}
+
+fn object(view: &View, seen: &Seen) -> serde_json::Value {
     let member = &view.member;
     let s = view.status.as_ref();
+    let (up_for, down_for) = seen.of(member.id);
     json!({
         "name": member.name, "address": view.address, "zone": member.zone,
         "state": member.state.to_string(), "up": s.is_some(),
+        "up_for": up_for, "down_for": down_for, "notes": notes(view),
         "dir": view.dir.as_ref().map(|d| d.display().to_string()),
         "owns": s.map(|s| s.owns), "filling": s.map(|s| s.filling),
         "keys": s.map(|s| s.keys.to_string()), "bytes": s.map(|_| view.bytes.to_string()),
@@ -79,23 +106,52 @@ fn object(view: &View) -> serde_json::Value {
 }
 
 /// What needs attention at a node, and what to do about it.
-fn trouble(view: &View, version: u64) -> Option<String> {
+fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
     let name = &view.member.name;
-    let Some(s) = &view.status else {
-        return Some(format!("{name} is down: bring it back, or kvs replace {name}"));
-    };
-    let mut parts = Vec::new();
-    if s.filling > 0 {
-        parts.push(format!("{} of {} partitions are filling: kvs repair", s.filling, s.owns));
+    let mut parts: Vec<String> = seen.disagreement(view).into_iter().collect();
+    match &view.status {
+        None if parts.is_empty() => {
+            parts.push(format!("is down: bring it back, or kvs replace {name}"));
+            return Some(format!("{name} {}", parts.join("; ")));
+        }
+        None => {}
+        Some(s) => {
+            if s.filling > 0 {
+                let (filling, owns) = (s.filling, s.owns);
+                parts.push(format!("{filling} of {owns} partitions are filling: kvs repair"));
+            }
+            if s.bad > 0 {
+                parts.push(format!("{} records are damaged: kvs repair", s.bad));
+            }
+            if s.hints > 0 {
+                parts.push(format!("{} hints wait: kvs hints deliver", s.hints));
+            }
+            if s.version != version {
+                parts.push(format!("it is at version {} of the ring: kvs ring apply", s.version));
+            }
+        }
     }
-    if s.bad > 0 {
-        parts.push(format!("{} records are damaged: kvs repair", s.bad));
-    }
-    if s.hints > 0 {
-        parts.push(format!("{} hints wait: kvs hints deliver", s.hints));
-    }
-    if s.version != version {
-        parts.push(format!("it is at version {} of the ring: kvs ring apply", s.version));
+    if let Some(info) = info(view) {
+        if info.full {
+            parts.push("its disk is full: it answers reads only; make room".into());
+        }
+        if info.draining {
+            parts.push(format!("it is draining: kvs node drain {name} --undo"));
+        }
+        if info.waiting {
+            parts.push("it waits to hear from the other nodes".into());
+        }
     }
     (!parts.is_empty()).then(|| format!("{name}: {}", parts.join("; ")))
+}
+
+/// Wall clocks that are too far apart.
+fn clocks(views: &[View]) -> Option<String> {
+    let told = |v: &View| Some((info(v)?.wall_ms, v.member.name.clone()));
+    let told: Vec<_> = views.iter().filter_map(told).collect();
+    let ((first, slow), (last, fast)) = (told.iter().min()?, told.iter().max()?);
+    let apart = last - first;
+    (apart > CLOCKS_APART_MAX_MS).then(|| {
+        format!("the wall clock of {fast} is {} s ahead of {slow}'s: set it", apart / 1_000)
+    })
 }

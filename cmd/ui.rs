@@ -80,6 +80,11 @@ impl Ui {
         io::stdout().is_terminal()
     }
 
+    /// Whether stderr is coloured.
+    pub(crate) fn is_colored(&self) -> bool {
+        self.color
+    }
+
     /// Writes bytes exactly.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)

@@ -22,6 +22,9 @@ _kvs() {
             kvs,completions)
                 cmd="kvs__subcmd__completions"
                 ;;
+            kvs,config)
+                cmd="kvs__subcmd__config"
+                ;;
             kvs,delete)
                 cmd="kvs__subcmd__delete"
                 ;;
@@ -97,11 +100,32 @@ _kvs() {
             kvs__subcmd__clock__subcmd__help,help)
                 cmd="kvs__subcmd__clock__subcmd__help__subcmd__help"
                 ;;
+            kvs__subcmd__config,help)
+                cmd="kvs__subcmd__config__subcmd__help"
+                ;;
+            kvs__subcmd__config,keygen)
+                cmd="kvs__subcmd__config__subcmd__keygen"
+                ;;
+            kvs__subcmd__config,show)
+                cmd="kvs__subcmd__config__subcmd__show"
+                ;;
+            kvs__subcmd__config__subcmd__help,help)
+                cmd="kvs__subcmd__config__subcmd__help__subcmd__help"
+                ;;
+            kvs__subcmd__config__subcmd__help,keygen)
+                cmd="kvs__subcmd__config__subcmd__help__subcmd__keygen"
+                ;;
+            kvs__subcmd__config__subcmd__help,show)
+                cmd="kvs__subcmd__config__subcmd__help__subcmd__show"
+                ;;
             kvs__subcmd__help,clock)
                 cmd="kvs__subcmd__help__subcmd__clock"
                 ;;
             kvs__subcmd__help,completions)
                 cmd="kvs__subcmd__help__subcmd__completions"
+                ;;
+            kvs__subcmd__help,config)
+                cmd="kvs__subcmd__help__subcmd__config"
                 ;;
             kvs__subcmd__help,delete)
                 cmd="kvs__subcmd__help__subcmd__delete"
@@ -168,6 +192,12 @@ _kvs() {
                 ;;
             kvs__subcmd__help__subcmd__clock,compare)
                 cmd="kvs__subcmd__help__subcmd__clock__subcmd__compare"
+                ;;
+            kvs__subcmd__help__subcmd__config,keygen)
+                cmd="kvs__subcmd__help__subcmd__config__subcmd__keygen"
+                ;;
+            kvs__subcmd__help__subcmd__config,show)
+                cmd="kvs__subcmd__help__subcmd__config__subcmd__show"
                 ;;
             kvs__subcmd__help__subcmd__hints,deliver)
                 cmd="kvs__subcmd__help__subcmd__hints__subcmd__deliver"
@@ -251,7 +281,7 @@ _kvs() {
 
     case "${cmd}" in
         kvs)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help"
+            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -421,6 +451,176 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --ring)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --zone)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__config)
+            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version show keygen help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ring)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --zone)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__config__subcmd__help)
+            opts="show keygen help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__config__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__config__subcmd__help__subcmd__keygen)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__config__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__config__subcmd__keygen)
+            opts="-0 -q -h -V --add --rotate --drop --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ring)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --zone)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "auto table plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__config__subcmd__show)
+            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --ring)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -845,7 +1045,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__help)
-            opts="put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help"
+            opts="put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -889,6 +1089,48 @@ _kvs() {
         kvs__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__help__subcmd__config)
+            opts="show keygen"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__help__subcmd__config__subcmd__keygen)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvs__subcmd__help__subcmd__config__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -60,6 +60,7 @@ complete -c kvs -n "__fish_kvs_needs_command" -f -a "repair" -d 'Make all copies
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "verify" -d 'Read every record and prove it'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "hints" -d 'List or deliver the writes that are kept for nodes that were down'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "demo" -d 'Show a ring at work, from a first write to a repaired conflict'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "config" -d 'Show what nodes are set to, make and replace keys'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l literal -d 'The value as it is, though it is - or begins with @' -r
@@ -634,6 +635,60 @@ complete -c kvs -n "__fish_kvs_using_subcommand demo" -s 0 -l null -d 'End lines
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -f -a "show" -d 'Print name, address, quota, fingerprints of the ring\'s keys, and place of each node'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -f -a "keygen" -d 'Make a ring key, or replace one with no node down'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l add -d 'Step 1: put a fresh key second'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l rotate -d 'Step 2: swap the two keys'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l drop -d 'Step 3: remove the second key; before step 2 this takes step 1 back'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print name, address, quota, fingerprints of the ring\'s keys, and place of each node'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "keygen" -d 'Make a ring key, or replace one with no node down'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -l man -d 'Write the man pages into this directory instead' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -l timeout -d 'How long to wait for a lock or an answer' -r
@@ -650,29 +705,30 @@ complete -c kvs -n "__fish_kvs_using_subcommand completions" -s 0 -l null -d 'En
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "put" -d 'Write a value under a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "get" -d 'Read the value of a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "delete" -d 'Delete the value of a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "edit" -d 'Change a value, and bring siblings together'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "scan" -d 'List keys, with the sizes of their values'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "dump" -d 'Write keys and values as JSON Lines'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "load" -d 'Write the lines of a dump'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "clock" -d 'Show what each replica has seen of a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "explain" -d 'Tell why a key reads as it does'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "init" -d 'Make a ring directory with one directory per node'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "join" -d 'Add a node to the ring'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "leave" -d 'Take a node out of the ring'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "replace" -d 'Rebuild a lost node under a new identity'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "ring" -d 'Show the ring, plan changes of it, and carry them out'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "status" -d 'Show how the nodes of the ring are'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "diff" -d 'Compare two nodes key by key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "repair" -d 'Make all copies equal'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "verify" -d 'Read every record and prove it'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "hints" -d 'List or deliver the writes that are kept for nodes that were down'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "demo" -d 'Show a ring at work, from a first write to a repaired conflict'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "completions" -d 'Print completions for a shell'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "put" -d 'Write a value under a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "get" -d 'Read the value of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "delete" -d 'Delete the value of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "edit" -d 'Change a value, and bring siblings together'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "scan" -d 'List keys, with the sizes of their values'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "dump" -d 'Write keys and values as JSON Lines'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "load" -d 'Write the lines of a dump'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "clock" -d 'Show what each replica has seen of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "explain" -d 'Tell why a key reads as it does'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "init" -d 'Make a ring directory with one directory per node'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "join" -d 'Add a node to the ring'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "leave" -d 'Take a node out of the ring'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "replace" -d 'Rebuild a lost node under a new identity'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "ring" -d 'Show the ring, plan changes of it, and carry them out'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "status" -d 'Show how the nodes of the ring are'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "diff" -d 'Compare two nodes key by key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "repair" -d 'Make all copies equal'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "verify" -d 'Read every record and prove it'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "hints" -d 'List or deliver the writes that are kept for nodes that were down'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "demo" -d 'Show a ring at work, from a first write to a repaired conflict'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "config" -d 'Show what nodes are set to, make and replace keys'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "completions" -d 'Print completions for a shell'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from clock" -f -a "compare" -d 'Say which of two clocks came first'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "show" -d 'Show the members and what each owns'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "plan" -d 'Print what changes would do: 1 when they would change something, 0 when nothing'
@@ -681,3 +737,5 @@ complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "recover" -d 'Make a ring of the nodes that are left, when a majority is lost for good'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some are'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print name, address, quota, fingerprints of the ring\'s keys, and place of each node'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "keygen" -d 'Make a ring key, or replace one with no node down'

@@ -29,6 +29,7 @@ pub mod channel;
 
 // Drivers and jobs.
 pub mod embed;
+pub mod client;
 pub mod serve;
 pub mod target;
 pub mod repair;

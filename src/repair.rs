@@ -5,16 +5,19 @@
 //! verify   every record read and proven            what they really hold
 //! diff     two nodes, key by key, with the causal verdict of each
 //! repair   hints delivered, every node synced with every other, what filled declared full
+//! sync     whether copies are equal: as their totals say, or by a pass that proves it under load
 //! ```
 //!
 //! Each returns a report; none prints. Caveat: digest, diff and verify look at single files, never
 //! through a quorum.
 
 mod diff;
+mod sync;
 
 use std::collections::BTreeSet;
 
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
+pub use self::sync::{apart, sync_pass};
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};

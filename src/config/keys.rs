@@ -45,7 +45,7 @@ pub fn read_keys(path: &Path) -> Result<Vec<Secret>> {
         .hint(format!("chmod 600 {shown}")));
     }
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     parse(&bytes).ok_or_else(|| {
         Error::Corrupt(format!(
             "The key file {} does not hold 64 hexadecimal digits, or two such lines.",
@@ -122,7 +122,8 @@ pub fn fingerprint(key: &Secret) -> String {
 }
 
 fn parse(bytes: &[u8]) -> Option<Vec<Secret>> {
-    let text = std::str::from_utf8(bytes).ok()?;
+    let fits = bytes.len() as u64 <= FILE_BYTES_MAX;
+    let text = std::str::from_utf8(bytes).ok().filter(|_| fits)?;
     let lines = text.trim().lines().map(str::trim);
     let keys: Option<Vec<_>> =
         lines.map(|line| blake3::Hash::from_hex(line).ok().map(|h| *h.as_bytes())).collect();
@@ -133,7 +134,9 @@ fn parse(bytes: &[u8]) -> Option<Vec<Secret>> {
 fn whole(path: &Path, keys: &[Secret]) -> Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".").suffix(".tmp").permissions(fs::Permissions::from_mode(0o600));
-    let mut made = builder.tempfile_in(parent(path)).map_err(Error::io("make", path))?;
+    let made = builder.tempfile_in(parent(path));
+    // The crate's own error names the temporary file, of which nobody has heard.
+    let mut made = made.map_err(|e| Error::io("make", path)(e.kind().into()))?;
     made.write_all(key_text(keys).as_bytes())
         .and_then(|()| made.as_file().sync_all())
         .map_err(Error::io("write", path))?;
@@ -147,4 +150,126 @@ fn sync_parent(path: &Path) -> Result<()> {
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Secret = [0xab; 32];
+    const B: Secret = [0x12; 32];
+
+    fn place() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    /// What is read from a file of this text and mode.
+    fn read_as(text: impl AsRef<[u8]>, mode: u32) -> Result<Vec<Secret>> {
+        let dir = place();
+        let path = dir.path().join("key");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        read_keys(&path)
+    }
+
+    #[test]
+    fn one_or_two_lines_are_keys_and_nothing_else_is() {
+        let (a, b) = ("ab".repeat(32), "12".repeat(32));
+        for (text, keys) in [
+            (a.clone(), &[A][..]),
+            (format!("{a}\n"), &[A]),
+            (format!("{a}\r\n{b}\r\n"), &[A, B]),
+            (format!(" {b}\n{a}\n\n"), &[B, A]),
+            (a.to_uppercase(), &[A]),
+        ] {
+            assert_eq!(read_as(&text, 0o600).unwrap(), keys, "{text:?}");
+        }
+        for text in [
+            String::new(),
+            "\n".into(),
+            a[1..].into(),
+            format!("{a}0"),
+            format!("{a}{b}"),
+            format!("{a} {b}"),
+            format!("{a}\n\n{b}"),
+            format!("{a}\n{b}\n{a}\n"),
+            format!("g{}", &a[1..]),
+            format!("{a}\n{}", " ".repeat(2_000) + &b),
+        ] {
+            assert!(matches!(read_as(&text, 0o600), Err(Error::Corrupt(_))), "{text:?}");
+        }
+        assert!(matches!(read_as([0xff; 64], 0o600), Err(Error::Corrupt(_))));
+        assert!(matches!(read_keys(Path::new("/nowhere/key")), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_not_used() {
+        let text = "ab".repeat(32);
+        for good in [0o600, 0o400, 0o700] {
+            assert!(read_as(&text, good).is_ok(), "{good:o}");
+        }
+        for bad in [0o640, 0o604, 0o610, 0o620, 0o602, 0o601] {
+            let Err(Error::Hinted { error, hint }) = read_as(&text, bad) else { panic!("{bad:o}") };
+            assert!(matches!(*error, Error::Denied(_)) && hint.starts_with("chmod 600 "), "{hint}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_is_made_once_and_for_its_owner_only() {
+        let dir = place();
+        let path = dir.path().join("key");
+        create_key(&path, &[A]).unwrap();
+        assert_eq!((read_key(&path).unwrap(), mode(&path)), (A, 0o600));
+        assert!(matches!(create_key(&path, &[B]), Err(Error::Denied(_))));
+        assert_eq!(read_keys(&path).unwrap(), [A]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something was left behind");
+    }
+
+    #[test]
+    fn a_key_file_is_replaced_as_a_whole_through_links() {
+        let dir = place();
+        let (path, link) = (dir.path().join("key"), dir.path().join("link"));
+        write_key(&path, &[A]).unwrap();
+        let before = path.metadata().unwrap().ino();
+        std::os::unix::fs::symlink("key", &link).unwrap();
+        write_key(&link, &[A, B]).unwrap();
+        assert_eq!(read_keys(&path).unwrap(), [A, B]);
+        assert_eq!((read_key(&link).unwrap(), mode(&path)), (A, 0o600));
+        assert_ne!(
+            path.metadata().unwrap().ino(),
+            before,
+            "written in place: a crash could halve it"
+        );
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "something was left behind");
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_owner() {
+        let dir = place();
+        let path = dir.path().join("key");
+        write_key(&path, &[A]).unwrap();
+        if std::os::unix::fs::chown(&path, Some(4_321), Some(4_322)).is_err() {
+            return; // only root can give a file away
+        }
+        write_key(&path, &[B]).unwrap();
+        let now = path.metadata().unwrap();
+        assert_eq!((now.uid(), now.gid(), mode(&path)), (4_321, 4_322, 0o600));
+    }
+
+    #[test]
+    fn a_fingerprint_tells_keys_apart_and_is_no_part_of_them() {
+        let (a, b) = (fingerprint(&A), fingerprint(&B));
+        assert!(a.len() == 16 && a != b && a == fingerprint(&A));
+        assert!(!key_text(&[A]).contains(&a) && !blake3::hash(&A).to_hex().contains(&a));
+    }
+
+    #[test]
+    fn fresh_keys_differ() {
+        assert_ne!(fresh_key().unwrap(), fresh_key().unwrap());
+    }
 }

@@ -35,10 +35,10 @@ fn doc() -> RingDoc {
     RingDoc::first(RingId(5), q, 3, (1..=3).map(member).collect()).expect("a ring of three")
 }
 
-/// A document that breaks a rule of its own: one replica more than there are owners.
+/// A document that breaks a rule of its own: two members of one name.
 fn wrong_doc() -> RingDoc {
     let mut doc = doc();
-    doc.replicas += 1;
+    doc.members[1].name = "n1".into();
     assert!(doc.check().is_err());
     doc
 }

@@ -1,0 +1,77 @@
+//! `kvs node info`: what a running node says of itself.
+
+use clap::Args as ClapArgs;
+use kvs::channel::Info;
+use serde_json::json;
+
+use super::Named;
+use crate::common::Common;
+use crate::exit::{Done, Outcome};
+#[allow(unused_imports, reason = "until the target has these methods")]
+use crate::running::Running;
+use crate::ui::Ui;
+
+/// Show what a running node says of itself
+///
+/// One line per fact: where it listens, its process, its directory, for how long it has run, how
+/// much it holds, whether it is draining, full or still waiting to hear from the others.
+///
+/// Example: kvs node info r/n1
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// A member, or a node directory
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let named = Named::find(common, &args.name)?;
+    let (mut target, id) = named.open(ui, common, "node-info")?;
+    let info = target.info(id)?;
+    if ui.is_json() {
+        ui.json(&object(&named.name, &id.to_string(), &info))?;
+    } else {
+        let rows: Vec<_> = facts(&named.name, &id.to_string(), &info)
+            .into_iter()
+            .map(|(fact, value)| vec![fact.to_owned(), value])
+            .collect();
+        ui.rows(&["fact", "value"], &rows)?;
+    }
+    Ok(Done::Yes)
+}
+
+/// The facts, in an order that only grows at its end.
+fn facts(name: &str, id: &str, info: &Info) -> Vec<(&'static str, String)> {
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    vec![
+        ("name", name.to_owned()),
+        ("id", id.to_owned()),
+        ("address", info.address.clone()),
+        ("metrics", info.metrics.clone().unwrap_or_else(|| "-".into())),
+        ("pid", info.pid.to_string()),
+        ("dir", info.dir.clone()),
+        ("build", info.build.clone()),
+        ("uptime_s", info.uptime_s.to_string()),
+        ("bytes", info.bytes.to_string()),
+        ("full", yes(info.full)),
+        ("draining", yes(info.draining)),
+        ("waiting", yes(info.waiting)),
+        ("requests", info.requests.to_string()),
+        ("links", info.links.to_string()),
+        ("clients", info.clients.to_string()),
+        ("rounds", info.rounds.to_string()),
+        ("wall_ms", info.wall_ms.to_string()),
+    ]
+}
+
+fn object(name: &str, id: &str, info: &Info) -> serde_json::Value {
+    json!({
+        "schema": "kvs.node/1", "name": name, "id": id, "address": info.address,
+        "metrics": info.metrics, "pid": info.pid, "dir": info.dir, "build": info.build,
+        "uptime_s": info.uptime_s.to_string(), "bytes": info.bytes.to_string(),
+        "full": info.full, "draining": info.draining, "waiting": info.waiting,
+        "requests": info.requests.to_string(), "links": info.links.to_string(),
+        "clients": info.clients.to_string(), "rounds": info.rounds.to_string(),
+        "wall_ms": info.wall_ms.to_string(),
+    })
+}

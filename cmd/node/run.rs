@@ -1,0 +1,208 @@
+//! `kvs node run`: one node in the foreground, and the flags of serving.
+//!
+//! The library serves; here are its logs, its one line on stdout and the lock that `kvs up` hands
+//! down as stdin. A writer of logs whose reader has gone is no reason to end: lines are lost then.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use kvs::config::{self, NODE_FILE, NodeConfig};
+use kvs::error::Error;
+use kvs::serve::{Ended, Ready, Serving, serve};
+use kvs::store::lock::Lock;
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use crate::common::{self, Common};
+use crate::exit::{Done, Outcome};
+use crate::ui::Ui;
+
+/// Figures are read on a free port of this machine, unless a flag or node.yaml says otherwise.
+const METRICS: &str = "127.0.0.1:0";
+/// What switches a thing off.
+const OFF: &str = "off";
+
+/// Run one node in the foreground until it is told to stop
+///
+/// It takes its directory, listens, and prints one line on stdout once it does: ready NAME ADDRESS.
+/// Logs go to stderr. SIGTERM, ctrl-C and `kvs node stop` end it in good order (0). A directory in
+/// use is waited for as long as --timeout says (then 9); a port in use is 9 at once.
+///
+/// Example: kvs node run r/n1 --listen 0.0.0.0:7101
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The node's directory
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Where to listen, in place of what node.yaml says; port 0 is any that is free
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    #[command(flatten)]
+    flags: Flags,
+    /// The lock is held already and its file is stdin
+    #[arg(long, hide = true)]
+    lock_on_stdin: bool,
+}
+
+/// How to serve: of `node run` and of `up`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Serving")]
+pub(crate) struct Flags {
+    /// Where figures can be read, at /metrics; off, or node.yaml's, or any free port of 127.0.0.1
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<String>,
+    /// How often to compare all totals with every peer and sync what differs; or off
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = every)]
+    sync_every: Every,
+    /// Keep hints until `kvs hints deliver`
+    #[arg(long)]
+    no_hints: bool,
+    /// What to log: error, warn, info, debug or trace, also by module
+    #[arg(long, env = "KVS_LOG", value_name = "LEVEL", default_value = "info")]
+    log: String,
+}
+
+/// How often; `None` is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Every(Option<Duration>);
+
+fn every(text: &str) -> Result<Every, String> {
+    if text == OFF {
+        return Ok(Every(None));
+    }
+    match common::duration(text)? {
+        Duration::ZERO => Err("nothing can be done that often; say off, 10s, 1m".into()),
+        time => Ok(Every(Some(time))),
+    }
+}
+
+impl Flags {
+    /// The same flags as words, for a child.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let every = self.sync_every.0.map(|time| humantime::format_duration(time).to_string());
+        let every = every.unwrap_or_else(|| OFF.into());
+        let mut words = vec!["--sync-every".into(), every, "--log".into(), self.log.clone()];
+        if let Some(metrics) = &self.metrics {
+            words.extend(["--metrics".into(), metrics.clone()]);
+        }
+        if self.no_hints {
+            words.push("--no-hints".into());
+        }
+        words
+    }
+
+    /// What to log.
+    pub(crate) fn filter(&self) -> Result<EnvFilter, Error> {
+        EnvFilter::try_new(&self.log).map_err(|e| {
+            Error::Usage(format!("--log {} says nothing to log: {e}. Nothing was done.", self.log))
+                .hint("say error, warn, info, debug or trace")
+        })
+    }
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let config = configured(&args.dir)?;
+    log(ui, args.flags.filter()?)?;
+    let lock = if args.lock_on_stdin { Some(handed_down()?) } else { None };
+    if lock.is_none()
+        && let Some(holder) = Lock::holder(&args.dir)?
+    {
+        ui.note(&format!("waiting for {}, in use by {holder}", args.dir.display()));
+    }
+    let metrics = args.flags.metrics.clone().or(config.metrics).unwrap_or_else(|| METRICS.into());
+    let serving = Serving {
+        dir: args.dir.clone(),
+        lock,
+        timeout: Some(common.timeout),
+        listen: args.listen.clone(),
+        metrics: (metrics != OFF).then_some(metrics),
+        sync_every: args.flags.sync_every.0,
+        hints: !args.flags.no_hints,
+    };
+    let ended = serve(serving, &mut |ready| {
+        // Whoever does not read the line does without it; the node serves.
+        drop(announce(ui, ready));
+    })?;
+    if ended == Ended::Removed {
+        ui.note(&format!("{} was removed from the ring; its node has ended", config.name));
+    }
+    Ok(Done::Yes)
+}
+
+fn configured(dir: &Path) -> Result<NodeConfig, Error> {
+    let path = dir.join(NODE_FILE);
+    if path.is_file() {
+        return config::read(&path);
+    }
+    let shown = dir.display();
+    let error = Error::Usage(format!("{shown} is not a node directory; nothing was started."));
+    Err(error.hint(format!("every node of a ring directory: kvs up {shown}")))
+}
+
+/// The lock that whoever started this process holds for it.
+fn handed_down() -> Result<File, Error> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned();
+    stdin.map(File::from).map_err(Error::io("take the lock from", Path::new("stdin")))
+}
+
+/// One line that says where it listens.
+fn announce(ui: &mut Ui, ready: &Ready) -> io::Result<()> {
+    let Ready { name, address, metrics } = ready;
+    if ui.is_json() {
+        let pid = std::process::id();
+        ui.json(&json!({
+            "schema": "kvs.ready/1", "name": name, "address": address, "metrics": metrics,
+            "pid": pid,
+        }))?;
+    } else {
+        ui.line(&format!("ready {name} {address}"))?;
+    }
+    ui.flush()
+}
+
+/// Lets what the library tells of its work go to stderr.
+fn log(ui: &Ui, filter: EnvFilter) -> Result<(), Error> {
+    let lines = tracing_subscriber::fmt().compact().with_target(false).with_ansi(ui.is_colored());
+    let lines = lines.with_env_filter(filter).with_writer(|| Lenient).log_internal_errors(false);
+    lines
+        .try_init()
+        .map_err(|e| Error::Usage(format!("The log cannot be started: {e}. Nothing was done.")))
+}
+
+/// Stderr that is never full and never closed: a node outlives the reader of its logs.
+struct Lenient;
+
+impl Write for Lenient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        drop(io::stderr().write_all(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_gets_the_same_flags() {
+        let flags = Flags {
+            metrics: Some("off".into()),
+            sync_every: Every(Some(Duration::from_secs(90))),
+            no_hints: true,
+            log: "debug".into(),
+        };
+        let words = "--sync-every 1m 30s --log debug --metrics off --no-hints";
+        assert_eq!(flags.words().join(" "), words);
+        assert_eq!(every("1m 30s"), Ok(flags.sync_every));
+        assert_eq!(every("off"), Ok(Every(None)));
+        assert!(every("0s").is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! `kvs node stop`: tells a running node to finish and end, and waits until it has.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+use kvs::error::Error;
+use kvs::ring::NodeId;
+use kvs::store::lock::Holder;
+use kvs::target::Target;
+
+use super::Named;
+use crate::common::Common;
+use crate::exit::{Done, Outcome};
+#[allow(unused_imports, reason = "until the target has these methods")]
+use crate::running::Running;
+use crate::ui::Ui;
+
+/// How often it is asked whether it has ended.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Stop a running node, and wait until it has ended
+///
+/// It finishes what it has begun and tells the others that it goes, so that nobody waits for it. It
+/// stays a member. A node that does not run is stopped already (0); one that still runs when
+/// --timeout is over is reported (9).
+///
+/// Example: kvs node stop r/n1
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// A member, or a node directory
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let deadline = now() + common.timeout;
+    let named = Named::find(common, &args.name)?;
+    let name = &named.name;
+    if named.is_stopped()? {
+        ui.note(&format!("{name} is not running"));
+        return Ok(Done::Yes);
+    }
+    let (mut target, id) = named.open(ui, common, "node-stop")?;
+    let server = named.server()?;
+    target.stop(id)?;
+    while !is_gone(&named, server.as_ref(), &mut target, id)? {
+        if now() >= deadline {
+            return Err(Error::Busy(format!("{name} was told to stop and still runs."))
+                .hint(format!("look again: kvs node info {name}; wait longer with --timeout"))
+                .into());
+        }
+        thread::sleep(PAUSE);
+    }
+    ui.note(&format!("{name} has stopped"));
+    Ok(Done::Yes)
+}
+
+/// Whether it has let go of its directory or, where that cannot be seen, answers no more.
+fn is_gone(
+    named: &Named,
+    server: Option<&Holder>,
+    target: &mut Target,
+    id: NodeId,
+) -> Result<bool, Error> {
+    match server {
+        Some(server) => Ok(named.server()?.is_none_or(|holder| holder.pid != server.pid)),
+        None => Ok(target.info(id).is_err()),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "waiting for another process takes real time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,74 @@
+//! Who is up, as the running nodes see each other.
+//!
+//! ```text
+//! n1 answers: n2 up, n3 down       n2 answers: n1 up, n3 up      ->  n3 is up for n2, not for n1
+//! ```
+//!
+//! Of directories nobody sees anybody. A node's view of itself does not count.
+
+use std::collections::BTreeMap;
+
+use kvs::ring::NodeId;
+use kvs::target::{Target, View};
+
+#[allow(unused_imports, reason = "until the target has these methods")]
+use crate::running::Running;
+
+/// Names of those that see a member up, and of those that see it down.
+type Views = (Vec<String>, Vec<String>);
+
+/// How the nodes see each other.
+#[derive(Default)]
+pub(crate) struct Seen(BTreeMap<NodeId, Views>);
+
+impl Seen {
+    /// Asks every node that answers.
+    pub(crate) fn by_nodes(target: &mut Target) -> Self {
+        let mut seen = Self::default();
+        if !target.is_live() {
+            return seen;
+        }
+        let doc = target.doc();
+        for viewer in target.nodes() {
+            // One that has just gone sees nobody.
+            let news = target.news(viewer).unwrap_or_default();
+            for one in news.into_iter().filter(|one| one.row.id != viewer) {
+                let (up, down) = seen.0.entry(one.row.id).or_default();
+                let list = if one.up { up } else { down };
+                list.push(doc.name(viewer));
+            }
+        }
+        seen
+    }
+
+    /// Who sees a member up, and who down.
+    pub(crate) fn of(&self, id: NodeId) -> Views {
+        self.0.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// `up`, `down`, or `up?` where the nodes do not agree.
+    pub(crate) fn word(&self, view: &View) -> &'static str {
+        match (view.status.is_some(), self.disagreement(view).is_some()) {
+            (_, true) => "up?",
+            (true, false) => "up",
+            (false, false) => "down",
+        }
+    }
+
+    /// Who sees it otherwise than it was found, in a sentence.
+    pub(crate) fn disagreement(&self, view: &View) -> Option<String> {
+        let (up, down) = self.of(view.member.id);
+        match &view.status {
+            Some(_) if !down.is_empty() => {
+                Some(format!("it answers here and is down for {}", down.join(", ")))
+            }
+            None if !up.is_empty() && down.is_empty() => {
+                Some(format!("it does not answer here and is up for {}", up.join(", ")))
+            }
+            None if !up.is_empty() => {
+                Some(format!("it is up for {} and down for {}", up.join(", "), down.join(", ")))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! `kvs up`: every node of a ring directory as a child process.
+//!
+//! ```text
+//! locks of r/n1 r/n2 r/n3, in this order; each is handed to its child as stdin
+//! child stdout: its ready line, passed on      child stderr: passed on as `n1: …`
+//! SIGTERM, ctrl-C: SIGTERM to all, wait        a new directory in r: one more child
+//! ```
+//!
+//! It reports children that end and restarts none. Caveat: it does not end them when it is killed
+//! itself; they go on, each with its own lock, and `kvs node stop` ends them.
+
+mod child;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+use kvs::config::NODE_FILE;
+use kvs::error::Error;
+use kvs::store::lock::{Attempt, Holder, Lock, Want};
+
+use self::child::{Child, Event};
+use crate::common::Common;
+use crate::exit::{Done, Outcome};
+use crate::node::run::Flags;
+use crate::ui::Ui;
+
+/// How often children and signals are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How often the ring directory is looked at.
+const WATCH: Duration = Duration::from_millis(500);
+/// How long children may take to stop.
+const STOP: Duration = Duration::from_secs(30);
+
+/// Run every node of a ring directory
+///
+/// Each node is a process of its own, `kvs node run DIR/NAME`; their ready lines are printed as they
+/// come, and their logs with the node's name before each line. A directory that appears in DIR (join,
+/// replace) is started too. A node that ends is reported and not started again. SIGTERM and ctrl-C
+/// stop all and wait for them: 0 when every node has ended well, 7 otherwise. Should `kvs up` itself
+/// be killed, the nodes go on: stop them with `kvs node stop DIR/NAME`.
+///
+/// Example: kvs up r & kvs --ring r wait --node-up n1
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// The ring's directory
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    args.flags.filter()?;
+    let dirs = nodes_in(&args.dir)?;
+    if dirs.is_empty() {
+        let shown = args.dir.display();
+        let error = Error::Usage(format!("{shown} holds no node directory; nothing was started."));
+        return Err(error.hint(format!("make a ring: kvs init {shown}")).into());
+    }
+    let locks = take_all(ui, common, &dirs)?;
+    let (tell, told) = channel();
+    stop_on_signals(tell.clone())?;
+    let form = if ui.is_json() { "json" } else { "plain" };
+    let mut words = args.flags.words();
+    words.extend(["--format".into(), form.into()]);
+    let mut nodes = Nodes {
+        dir: args.dir.clone(),
+        words,
+        tell,
+        running: Vec::new(),
+        ended: BTreeMap::new(),
+        failed: 0,
+        begun: 0,
+        announced: false,
+    };
+    for (dir, lock) in dirs.iter().zip(locks) {
+        if let Err(error) = nodes.start(dir, lock) {
+            drop(nodes.tell.send(Event::Stop));
+            nodes.tend(ui, &told);
+            return Err(error.into());
+        }
+    }
+    Ok(nodes.tend(ui, &told))
+}
+
+/// The node directories in a ring's directory, in the order of their names.
+fn nodes_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = std::fs::read_dir(dir).map_err(Error::io("read", dir))?;
+    let dirs = entries.filter_map(Result::ok);
+    // A directory under construction begins with a dot.
+    let dirs = dirs.filter(|e| !e.file_name().as_encoded_bytes().starts_with(b"."));
+    let dirs = dirs.map(|e| e.path()).filter(|d| d.join(NODE_FILE).is_file());
+    let mut dirs: Vec<_> = dirs.collect();
+    dirs.sort();
+    Ok(dirs)
+}
+
+fn want() -> Want {
+    Want::Exclusive(Holder { kind: "up".into(), pid: std::process::id(), address: None })
+}
+
+/// Takes all locks before the first child starts: all nodes or none.
+fn take_all(ui: &mut Ui, common: &Common, dirs: &[PathBuf]) -> Result<Vec<Lock>, Error> {
+    let deadline = now() + common.timeout;
+    let mut locks = Vec::new();
+    for dir in dirs {
+        if let Some(holder) = Lock::holder(dir)? {
+            ui.note(&format!("waiting for {}, in use by {holder}", dir.display()));
+        }
+        let left = deadline.saturating_duration_since(now());
+        locks.push(Lock::wait(dir, &want(), left)?);
+    }
+    Ok(locks)
+}
+
+fn stop_on_signals(tell: Sender<Event>) -> Result<(), Error> {
+    // Nobody listens any more when all has ended.
+    ctrlc::set_handler(move || drop(tell.send(Event::Stop)))
+        .map_err(|e| Error::Denied(format!("Signals cannot be caught: {e}; nothing was started.")))
+}
+
+/// The children, and those that were.
+struct Nodes {
+    dir: PathBuf,
+    words: Vec<String>,
+    tell: Sender<Event>,
+    running: Vec<Child>,
+    /// Directories whose child has ended, by the identity they had.
+    ended: BTreeMap<PathBuf, u64>,
+    /// Children that have ended badly.
+    failed: usize,
+    begun: usize,
+    announced: bool,
+}
+
+impl Nodes {
+    fn start(&mut self, dir: &Path, lock: Lock) -> Result<(), Error> {
+        let inode = inode(dir);
+        let child = Child::start(dir, inode, lock, &self.words, &self.tell)?;
+        self.running.push(child);
+        self.begun += 1;
+        Ok(())
+    }
+
+    /// Stays with the children until the last has ended.
+    fn tend(mut self, ui: &mut Ui, told: &Receiver<Event>) -> Done {
+        let (mut watched, mut stop_by) = (now(), None);
+        loop {
+            match told.recv_timeout(TICK) {
+                Ok(Event::Stop) => {
+                    self.terminate(ui);
+                    stop_by.get_or_insert(now() + STOP);
+                }
+                Ok(event) => self.hear(ui, event),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            self.reap(ui, told);
+            self.announce(ui);
+            if self.running.is_empty() {
+                return if self.failed == 0 { Done::Yes } else { Done::Partly };
+            }
+            if stop_by.is_some_and(|by| now() >= by) {
+                return self.give_up(ui);
+            }
+            if stop_by.is_none() && now() >= watched + WATCH {
+                self.watch(ui);
+                watched = now();
+            }
+        }
+    }
+
+    /// Passes on what a child says.
+    fn hear(&mut self, ui: &mut Ui, event: Event) {
+        match event {
+            Event::Ready(id, line) => {
+                // Whoever does not read the line does without it; the nodes serve.
+                drop(ui.line(&line).and_then(|()| ui.flush()));
+                self.running.iter_mut().filter(|c| c.id() == id).for_each(|c| c.ready = true);
+            }
+            Event::Said(name, line) => ui.say(&format!("{name}: {line}")),
+            Event::Stop => {}
+        }
+    }
+
+    /// Reports children that have ended.
+    fn reap(&mut self, ui: &mut Ui, told: &Receiver<Event>) {
+        while let Some(at) = self.running.iter_mut().position(Child::has_ended) {
+            let mut child = self.running.remove(at);
+            let status = child.end();
+            // Its last words first; a signal that comes just now is asked for again by nobody.
+            let mut stop = false;
+            while let Ok(event) = told.try_recv() {
+                stop |= matches!(event, Event::Stop);
+                self.hear(ui, event);
+            }
+            if stop {
+                drop(self.tell.send(Event::Stop));
+            }
+            if !status.success() {
+                self.failed += 1;
+            }
+            ui.say(&format!("{} has ended: {}", child.name, child::how(status)));
+            self.ended.insert(child.dir, child.inode);
+        }
+    }
+
+    /// Says once, when every child is ready or has ended, that this is so.
+    fn announce(&mut self, ui: &mut Ui) {
+        let ready = self.running.len();
+        if self.announced || self.running.iter().any(|child| !child.ready) {
+            return;
+        }
+        self.announced = true;
+        match self.begun {
+            _ if ready == 0 => {}
+            begun if begun == ready => ui.note(&format!("up {ready} nodes")),
+            begun => ui.say(&format!("up {ready} of {begun} nodes")),
+        }
+    }
+
+    /// Starts nodes whose directories are new, or other ones than those that ended.
+    fn watch(&mut self, ui: &mut Ui) {
+        for dir in nodes_in(&self.dir).unwrap_or_default() {
+            let runs = self.running.iter().any(|child| child.dir == dir);
+            if runs || self.ended.get(&dir) == Some(&inode(&dir)) {
+                continue;
+            }
+            // One that is in use now, by whoever makes it, is looked at again.
+            let Ok(Attempt::Held(lock)) = Lock::attempt(&dir, &want()) else { continue };
+            match self.start(&dir, lock) {
+                Ok(()) => ui.note(&format!("{} is new: it is started", dir.display())),
+                Err(error) => {
+                    ui.error(&error);
+                    self.failed += 1;
+                    self.ended.insert(dir.clone(), inode(&dir));
+                }
+            }
+        }
+    }
+
+    fn terminate(&self, ui: &mut Ui) {
+        for child in &self.running {
+            if let Err(error) = child.terminate() {
+                ui.warn(&format!("{} cannot be told to stop: {error}", child.name));
+            }
+        }
+    }
+
+    fn give_up(&self, ui: &mut Ui) -> Done {
+        for child in &self.running {
+            let (name, id) = (&child.name, child.id());
+            ui.say(&format!("{name} still runs, as process {id}; it was told to stop"));
+        }
+        Done::Partly
+    }
+}
+
+/// What tells a directory from another one that took its place.
+fn inode(dir: &Path) -> u64 {
+    dir.metadata().map_or(0, |m| m.ino())
+}
+
+#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,217 @@
+//! `kvs wait`: comes back when the ring is as a script needs it.
+//!
+//! Each look opens the ring anew, so that nodes may come and go meanwhile. What is not there yet is
+//! no error until the time is over.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+use kvs::error::Error;
+use kvs::repair::{apart, sync_pass};
+use kvs::ring::{NodeId, Step};
+use kvs::target::{Access, Target, View};
+use serde_json::json;
+
+use crate::common::Common;
+use crate::exit::{Done, Fail, Outcome};
+#[allow(unused_imports, reason = "until the target has these methods")]
+use crate::running::Running;
+use crate::status::Seen;
+use crate::ui::Ui;
+
+/// How often the ring is looked at.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Wait until the ring is as you need it
+///
+/// All conditions that are named must hold at once. 0 when they do; 1 when --timeout is over, with
+/// what is still missing on stderr. Of directories whose nodes do not run, what can be said is said
+/// without waiting.
+///
+/// Example: kvs --ring r wait --in-sync --hints-drained --timeout 10m
+#[derive(Debug, ClapArgs)]
+#[group(id = "condition", required = true, multiple = true)]
+pub(crate) struct Args {
+    /// Every member is up and has synced with all others since the question
+    #[arg(long)]
+    in_sync: bool,
+    /// No node keeps a hint
+    #[arg(long)]
+    hints_drained: bool,
+    /// This member answers, and every node that answers takes it to be up
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    node_up: Vec<String>,
+    /// This member does not answer, and no node that answers takes it to be up
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    node_down: Vec<String>,
+    /// Every member is up and no change of the ring is under way
+    #[arg(long)]
+    settled: bool,
+}
+
+/// What one look found.
+struct Look {
+    /// What is missing, a sentence each.
+    missing: Vec<String>,
+    /// Whether it makes sense to look again.
+    may_change: bool,
+}
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let deadline = now() + common.timeout;
+    let mut synced = BTreeSet::new();
+    let missing = loop {
+        let left = deadline.saturating_duration_since(now());
+        let look = look(&Common { timeout: left.max(POLL), ..common.clone() }, args, &mut synced)?;
+        if look.missing.is_empty() || !look.may_change || now() >= deadline {
+            break look.missing;
+        }
+        thread::sleep(POLL.min(deadline.saturating_duration_since(now())));
+    };
+    if ui.is_json() {
+        let met = missing.is_empty();
+        ui.json(&json!({"schema": "kvs.wait/1", "met": met, "missing": missing}))?;
+    }
+    missing.iter().for_each(|what| ui.say(what));
+    Ok(if missing.is_empty() { Done::Yes } else { Done::No })
+}
+
+/// Looks once.
+fn look(common: &Common, args: &Args, synced: &mut BTreeSet<NodeId>) -> Result<Look, Fail> {
+    match opened(common, args, synced) {
+        Ok(look) => Ok(look),
+        Err(error) if is_passing(&error) => {
+            Ok(Look { missing: vec![error.to_string()], may_change: true })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether an error may be gone at the next look: nodes that start, stop or are busy.
+fn is_passing(error: &Error) -> bool {
+    use Error::{Busy, Partial, Refused, Unknown, Unreachable};
+    matches!(error.root(), Busy(_) | Partial(_) | Refused(_) | Unknown(_) | Unreachable(_))
+}
+
+fn opened(common: &Common, args: &Args, synced: &mut BTreeSet<NodeId>) -> Result<Look, Error> {
+    let mut target = Target::open(&common.opening(Access::Read, "wait", &[]))?;
+    for name in args.node_up.iter().chain(&args.node_down) {
+        target.doc().named(name)?;
+    }
+    let views = target.views()?;
+    let live = target.is_live();
+    let mut missing = standing(&mut target, &views, args);
+    if args.settled {
+        missing.extend(unsettled(&target, &views));
+    }
+    if args.hints_drained {
+        missing.extend(views.iter().filter_map(hints));
+    }
+    if args.in_sync {
+        let behind =
+            if live { pass(&mut target, &views, synced)? } else { differing(&target, &views)? };
+        missing.extend(behind);
+    }
+    // Files do not change while nobody runs them; their nodes may be started meanwhile.
+    Ok(Look { missing, may_change: live || !args.node_up.is_empty() })
+}
+
+/// Members that are not as they should be: up or down.
+fn standing(target: &mut Target, views: &[View], args: &Args) -> Vec<String> {
+    let seen = Seen::by_nodes(target);
+    let live = target.is_live();
+    let mut missing = Vec::new();
+    for view in views {
+        let name = &view.member.name;
+        let (up, down) = seen.of(view.member.id);
+        let answers = live && view.status.is_some();
+        if args.node_up.contains(name) && !(answers && down.is_empty()) {
+            missing.push(match down.is_empty() || !answers {
+                true => format!("{name} is not up"),
+                false => format!("{name} is not up for {}", down.join(", ")),
+            });
+        }
+        if args.node_down.contains(name) && (answers || !up.is_empty()) {
+            missing.push(match answers {
+                true => format!("{name} is up"),
+                false => format!("{name} is still up for {}", up.join(", ")),
+            });
+        }
+    }
+    missing
+}
+
+fn unsettled(target: &Target, views: &[View]) -> Vec<String> {
+    let doc = target.doc();
+    let mut missing = down(views);
+    if doc.step != Step::Settled {
+        missing.push(format!("a change of the ring is at step {}", doc.step));
+    }
+    for view in views {
+        if let Some(status) = view.status.as_ref().filter(|s| s.version != doc.version) {
+            let (name, version) = (&view.member.name, status.version);
+            missing
+                .push(format!("{name} is at version {version} of the ring, not {}", doc.version));
+        }
+    }
+    missing
+}
+
+fn down(views: &[View]) -> Vec<String> {
+    let down = views.iter().filter(|v| v.status.is_none());
+    down.map(|v| format!("{} is down", v.member.name)).collect()
+}
+
+fn hints(view: &View) -> Option<String> {
+    let name = &view.member.name;
+    match &view.status {
+        None => Some(format!("{name} is down: nobody knows what hints it keeps")),
+        Some(status) if status.hints > 0 => Some(format!("{name} keeps {} hints", status.hints)),
+        Some(_) => None,
+    }
+}
+
+/// Has those sync that have not yet, once all are up.
+fn pass(
+    target: &mut Target,
+    views: &[View],
+    synced: &mut BTreeSet<NodeId>,
+) -> Result<Vec<String>, Error> {
+    let mut missing = down(views);
+    if !missing.is_empty() {
+        return Ok(missing);
+    }
+    for id in target.nodes() {
+        if synced.contains(&id) {
+            continue;
+        }
+        match sync_pass(target, id)? {
+            None => drop(synced.insert(id)),
+            Some(why) => missing.push(why),
+        }
+    }
+    Ok(missing)
+}
+
+/// What keeps directories from being equal.
+fn differing(target: &Target, views: &[View]) -> Result<Vec<String>, Error> {
+    let doc = target.doc();
+    let mut missing = down(views);
+    for view in views {
+        if let Some(status) = view.status.as_ref().filter(|s| s.filling > 0) {
+            missing.push(format!("{} is filling {} partitions", view.member.name, status.filling));
+        }
+    }
+    for (a, b, partitions) in apart(target)? {
+        let (a, b) = (doc.name(a), doc.name(b));
+        missing.push(format!("{a} and {b} differ in {partitions} partitions: kvs repair"));
+    }
+    Ok(missing)
+}
+
+#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
+fn now() -> Instant {
+    Instant::now()
+}

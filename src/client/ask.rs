@@ -1,0 +1,243 @@
+//! One question to one node, or to each of several at once; where it goes when that node fails.
+//!
+//! ```text
+//! sent?  any node's?   a broken connection means
+//! no     yes           the next address is asked
+//! no     no            the node is called once more, then it is unreachable
+//! yes    read          as if it was not sent: reading twice harms nobody
+//! yes    write, job    unknown, partly done: it may have taken effect
+//! ```
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::fate::{Fate, Nature};
+use super::link::Cut;
+use super::{Client, lock, meet, now};
+use crate::channel::{Ask, Info, Told};
+use crate::error::{Error, Result};
+use crate::node::{Reply, Request, Transfer};
+use crate::ring::NodeId;
+
+/// How one try failed.
+struct Lost {
+    sent: bool,
+    cut: Cut,
+}
+
+impl Client {
+    /// Asks a node's state machine.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn request(&self, at: NodeId, request: Request) -> Result<Reply> {
+        match self.ask(at, Ask::Node(request))? {
+            Told::Reply(reply) => Ok(self.heed(reply)),
+            _ => Err(defect()),
+        }
+    }
+
+    /// Learns what a reply tells of the ring.
+    pub(super) fn heed(&self, reply: Reply) -> Reply {
+        if let Reply::Ring(doc, _) = &reply {
+            self.learn(doc.clone());
+        }
+        reply
+    }
+
+    /// Asks a node; when it is the entry and any node can answer, others after it.
+    ///
+    /// # Errors
+    /// What the node says; else [`Error::Unreachable`] when nobody could be asked; when the answer
+    /// does not come, [`Error::Refused`] of a read, [`Error::Unknown`] of a write, else
+    /// [`Error::Partial`].
+    pub fn ask(&self, at: NodeId, ask: Ask) -> Result<Told> {
+        let nature = Nature::of(&ask);
+        let until = now() + self.time();
+        if !nature.anyones || at != self.entry() {
+            return self.ask_one(at, &ask, nature, until);
+        }
+        let mut tried = BTreeSet::from([at]);
+        let mut asked = self.ask_one(at, &ask, nature, until);
+        while let Err(error) = &asked {
+            let elsewhere = match error.root() {
+                Error::Unreachable(_) | Error::Busy(_) => true,
+                Error::Refused(_) => nature.fate == Fate::Read && self.is_down(),
+                _ => false,
+            };
+            if !elsewhere || now() >= until {
+                break;
+            }
+            let Some(next) = self.next_entry(&mut tried, until) else { break };
+            asked = self.ask_one(next, &ask, nature, until);
+        }
+        asked
+    }
+
+    /// Asks several nodes at once, each within the time: those that are gone do not add up.
+    pub fn ask_all(&self, asks: Vec<(NodeId, Ask)>) -> Vec<(NodeId, Result<Told>)> {
+        let time = self.time();
+        let one =
+            |(at, ask): (NodeId, Ask)| (at, self.ask_one(at, &ask, Nature::of(&ask), now() + time));
+        if asks.len() < 2 {
+            return asks.into_iter().map(one).collect();
+        }
+        std::thread::scope(|scope| {
+            let running: Vec<_> =
+                asks.into_iter().map(|ask| (ask.0, scope.spawn(move || one(ask)))).collect();
+            let ended = running.into_iter();
+            ended.map(|(at, t)| t.join().unwrap_or_else(|_| (at, Err(defect())))).collect()
+        })
+    }
+
+    /// How a node is.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn info(&self, at: NodeId) -> Result<Info> {
+        match self.ask(at, Ask::Info)? {
+            Told::Info(info) => Ok(*info),
+            _ => Err(defect()),
+        }
+    }
+
+    /// What a node is moving now.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn transfers(&self, at: NodeId) -> Result<Vec<Transfer>> {
+        match self.ask(at, Ask::Transfers)? {
+            Told::Transfers(transfers) => Ok(transfers),
+            _ => Err(defect()),
+        }
+    }
+
+    /// Has a node take no more clients, or again.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn drain(&self, at: NodeId, on: bool) -> Result<()> {
+        match self.ask(at, Ask::Drain(on))? {
+            Told::Done => Ok(()),
+            _ => Err(defect()),
+        }
+    }
+
+    /// Has a node finish and stop. That it hangs up is an answer too.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn stop(&self, at: NodeId) -> Result<()> {
+        let until = now() + self.time();
+        match self.try_at(at, &Ask::Stop, Nature::of(&Ask::Stop), until)? {
+            Ok(Told::Done) | Err(Lost { sent: true, cut: Cut::Broken(_) }) => Ok(()),
+            Ok(Told::Fault(fault)) => Err(fault.into()),
+            Ok(_) => Err(defect()),
+            Err(lost) => Err(self.lost(at, &lost, Fate::Worked)),
+        }
+    }
+
+    /// The time of the next question: all, less what opening took for the first.
+    pub(super) fn time(&self) -> Duration {
+        let spent = std::mem::take(&mut self.known().spent);
+        let all = self.timeout();
+        all.saturating_sub(spent).max(all / 10)
+    }
+
+    /// Asks one node and no other, on a new connection if the old one broke and that is safe.
+    fn ask_one(&self, at: NodeId, ask: &Ask, nature: Nature, until: Instant) -> Result<Told> {
+        let mut again = true;
+        loop {
+            let lost = match self.try_at(at, ask, nature, until)? {
+                Ok(Told::Fault(fault)) => return Err(fault.into()),
+                Ok(told) => return Ok(told),
+                Err(lost) => lost,
+            };
+            let safe = !lost.sent || nature.fate == Fate::Read;
+            if !again || !safe || lost.cut == Cut::Silent {
+                return Err(self.lost(at, &lost, nature.fate));
+            }
+            again = false;
+        }
+    }
+
+    /// One try; the outer error when there is no connection.
+    fn try_at(
+        &self,
+        at: NodeId,
+        ask: &Ask,
+        nature: Nature,
+        until: Instant,
+    ) -> Result<std::result::Result<Told, Lost>> {
+        let place = self.link(at);
+        let mut place = lock(&place);
+        let mut link = match place.take() {
+            Some(link) => link,
+            None => self.dial_node(at, until)?,
+        };
+        let mut ask = ask.clone();
+        Nature::limit(&mut ask, until.saturating_duration_since(now()).as_millis() as u64);
+        let ticket = match link.post(ask, until) {
+            Ok(ticket) => ticket,
+            Err(cut) => return Ok(Err(Lost { sent: false, cut })),
+        };
+        match link.wait(ticket, until, nature.long.then(|| self.timeout())) {
+            Ok(told) => {
+                *place = Some(link);
+                Ok(Ok(told))
+            }
+            Err(cut) => Ok(Err(Lost { sent: true, cut })),
+        }
+    }
+
+    fn lost(&self, at: NodeId, lost: &Lost, fate: Fate) -> Error {
+        let name = self.doc().name(at);
+        let why = match &lost.cut {
+            Cut::Silent => "gave no answer in time".to_owned(),
+            Cut::Broken(why) => format!("broke off before it answered ({why})"),
+        };
+        match lost.sent {
+            true => fate.error(&name, &why),
+            false => Error::Unreachable(format!(
+                "{name} could not be asked: it {why}. Nothing was tried."
+            ))
+            .hint("kvs status shows who is up"),
+        }
+    }
+
+    /// Whether the entry has no connection: what it was asked failed with the connection.
+    fn is_down(&self) -> bool {
+        lock(&self.link(self.entry())).is_none()
+    }
+
+    /// Connects to another node in the entry's place: the next address, or a member known to be up.
+    fn next_entry(&self, tried: &mut BTreeSet<NodeId>, until: Instant) -> Option<NodeId> {
+        let news = self.members();
+        let up = news.iter().filter(|n| n.up && !tried.contains(&n.row.id));
+        let mut addresses: Vec<_> = up.map(|n| n.row.address.clone()).collect();
+        let gone: Vec<_> = tried.iter().filter_map(|id| self.address(*id)).collect();
+        let more = self.opening.addresses.iter().filter(|a| !gone.contains(a));
+        addresses.extend(more.filter(|a| !addresses.contains(a)).cloned().collect::<Vec<_>>());
+        for (i, address) in addresses.iter().enumerate() {
+            let share = until.saturating_duration_since(now()) / (addresses.len() - i) as u32;
+            let Ok((link, doc, news)) = meet(&self.opening, &self.own, address, now() + share)
+            else {
+                continue;
+            };
+            let node = link.node;
+            if doc.id == self.doc().id && tried.insert(node) {
+                *lock(&self.link(node)) = Some(link);
+                self.learn(doc.into());
+                let mut known = self.known();
+                (known.entry, known.news) = (node, news.into());
+                return Some(node);
+            }
+        }
+        None
+    }
+}
+
+/// An answer of another kind than was asked for.
+pub(super) fn defect() -> Error {
+    Error::Corrupt("A node answered another question than it was asked: a defect of kvs.".into())
+}

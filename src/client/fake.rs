@@ -1,0 +1,144 @@
+//! A stand-in for running nodes: speaks the channel, answers by a script. For tests alone.
+//!
+//! ```text
+//! Fake::start(ring, 0, |ask| Act::Say(vec![…]))    n1 of the ring, on a free port
+//! ```
+//!
+//! It tells ring and members by itself. What it does not do: it holds no data.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use crate::channel::{Ask, Handshake, Hello, News, Opened, Parcel, RingKeys, Static, Told};
+use crate::clock::Actor;
+use crate::gossip::{Mood, Row};
+use crate::key::Q;
+use crate::ring::{Member, NodeId, RingDoc, RingId, State};
+
+/// What a fake node does with a question.
+pub(super) enum Act {
+    /// Answers so.
+    Say(Vec<Told>),
+    /// Ends the connection.
+    HangUp,
+    /// Nothing.
+    Keep,
+}
+
+type Script = dyn Fn(&Ask) -> Act + Send + Sync;
+
+/// A ring that exists in words.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) doc: RingDoc,
+    /// Where each member listens.
+    pub(super) doors: Vec<Arc<TcpListener>>,
+}
+
+pub(super) const KEY: [u8; 32] = [7; 32];
+
+impl World {
+    /// A ring of so many members, each with a door.
+    pub(super) fn new(members: u8) -> Self {
+        let member = |i: u8| Member {
+            id: NodeId(u64::from(i)),
+            name: format!("n{i}"),
+            zone: "default".into(),
+            weight: 1,
+            state: State::Normal,
+            public_key: own(i).public(),
+        };
+        let q = Q::new(8).expect("eight");
+        let members: Vec<_> = (1..=members).map(member).collect();
+        let doors = members.iter().map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let doors = doors.map(Arc::new).collect();
+        let doc = RingDoc::first(RingId(7), q, 1, members).expect("a ring");
+        Self { doc, doors }
+    }
+
+    pub(super) fn address(&self, i: u8) -> String {
+        self.doors[usize::from(i) - 1].local_addr().expect("it listens").to_string()
+    }
+
+    fn news(&self) -> Vec<News> {
+        let row = |i: u8| Row {
+            id: NodeId(u64::from(i)),
+            generation: 1,
+            beat: 1,
+            address: self.address(i),
+            actor: Actor(u64::from(i)),
+            version: 1,
+            mood: Mood::Well,
+        };
+        let rows = (1..=self.doors.len() as u8).map(row);
+        rows.map(|row| News { row, up: true, phi: 0.1, silent_ms: 5 }).collect()
+    }
+
+    /// Has a member answer by a script, for as long as the test runs.
+    pub(super) fn start(
+        &self,
+        i: u8,
+        script: impl Fn(&Ask) -> Act + Send + Sync + 'static,
+    ) -> String {
+        let (world, script): (_, Arc<Script>) = (self.clone(), Arc::new(script));
+        let door = self.doors[usize::from(i) - 1].clone();
+        let run = move || {
+            while let Ok((stream, _)) = door.accept() {
+                let (world, script) = (world.clone(), script.clone());
+                let serve = move || world.serve(i, stream, &*script);
+                thread::Builder::new().spawn(serve).expect("a thread");
+            }
+        };
+        thread::Builder::new().spawn(run).expect("a thread");
+        self.address(i)
+    }
+
+    /// Talks to one client until either hangs up.
+    fn serve(&self, i: u8, mut stream: TcpStream, script: &Script) -> Option<()> {
+        let hello = Hello::new(Some(self.doc.id), Some(NodeId(u64::from(i))));
+        let keys = RingKeys::new(vec![KEY]);
+        let first = frame(&mut stream)?;
+        let (shake, reply) = Handshake::answer(&keys, &own(i), &hello, &first).ok()?;
+        stream.write_all(&reply).ok()?;
+        let last = frame(&mut stream)?;
+        let Opened { mut sealer, mut opener, .. } = shake.answered(&last).ok()?;
+        let mut say = |stream: &mut TcpStream, parcel: Parcel| {
+            let mut out = Vec::new();
+            sealer.seal(&parcel.encode(), &mut out).ok()?;
+            stream.write_all(&out).ok()
+        };
+        say(&mut stream, Parcel::Welcome { peer: false })?;
+        loop {
+            let Some(bytes) = opener.open(&frame(&mut stream)?).ok()? else { continue };
+            let Ok(Parcel::Ask(ticket, ask)) = Parcel::decode(&bytes) else { continue };
+            let act = match *ask {
+                Ask::Ring => Act::Say(vec![Told::Ring(Box::new(self.doc.clone()))]),
+                Ask::Members => Act::Say(vec![Told::Members(self.news())]),
+                ask => script(&ask),
+            };
+            match act {
+                Act::Say(all) => {
+                    for told in all {
+                        say(&mut stream, Parcel::Told(ticket, Box::new(told)))?;
+                    }
+                }
+                Act::HangUp => return None,
+                Act::Keep => {}
+            }
+        }
+    }
+}
+
+fn own(i: u8) -> Static {
+    Static::of([i; 32])
+}
+
+fn frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut body = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut body).ok()?;
+    Some(body)
+}

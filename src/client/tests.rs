@@ -1,0 +1,324 @@
+//! The client against stand-ins that answer, hang up and keep silent.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use super::fake::{Act, KEY, World};
+use super::*;
+use crate::channel::{Fault, Info, Look, Seen};
+use crate::key::{Key, Partition};
+use crate::node::{Reply, Request};
+use crate::quorum::{GetReply, Options, PutReply, PutRequest, Verdict};
+use crate::ring::RingId;
+use crate::store::Store;
+
+const TIMEOUT: Duration = Duration::from_millis(400);
+
+fn opening(addresses: &[&str], timeout: Duration) -> Opening {
+    let addresses = addresses.iter().map(|a| (*a).to_owned()).collect();
+    let keys = RingKeys::new(vec![KEY]);
+    Opening { addresses, keys, timeout, insist: false, strangers: false }
+}
+
+fn open(addresses: &[&str]) -> Client {
+    Client::open(opening(addresses, TIMEOUT)).expect("somebody answers")
+}
+
+fn get() -> Request {
+    Request::Get(Key::new("k").expect("a key"), Options::default())
+}
+
+fn put() -> Request {
+    let options = Options::default();
+    Request::Put(PutRequest { partition: Partition(0), items: Vec::new(), options })
+}
+
+fn got() -> Act {
+    let reply = GetReply {
+        verdict: Verdict::Done,
+        stored: None,
+        answers: Vec::new(),
+        r: 1,
+        clashes: Vec::new(),
+    };
+    Act::Say(vec![Told::Reply(Reply::Get(reply))])
+}
+
+fn done() -> Act {
+    Act::Say(vec![Told::Reply(Reply::Put(PutReply::none(Verdict::Done)))])
+}
+
+fn hang_up(_: &Ask) -> Act {
+    Act::HangUp
+}
+
+fn keep(_: &Ask) -> Act {
+    Act::Keep
+}
+
+#[test]
+fn what_a_node_says_of_ring_and_members_is_known_at_once() {
+    let world = World::new(3);
+    let client = open(&[&world.start(2, keep)]);
+    assert_eq!(client.entry(), NodeId(2));
+    assert_eq!(*client.doc(), world.doc);
+    assert_eq!(client.members().len(), 3);
+    assert_eq!(client.address(NodeId(3)), Some(world.address(3)));
+}
+
+#[test]
+fn a_read_whose_node_breaks_goes_on_at_the_next_address() {
+    let world = World::new(3);
+    let (one, two) = (world.start(1, hang_up), world.start(2, |_| got()));
+    let client = open(&[&one, &two]);
+    assert_eq!(client.entry(), NodeId(1));
+    assert!(matches!(client.request(NodeId(1), get()), Ok(Reply::Get(_))));
+    assert_eq!(client.entry(), NodeId(2));
+}
+
+#[test]
+fn a_put_that_was_sent_when_its_node_broke_is_unknown_and_not_repeated() {
+    static PUTS: AtomicUsize = AtomicUsize::new(0);
+    let world = World::new(2);
+    let one = world.start(1, |_| {
+        PUTS.fetch_add(1, Ordering::SeqCst);
+        Act::HangUp
+    });
+    let two = world.start(2, |_| {
+        PUTS.fetch_add(1, Ordering::SeqCst);
+        done()
+    });
+    let error = open(&[&one, &two]).request(NodeId(1), put()).expect_err("it broke");
+    assert!(matches!(error.root(), Error::Unknown(_)), "{error}");
+    assert_eq!(PUTS.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_put_that_was_not_sent_goes_to_the_next_address() {
+    let world = World::new(2);
+    // The first node ends the connection after it was asked how it is: the put finds it closed.
+    let one = world.start(1, |ask| match ask {
+        Ask::Info => Act::HangUp,
+        _ => panic!("a closed connection carries nothing"),
+    });
+    let two = world.start(2, |_| done());
+    let client = open(&[&one, &two]);
+    let news = client.members();
+    assert!(client.info(NodeId(1)).is_err());
+    // Its door stays open; only the dialling of it again shows who is there. Point it elsewhere.
+    let mut moved = (*news).clone();
+    moved[0].row.address = world.address(2);
+    client.known().news = Arc::new(moved);
+    assert!(matches!(client.request(NodeId(1), put()), Ok(Reply::Put(_))));
+    assert_eq!(client.entry(), NodeId(2));
+}
+
+#[test]
+fn silence_ends_with_the_timeout_as_what_the_question_was() {
+    let world = World::new(1);
+    let client = open(&[&world.start(1, keep)]);
+    for (ask, is) in [
+        (Ask::Node(get()), "refused"),
+        (Ask::Node(put()), "unknown"),
+        (Ask::Node(Request::Deliver), "partial"),
+        (Ask::Info, "refused"),
+    ] {
+        let start = now();
+        let error = client.ask(NodeId(1), ask).expect_err("nobody answers");
+        let was = match error.root() {
+            Error::Refused(_) => "refused",
+            Error::Unknown(_) => "unknown",
+            Error::Partial(_) => "partial",
+            _ => "something else",
+        };
+        assert_eq!(was, is, "{error}");
+        let took = now() - start;
+        assert!(took < TIMEOUT * 3, "{took:?}");
+    }
+}
+
+#[test]
+fn a_job_lives_as_long_as_it_shows_life() {
+    let world = World::new(1);
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    // Its answers come one by one, each after most of the timeout.
+    let one = world.start(1, |ask| match ask {
+        Ask::Node(Request::Deliver) => {
+            let slow = || {
+                let until = now() + TIMEOUT * 2 / 3;
+                while now() < until {
+                    thread::park_timeout(TIMEOUT / 10);
+                }
+            };
+            ASKED.fetch_add(1, Ordering::SeqCst);
+            slow();
+            Act::Say(vec![Told::Busy])
+        }
+        Ask::Info => Act::Say(vec![Told::Info(Box::<Info>::default())]),
+        _ => Act::Keep,
+    });
+    let client = open(&[&one]);
+    let start = now();
+    let error = client.request(NodeId(1), Request::Deliver).expect_err("it falls silent");
+    assert!(matches!(error.root(), Error::Partial(_)), "{error}");
+    assert!(now() - start >= TIMEOUT * 3 / 2, "a sign of life gives it more time");
+    assert_eq!(ASKED.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn what_a_node_refuses_is_its_own_error() {
+    let world = World::new(2);
+    let one = world.start(1, |_| {
+        let error = Error::Denied("not from here".into()).hint("go away");
+        Act::Say(vec![Told::Fault(Fault::from(&error))])
+    });
+    let error = open(&[&one]).request(NodeId(1), get()).expect_err("it refuses");
+    assert!(matches!(error.root(), Error::Denied(_)), "{error}");
+    assert_eq!(error.to_string(), "not from here");
+}
+
+#[test]
+fn nobody_names_every_address_and_why() {
+    let world = World::new(1);
+    let (mute, closed) = (World::new(1), {
+        let door = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        door.local_addr().expect("it listens").to_string()
+    });
+    let other = world.start(1, keep);
+    let all = [closed.as_str(), "no-such-host.invalid:1", &mute.address(1), &other];
+    let keys = RingKeys::new(vec![[9; 32]]);
+    let opening = Opening { keys, ..opening(&all, TIMEOUT) };
+    let start = now();
+    let Err(error) = Client::open(opening) else { panic!("nobody has that key") };
+    assert!(matches!(error.root(), Error::Unreachable(_)), "{error}");
+    let text = error.to_string();
+    for part in [
+        format!("{closed} refuses the connection"),
+        "no-such-host.invalid:1 is a name that".to_owned(),
+        format!("{} gives no answer", mute.address(1)),
+        format!("{other} ends the handshake: it has not this ring's key"),
+    ] {
+        assert!(text.contains(&part), "{part}: {text}");
+    }
+    assert!(now() - start < TIMEOUT * 4);
+}
+
+#[test]
+fn another_node_or_ring_behind_an_address_is_not_taken_for_the_one_wanted() {
+    let world = World::new(2);
+    let one = world.start(1, keep);
+    let client = open(&[&one]);
+    let mut moved = (*client.members()).clone();
+    moved[1].row.address = one; // n1 is where n2 is said to be
+    client.known().news = Arc::new(moved);
+    let error = client.info(NodeId(2)).expect_err("that is n1");
+    assert!(error.to_string().contains("is another node by now"), "{error}");
+
+    let (keys, own) = (client.keys(), Static::fresh().expect("randomness"));
+    let ring = Some(RingId(8));
+    let dial = Dial { keys, own: &own, ring, node: None, first: &[] };
+    let no = Link::dial(&world.address(1), &dial, now() + TIMEOUT).err().expect("another ring");
+    assert_eq!(no.why, "belongs to another ring");
+}
+
+#[test]
+fn several_silent_nodes_cost_one_timeout() {
+    let world = World::new(5);
+    for i in 1..=4 {
+        world.start(i, keep);
+    }
+    let five = world.start(5, |_| Act::Say(vec![Told::Info(Box::<Info>::default())]));
+    let client = open(&[&five]);
+    let start = now();
+    let all = client.ask_all((1..=5).map(|i| (NodeId(i), Ask::Info)).collect());
+    let good: Vec<_> = all.iter().filter(|a| a.1.is_ok()).map(|a| a.0).collect();
+    assert_eq!((all.len(), good), (5, vec![NodeId(5)]));
+    assert!(now() - start < TIMEOUT * 3, "{:?}", now() - start);
+}
+
+#[test]
+fn a_stream_keeps_many_questions_open_on_several_nodes() {
+    let world = World::new(2);
+    let one = world.start(1, |_| done());
+    world.start(2, |_| done());
+    let client = open(&[&one]);
+    let (mut asked, mut replies) = (0_u64, 0);
+    let mut source = || {
+        asked += 1;
+        (asked <= 100).then(|| (NodeId(asked % 2 + 1), put()))
+    };
+    let streamed = client.stream(8, &mut source, &mut |_| replies += 1);
+    assert!(streamed.is_ok(), "{streamed:?}");
+    assert_eq!(replies, 100);
+}
+
+#[test]
+fn a_stream_ends_with_the_node_that_breaks() {
+    let world = World::new(2);
+    let one = world.start(1, |_| done());
+    world.start(2, hang_up);
+    let client = open(&[&one]);
+    let mut asked = 0;
+    let mut source = || {
+        asked += 1;
+        Some((NodeId(asked % 2 + 1), put()))
+    };
+    let error = client.stream(4, &mut source, &mut |_| {}).expect_err("n2 hangs up");
+    assert!(matches!(error.root(), Error::Unknown(_)), "{error}");
+}
+
+#[test]
+fn a_node_is_given_less_time_than_its_client_has() {
+    static ALLOWED: AtomicU64 = AtomicU64::new(0);
+    let world = World::new(1);
+    let one = world.start(1, |ask| {
+        if let Ask::Node(Request::Get(_, options)) = ask {
+            ALLOWED.store(options.timeout_ms, Ordering::SeqCst);
+        }
+        got()
+    });
+    open(&[&one]).request(NodeId(1), get()).expect("an answer");
+    let (allowed, all) = (ALLOWED.load(Ordering::SeqCst), TIMEOUT.as_millis() as u64);
+    assert!((all / 2..=all * 9 / 10).contains(&allowed), "{allowed} of {all}");
+}
+
+#[test]
+fn a_remote_file_reads_page_by_page() {
+    let world = World::new(1);
+    let one = world.start(1, |ask| {
+        let bytes = |text: &str| serde_bytes::ByteBuf::from(text.as_bytes());
+        let seen = match ask {
+            Ask::File(Look::Visit(_, None)) => {
+                Seen::Page(vec![(bytes("a"), bytes("1")), (bytes("b"), bytes("2"))], false)
+            }
+            Ask::File(Look::Visit(_, Some(after))) if after == b"b" => {
+                Seen::Page(vec![(bytes("c"), bytes("3"))], true)
+            }
+            Ask::File(Look::Leaves(_)) => {
+                Seen::Leaves(vec![(3, crate::digest::Sum { terms: 9, count: 1 })])
+            }
+            _ => return Act::HangUp,
+        };
+        Act::Say(vec![Told::File(seen)])
+    });
+    let mut remote = Remote::new(Arc::new(open(&[&one])), NodeId(1));
+    let mut keys = Vec::new();
+    let visited = remote.visit(Partition(0), None, &mut |key, _| {
+        keys.push(key.to_vec());
+        std::ops::ControlFlow::Continue(())
+    });
+    assert!(visited.is_ok(), "{visited:?}");
+    assert_eq!(keys, [b"a", b"b", b"c"]);
+    let leaves = remote.leaves(Partition(0)).expect("leaves");
+    assert_eq!((leaves[3].count, leaves[4].count), (1, 0));
+    assert!(remote.apply(&crate::store::Batch::default()).is_err());
+}
+
+#[test]
+fn ports_are_found_in_a_row() {
+    let first = free_ports(3, 42).expect("there are some");
+    assert!((10_000..30_000).contains(&first));
+    let taken = std::net::TcpListener::bind(("127.0.0.1", first)).expect("it was free");
+    assert!(!free_port(&format!("127.0.0.1:{first}")));
+    assert_ne!(free_ports(1, 42), Some(first));
+    drop(taken);
+}
