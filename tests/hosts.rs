@@ -31,6 +31,7 @@ mod net;
 mod oracle;
 #[path = "hosts/ring.rs"]
 mod ring;
+#[allow(dead_code, unreachable_pub, reason = "shared: each test uses a part of it")]
 #[path = "support/rng.rs"]
 mod rng;
 #[path = "faults/shell.rs"]

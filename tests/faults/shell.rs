@@ -31,7 +31,7 @@ pub(crate) struct Place {
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Told {
-    what: String,
+    pub(crate) what: String,
     /// Its exit code; a signal's number below zero.
     pub(crate) code: i32,
     pub(crate) out: Vec<u8>,

@@ -228,11 +228,10 @@ mod tests {
         say(&net, 2, &one, "healed");
         say(&net, 1, &two, "healed");
         assert_eq!([one.hears(), one.hears(), one.hears()], ["before", "from three", "healed"]);
-        assert_eq!([two.hears(), two.hears(), two.hears()], [
-            "against the cut",
-            "three again",
-            "healed"
-        ]);
+        assert_eq!(
+            [two.hears(), two.hears(), two.hears()],
+            ["against the cut", "three again", "healed"]
+        );
     }
 
     /// A network leaves nothing behind, and takes away what a dead process left.

@@ -253,13 +253,6 @@ impl Ring {
         serde_json::from_slice(&told.out).map_err(|e| format!("{line}: {e}"))
     }
 
-    /// One node as `kvs status` shows it.
-    pub(crate) fn view(&self, name: &str) -> Result<Value, String> {
-        let status = self.json("status")?;
-        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
-        nodes.into_iter().find(|n| n["name"] == name).ok_or_else(|| format!("no {name} in it"))
-    }
-
     /// Whether all are up, nothing waits, and the owners of each partition have equal digests.
     fn is_settled(&self) -> Result<(), String> {
         let status = self.json("status")?;

@@ -64,9 +64,15 @@ fn soak() {
     let Some(mut ring) = Ring::new(5, &[]) else { return };
     let time = Duration::from_secs(soak_seconds().unwrap_or(SECONDS));
     ring.start_all();
-    println!("\nsoak: {} s, {} nodes, 6 clients in 2 processes", time.as_secs(), ring.names().len());
+    println!(
+        "\nsoak: {} s, {} nodes, 6 clients in 2 processes",
+        time.as_secs(),
+        ring.names().len()
+    );
     let loads = [ring.load(|_| ()), ring.load(|_| ())];
-    loads.iter().for_each(|load| drop(wait_until("answers", CHANGED, || load.has_begun())));
+    for load in &loads {
+        wait_until("answers", CHANGED, || load.has_begun());
+    }
     let began = Instant::now();
     let slot = time / (EVENTS.len() as u32 + 1);
     for (i, event) in (1..).zip(EVENTS) {
@@ -197,7 +203,8 @@ pub(crate) fn verdict(ops: &[Op], last: &[Op]) -> Figures {
 
 /// One row for each client; gives that of all.
 pub(crate) fn print_figures(ops: &[Op]) -> Figures {
-    let head = "client  writes  hinted   reads  unknown  refused  declined  longest without a write";
+    let head =
+        "client  writes  hinted   reads  unknown  refused  declined  longest without a write";
     println!("{head}  slowest");
     let figures = oracle::figures(ops);
     for (who, f) in &figures {

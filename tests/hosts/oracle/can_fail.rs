@@ -80,7 +80,7 @@ impl Log {
     #[track_caller]
     fn finds(self, words: &str) {
         let found = judge(&self.ops, &self.last);
-        assert!(found.len() == 1 && found[0].contains(words), "no {words:?} alone in {found:?}");
+        assert!(found.iter().any(|f| f.contains(words)), "no {words:?} in {found:?}");
     }
 }
 
