@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use kvs::client::free_ports;
 use kvs::embed::{self, Seat};
 use kvs::error::Error;
 use kvs::key::Q;
@@ -10,6 +11,9 @@ use kvs::key::Q;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
+
+/// Where nodes listen unless told otherwise: only this machine reaches them.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// Make a ring directory with one directory per node
 ///
@@ -33,7 +37,8 @@ pub(crate) struct Args {
     /// Zones, given to the nodes in turn
     #[arg(long, value_delimiter = ',', default_value = "default")]
     zones: Vec<String>,
-    /// Where the nodes will listen when they run: HOST:BASEPORT, one port more for each
+    /// Where the nodes will listen when they run: HOST:BASEPORT, one port more for each; free ports of
+    /// 127.0.0.1 unless given
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 }
@@ -45,7 +50,15 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         let text = format!("{nodes} nodes cannot hold {replicas} replicas; nothing was made.");
         return Err(Error::Usage(text).into());
     }
-    let listen = args.listen.as_deref().map(address).transpose()?;
+    let listen = match args.listen.as_deref() {
+        Some(text) => Some(address(text)?),
+        // They are free now; whoever else takes one before the nodes run has it.
+        None => free_ports(args.nodes, embed::random()? as u64).map(|port| (LOOPBACK.into(), port)),
+    };
+    if listen.as_ref().is_some_and(|(_, port)| port.checked_add(args.nodes - 1).is_none()) {
+        let text = "There are not as many ports from there on as nodes; nothing was made.";
+        return Err(Error::Usage(text.into()).into());
+    }
     let seats = (0..args.nodes).map(|i| Seat {
         name: format!("n{}", i + 1),
         zone: args.zones[usize::from(i) % args.zones.len()].clone(),

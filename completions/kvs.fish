@@ -54,6 +54,10 @@ complete -c kvs -n "__fish_kvs_needs_command" -f -a "leave" -d 'Take a node out 
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "replace" -d 'Rebuild a lost node under a new identity'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "ring" -d 'Show the ring, plan changes of it, and carry them out'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "status" -d 'Show how the nodes of the ring are'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "wait" -d 'Wait until the ring is as you need it'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "node" -d 'Run one node, ask it how it is, drain it, stop it'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "up" -d 'Run every node of a ring directory'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "transfers" -d 'Show what the running nodes are moving now'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "diff" -d 'Compare two nodes key by key'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "repair" -d 'Make all copies equal'
@@ -492,11 +496,157 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand status" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c kvs -n "__fish_kvs_using_subcommand status" -l check -d 'Exit 1 when a node is down, filling, keeps hints or bad keys, or a change is under way'
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l check -d 'Exit 1 when anything needs attention: a node down, filling, full or draining, hints, bad keys'
 complete -c kvs -n "__fish_kvs_using_subcommand status" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand status" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand status" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l node-up -d 'This member answers, and every node that answers takes it to be up' -r
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l node-down -d 'This member does not answer, and no node that answers takes it to be up' -r
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l in-sync -d 'Every member is up and has synced with all others since the question'
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l hints-drained -d 'No node keeps a hint'
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l settled -d 'Every member is up and no change of the ring is under way'
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "run" -d 'Run one node in the foreground until it is told to stop'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "info" -d 'Show what a running node says of itself'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "drain" -d 'Take a running node out of the service of clients, or back in'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "stop" -d 'Stop a running node, and wait until it has ended'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l listen -d 'Where to listen, in place of what node.yaml says; port 0 is any that is free' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l metrics -d 'Where figures can be read, at /metrics; off, or node.yaml\'s, or any free port of 127.0.0.1' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l sync-every -d 'How often to compare all totals with every peer and sync what differs; or off' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l log -d 'What to log: error, warn, info, debug or trace, also by module' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l no-hints -d 'Keep hints until `kvs hints deliver`'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l lock-on-stdin -d 'The lock is held already and its file is stdin'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l undo -d 'Take clients again'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "run" -d 'Run one node in the foreground until it is told to stop'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "info" -d 'Show what a running node says of itself'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "drain" -d 'Take a running node out of the service of clients, or back in'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop a running node, and wait until it has ended'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l metrics -d 'Where figures can be read, at /metrics; off, or node.yaml\'s, or any free port of 127.0.0.1' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l sync-every -d 'How often to compare all totals with every peer and sync what differs; or off' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l log -d 'What to log: error, warn, info, debug or trace, also by module' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l no-hints -d 'Keep hints until `kvs hints deliver`'
+complete -c kvs -n "__fish_kvs_using_subcommand up" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand up" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand up" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand up" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l partition -d 'Only this partition' -r
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l depth -d '0: one row per node, 1: per partition, 2: per leaf that holds something' -r
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l check -d 'Compare with rows that were saved with --format plain: 0 the same, 1 not' -r -F
@@ -705,36 +855,44 @@ complete -c kvs -n "__fish_kvs_using_subcommand completions" -s 0 -l null -d 'En
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "put" -d 'Write a value under a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "get" -d 'Read the value of a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "delete" -d 'Delete the value of a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "edit" -d 'Change a value, and bring siblings together'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "scan" -d 'List keys, with the sizes of their values'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "dump" -d 'Write keys and values as JSON Lines'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "load" -d 'Write the lines of a dump'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "clock" -d 'Show what each replica has seen of a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "explain" -d 'Tell why a key reads as it does'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "init" -d 'Make a ring directory with one directory per node'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "join" -d 'Add a node to the ring'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "leave" -d 'Take a node out of the ring'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "replace" -d 'Rebuild a lost node under a new identity'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "ring" -d 'Show the ring, plan changes of it, and carry them out'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "status" -d 'Show how the nodes of the ring are'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "diff" -d 'Compare two nodes key by key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "repair" -d 'Make all copies equal'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "verify" -d 'Read every record and prove it'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "hints" -d 'List or deliver the writes that are kept for nodes that were down'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "demo" -d 'Show a ring at work, from a first write to a repaired conflict'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "config" -d 'Show what nodes are set to, make and replace keys'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "completions" -d 'Print completions for a shell'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status digest diff repair verify hints demo config completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "put" -d 'Write a value under a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "get" -d 'Read the value of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "delete" -d 'Delete the value of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "edit" -d 'Change a value, and bring siblings together'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "scan" -d 'List keys, with the sizes of their values'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "dump" -d 'Write keys and values as JSON Lines'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "load" -d 'Write the lines of a dump'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "clock" -d 'Show what each replica has seen of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "explain" -d 'Tell why a key reads as it does'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "init" -d 'Make a ring directory with one directory per node'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "join" -d 'Add a node to the ring'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "leave" -d 'Take a node out of the ring'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "replace" -d 'Rebuild a lost node under a new identity'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "ring" -d 'Show the ring, plan changes of it, and carry them out'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "status" -d 'Show how the nodes of the ring are'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "wait" -d 'Wait until the ring is as you need it'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "node" -d 'Run one node, ask it how it is, drain it, stop it'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "up" -d 'Run every node of a ring directory'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "transfers" -d 'Show what the running nodes are moving now'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "diff" -d 'Compare two nodes key by key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "repair" -d 'Make all copies equal'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "verify" -d 'Read every record and prove it'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "hints" -d 'List or deliver the writes that are kept for nodes that were down'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "demo" -d 'Show a ring at work, from a first write to a repaired conflict'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "config" -d 'Show what nodes are set to, make and replace keys'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "completions" -d 'Print completions for a shell'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from clock" -f -a "compare" -d 'Say which of two clocks came first'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "show" -d 'Show the members and what each owns'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "plan" -d 'Print what changes would do: 1 when they would change something, 0 when nothing'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "apply" -d 'Carry out a plan, or go on with the change under way'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "where" -d 'Show who owns a key, and who stands in for them'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "recover" -d 'Make a ring of the nodes that are left, when a majority is lost for good'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from node" -f -a "run" -d 'Run one node in the foreground until it is told to stop'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from node" -f -a "info" -d 'Show what a running node says of itself'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from node" -f -a "drain" -d 'Take a running node out of the service of clients, or back in'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from node" -f -a "stop" -d 'Stop a running node, and wait until it has ended'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some are'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print name, address, quota, fingerprints of the ring\'s keys, and place of each node'

@@ -13,7 +13,6 @@ use clap::Args as ClapArgs;
 use kvs::config::{self, NODE_FILE, NodeConfig};
 use kvs::error::Error;
 use kvs::serve::{Ended, Ready, Serving, serve};
-use kvs::store::lock::Lock;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -108,11 +107,6 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let config = configured(&args.dir)?;
     log(ui, args.flags.filter()?)?;
     let lock = if args.lock_on_stdin { Some(handed_down()?) } else { None };
-    if lock.is_none()
-        && let Some(holder) = Lock::holder(&args.dir)?
-    {
-        ui.note(&format!("waiting for {}, in use by {holder}", args.dir.display()));
-    }
     let metrics = args.flags.metrics.clone().or(config.metrics).unwrap_or_else(|| METRICS.into());
     let serving = Serving {
         dir: args.dir.clone(),

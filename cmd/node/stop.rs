@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use kvs::error::Error;
 use kvs::ring::NodeId;
-use kvs::store::lock::Holder;
+use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::target::Target;
 
 use super::Named;
@@ -63,10 +63,15 @@ fn is_gone(
     target: &mut Target,
     id: NodeId,
 ) -> Result<bool, Error> {
-    match server {
-        Some(server) => Ok(named.server()?.is_none_or(|holder| holder.pid != server.pid)),
-        None => Ok(target.info(id).is_err()),
-    }
+    let (Some(dir), Some(server)) = (&named.dir, server) else {
+        return Ok(target.info(id).is_err());
+    };
+    Ok(match Lock::attempt(dir, &Want::Shared)? {
+        Attempt::Writer(Some(holder)) => holder.pid != server.pid,
+        // It has given up its name and not yet its lock.
+        Attempt::Writer(None) => false,
+        Attempt::Held(_) | Attempt::Readers => true,
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "waiting for another process takes real time")]

@@ -126,6 +126,19 @@ impl Place {
         command.spawn().unwrap_or_else(|e| panic!("{program}: {e}"))
     }
 
+    /// Starts the binary with its words going to two files; the caller ends it.
+    pub(crate) fn start_into(&self, line: &str, out: &str, err: &str) -> Child {
+        let file = |name: &str| fs::File::create(self.path(name)).expect("a file");
+        let mut command = self.command(binary());
+        command.args(line.split_whitespace()).stdout(file(out)).stderr(file(err));
+        command.spawn().expect("the binary")
+    }
+
+    /// The text of a file; none when there is no file.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
     /// The keys and values of the ring, sorted: the lines of its dump.
     pub(crate) fn dump(&self) -> Vec<String> {
         let mut lines: Vec<_> =

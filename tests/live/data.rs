@@ -1,0 +1,108 @@
+//! The same commands on a ring that runs and on its files.
+
+use crate::served::{Served, ring};
+
+/// What a script asks, and must be told the same by running nodes and by files.
+const SCRIPT: &[&str] = &[
+    "put -q a one",
+    "put -q b two",
+    "put -q --if-absent a other",
+    "get a",
+    "get absent",
+    "delete -q b",
+    "get b",
+    "scan",
+    "dump -q",
+    "repair -q",
+    "digest",
+    "digest --depth 1",
+    "diff r/n1 r/n2",
+    "verify -q",
+    "hints list",
+    "transfers",
+    "ring where a",
+    "wait --in-sync --hints-drained --settled --timeout 60s",
+    "status --check -q --format json",
+];
+
+/// The codes and data of the script; what is random or of the moment is left out.
+fn answers(place: &crate::shell::Place) -> Vec<(String, i32, String)> {
+    let answer = |line: &&str| {
+        let told = place.kvs(line).sane();
+        let data = match *line {
+            "digest" | "digest --depth 1" => sums(&told.text()),
+            line if line.starts_with("status") => {
+                "healthy".repeat(told.text().matches(r#""healthy":true"#).count())
+            }
+            _ => told.text(),
+        };
+        ((*line).to_owned(), told.code, data)
+    };
+    SCRIPT.iter().map(answer).collect()
+}
+
+/// How many different sums there are for each partition: one, when the copies are equal.
+fn sums(text: &str) -> String {
+    let rows = text.lines().map(|row| row.split('\t').collect::<Vec<_>>());
+    let mut sums: Vec<_> =
+        rows.map(|cells| format!("{} {} {}", cells[1], cells[3], cells[4])).collect();
+    sums.sort();
+    sums.dedup();
+    let partitions = sums.iter().map(|s| s.split(' ').next().unwrap_or_default());
+    let partitions: std::collections::BTreeSet<_> = partitions.collect();
+    assert_eq!(partitions.len(), sums.len(), "copies differ:\n{text}");
+    format!("{} partitions", sums.len())
+}
+
+#[test]
+fn running_nodes_answer_as_files_do() {
+    let offline = ring();
+    let expected = answers(&offline);
+    let place = ring();
+    let up = Served::up(&place);
+    place.kvs("wait --node-up n1,n2,n3 --timeout 60s").ends(0);
+    let live = answers(&place);
+    for (live, offline) in live.iter().zip(&expected) {
+        assert_eq!(live, offline, "a running ring, and files");
+    }
+    let before = place.dump();
+    assert_eq!(up.stop(), 0);
+    assert_eq!(place.dump(), before);
+    place.kvs("get a").ends(0).prints("one");
+    place.is_sound_and_equal();
+}
+
+#[test]
+fn a_node_is_stopped_missed_and_comes_back() {
+    let place = ring();
+    let up = Served::up(&place);
+    place.kvs("wait --node-up n1 --node-up n2 --node-up n3 --timeout 60s").ends(0);
+    place.kvs("status --check").ends(0);
+    let info = place.kvs("node info n2").ends(0).text();
+    assert!(info.contains("dir\t") && info.contains("draining\tno"), "{info}");
+    place.kvs("node drain n2").ends(0);
+    place.kvs("status --check").ends(1).says("kvs node drain n2 --undo");
+    place.kvs("node drain r/n2 --undo").ends(0);
+    place.kvs("status --check").ends(0);
+
+    place.kvs("node stop n2 --timeout 30s").ends(0).says("n2 has stopped");
+    up.says("n2 has ended: exit code 0");
+    place.kvs("wait --node-down n2 --timeout 60s").ends(0);
+    place.kvs("wait --node-up n2 --timeout 1s").ends(1).says("n2 is not up");
+    place.kvs("wait --in-sync --timeout 1s").ends(1).says("n2 is down");
+    place.kvs("wait --settled --timeout 1s").ends(1).says("n2 is down");
+    let status = place.kvs("status --check").ends(1).says("n2 is down").text();
+    let n2 = status.lines().find(|row| row.starts_with("n2\t")).expect("a row");
+    assert_eq!(n2.split('\t').nth(3), Some("down"));
+    place.kvs("put -q k v").ends(0);
+    place.kvs("wait --hints-drained --timeout 1s").ends(1);
+    place.kvs("node stop n2").ends(0).says("n2 is not running");
+
+    let n2 = Served::node(&place, "n2");
+    place.kvs("wait --node-up n2 --hints-drained --in-sync --timeout 60s").ends(0);
+    place.kvs("get k").ends(0).prints("v");
+    place.kvs("status --check").ends(0);
+    assert_eq!(n2.stop(), 0);
+    assert_eq!(up.stop(), 0);
+    place.is_sound_and_equal();
+}

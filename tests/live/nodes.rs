@@ -1,0 +1,120 @@
+//! Processes: `up` and `node run`, how they start, end, and refuse to start.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::served::{Served, pid, ring};
+use crate::shell::{send, wait_for};
+
+#[test]
+fn up_runs_every_node_and_ends_them_in_good_order() {
+    let place = ring();
+    place.kvs("put -q k before").ends(0);
+    let up = Served::up(&place);
+    let mut ready: Vec<_> = up.out().lines().map(str::to_owned).collect();
+    ready.sort();
+    for (line, name) in ready.iter().zip(["n1", "n2", "n3"]) {
+        let address = line.strip_prefix(&format!("ready {name} 127.0.0.1:"));
+        assert!(address.is_some_and(|port| port.parse::<u16>().is_ok()), "{line}");
+    }
+    assert_eq!(ready.len(), 3);
+    let told = place.kvs("up r --timeout 0").ends(9);
+    told.says("r/n1 is in use by node (process ").says("--timeout");
+    place.kvs("node run r/n2 --timeout 0").ends(9).says("r/n2 is in use by node");
+    assert_eq!(up.stop(), 0);
+    assert_eq!([pid(&place, "n1"), pid(&place, "n2"), pid(&place, "n3")], [None; 3]);
+    place.kvs("get k").ends(0).prints("before");
+    place.kvs("put -q k after").ends(0);
+}
+
+#[test]
+fn up_reports_a_child_that_dies_and_does_not_start_it_again() {
+    let place = ring();
+    let up = Served::up(&place);
+    let n2 = pid(&place, "n2").expect("a node that runs");
+    send("KILL", &n2.to_string());
+    up.says("n2 has ended: killed by signal 9");
+    up.says("n1: "); // its log goes on
+    assert_eq!(pid(&place, "n2"), None);
+    assert_eq!(up.stop(), 7);
+}
+
+/// It is started a second after it appears, and once only.
+#[test]
+fn up_starts_a_directory_that_appears() {
+    let place = ring();
+    fs::rename(place.path("r/n3"), place.path("n3")).expect("a directory to move");
+    let up = Served::start(&place, "up", "up r");
+    up.says("up 2 nodes");
+    fs::rename(place.path("n3"), place.path("r/n3")).expect("a directory to move");
+    up.prints("ready n3 ");
+    up.says("r/n3 is new: it is started");
+    assert_eq!(up.stop(), 0);
+}
+
+#[test]
+fn nodes_outlive_the_up_that_started_them_and_its_pipes() {
+    let place = ring();
+    let up = Served::up(&place);
+    let nodes = ["n1", "n2", "n3"].map(|name| pid(&place, name).expect("a node that runs"));
+    up.signal("KILL");
+    assert_eq!(up.end(), -9);
+    // A node that dies now has its peers log that, into a pipe that nobody reads.
+    send("KILL", &nodes[2].to_string());
+    wait_for("the end of n3", || pid(&place, "n3").is_none());
+    let again = Served::node(&place, "n3");
+    wait_for("n3 is linked", || again.err().matches("up peer=").count() == 2);
+    assert_eq!(pid(&place, "n1"), Some(nodes[0]));
+    assert_eq!(pid(&place, "n2"), Some(nodes[1]));
+    assert_eq!(again.stop(), 0);
+}
+
+#[test]
+fn a_node_says_where_it_listens_as_json_too() {
+    let place = ring();
+    let line = "node run r/n1 --format json --listen 127.0.0.1:0 --metrics off --sync-every off";
+    let node = Served::start(&place, "n1", line);
+    node.prints("\n");
+    let out = node.out();
+    assert!(out.starts_with('{') && out.contains(r#""schema":"kvs.ready/1""#), "{out}");
+    assert!(out.contains(r#""name":"n1""#) && out.contains(r#""metrics":null"#), "{out}");
+    assert!(!out.contains(":0\""), "the port it has, not the one it was told: {out}");
+    node.signal("INT");
+    assert_eq!(node.end(), 0);
+    assert_eq!(node.out().lines().count(), 1, "one line and no more");
+}
+
+#[test]
+fn a_port_in_use_is_busy() {
+    let place = ring();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let told = place.kvs(&format!("node run r/n1 --listen {address}")).ends(9);
+    told.says(&address);
+    assert_eq!(pid(&place, "n1"), None, "the lock is free again");
+    place.kvs("put -q k v").ends(0);
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    for file in ["ring.key", "node.key"] {
+        let place = ring();
+        let path = place.path("r/n1").join(file);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("a mode");
+        let told = place.kvs("node run r/n1").ends(10);
+        told.says(file).says("chmod 600");
+    }
+}
+
+#[test]
+fn what_is_no_node_and_what_says_nothing_is_refused() {
+    let place = ring();
+    place.kvs("node run r").ends(2).says("kvs up r");
+    place.kvs("up r/n1").ends(2).says("holds no node directory");
+    place.kvs("node run r/n1 --log n1=nonsense=x").ends(2).says("--log");
+    place.kvs("node run r/n1 --sync-every 0").ends(2).says("say off");
+    place.kvs("wait").ends(2).says("--in-sync");
+    place.kvs("node stop r/n1").ends(0).says("n1 is not running");
+    place.kvs("node info r/n1").ends(6).says("kvs node run r/n1");
+}
