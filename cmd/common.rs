@@ -1,5 +1,6 @@
 //! The flags commands share, and opening what they name.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -14,7 +15,7 @@ use crate::ui::{Color, Format, Ui};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// The ring: its directory, or node directories separated by commas
+    /// The ring: its directory, or node directories or addresses separated by commas
     #[arg(long, env = "KVS_RING", global = true, value_name = "TARGET")]
     pub(crate) ring: Option<String>,
     /// How long to wait for a lock or an answer
@@ -23,6 +24,9 @@ pub(crate) struct Common {
     /// Take these members as down, to rehearse a cut; separated by commas
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) down: Vec<String>,
+    /// The file of the ring's key, for nodes given by address
+    #[arg(long, env = "KVS_KEY_FILE", global = true, value_name = "FILE", hide_short_help = true)]
+    pub(crate) key_file: Option<PathBuf>,
     /// Ask from this zone
     #[arg(long, global = true, value_name = "ZONE")]
     pub(crate) zone: Option<String>,
@@ -38,12 +42,15 @@ pub(crate) struct Common {
     /// When to colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+    /// The member that is to be replaced: what is left of it is not asked.
+    #[arg(skip)]
+    pub(crate) lost: Option<String>,
 }
 
 /// What a job looks at.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Scope {
-    /// Node or ring directories; the ring of --ring unless given
+    /// Node or ring directories, or addresses; the ring of --ring unless given
     #[arg(value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
     /// Only this partition
@@ -144,9 +151,26 @@ impl Common {
             access,
             timeout: self.timeout,
             down: self.down.clone(),
+            lost: self.lost.clone(),
+            key_file: self.key_file.clone(),
+            mixed: false,
             zone: self.zone.clone(),
             purpose: format!("kvs-{purpose}"),
         }
+    }
+
+    /// Opens, to look at single nodes, the targets given as arguments or the ring that the flags
+    /// name: files of stopped nodes beside nodes that run.
+    pub(crate) fn open_mixed(
+        &self,
+        ui: &mut Ui,
+        purpose: &str,
+        targets: &[String],
+    ) -> Result<Target, Error> {
+        let opening = self.opening(Access::Read, purpose, targets);
+        let mut target = Target::open(&Opening { mixed: true, ..opening })?;
+        ui.warn_all(target.warnings());
+        Ok(target)
     }
 
     /// Opens, to read them, the targets given as arguments or every node of the ring; of those whose
@@ -157,7 +181,7 @@ impl Common {
         purpose: &str,
         targets: &[String],
     ) -> Result<Target, Error> {
-        let target = self.open_these(ui, Access::Read, purpose, targets)?;
+        let target = self.open_mixed(ui, purpose, targets)?;
         if targets.is_empty() {
             let told = |name: &String| {
                 self.down.contains(name) || target.damaged().iter().any(|dir| dir.ends_with(name))

@@ -161,6 +161,9 @@ fn read_context() -> Result<String, Error> {
         access: Access::Read,
         timeout: Duration::from_secs(5),
         down: Vec::new(),
+        lost: None,
+        key_file: None,
+        mixed: false,
         zone: None,
         purpose: "kvs-demo".into(),
     })?;

@@ -9,7 +9,7 @@ use kvs::error::Error;
 use kvs::key::{Key, Partition};
 use kvs::repair::{Difference, Relation, Side, diff, shared};
 use kvs::ring::NodeId;
-use kvs::target::{Access, Actors, Target};
+use kvs::target::{Actors, Target, is_address};
 use serde_json::{Value, json};
 
 use crate::common::Common;
@@ -26,7 +26,7 @@ use crate::ui::Ui;
 /// Example: kvs --ring r diff n1 n3 --stat
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// A node directory, or a member of --ring
+    /// A node directory, an address, or a member of --ring
     #[arg(value_name = "A")]
     a: String,
     /// The other one
@@ -109,11 +109,11 @@ impl Found {
 
 /// The ring when a member is named, and every directory that is named.
 fn open(ui: &mut Ui, common: &Common, args: &Args) -> Result<Target, Error> {
-    let is_dir = |name: &&String| Path::new(name).join(NODE_FILE).is_file();
+    let is_dir = |name: &&String| names_node(name);
     let named: Vec<&String> = [&args.a, &args.b].into_iter().collect();
     let dirs: Vec<String> = named.iter().filter(|n| is_dir(n)).map(|n| (*n).clone()).collect();
     if dirs.len() == 2 {
-        return common.open_these(ui, Access::Read, "diff", &dirs);
+        return common.open_mixed(ui, "diff", &dirs);
     }
     let specs: Vec<String> = common.ring.iter().cloned().chain(dirs).collect();
     if common.ring.is_none() {
@@ -121,7 +121,12 @@ fn open(ui: &mut Ui, common: &Common, args: &Args) -> Result<Target, Error> {
         let text = format!("{name} is not a node directory, and no ring is named.");
         return Err(Error::Usage(text).hint("name two directories, or a ring with --ring"));
     }
-    common.open_these(ui, Access::Read, "diff", &specs)
+    common.open_mixed(ui, "diff", &specs)
+}
+
+/// Whether a name is a directory or an address rather than a member's.
+fn names_node(name: &str) -> bool {
+    Path::new(name).join(NODE_FILE).is_file() || is_address(name)
 }
 
 fn find(target: &Target, name: &str) -> Result<NodeId, Error> {
@@ -136,7 +141,10 @@ fn find(target: &Target, name: &str) -> Result<NodeId, Error> {
                 .hint("rebuild it from the others: kvs replace NAME")
         });
     }
-    let id = target.doc().named(name)?.id;
+    let id = match target.node_at(name) {
+        Some(id) => id,
+        None => target.doc().named(name)?.id,
+    };
     if target.nodes().contains(&id) {
         return Ok(id);
     }

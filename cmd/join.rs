@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use kvs::client::free_ports;
 use kvs::config::NODE_FILE;
 use kvs::embed::{Seat, random};
 use kvs::error::Error;
@@ -21,6 +22,10 @@ use crate::ui::Ui;
 /// new node stands in the zone that --zone names, or in `default`. With a member's directory
 /// missing it stops half way (7); bring it back, and `kvs ring apply` goes on.
 ///
+/// A ring that runs takes in a node that runs: `kvs up` starts the new directory by itself, or start
+/// it with `kvs node run DIR` when the command says so. When nobody does, the directory stays (7);
+/// run the command again once the node runs.
+///
 /// Example: kvs --ring r join r/n4 --zone b --yes
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
@@ -33,7 +38,7 @@ pub(crate) struct Args {
     /// Its share of the data relative to others
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     weight: u32,
-    /// Where it will listen when it runs
+    /// Where it listens when it runs; a free port of 127.0.0.1 unless given
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
     /// Make the directory and write the plan to a file instead of doing it
@@ -46,8 +51,10 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let zone = common.zone.clone().unwrap_or_else(|| "default".into());
     let common = Common { zone: None, ..common.clone() }; // it may be a zone that is new
-    let seat = Seat { name: name(args)?, zone, weight: args.weight, listen: args.listen.clone() };
+    let listen = args.listen.clone().or_else(free_address);
+    let seat = Seat { name: name(args)?, zone, weight: args.weight, listen };
     let target = common.open(ui, Access::Write, "join")?;
+    let live = target.is_live();
     refuse_member(&target, &args.dir)?;
     let found = args.dir.join(NODE_FILE).exists();
     if found {
@@ -67,9 +74,16 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         return told(ui, &preview, None);
     }
     let doc = carry_out(ui, &common, target, &plan, Some(&args.dir));
-    let doc = doc.map_err(|error| unmade(error, &args.dir, found))?;
+    // The directory of a node that runs stays: it is that node's.
+    let doc = doc.map_err(|error| unmade(error, &args.dir, found || live))?;
     ui.note(&format!("{} has joined; the ring is at version {}", seat.name, doc.version));
     told(ui, &preview, Some(&doc))
+}
+
+/// A port of this machine that is free now.
+pub(crate) fn free_address() -> Option<String> {
+    let port = free_ports(1, random().ok()? as u64)?;
+    Some(format!("127.0.0.1:{port}"))
 }
 
 fn name(args: &Args) -> Result<String, Error> {

@@ -26,7 +26,6 @@ mod put;
 mod repair;
 mod replace;
 mod ring;
-mod running;
 mod scan;
 mod status;
 mod transfers;

@@ -18,8 +18,6 @@ use kvs::target::{Access, Target};
 
 use crate::common::Common;
 use crate::exit::Outcome;
-#[allow(unused_imports, reason = "until the target has these methods")]
-use crate::running::Running;
 use crate::ui::Ui;
 
 /// Run one node, ask it how it is, drain it, stop it

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use kvs::client::free_port;
 use kvs::embed::{Seat, put_back, random, set_aside};
 use kvs::error::Error;
 use kvs::ring::{Change, Member, NodeId};
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
+use crate::join::free_address;
 use crate::ring::change::{Consent, Preview, agreed, beside, carry_out};
 use crate::ui::Ui;
 
@@ -19,7 +21,7 @@ use crate::ui::Ui;
 /// The new node takes the places, name, zone and weight of the lost one and is filled from the
 /// others. A directory that stands where the new one is to be is moved aside to NAME.old-…, never
 /// deleted; what only it holds is not taken over. With other members missing it stops half way (7);
-/// `kvs ring apply` goes on.
+/// `kvs ring apply` goes on. In a ring that runs the new node has to run too, as for `kvs join`.
 ///
 /// Example: kvs --ring r replace n2 --yes
 #[derive(Debug, ClapArgs)]
@@ -30,6 +32,9 @@ pub(crate) struct Args {
     /// The new directory; where the lost one was unless given
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Where the new node listens when it runs; where the lost one did, or a free port, unless given
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
     /// Go on though writes may be lost that only the lost node and missing ones hold
     #[arg(long)]
     accept_loss: bool,
@@ -40,7 +45,7 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     // Whatever is left of it stays closed: it is not asked, and may be moved.
     let mut common = common.clone();
-    common.down.push(args.name.clone());
+    common.lost = Some(args.name.clone());
     let mut target = common.open(ui, Access::Write, "replace")?;
     let lost: Member = target.doc().named(&args.name)?.clone();
     let dir = args.dir.clone().or_else(|| beside(&target, &args.name));
@@ -52,7 +57,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let changes = [Change::Replace(sketch)];
     let preview = Preview::of(&target, &changes)?;
     target.admit(&changes, args.accept_loss)?;
-    let seat = Seat { name: lost.name, zone: lost.zone, weight: lost.weight, listen: None };
+    let listen = args.listen.clone().or_else(|| place(&target, lost.id));
+    let seat = Seat { name: lost.name, zone: lost.zone, weight: lost.weight, listen };
     let moved = dir.exists() && !target.is_seat(&dir, &seat);
     if moved {
         ui.note(&format!("{} will be moved aside", dir.display()));
@@ -77,6 +83,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     Ok(Done::Yes)
 }
 
+/// Where the new node listens: where the lost one did, if this machine can listen there.
+fn place(target: &Target, lost: NodeId) -> Option<String> {
+    target.addresses().remove(&lost).filter(|a| free_port(a)).or_else(free_address)
+}
+
 /// Makes the directory, has it take the place and fills it; the ring's version then.
 fn rebuild(
     ui: &mut Ui,
@@ -97,18 +108,15 @@ fn rebuild(
         Err(error) => return undo(error),
     };
     let plan = target.doc().plan_of(vec![Change::Replace(member)]);
-    let common = Common { down: others(common, &seat.name), ..common.clone() };
+    let common = Common { lost: None, ..common.clone() };
+    let live = target.is_live();
     match carry_out(ui, &common, target, &plan, Some(dir)) {
         Ok(doc) => Ok(doc.version),
-        Err(error) if matches!(error.root(), Error::Conflict(_)) => {
+        Err(error) if !live && matches!(error.root(), Error::Conflict(_)) => {
             // Another change was chosen: the new directory is nobody's.
             std::fs::remove_dir_all(dir).map_err(Error::io("remove", dir))?;
             undo(error)
         }
         Err(error) => Err(error),
     }
-}
-
-fn others(common: &Common, name: &str) -> Vec<String> {
-    common.down.iter().filter(|d| *d != name).cloned().collect()
 }

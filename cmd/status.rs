@@ -10,8 +10,6 @@ use serde_json::json;
 pub(crate) use self::seen::Seen;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-#[allow(unused_imports, reason = "until the target has these methods")]
-use crate::running::{Running, info};
 use crate::ui::Ui;
 
 /// Show how the nodes of the ring are
@@ -83,7 +81,7 @@ fn row(view: &View, seen: &Seen) -> Vec<String> {
 
 /// What a running node is besides up.
 fn notes(view: &View) -> Vec<&'static str> {
-    let Some(info) = info(view) else { return Vec::new() };
+    let Some(info) = view.info.as_ref() else { return Vec::new() };
     let notes =
         [(info.draining, "draining"), (info.full, "full: read-only"), (info.waiting, "waiting")];
     notes.into_iter().filter(|(is, _)| *is).map(|(_, note)| note).collect()
@@ -131,7 +129,7 @@ fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
             }
         }
     }
-    if let Some(info) = info(view) {
+    if let Some(info) = view.info.as_ref() {
         if info.full {
             parts.push("its disk is full: it answers reads only; make room".into());
         }
@@ -147,7 +145,7 @@ fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
 
 /// Wall clocks that are too far apart.
 fn clocks(views: &[View]) -> Option<String> {
-    let told = |v: &View| Some((info(v)?.wall_ms, v.member.name.clone()));
+    let told = |v: &View| Some((v.info.as_ref()?.wall_ms, v.member.name.clone()));
     let told: Vec<_> = views.iter().filter_map(told).collect();
     let ((first, slow), (last, fast)) = (told.iter().min()?, told.iter().max()?);
     let apart = last - first;

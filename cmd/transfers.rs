@@ -9,8 +9,6 @@ use serde_json::json;
 
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-#[allow(unused_imports, reason = "until the target has these methods")]
-use crate::running::Running;
 use crate::ui::Ui;
 
 /// Show what the running nodes are moving now

@@ -15,7 +15,8 @@ use crate::ui::Ui;
 /// Read every record and prove it
 ///
 /// Rows: node, records, bytes, damaged records, wrong digests. Exits 8 when anything is wrong and
-/// names it on stderr. It only reads; `kvs repair --verify` heals from the other copies.
+/// names it on stderr. Files are only read; a running node lists what is damaged as it finds it.
+/// `kvs repair --verify` heals from the other copies.
 ///
 /// Example: kvs verify r/n1
 #[derive(Debug, ClapArgs)]
@@ -31,7 +32,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     for id in target.nodes() {
         let name = target.doc().name(id);
         let bar = ui.progress(&name, Some(u64::from(target.doc().q.count())));
-        let findings = verify_node(&target, id, only, &mut |p| bar.set_position(u64::from(p)));
+        let findings = verify_node(&mut target, id, only, &mut |p| bar.set_position(u64::from(p)));
         let seconds = bar.elapsed().as_secs_f64();
         bar.finish_and_clear();
         let findings = findings?;

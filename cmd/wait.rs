@@ -16,8 +16,6 @@ use serde_json::json;
 
 use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
-#[allow(unused_imports, reason = "until the target has these methods")]
-use crate::running::Running;
 use crate::status::Seen;
 use crate::ui::Ui;
 

@@ -6,8 +6,12 @@
 //! beat is seen to rise phi tells how unlikely its present silence is:
 //!
 //! ```text
-//! n1 beat 41 42 43 44 . . . .      phi 0.3 … 1 … 4 … 8: taken to be down
+//! n1 beat 41 42 43 44 . . . .      phi 0.3 … 1.6 … 5 … 8: taken to be down
 //! ```
+//!
+//! Measured (`tests/gossip.rs`): of a thousand nodes all know a new version of the ring after five or
+//! six rounds; of five all miss a killed one within 5 s, of a hundred half after 4.4 s and the last
+//! after 6 s.
 //!
 //! Phi is that of Hayashibara et al., *The phi accrual failure detector* (2004): normally distributed
 //! intervals, the last 1,000 of them, their deviation at least 0.5 s. It steers requests and never
@@ -32,8 +36,7 @@ use self::phi::Detector;
 use crate::clock::Actor;
 use crate::ring::NodeId;
 
-/// From this phi on a member is taken to be down: with normal intervals one silence in 10^8 is so
-/// long although it is up.
+/// From this phi on a member is taken to be down.
 pub const DOWN_PHI: f64 = 8.0;
 
 /// At most so many rows are kept, the own one included.
@@ -47,6 +50,10 @@ const BEAT_MS: u64 = 1000;
 
 /// After a beat the list is exchanged with so many.
 const FANOUT: usize = 3;
+
+/// They are named one by one, so far apart: news waits less for its next hop, and the dead of a
+/// hundred nodes are missed by all 0.8 s sooner than when three are named at once.
+const CALL_MS: u64 = BEAT_MS / FANOUT as u64;
 
 /// Ticks come far more often; when none came for so long, this process itself did not run.
 const PAUSE_MS: u64 = 2000;
@@ -129,7 +136,10 @@ pub struct Gossip {
     born_ms: u64,
     ticked_ms: u64,
     /// When the own beat rises next.
-    next_ms: u64,
+    beat_ms: u64,
+    /// Drawn at the last beat and still to be named, and when.
+    to_call: Vec<NodeId>,
+    call_ms: u64,
 }
 
 impl Gossip {
@@ -137,8 +147,18 @@ impl Gossip {
     #[must_use]
     pub fn new(mut own: Row, seed: u64, now_ms: u64) -> Self {
         own.generation = own.generation.max(1); // 0 is for what was never heard
-        let (others, next_ms) = (BTreeMap::new(), now_ms + BEAT_MS);
-        Self { own, others, echoes: 0, seed, born_ms: now_ms, ticked_ms: now_ms, next_ms }
+        let beat_ms = now_ms + BEAT_MS;
+        Self {
+            own,
+            others: BTreeMap::new(),
+            echoes: 0,
+            seed,
+            born_ms: now_ms,
+            ticked_ms: now_ms,
+            beat_ms,
+            to_call: Vec::new(),
+            call_ms: beat_ms,
+        }
     }
 
     /// Its own row.
@@ -156,7 +176,7 @@ impl Gossip {
             (before.id, before.generation, before.beat);
         if self.own != before {
             self.own.beat += 1;
-            self.next_ms = 0;
+            self.beat_ms = 0;
         }
     }
 
@@ -183,18 +203,24 @@ impl Gossip {
         self.others.retain(|id, _| member(*id));
     }
 
-    /// Time has passed: once a second the own beat rises and up to three random ones of `linked` are
-    /// named to exchange lists with. A pause of this process itself is nobody else's silence.
+    /// Time has passed: once a second the own beat rises, and in each second up to three random ones
+    /// of `linked` are named, one at a time, to exchange lists with. A pause of this process itself
+    /// is nobody else's silence.
     pub fn tick(&mut self, now_ms: u64, linked: &[NodeId]) -> Vec<NodeId> {
         self.forgive_pause(now_ms);
         self.ticked_ms = now_ms;
-        if now_ms < self.next_ms {
+        if now_ms >= self.beat_ms {
+            self.own.beat += 1;
+            // Late ticks do not slow the beat down, and missed beats are not made up for.
+            self.call_ms = if now_ms - self.beat_ms < BEAT_MS { self.beat_ms } else { now_ms };
+            self.beat_ms = self.call_ms + BEAT_MS;
+            self.to_call = self.draw(linked);
+        }
+        if now_ms < self.call_ms {
             return Vec::new();
         }
-        self.own.beat += 1;
-        let on_time = self.next_ms + BEAT_MS; // late ticks do not slow the beat down
-        self.next_ms = if on_time > now_ms { on_time } else { now_ms + BEAT_MS };
-        self.draw(linked)
+        self.call_ms += CALL_MS;
+        self.to_call.pop().filter(|id| linked.contains(id)).into_iter().collect()
     }
 
     /// Every row, to be pushed.

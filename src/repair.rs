@@ -25,7 +25,7 @@ use crate::node::{RepairRequest, Reply, Request};
 use crate::ring::{NodeId, Step};
 use crate::store::Store;
 use crate::store::verify::{Verdict, verify};
-use crate::target::Target;
+use crate::target::{Target, defect};
 
 /// Rounds of repair at the most: each fills somebody who was short of full owners before.
 const ROUNDS_MAX: usize = 8;
@@ -285,20 +285,27 @@ impl Findings {
     }
 }
 
-/// Reads every record of a node and proves it. Writes nothing.
+/// Reads every record of a node and proves it. Of a file nothing is written; a running node reads
+/// for itself and lists what is damaged.
 ///
 /// # Errors
-/// When the node's tables cannot be read, or it is not open.
+/// When the node's tables cannot be read, or it cannot be asked.
 pub fn verify_node(
-    target: &Target,
+    target: &mut Target,
     id: NodeId,
     only: Option<Partition>,
     progress: &mut dyn FnMut(u32),
 ) -> Result<Findings> {
-    let store = opened(target, id)?;
-    let mut findings = Findings { listed: store.bad()?, ..Findings::default() };
+    let mut findings = Findings { listed: opened(target, id)?.bad()?, ..Findings::default() };
     for p in target.doc().q.all().filter(|p| only.is_none_or(|o| o == *p)) {
-        let Verdict { records, bytes, bad, .. } = note_wrong(&mut findings, p, verify(store, p)?);
+        let verdict = match target.runs(id) {
+            false => verify(opened(target, id)?, p)?,
+            true => match target.ask(id, Request::Verify(p))? {
+                Reply::Verify(verdict) => verdict,
+                _ => return Err(defect()),
+            },
+        };
+        let Verdict { records, bytes, bad, .. } = note_wrong(&mut findings, p, verdict);
         findings.records += records;
         findings.bytes += bytes;
         findings.bad.extend(bad.into_iter().map(|b| (p, b.key, b.why)));

@@ -1,27 +1,38 @@
-//! What a TARGET names, as one thing to ask: node directories, or a ring directory that holds them.
+//! What a TARGET names, as one thing to ask: running nodes, or the directories of stopped ones.
 //!
 //! ```text
+//! host:port,…  a running ring, by any of its nodes
 //! r            a ring directory: every directory in it with a node.yaml
 //! r/n1         one node
 //! r/n1,r/n2    some nodes; members found in none of them are down
 //! ```
 //!
-//! Commands and jobs ask a [`Target`] and never see a driver. What it does not do: it does not print
-//! and decides nothing about exit codes. Caveat: this build reaches nodes as directories; a running
-//! node's address is refused with a clear sentence.
+//! A directory whose node runs is reached through that node, and a ring directory with any running
+//! node *is* that running ring: never half files, half sockets, except for jobs that look at single
+//! nodes. Commands and jobs ask a [`Target`] and never see a driver. What it does not do: it does
+//! not print and decides nothing about exit codes. Caveat: a node may start or end meanwhile; what
+//! was found at the opening holds.
 
 mod change;
 mod data;
 mod explain;
+mod find;
+mod live;
+mod seat;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::change::{Moves, is_applied};
 pub use self::data::OnRecord;
+pub(crate) use self::data::defect;
 pub use self::explain::{Actors, Inspection, KeptHint, Replica, Standing, State, Superseded};
+use self::find::{Places, now};
+pub use self::find::{is_address, resolve};
+use self::live::Live;
+use crate::channel::Info;
 use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use crate::embed::{self, Embed};
 use crate::error::{Error, Result};
@@ -39,8 +50,14 @@ pub struct Opening {
     pub access: Access,
     /// How long to wait for locks.
     pub timeout: Duration,
-    /// Members taken as down.
+    /// Members taken as down; of directories alone.
     pub down: Vec<String>,
+    /// The member that is to be replaced: what is left of it is not asked.
+    pub lost: Option<String>,
+    /// The file with the ring's key, for addresses.
+    pub key_file: Option<PathBuf>,
+    /// Running nodes and files of stopped ones may be mixed: single nodes are looked at.
+    pub mixed: bool,
     /// The zone the request comes from.
     pub zone: Option<String>,
     /// The command, for whoever meets its locks.
@@ -49,9 +66,14 @@ pub struct Opening {
 
 /// A ring that can be asked.
 pub struct Target {
-    embed: Embed,
+    /// Directories. There is this, or what runs; a mixed one may have both.
+    embed: Option<Embed>,
+    live: Option<Live>,
     zone: Option<String>,
     timeout: Duration,
+    damaged: Vec<PathBuf>,
+    left_out: Vec<PathBuf>,
+    warnings: Vec<String>,
 }
 
 /// One member as this target finds it.
@@ -69,79 +91,192 @@ pub struct View {
     pub bytes: u64,
     /// Its hints.
     pub hints: HintStats,
+    /// How its process is, when it runs.
+    pub info: Option<Info>,
+}
+
+impl View {
+    /// A member of which nothing more is known.
+    fn of(member: Member) -> Self {
+        Self {
+            member,
+            dir: None,
+            address: None,
+            status: None,
+            bytes: 0,
+            hints: HintStats::default(),
+            info: None,
+        }
+    }
 }
 
 impl Target {
     /// Opens what the specs name.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a spec that names no node, an unknown `down` or zone, and as
-    /// [`Embed::open`]. Nothing is changed.
+    /// [`Error::Usage`] for a spec that names no node, an unknown `down` or zone, `down` of a running
+    /// ring or no key for one; as [`Embed::open`] of files and [`crate::client::Client::open`] of
+    /// nodes, but [`Error::Busy`] when a node holds its directory and cannot be reached. Nothing is
+    /// changed.
     pub fn open(opening: &Opening) -> Result<Self> {
-        let dirs = resolve(&opening.specs)?;
-        let embed = Embed::open(&embed::Opening {
-            dirs,
-            access: opening.access,
+        let until = now() + opening.timeout;
+        loop {
+            let places = Places::find(&opening.specs, until)?;
+            if places.is_live() {
+                return Self::open_live(&places, opening);
+            }
+            match Self::open_files(places.shut(), opening) {
+                // Nodes may have been started meanwhile.
+                Err(error) if matches!(error.root(), Error::Busy(_)) => {
+                    if now() < until && Places::find(&opening.specs, until)?.is_live() {
+                        continue;
+                    }
+                    return Err(error);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_files(dirs: Vec<PathBuf>, opening: &Opening) -> Result<Self> {
+        let embed = open_embed(dirs, opening)?;
+        let (damaged, left_out) = (embed.damaged().to_vec(), embed.left_out().to_vec());
+        let target = Self {
+            embed: Some(embed),
+            live: None,
+            zone: opening.zone.clone(),
             timeout: opening.timeout,
-            down: opening.down.clone(),
-            purpose: opening.purpose.clone(),
-        })?;
-        let doc = embed.doc();
-        for name in &opening.down {
-            doc.named(name)?;
+            damaged,
+            left_out,
+            warnings: Vec::new(),
+        };
+        for name in opening.down.iter().chain(&opening.lost) {
+            target.doc().named(name)?;
         }
-        if let Some(zone) = &opening.zone
-            && !doc.present().any(|m| m.zone == *zone)
-        {
-            return Err(Error::Usage(format!(
-                "No member is in the zone {zone}; nothing was tried."
-            )));
+        target.check_zone()?;
+        Ok(target)
+    }
+
+    fn open_live(places: &Places, opening: &Opening) -> Result<Self> {
+        if !opening.down.is_empty() {
+            return Err(Error::Usage(
+                "--down is for directories; these nodes run. Nothing was tried.".into(),
+            )
+            .hint("stop a node instead: kvs node stop NAME"));
         }
-        Ok(Self { embed, zone: opening.zone.clone(), timeout: opening.timeout })
+        let live = Live::open(places, opening)?;
+        let mut target = Self {
+            embed: None,
+            live: Some(live),
+            zone: opening.zone.clone(),
+            timeout: opening.timeout,
+            damaged: Vec::new(),
+            left_out: Vec::new(),
+            warnings: Vec::new(),
+        };
+        target.check_zone()?;
+        target.enter_zone()?;
+        let shut = places.shut();
+        if opening.mixed && !shut.is_empty() {
+            target.add_files(shut, opening)?;
+        }
+        if let Some(name) = &opening.lost {
+            target.refuse_alive(name)?;
+        }
+        Ok(target)
+    }
+
+    /// Opens files of stopped nodes beside those that run.
+    fn add_files(&mut self, dirs: Vec<PathBuf>, opening: &Opening) -> Result<()> {
+        match open_embed(dirs.clone(), opening) {
+            Ok(embed) if embed.doc().id == self.doc().id => {
+                self.damaged = embed.damaged().to_vec();
+                self.left_out = embed.left_out().to_vec();
+                self.embed = Some(embed);
+                Ok(())
+            }
+            Ok(_) => {
+                let dir = dirs.first().map_or("A directory".into(), |d| d.display().to_string());
+                let text = format!("{dir} belongs to another ring than the running nodes.");
+                Err(Error::Denied(text).hint("name one ring only"))
+            }
+            Err(error) if embed::is_damage(&error) => {
+                self.warnings.push(format!("what is not running counts as down: {error}"));
+                self.damaged = dirs;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn check_zone(&self) -> Result<()> {
+        match &self.zone {
+            Some(zone) if !self.doc().present().any(|m| m.zone == *zone) => {
+                Err(Error::Usage(format!("No member is in the zone {zone}; nothing was tried.")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The ring document in force.
     #[must_use]
     pub fn doc(&self) -> Arc<RingDoc> {
-        self.embed.doc()
+        let files = self.embed.as_ref().map(Embed::doc);
+        let live = self.live.as_ref().map(|live| live.client.doc());
+        let newest = files.into_iter().chain(live).max_by_key(|d| d.version);
+        newest.expect("a target has files or runs")
     }
 
-    /// The opened nodes, in the order of the ring document.
+    /// The nodes that can be asked, in the order of the ring document.
     #[must_use]
     pub fn nodes(&self) -> Vec<NodeId> {
-        self.embed.nodes()
+        let mut nodes = self.live.as_ref().map(Live::nodes).unwrap_or_default();
+        nodes.extend(self.embed.as_ref().map(Embed::nodes).unwrap_or_default());
+        if self.embed.is_some() && self.live.is_some() {
+            let doc = self.doc();
+            nodes.sort_by_key(|id| doc.members.iter().position(|m| m.id == *id));
+        }
+        nodes
     }
 
-    /// An opened node's durable state, to read.
+    /// A node's durable state, to read.
     #[must_use]
     pub fn store(&self, id: NodeId) -> Option<&dyn Store> {
-        self.embed.store(id).map(|s| s as &dyn Store)
+        let file = self.embed.as_ref().and_then(|e| e.store(id)).map(|s| s as &dyn Store);
+        let live = || self.live.as_ref().and_then(|l| l.store(id)).map(|s| s as &dyn Store);
+        file.or_else(live)
     }
 
-    /// An opened node's directory.
+    /// A node's directory, as far as one was named.
     #[must_use]
     pub fn dir(&self, id: NodeId) -> Option<&Path> {
-        self.embed.dir(id)
+        let file = self.embed.as_ref().and_then(|e| e.dir(id));
+        file.or_else(|| self.live.as_ref()?.dir(id))
     }
 
     /// Directories that could not be read: their nodes count as down.
     #[must_use]
     pub fn damaged(&self) -> &[PathBuf] {
-        self.embed.damaged()
+        &self.damaged
     }
 
     /// Directories of this ring that are no member's, or no longer.
     #[must_use]
     pub fn left_out(&self) -> &[PathBuf] {
-        self.embed.left_out()
+        &self.left_out
     }
 
     /// What a person should know, each thing once, since the last call.
     pub fn warnings(&mut self) -> Vec<String> {
-        self.embed.warnings()
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(self.embed.as_mut().map(Embed::warnings).unwrap_or_default());
+        warnings.extend(
+            self.live.as_mut().map(|l| std::mem::take(&mut l.warnings)).unwrap_or_default(),
+        );
+        warnings
     }
 
-    /// Present members that are not open: down.
+    /// Present members that cannot be asked: down.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let open = self.nodes();
@@ -154,20 +289,16 @@ impl Target {
     /// # Errors
     /// [`Error::Io`] or [`Error::Corrupt`] when a file cannot be read.
     pub fn views(&mut self) -> Result<Vec<View>> {
+        if let Some(live) = &self.live {
+            return Ok(live.views());
+        }
         let mut views = Vec::new();
         let addresses = self.addresses();
         for member in self.doc().present().cloned().collect::<Vec<_>>() {
             let id = member.id;
-            let mut view = View {
-                member,
-                dir: None,
-                address: addresses.get(&id).cloned(),
-                status: None,
-                bytes: 0,
-                hints: HintStats::default(),
-            };
-            if let Some(store) = self.embed.store(id) {
-                view.dir = self.embed.dir(id).map(Path::to_path_buf);
+            let mut view = View { address: addresses.get(&id).cloned(), ..View::of(member) };
+            if let Some(store) = self.embed.as_ref().and_then(|e| e.store(id)) {
+                view.dir = self.dir(id).map(Path::to_path_buf);
                 view.bytes = store.used_bytes()?;
                 view.hints = store.hint_stats()?;
                 if let Reply::Status(status) = self.ask(id, Request::Status)? {
@@ -179,9 +310,15 @@ impl Target {
         Ok(views)
     }
 
-    /// The addresses known: each open node's own, others as the open ones last heard them.
+    /// The addresses known: of running nodes as the entry heard them; of directories each open
+    /// node's own, others as the open ones last heard them.
     #[must_use]
     pub fn addresses(&self) -> BTreeMap<NodeId, String> {
+        let doc = self.doc();
+        if let Some(live) = &self.live {
+            let told = doc.present().filter_map(|m| Some((m.id, live.client.address(m.id)?)));
+            return told.collect();
+        }
         let mut known = BTreeMap::new();
         let dirs: Vec<_> =
             self.nodes().into_iter().filter_map(|id| Some((id, self.dir(id)?))).collect();
@@ -195,32 +332,75 @@ impl Target {
         }
         for (id, dir) in &dirs {
             let own = config::read::<NodeConfig>(&dir.join(NODE_FILE));
-            if let Some(address) = own.ok().and_then(|c| c.listen) {
+            if let Some(address) = own.ok().and_then(|c| c.advertise.or(c.listen)) {
                 known.insert(*id, address);
             }
         }
         known
     }
 
-    /// The node that takes a request: the first open one, in the zone if one was named.
+    /// The node that takes a request: of running nodes the one connected to, else the first open
+    /// one, in the zone if one was named.
     ///
     /// # Errors
     /// [`Error::Unreachable`] when none is open there.
     pub fn entry(&self) -> Result<NodeId> {
+        if let Some(live) = &self.live {
+            return Ok(live.client.entry());
+        }
         let doc = self.doc();
-        let in_zone = |id: &NodeId| match (&self.zone, doc.member(*id)) {
+        let in_zone = |id: &NodeId| self.is_in_zone(&doc, *id);
+        self.nodes().into_iter().find(in_zone).ok_or_else(nobody)
+    }
+
+    fn is_in_zone(&self, doc: &RingDoc, id: NodeId) -> bool {
+        match (&self.zone, doc.member(id)) {
             (Some(zone), Some(member)) => member.zone == *zone,
             _ => true,
-        };
-        self.nodes().into_iter().find(in_zone).ok_or_else(|| {
-            Error::Unreachable(
-                "No node that could take the request is open; nothing was tried.".into(),
-            )
-        })
+        }
+    }
+
+    /// Goes in by a running node of the zone.
+    fn enter_zone(&self) -> Result<()> {
+        let (Some(live), doc) = (&self.live, self.doc()) else { return Ok(()) };
+        let nodes = [live.client.entry()].into_iter().chain(live.nodes());
+        let entry = nodes.into_iter().find(|id| self.is_in_zone(&doc, *id)).ok_or_else(nobody)?;
+        live.client.enter_at(entry);
+        Ok(())
+    }
+
+    /// A member that answers is not lost.
+    fn refuse_alive(&self, name: &str) -> Result<()> {
+        let id = self.doc().named(name)?.id;
+        if !self.nodes().contains(&id) {
+            return Ok(());
+        }
+        Err(Error::Denied(format!("{name} runs: it is not lost. Nothing was changed."))
+            .hint(format!("take it out with kvs leave {name}, or stop it: kvs node stop {name}")))
     }
 
     pub(crate) fn ask(&mut self, at: NodeId, request: Request) -> Result<Reply> {
-        self.embed.request(at, request)
+        let has_file = |e: &&mut Embed| e.store(at).is_some();
+        match (self.embed.as_mut().filter(has_file), &mut self.live) {
+            (Some(embed), _) => embed.request(at, request),
+            (None, Some(live)) => live.request(at, request),
+            (None, None) => match &mut self.embed {
+                Some(embed) => embed.request(at, request),
+                None => Err(nobody()),
+            },
+        }
+    }
+
+    /// Asks several nodes the same: running ones all at once.
+    pub(crate) fn ask_each(
+        &mut self,
+        nodes: Vec<NodeId>,
+        request: &Request,
+    ) -> Vec<(NodeId, Result<Reply>)> {
+        match &self.live {
+            Some(live) => live.client.each(nodes, |id| live.client.request(id, request.clone())),
+            None => nodes.into_iter().map(|id| (id, self.ask(id, request.clone()))).collect(),
+        }
     }
 
     /// Asks requests as they come, some at once, until the source ends.
@@ -230,60 +410,40 @@ impl Target {
         source: &mut embed::Source<'_>,
         sink: &mut embed::Sink<'_>,
     ) -> Result<()> {
-        self.embed.stream(window, source, sink)
-    }
-}
-
-/// The node directories that specs name.
-///
-/// # Errors
-/// [`Error::Usage`] for one that names none.
-pub fn resolve(specs: &[String]) -> Result<Vec<PathBuf>> {
-    let mut dirs = Vec::new();
-    for spec in specs.iter().flat_map(|s| s.split(',')).filter(|s| !s.is_empty()) {
-        let path = PathBuf::from(spec);
-        if path.join(NODE_FILE).is_file() {
-            dirs.push(path);
-        } else if path.is_dir() {
-            let found = nodes_in(&path)?;
-            if found.is_empty() {
-                return Err(Error::Usage(format!(
-                    "{spec} is not a node directory and holds none."
-                ))
-                .hint(format!("make a ring: kvs init {spec}")));
-            }
-            dirs.extend(found);
-        } else if is_address(spec) {
-            return Err(Error::Usage(format!(
-                "{spec} is the address of a running node; this version of kvs works on node directories."
-            )));
-        } else {
-            return Err(Error::Usage(format!("{spec} does not exist; nothing was tried."))
-                .hint("name a ring directory with --ring DIR, or make one: kvs init DIR"));
+        match (&mut self.live, &mut self.embed) {
+            (Some(live), _) => live.client.stream(window, source, sink),
+            (None, Some(embed)) => embed.stream(window, source, sink),
+            (None, None) => Err(nobody()),
         }
     }
-    if dirs.is_empty() {
-        return Err(Error::Usage("No ring is named; nothing was tried.".into())
-            .hint("name it with --ring DIR, or set KVS_RING"));
+
+    /// Reads something of every node's file: of running nodes all at once.
+    pub(crate) fn gather<T: Send>(
+        &self,
+        read: impl Fn(&dyn Store) -> Result<T> + Sync,
+    ) -> Vec<(NodeId, Result<T>)> {
+        match &self.live {
+            Some(live) => live.client.each(self.nodes(), |id| {
+                live.store(id).ok_or_else(nobody).and_then(|store| read(store))
+            }),
+            None => {
+                let stores = self.nodes().into_iter().filter_map(|id| Some((id, self.store(id)?)));
+                stores.map(|(id, store)| (id, read(store))).collect()
+            }
+        }
     }
-    // One directory named twice is one directory.
-    let mut met = BTreeSet::new();
-    dirs.retain(|dir| met.insert(dir.canonicalize().unwrap_or_else(|_| dir.clone())));
-    Ok(dirs)
 }
 
-fn nodes_in(path: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(path).map_err(Error::io("read", path))?;
-    let entries = entries.filter_map(std::result::Result::ok);
-    // A directory under construction begins with a dot; it stays behind when its command is killed.
-    let dirs = entries.filter(|e| !e.file_name().as_encoded_bytes().starts_with(b"."));
-    let dirs = dirs.map(|e| e.path());
-    let mut found: Vec<_> = dirs.filter(|d| d.join(NODE_FILE).is_file()).collect();
-    found.sort();
-    Ok(found)
+fn open_embed(dirs: Vec<PathBuf>, opening: &Opening) -> Result<Embed> {
+    Embed::open(&embed::Opening {
+        dirs,
+        access: opening.access,
+        timeout: opening.timeout,
+        down: opening.down.iter().chain(&opening.lost).cloned().collect(),
+        purpose: opening.purpose.clone(),
+    })
 }
 
-fn is_address(spec: &str) -> bool {
-    spec.rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+fn nobody() -> Error {
+    Error::Unreachable("No node that could take the request is open; nothing was tried.".into())
 }

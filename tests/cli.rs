@@ -9,7 +9,7 @@
 //!
 //! Each file has a fresh directory and an environment of PATH, HOME and LC_ALL only. `NAME=…` at the
 //! beginning of a line that holds nothing else keeps the variable for the lines after it. What
-//! differs from run to run is replaced: `DIR`, `CONTEXT`, `ACTOR`, `TIME`, `MS`, `SUM`.
+//! differs from run to run is replaced: `DIR`, `ADDRESS`, `CONTEXT`, `ACTOR`, `TIME`, `MS`, `SUM`.
 //!
 //! Caveat: stdout comes before stderr, whatever the order in time was.
 
@@ -98,6 +98,7 @@ fn shown(output: &Output) -> String {
 /// Replaces what differs from run to run.
 fn normal(text: &str, dir: &Path) -> String {
     let text = text.replace(&dir.display().to_string(), "DIR");
+    let text = support::golden::without_ports(&text, "ADDRESS");
     let mut out = String::new();
     let mut word = String::new();
     for c in text.chars().chain(['\0']) {

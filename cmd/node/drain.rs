@@ -5,8 +5,6 @@ use clap::Args as ClapArgs;
 use super::Named;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-#[allow(unused_imports, reason = "until the target has these methods")]
-use crate::running::Running;
 use crate::ui::Ui;
 
 /// Take a running node out of the service of clients, or back in

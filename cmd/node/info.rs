@@ -7,8 +7,6 @@ use serde_json::json;
 use super::Named;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-#[allow(unused_imports, reason = "until the target has these methods")]
-use crate::running::Running;
 use crate::ui::Ui;
 
 /// Show what a running node says of itself

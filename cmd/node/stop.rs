@@ -12,8 +12,6 @@ use kvs::target::Target;
 use super::Named;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-#[allow(unused_imports, reason = "until the target has these methods")]
-use crate::running::Running;
 use crate::ui::Ui;
 
 /// How often it is asked whether it has ended.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use kvs::config;
 use kvs::error::Error;
-use kvs::ring::{Change, Plan, RingDoc, Step};
+use kvs::ring::{Change, NodeId, Plan, RingDoc, Step};
 use kvs::target::{Access, Moves, Target, resolve};
 use serde_json::{Value, json};
 
@@ -124,7 +124,8 @@ pub(crate) fn write_plan(ui: &mut Ui, plan: &Plan, file: &Path) -> Result<(), Fa
     Ok(())
 }
 
-/// Has a plan chosen and takes it to its end, with the directory of a new member if it has one.
+/// Has a plan chosen and takes it to its end, with the directory of a new member if it has one: its
+/// file is opened too, or its node is waited for.
 pub(crate) fn carry_out(
     ui: &mut Ui,
     common: &Common,
@@ -132,6 +133,13 @@ pub(crate) fn carry_out(
     plan: &Plan,
     new: Option<&Path>,
 ) -> Result<RingDoc, Error> {
+    if target.is_live() {
+        if let (Some(dir), Some(id)) = (new, newcomer(plan)) {
+            await_start(ui, &target, dir, id)?;
+        }
+        target.propose(plan)?;
+        return finish(ui, target);
+    }
     target.propose(plan)?;
     ui.warn_all(target.warnings());
     // The new member's directory is only now one of the ring's.
@@ -148,6 +156,23 @@ pub(crate) fn carry_out(
         }
     }
     Ok(doc)
+}
+
+/// The member that a plan brings in.
+fn newcomer(plan: &Plan) -> Option<NodeId> {
+    plan.changes.iter().find_map(|change| match change {
+        Change::Join(member) | Change::Replace(member) => Some(member.id),
+        _ => None,
+    })
+}
+
+/// A running ring takes in only a node that runs: whoever watches the directory starts it, or the
+/// person does.
+fn await_start(ui: &mut Ui, target: &Target, dir: &Path, id: NodeId) -> Result<(), Error> {
+    if !target.is_served(dir)? {
+        ui.note(&format!("waiting for the new node; start it: kvs node run {}", dir.display()));
+    }
+    target.await_member(dir, id)
 }
 
 /// Takes the change under way to its end.

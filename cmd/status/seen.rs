@@ -11,9 +11,6 @@ use std::collections::BTreeMap;
 use kvs::ring::NodeId;
 use kvs::target::{Target, View};
 
-#[allow(unused_imports, reason = "until the target has these methods")]
-use crate::running::Running;
-
 /// Names of those that see a member up, and of those that see it down.
 type Views = (Vec<String>, Vec<String>);
 

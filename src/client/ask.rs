@@ -8,7 +8,7 @@
 //! yes    write, job    unknown, partly done: it may have taken effect
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::fate::{Fate, Nature};
@@ -74,19 +74,35 @@ impl Client {
         asked
     }
 
+    /// Asks this node and no other, whatever the question.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn ask_only(&self, at: NodeId, ask: Ask) -> Result<Told> {
+        self.ask_one(at, &ask, Nature::of(&ask), now() + self.time())
+    }
+
     /// Asks several nodes at once, each within the time: those that are gone do not add up.
     pub fn ask_all(&self, asks: Vec<(NodeId, Ask)>) -> Vec<(NodeId, Result<Told>)> {
-        let time = self.time();
-        let one =
-            |(at, ask): (NodeId, Ask)| (at, self.ask_one(at, &ask, Nature::of(&ask), now() + time));
-        if asks.len() < 2 {
-            return asks.into_iter().map(one).collect();
+        let asks: BTreeMap<_, _> = asks.into_iter().collect();
+        self.each(asks.keys().copied().collect(), |at| self.ask_only(at, asks[&at].clone()))
+    }
+
+    /// Does something for each of several nodes, all at once.
+    pub fn each<T: Send>(
+        &self,
+        nodes: Vec<NodeId>,
+        ask: impl Fn(NodeId) -> Result<T> + Sync,
+    ) -> Vec<(NodeId, Result<T>)> {
+        if nodes.len() < 2 {
+            return nodes.into_iter().map(|at| (at, ask(at))).collect();
         }
+        let ask = &ask;
         std::thread::scope(|scope| {
-            let running: Vec<_> =
-                asks.into_iter().map(|ask| (ask.0, scope.spawn(move || one(ask)))).collect();
+            let start = |at| (at, scope.spawn(move || ask(at)));
+            let running: Vec<_> = nodes.into_iter().map(start).collect();
             let ended = running.into_iter();
-            ended.map(|(at, t)| t.join().unwrap_or_else(|_| (at, Err(defect())))).collect()
+            ended.map(|(at, t)| (at, t.join().unwrap_or_else(|_| Err(defect())))).collect()
         })
     }
 

@@ -7,6 +7,7 @@
 //!
 //! Keys are files of mode 0600. It does not choose names; its caller does.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -67,19 +68,23 @@ pub fn create_ring(dir: &Path, ring: &Ring) -> Result<RingDoc> {
     }
     let doc = RingDoc::first(RingId(random()?), ring.q, ring.replicas, members)?;
     let ring_key = [fresh_key()?];
+    let listens =
+        |m: &Member| ring.seats.iter().find(|s| s.name == m.name).and_then(|s| s.listen.clone());
+    let peers = peers(&doc, &listens);
     whole(dir, |tmp| {
         write_secrets(&tmp.join(RING_KEY), &ring_key)?;
         for ((seat, member), key) in ring.seats.iter().zip(&doc.members).zip(&keys) {
             let path = tmp.join(&seat.name);
             make_dir(&path)?;
-            fill(&path, seat, member.id, key, &ring_key, &doc, &peers(&doc, &ring.seats), true)?;
+            fill(&path, seat, member.id, key, &ring_key, &doc, &peers, true)?;
         }
         Ok(())
     })?;
     Ok(doc)
 }
 
-/// Makes the directory of a member that is to join the ring of `doc`, with all keys the ring has now.
+/// Makes the directory of a member that is to join the ring of `doc`, with all keys the ring has now
+/// and the addresses of its members.
 ///
 /// # Errors
 /// As [`create_ring`].
@@ -88,9 +93,11 @@ pub fn create_member(
     seat: &Seat,
     doc: &RingDoc,
     ring_keys: &[Secret],
+    addresses: &BTreeMap<NodeId, String>,
 ) -> Result<Member> {
     let (member, key) = draw(seat, State::Joining)?;
-    whole(dir, |tmp| fill(tmp, seat, member.id, &key, ring_keys, doc, &peers(doc, &[]), false))?;
+    let peers = peers(doc, &|m| addresses.get(&m.id).cloned());
+    whole(dir, |tmp| fill(tmp, seat, member.id, &key, ring_keys, doc, &peers, false))?;
     Ok(member)
 }
 
@@ -108,10 +115,9 @@ fn draw(seat: &Seat, state: State) -> Result<(Member, Secret)> {
     Ok((member, key))
 }
 
-fn peers(doc: &RingDoc, seats: &[Seat]) -> Peers {
-    let address = |name: &str| seats.iter().find(|s| s.name == name).and_then(|s| s.listen.clone());
+fn peers(doc: &RingDoc, address: &dyn Fn(&Member) -> Option<String>) -> Peers {
     let peer =
-        |m: &Member| Peer { id: m.id.to_string(), name: m.name.clone(), address: address(&m.name) };
+        |m: &Member| Peer { id: m.id.to_string(), name: m.name.clone(), address: address(m) };
     Peers { peers: doc.present().map(peer).collect() }
 }
 

@@ -155,7 +155,8 @@ fn map(dirs: &[PathBuf]) -> Map {
 }
 
 /// Whether an error says that the file is damaged or gone, rather than that we may not have it.
-fn is_damage(error: &Error) -> bool {
+#[must_use]
+pub fn is_damage(error: &Error) -> bool {
     match error.root() {
         Error::Corrupt(_) => true,
         Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
@@ -176,11 +177,14 @@ fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
         let (kind, pid) = (opening.purpose.clone(), std::process::id());
         Want::Exclusive(Holder { kind, pid, address: None })
     };
-    let lock = Lock::wait(dir, &want, opening.timeout).map_err(|error| match error {
-        Error::Io { .. } if !read_only => error
-            .hint("nothing was changed; get, scan, dump, diff and verify need no right to write"),
-        error => error,
-    })?;
+    let lock = Lock::wait_unless(dir, &want, opening.timeout, &Holder::serves).map_err(
+        |error| match error {
+            Error::Io { .. } if !read_only => error.hint(
+                "nothing was changed; get, scan, dump, diff and verify need no right to write",
+            ),
+            error => error,
+        },
+    )?;
     if !dir.join(FILE).is_file() {
         let (dir, name) = (dir.display(), &config.name);
         return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed."))

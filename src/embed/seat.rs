@@ -11,7 +11,7 @@ use super::create::{NODE_KEY, Seat};
 use super::wall_ms;
 use crate::config::{NODE_FILE, NodeConfig, read, read_key};
 use crate::error::{Error, Result};
-use crate::ring::{Member, RingDoc, State};
+use crate::ring::{Member, NodeId, RingDoc, RingId, State};
 use crate::store::lmdb::{Access, Lmdb, Map};
 use crate::store::lock::{Holder, Lock, Want};
 use crate::store::{Store, Table};
@@ -23,16 +23,29 @@ use crate::store::{Store, Table};
 /// [`Error::Denied`] when it belongs to another ring, is a member already or was one, and when it has
 /// another name. Nothing is changed.
 pub fn found_member(dir: &Path, seat: &Seat, doc: &RingDoc, timeout: Duration) -> Result<Member> {
-    let config: NodeConfig = read(&dir.join(NODE_FILE))?;
-    let shown = dir.display();
     let _lock = Lock::wait(dir, &Want::Shared, timeout)?;
     let store = Lmdb::open(dir, Access::Read, Map::default())?.store;
     let bytes = store.row(Table::Ring, "doc")?.unwrap_or_default();
+    would_join(dir, seat, doc, RingDoc::decode(&bytes)?.id, store.identity().node)
+}
+
+/// The same, of a directory whose ring and identity are known, for its node runs.
+///
+/// # Errors
+/// As [`found_member`].
+pub fn would_join(
+    dir: &Path,
+    seat: &Seat,
+    doc: &RingDoc,
+    ring: RingId,
+    id: NodeId,
+) -> Result<Member> {
+    let config: NodeConfig = read(&dir.join(NODE_FILE))?;
+    let shown = dir.display();
     let deny = |text: String| Err(Error::Denied(format!("{shown} {text}; nothing was changed.")));
-    if RingDoc::decode(&bytes)?.id != doc.id {
+    if ring != doc.id {
         return deny("is a node of another ring".into());
     }
-    let id = store.identity().node;
     match doc.member(id).map(|m| m.state) {
         Some(State::Removed) => return deny("was removed from this ring for good".into()),
         Some(_) => return deny(format!("is the member {} already", doc.name(id))),

@@ -31,6 +31,10 @@ fn silence(list: &mut Gossip, from_ms: u64, to_ms: u64) {
     (from_ms..=to_ms).step_by(100).for_each(|ms| drop(list.tick(ms, &[])));
 }
 
+fn told_within_a_second(list: &mut Gossip, from_ms: u64, linked: &[NodeId]) -> Vec<NodeId> {
+    (0..10).flat_map(|tenth| list.tick(from_ms + tenth * 100, linked)).collect()
+}
+
 fn sorted(list: &Gossip) -> Vec<Row> {
     let mut rows = list.rows();
     rows.sort_by_key(|row| row.id);
@@ -187,15 +191,18 @@ fn whom_to_tell_is_drawn_evenly_without_repetition() {
     let mut list = list();
     let mut drawn = BTreeMap::new();
     for second in 1..=3000 {
-        let mut three = list.tick(second * 1000, &linked);
+        let mut three = told_within_a_second(&mut list, second * 1000, &linked);
         three.sort_unstable();
         three.dedup();
         assert_eq!(three.len(), 3);
         three.iter().for_each(|id| *drawn.entry(*id).or_insert(0) += 1);
     }
     assert!(drawn.len() == 10 && drawn.values().all(|n| (800..1000).contains(n)), "{drawn:?}");
-    assert_eq!(list.tick(4_000_000, &linked[..2]).len(), 2);
-    assert_eq!(list.tick(5_000_000, &[ME]), []);
+    assert_eq!(told_within_a_second(&mut list, 4_000_000, &linked[..2]).len(), 2);
+    assert_eq!(told_within_a_second(&mut list, 5_000_000, &[ME]), []);
+
+    assert_eq!(list.tick(6_000_000, &linked).len(), 1);
+    assert_eq!(list.tick(6_000_500, &[]), [], "whose link is gone is not named");
 }
 
 #[test]
@@ -255,10 +262,10 @@ proptest! {
         let mut list = list();
         pushes.into_iter().for_each(|rows| drop(list.merge(rows, 5)));
         let answer = list.merge(again.clone(), 5);
-        let rows = list.rows();
+        let (rows, silence) = (list.rows(), list.silent_ms(YOU, 950));
         prop_assert_eq!(list.merge(again, 900), answer);
         prop_assert_eq!(list.rows(), rows);
-        prop_assert_eq!(list.silent_ms(YOU, 950), 945);
+        prop_assert_eq!(list.silent_ms(YOU, 950), silence);
     }
 
     #[test]

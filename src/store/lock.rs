@@ -56,6 +56,12 @@ impl Holder {
         words.next().is_none().then_some(holder)
     }
 
+    /// Whether it is a node, or `up` about to start one: it keeps what it holds.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        matches!(self.kind.as_str(), "node" | "up")
+    }
+
     fn text(&self) -> String {
         let address = self.address.as_deref().unwrap_or("-");
         format!("{} {} {address}\n", self.kind, self.pid)
@@ -123,16 +129,33 @@ impl Lock {
     /// # Errors
     /// [`Error::Busy`] naming the holder and the directory, [`Error::Io`] as [`Lock::attempt`].
     pub fn wait(dir: &Path, want: &Want, timeout: Duration) -> Result<Self> {
+        Self::wait_unless(dir, want, timeout, &|_| false)
+    }
+
+    /// The same, but for a holder of whom it is known that waiting is in vain.
+    ///
+    /// # Errors
+    /// As [`Lock::wait`].
+    pub fn wait_unless(
+        dir: &Path,
+        want: &Want,
+        timeout: Duration,
+        in_vain: &dyn Fn(&Holder) -> bool,
+    ) -> Result<Self> {
         let start = now();
         loop {
+            let mut vain = false;
             let who = match Self::attempt(dir, want)? {
                 Attempt::Held(lock) => return Ok(lock),
-                Attempt::Writer(Some(holder)) => holder.to_string(),
+                Attempt::Writer(Some(holder)) => {
+                    vain = in_vain(&holder);
+                    holder.to_string()
+                }
                 Attempt::Writer(None) => "another kvs command".to_owned(),
                 Attempt::Readers => "a reading command".to_owned(),
             };
             let left = timeout.saturating_sub(now().duration_since(start));
-            if left.is_zero() {
+            if vain || left.is_zero() {
                 let dir = dir.display();
                 return Err(Error::Busy(format!(
                     "The directory {dir} is in use by {who}. Nothing was changed."

@@ -7,17 +7,14 @@
 //! A change that cannot go on (a directory is missing) stays where it is; `kvs ring apply` resumes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::Target;
 use super::data::defect;
-use crate::config::{NODE_FILE, read_keys};
 use crate::digest::Sum;
-use crate::embed::{RING_KEY, Seat, create_member, found_member};
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
-use crate::ring::{Change, Member, NodeId, Plan, RingDoc, State, Step};
+use crate::ring::{Change, NodeId, Plan, RingDoc, State, Step};
 
 /// Whether a plan made against an earlier version is what the ring has moved on by, or is moving on
 /// by now: a change takes three documents, and what the plan wished is so.
@@ -70,8 +67,8 @@ impl Target {
 
     fn sums_of_all(&self) -> BTreeMap<Partition, Sum> {
         let mut all: BTreeMap<Partition, Sum> = BTreeMap::new();
-        for store in self.nodes().into_iter().filter_map(|id| self.store(id)) {
-            for (p, sum) in store.sums().unwrap_or_default() {
+        for (_, sums) in self.gather(|store| store.sums()) {
+            for (p, sum) in sums.unwrap_or_default() {
                 let most = all.entry(p).or_insert(sum);
                 if most.count < sum.count {
                     *most = sum;
@@ -79,27 +76,6 @@ impl Target {
             }
         }
         all
-    }
-
-    /// Makes the directory of a member that is to join, with this ring's key and document. One that
-    /// was made for this ring earlier and has not joined yet is taken as it is.
-    ///
-    /// # Errors
-    /// [`Error::Denied`] when the directory is not empty, is a node already, or the key file is open
-    /// to others; nothing is left behind.
-    pub fn seat(&self, dir: &Path, seat: &Seat) -> Result<Member> {
-        if dir.join(NODE_FILE).exists() {
-            return found_member(dir, seat, &self.doc(), self.timeout);
-        }
-        let home = self.nodes().into_iter().find_map(|id| self.dir(id).map(Path::to_path_buf));
-        let home = home.ok_or_else(|| Error::Unreachable("No node is open.".into()))?;
-        create_member(dir, seat, &self.doc(), &read_keys(&home.join(RING_KEY))?)
-    }
-
-    /// Whether the directory was made for this member earlier and waits to take its place.
-    #[must_use]
-    pub fn is_seat(&self, dir: &Path, seat: &Seat) -> bool {
-        found_member(dir, seat, &self.doc(), self.timeout).is_ok()
     }
 
     /// Has the first document of a plan's change chosen.
@@ -117,7 +93,7 @@ impl Target {
     /// # Errors
     /// [`Error::Refused`] when no majority agreed; [`Error::Conflict`] when another was chosen.
     pub fn choose(&mut self, next: RingDoc) -> Result<()> {
-        let at = self.entry()?;
+        let at = self.helm(&next)?;
         let wanted = next.clone();
         let Reply::Ring(doc, why) = self.ask(at, Request::Propose(Box::new(next)))? else {
             return Err(defect());
@@ -140,7 +116,7 @@ impl Target {
     /// [`Error::Partial`] when it has to wait; what is done stays done.
     pub fn advance(&mut self) -> Result<()> {
         while self.doc().step != Step::Settled {
-            let at = self.entry()?;
+            let at = self.helm(&self.doc())?;
             let Reply::Ring(_, why) = self.ask(at, Request::Advance)? else { return Err(defect()) };
             if let Some(why) = why {
                 let step = self.doc().step;
@@ -151,11 +127,24 @@ impl Target {
         self.clean_up()
     }
 
+    /// Who carries a change out: of running nodes one that stays a member to its end.
+    fn helm(&self, doc: &RingDoc) -> Result<NodeId> {
+        let entry = self.entry()?;
+        let Some(live) = &self.live else { return Ok(entry) };
+        let stays = |id: &NodeId| doc.member(*id).is_some_and(|m| m.state == State::Normal);
+        let at = [entry].into_iter().chain(live.nodes()).find(stays).unwrap_or(entry);
+        live.client.enter_at(at);
+        Ok(at)
+    }
+
     /// Drops copies that their new owners hold.
     ///
     /// # Errors
     /// [`Error::Unreachable`] when a node's file failed.
     pub fn clean_up(&mut self) -> Result<()> {
+        if let Some(live) = &mut self.live {
+            live.refresh()?;
+        }
         for id in self.nodes() {
             self.ask(id, Request::Cleanup)?;
         }
@@ -177,8 +166,9 @@ impl Target {
     pub fn full_copies(&mut self, gone: &[NodeId]) -> BTreeMap<Partition, usize> {
         let doc = self.doc();
         let mut open: BTreeMap<NodeId, BTreeSet<Partition>> = BTreeMap::new();
-        for id in self.nodes().into_iter().filter(|id| !gone.contains(id)) {
-            if let Ok(Reply::Repair(report)) = self.ask(id, Request::Unsettled) {
+        let asked = self.nodes().into_iter().filter(|id| !gone.contains(id)).collect();
+        for (id, told) in self.ask_each(asked, &Request::Unsettled) {
+            if let Ok(Reply::Repair(report)) = told {
                 open.insert(id, report.filling.into_iter().collect());
             }
         }
@@ -194,10 +184,17 @@ impl Target {
     /// good. Open it anew afterwards and repair it with `accept_open`.
     ///
     /// # Errors
-    /// [`Error::Denied`] when nobody is missing or fewer members than replicas are left: nothing is
-    /// changed. [`Error::Partial`] when a file failed between the others.
+    /// [`Error::Denied`] when nobody is missing, fewer members than replicas are left, or the nodes
+    /// run: nothing is changed. [`Error::Partial`] when a file failed between the others.
     pub fn recover(self, replicas: Option<u8>) -> Result<RingDoc> {
-        self.embed.recover(replicas)
+        match self.embed.filter(|_| self.live.is_none()) {
+            Some(embed) => embed.recover(replicas),
+            None => Err(Error::Denied(
+                "A ring is recovered in the files of its nodes, and these run; nothing was changed."
+                    .into(),
+            )
+            .hint("stop every node that is left (kvs node stop DIR), then run it again")),
+        }
     }
 
     /// Whether a wish can be granted as far as this target can see.

@@ -65,7 +65,13 @@ impl Target {
         done: &mut dyn FnMut(PutReply) -> Result<()>,
     ) -> Result<()> {
         let options = self.checked(options)?;
-        let at = self.entry()?;
+        let (at, doc, nodes) = (self.entry()?, self.doc(), self.nodes());
+        // A running owner coordinates at once; others would pass the write on to it.
+        let live = self.is_live() && self.zone.is_none();
+        let place = |p: Partition| {
+            let owner = doc.writers(p).into_iter().find(|id| nodes.contains(id));
+            owner.filter(|_| live).unwrap_or(at)
+        };
         // The source and the sink share what went wrong first: nothing more is asked after it.
         let failed: RefCell<Option<Error>> = RefCell::new(None);
         let mut next = || {
@@ -73,6 +79,7 @@ impl Target {
                 return None;
             }
             let request = source()?;
+            let at = place(request.partition);
             Some((at, Request::Put(PutRequest { options: options.clone(), ..request })))
         };
         let mut take = |reply| {
@@ -164,9 +171,11 @@ impl Target {
                 )));
             }
         }
-        // Time passes only when nothing moves: any time at all is enough for whoever is open.
-        let timeout_ms = self.timeout.as_millis().max(1) as u64;
-        Ok(Options { patient: true, timeout_ms, ..options.clone() })
+        // Of files time passes only when nothing moves: any time is enough for whoever is open, and
+        // reading them writes nothing. Running nodes are asked for enough, and may mend.
+        let (timeout_ms, live) = (self.timeout.as_millis().max(1) as u64, self.is_live());
+        let zone = options.zone.clone().or_else(|| self.zone.clone().filter(|_| live));
+        Ok(Options { patient: !live, write_back: live, timeout_ms, zone, ..options.clone() })
     }
 }
 

@@ -20,7 +20,7 @@ use crate::node::{Reply, Request};
 use crate::quorum::{Answer, GetReply, Options};
 use crate::record::{Record, Stored};
 use crate::ring::NodeId;
-use crate::store::Table;
+use crate::store::{Store, Table};
 
 /// The node behind each actor, as far as open nodes tell.
 #[derive(Clone, Debug, Default)]
@@ -219,15 +219,21 @@ impl Inspection {
 }
 
 impl Target {
-    /// The node behind each actor, as far as open nodes tell.
+    /// The node behind each actor, as far as open nodes tell, or running ones have heard.
     #[must_use]
     pub fn actors(&self) -> Actors {
         let doc = self.doc();
         let actor = |id: NodeId| {
-            let row = self.store(id)?.row(Table::Meta, "actor").ok()??;
+            let row = self.embed.as_ref()?.store(id)?.row(Table::Meta, "actor").ok()??;
             Some((Actor(u64::from_le_bytes(row.try_into().ok()?)), doc.name(id)))
         };
-        Actors(self.nodes().into_iter().filter_map(actor).collect())
+        let mut actors: BTreeMap<_, _> = self.nodes().into_iter().filter_map(actor).collect();
+        if let Some(live) = &self.live {
+            let news = live.client.members();
+            let heard = news.iter().filter(|n| n.row.generation > 0);
+            actors.extend(heard.map(|n| (n.row.actor, doc.name(n.row.id))));
+        }
+        Actors(actors)
     }
 
     /// Asks everyone who may hold the key. No quorum is wanted.
@@ -304,9 +310,13 @@ impl Target {
         let doc = self.doc();
         let partition = doc.q.partition(key);
         let mut kept = Vec::new();
-        for id in self.nodes() {
-            let hints = self.store(id).map(|s| s.hints_of(partition, key)).transpose()?;
-            let hints = hints.unwrap_or_default().into_iter().map(|hint| KeptHint {
+        for (id, hints) in self.gather(|store| store.hints_of(partition, key)) {
+            let hints = match hints {
+                // One that ended meanwhile is down.
+                Err(error) if matches!(error.root(), Error::Unreachable(_)) => continue,
+                hints => hints?,
+            };
+            let hints = hints.into_iter().map(|hint| KeptHint {
                 holder: doc.name(id),
                 target: doc.name(hint.target),
                 acknowledged: hint.stored.is_some(),

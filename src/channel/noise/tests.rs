@@ -256,12 +256,15 @@ fn a_long_frame_of_a_handshake_is_refused() {
 }
 
 #[test]
-fn another_prologue_is_another_language() {
-    let params = PATTERN.parse().unwrap();
-    let other = Builder::new(params).prologue(b"kvs 2").and_then(|b| b.psk(0, &OLD));
-    let mut noise = other.unwrap().local_private_key(&DIALLER).unwrap().build_initiator().unwrap();
-    let first = write(&mut noise, &greeting(&hello(1)).unwrap()).unwrap();
-    assert!(is_denied(answer(&keys(&[OLD]), body(&first))));
+fn the_pattern_and_the_prologue_are_these_for_good() {
+    let first = |prologue: &[u8]| {
+        let params = "Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s".parse().unwrap();
+        let with = Builder::new(params).prologue(prologue).and_then(|b| b.psk(0, &OLD)).unwrap();
+        let mut noise = with.local_private_key(&DIALLER).unwrap().build_initiator().unwrap();
+        write(&mut noise, &greeting(&hello(1)).unwrap()).unwrap()
+    };
+    assert!(answer(&keys(&[OLD]), body(&first(b"kvs 1"))).is_ok());
+    assert!(is_denied(answer(&keys(&[OLD]), body(&first(b"kvs 2")))));
 }
 
 #[test]

@@ -1,0 +1,268 @@
+//! The part of a target that is running nodes: which of them, and where their directories are.
+//!
+//! ```text
+//! r/n1 open, r/n2 open, r/n3 shut   ->  connect to n1; it says who is up; n3 is down, file or no file
+//! host:port,host:port               ->  connect to the first; the key comes from its own file
+//! ```
+//!
+//! A member is up when the entry says so. One that does not answer is taken for down from then on.
+//! Caveat: the entry's view may be some seconds old.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::find::Places;
+use super::{Opening, Target, View};
+use crate::channel::{Ask, Info, News, Told};
+use crate::client::{self, Client, Remote};
+use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
+use crate::embed::RING_KEY;
+use crate::error::{Error, Result};
+use crate::node::{Reply, Request, Transfer};
+use crate::ring::{NodeId, RingDoc};
+use crate::store::sidecar::{self, Found};
+use crate::store::{HintStats, Store};
+
+/// Running nodes. See the module.
+pub(super) struct Live {
+    pub(super) client: Arc<Client>,
+    pub(super) secrets: Vec<Secret>,
+    files: BTreeMap<NodeId, Remote>,
+    dirs: BTreeMap<NodeId, PathBuf>,
+    /// Only these are looked at; all when `None`.
+    only: Option<BTreeSet<NodeId>>,
+    /// Did not answer when they were asked.
+    gone: BTreeSet<NodeId>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Live {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] without a key for addresses; [`Error::Unreachable`] when no address is
+    /// answered at, [`Error::Busy`] when those are of nodes that hold their directories here.
+    pub(super) fn open(places: &Places, opening: &Opening) -> Result<Self> {
+        let secrets = secrets(places, opening)?;
+        let local: Vec<_> = places.open().map(|(_, address)| address.to_owned()).collect();
+        let held = places.addresses.is_empty();
+        let client = Client::open(client::Opening {
+            addresses: places.addresses.iter().cloned().chain(local).collect(),
+            keys: crate::channel::RingKeys::new(secrets.clone()),
+            timeout: opening.timeout,
+            insist: held,
+            strangers: false,
+        });
+        let client = Arc::new(client.map_err(|error| {
+            match error.root() {
+                Error::Unreachable(text) if held => Error::Busy(text.clone())
+                    .hint("its directory is in use by a node: see to that process, or end it"),
+                _ => error,
+            }
+        })?);
+        let dirs = places.dirs.iter();
+        let dirs: BTreeMap<_, _> =
+            dirs.filter_map(|(dir, _)| Some((owner(dir, &client.doc())?, dir.clone()))).collect();
+        let named = opening.mixed && !places.whole && places.addresses.is_empty();
+        let open: BTreeSet<_> = places.open().map(|(dir, _)| dir).collect();
+        let of_open = dirs.iter().filter(|(_, dir)| open.contains(dir.as_path()));
+        let only = named.then(|| of_open.map(|(id, _)| *id).collect());
+        let mut live = Self {
+            client,
+            secrets,
+            files: BTreeMap::new(),
+            dirs,
+            only,
+            gone: BTreeSet::new(),
+            warnings: Vec::new(),
+        };
+        live.find_files();
+        Ok(live)
+    }
+
+    /// Every member has a file, though it may not be reachable.
+    fn find_files(&mut self) {
+        let client = &self.client;
+        let doc = client.doc();
+        let ids = doc.present().map(|m| m.id);
+        self.files = ids.map(|id| (id, Remote::new(client.clone(), id))).collect();
+    }
+
+    /// Learns ring and members anew.
+    pub(super) fn refresh(&mut self) -> Result<()> {
+        self.client.refresh()?;
+        self.gone.clear();
+        self.find_files();
+        Ok(())
+    }
+
+    /// Members that are up, in the order of the ring document.
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        let (doc, entry) = (self.client.doc(), self.client.entry());
+        let news = self.client.members();
+        let up: BTreeSet<_> = news.iter().filter(|n| n.up).map(|n| n.row.id).collect();
+        let wanted = |id: &NodeId| self.only.as_ref().is_none_or(|only| only.contains(id));
+        let there = |id: &NodeId| {
+            (up.contains(id) || *id == entry) && !self.gone.contains(id) && wanted(id)
+        };
+        doc.present().map(|m| m.id).filter(there).collect()
+    }
+
+    pub(super) fn store(&self, id: NodeId) -> Option<&Remote> {
+        self.files.get(&id).filter(|_| self.nodes().contains(&id))
+    }
+
+    pub(super) fn dir(&self, id: NodeId) -> Option<&Path> {
+        self.dirs.get(&id).map(PathBuf::as_path)
+    }
+
+    /// Asks a node; one that does not answer for itself is passed over from now on.
+    pub(super) fn request(&mut self, at: NodeId, request: Request) -> Result<Reply> {
+        let own = !matches!(
+            request,
+            Request::Put(_)
+                | Request::Get(..)
+                | Request::Scan(..)
+                | Request::Propose(_)
+                | Request::Advance
+        );
+        let asked = self.client.request(at, request);
+        if let Err(error) = &asked
+            && own
+            && matches!(error.root(), Error::Unreachable(_) | Error::Partial(_))
+            && self.gone.insert(at)
+        {
+            self.warnings.push(format!("{} is passed over: {error}", self.client.doc().name(at)));
+        }
+        asked
+    }
+
+    /// Every present member and how it is: those that are up are asked at once.
+    pub(super) fn views(&self) -> Vec<View> {
+        let client = &self.client;
+        let told: BTreeMap<_, _> =
+            client.each(self.nodes(), |id| state(client, id)).into_iter().collect();
+        let view = |member: &crate::ring::Member| {
+            let mut view = View::of(member.clone());
+            view.dir = self.dir(member.id).map(Path::to_path_buf);
+            view.address = client.address(member.id);
+            if let Some(Ok((status, info, hints))) = told.get(&member.id) {
+                view.status = Some(status.clone());
+                view.bytes = info.bytes;
+                view.info = Some(info.clone());
+                view.hints = *hints;
+            }
+            view
+        };
+        client.doc().present().map(view).collect()
+    }
+}
+
+/// How one running node is.
+fn state(client: &Arc<Client>, id: NodeId) -> Result<(crate::node::Status, Info, HintStats)> {
+    let Reply::Status(status) = client.request(id, Request::Status)? else {
+        return Err(super::data::defect());
+    };
+    let info = client.info(id)?;
+    Ok((status, info, Remote::new(client.clone(), id).hint_stats()?))
+}
+
+/// The ring's keys: of a running node's directory, or of the file that was named.
+fn secrets(places: &Places, opening: &Opening) -> Result<Vec<Secret>> {
+    let local = places.open().map(|(dir, _)| dir).chain(places.dirs.iter().map(|d| d.0.as_path()));
+    let local = local.map(|dir| dir.join(RING_KEY)).next();
+    let named = opening.key_file.clone().filter(|_| !places.addresses.is_empty());
+    match named.or(local) {
+        Some(file) => read_keys(&file),
+        None => Err(Error::Usage(
+            "A running ring is reached with its key, and no key file is named; nothing was tried."
+                .into(),
+        )
+        .hint("export KVS_KEY_FILE=DIR/ring.key, the file of any node of the ring")),
+    }
+}
+
+/// Whose directory it is: as its sidecar says, or else the member of that name.
+fn owner(dir: &Path, doc: &RingDoc) -> Option<NodeId> {
+    if let Ok(Found::Valid(identity)) = sidecar::read(dir) {
+        return Some(identity.node);
+    }
+    let config: NodeConfig = config::read(&dir.join(NODE_FILE)).ok()?;
+    Some(doc.named(&config.name).ok()?.id)
+}
+
+/// What only running nodes can be asked.
+impl Target {
+    /// Whether nodes that run are asked, rather than files.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Whether this node runs, rather than its file being open here.
+    #[must_use]
+    pub fn runs(&self, id: NodeId) -> bool {
+        self.is_live() && self.embed.as_ref().is_none_or(|e| e.store(id).is_none())
+    }
+
+    /// The node that answers at an address that was named.
+    #[must_use]
+    pub fn node_at(&self, address: &str) -> Option<NodeId> {
+        let live = self.live.as_ref()?;
+        let news = live.client.members();
+        let at = |n: &&News| n.row.address == address;
+        news.iter().find(at).map(|n| n.row.id)
+    }
+
+    /// How a running node is.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when no node runs, and as [`Client::ask`].
+    pub fn info(&mut self, id: NodeId) -> Result<Info> {
+        self.running()?.info(id)
+    }
+
+    /// What a running node is moving now.
+    ///
+    /// # Errors
+    /// As [`Target::info`].
+    pub fn transfers(&mut self, id: NodeId) -> Result<Vec<Transfer>> {
+        self.running()?.transfers(id)
+    }
+
+    /// Has a running node take no more clients, or again.
+    ///
+    /// # Errors
+    /// As [`Target::info`].
+    pub fn drain(&mut self, id: NodeId, on: bool) -> Result<()> {
+        self.running()?.drain(id, on)
+    }
+
+    /// Has a running node finish and stop.
+    ///
+    /// # Errors
+    /// As [`Target::info`].
+    pub fn stop(&mut self, id: NodeId) -> Result<()> {
+        self.running()?.stop(id)
+    }
+
+    /// What a running node has heard of all members.
+    ///
+    /// # Errors
+    /// As [`Target::info`].
+    pub fn news(&mut self, id: NodeId) -> Result<Vec<News>> {
+        match self.running()?.ask_only(id, Ask::Members)? {
+            Told::Members(news) => Ok(news),
+            _ => Err(super::data::defect()),
+        }
+    }
+
+    fn running(&self) -> Result<&Arc<Client>> {
+        let live = self.live.as_ref().ok_or_else(|| {
+            Error::Unreachable("The nodes of this ring are not running; nothing was tried.".into())
+                .hint("start them: kvs up DIR, or kvs node run DIR")
+        })?;
+        Ok(&live.client)
+    }
+}

@@ -1,0 +1,114 @@
+//! Directories for members that are to join or to take another's place.
+//!
+//! ```text
+//! r/n4 is not there             made, with the ring's key, document and addresses
+//! r/n4 was made, is not served  its file says who it is
+//! r/n4 was made and runs        its sidecar and its node say who it is
+//! ```
+//!
+//! A running ring takes in only a member that runs: a change waits for every member. It starts
+//! nothing itself. Caveat: a directory that was made stays when nobody starts its node.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::Target;
+use super::find::{Door, door, now};
+use crate::channel::RingKeys;
+use crate::client::{Client, Opening};
+use crate::config::{NODE_FILE, Secret, read_keys};
+use crate::embed::{RING_KEY, Seat, create_member, found_member, would_join};
+use crate::error::{Error, Result};
+use crate::ring::{Member, NodeId};
+
+/// How long a new node is waited for at least.
+const START: Duration = Duration::from_secs(15);
+/// How often it is looked for.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl Target {
+    /// Makes the directory of a member that is to join, with this ring's key and document. One that
+    /// was made for this ring earlier and has not joined yet is taken as it is.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when the directory is not empty, is a node already, or the key file is open
+    /// to others; nothing is left behind.
+    pub fn seat(&self, dir: &Path, seat: &Seat) -> Result<Member> {
+        if dir.join(NODE_FILE).exists() {
+            return self.found(dir, seat);
+        }
+        create_member(dir, seat, &self.doc(), &self.keys()?, &self.addresses())
+    }
+
+    /// Whether the directory was made for this member earlier and waits to take its place.
+    #[must_use]
+    pub fn is_seat(&self, dir: &Path, seat: &Seat) -> bool {
+        self.found(dir, seat).is_ok()
+    }
+
+    /// Whether somebody serves the directory, or is about to.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when its lock cannot be looked at.
+    pub fn is_served(&self, dir: &Path) -> Result<bool> {
+        Ok(door(dir)? != Door::Shut)
+    }
+
+    /// Waits until the node of a new directory runs and answers; of a ring that does not run itself
+    /// there is nothing to wait for.
+    ///
+    /// # Errors
+    /// [`Error::Partial`] when nobody starts it in time: the directory is made, the ring unchanged.
+    pub fn await_member(&self, dir: &Path, member: NodeId) -> Result<()> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let until = now() + self.timeout.max(START);
+        loop {
+            if let Door::Open(address) = door(dir)?
+                && self.meet(&address, &live.secrets).is_ok_and(|c| c.entry() == member)
+            {
+                return Ok(());
+            }
+            if now() >= until {
+                let dir = dir.display();
+                return Err(Error::Partial(format!(
+                    "{dir} is made, and nobody runs its node; the ring was not changed."
+                ))
+                .hint(format!("start it: kvs node run {dir}; then run this command again")));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// The member that a directory was made for.
+    fn found(&self, dir: &Path, seat: &Seat) -> Result<Member> {
+        let doc = self.doc();
+        match door(dir)? {
+            Door::Open(address) => {
+                let client = self.meet(&address, &read_keys(&dir.join(RING_KEY))?)?;
+                would_join(dir, seat, &doc, client.doc().id, client.entry())
+            }
+            _ => found_member(dir, seat, &doc, self.timeout),
+        }
+    }
+
+    /// Connects to a node that may be no member yet.
+    fn meet(&self, address: &str, secrets: &[Secret]) -> Result<Client> {
+        Client::open(Opening {
+            addresses: vec![address.to_owned()],
+            keys: RingKeys::new(secrets.to_vec()),
+            timeout: self.timeout,
+            insist: true,
+            strangers: true,
+        })
+    }
+
+    fn keys(&self) -> Result<Vec<Secret>> {
+        if let Some(live) = &self.live {
+            return Ok(live.secrets.clone());
+        }
+        let home = self.nodes().into_iter().find_map(|id| self.dir(id));
+        let home = home.ok_or_else(|| Error::Unreachable("No node is open.".into()))?;
+        read_keys(&home.join(RING_KEY))
+    }
+}
