@@ -254,6 +254,9 @@ fn open(plan: &Plan, specs: &[String]) -> Result<Target> {
         access: Access::Write,
         timeout: PATIENCE,
         down: Vec::new(),
+        lost: None,
+        key_file: plan.key_file.clone(),
+        mixed: false,
         zone: None,
         purpose: format!("test-{}", plan.name),
     })
