@@ -193,6 +193,7 @@ impl Target {
                 self.damaged = embed.damaged().to_vec();
                 self.left_out = embed.left_out().to_vec();
                 self.embed = Some(embed);
+                self.leave_out_removed();
                 Ok(())
             }
             Ok(_) => {
@@ -206,6 +207,17 @@ impl Target {
                 Ok(())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// A file may be of a member that was removed since it was last served.
+    fn leave_out_removed(&mut self) {
+        let (doc, Some(embed)) = (self.doc(), &self.embed) else { return };
+        for id in embed.nodes().into_iter().filter(|id| !is_present(&doc, *id)) {
+            if let Some(dir) = embed.dir(id) {
+                self.warnings.push(format!("{} is no member's now and is left out", dir.display()));
+                self.left_out.push(dir.to_path_buf());
+            }
         }
     }
 
@@ -234,6 +246,7 @@ impl Target {
         nodes.extend(self.embed.as_ref().map(Embed::nodes).unwrap_or_default());
         if self.embed.is_some() && self.live.is_some() {
             let doc = self.doc();
+            nodes.retain(|id| is_present(&doc, *id));
             nodes.sort_by_key(|id| doc.members.iter().position(|m| m.id == *id));
         }
         nodes
@@ -442,6 +455,10 @@ fn open_embed(dirs: Vec<PathBuf>, opening: &Opening) -> Result<Embed> {
         down: opening.down.iter().chain(&opening.lost).cloned().collect(),
         purpose: opening.purpose.clone(),
     })
+}
+
+fn is_present(doc: &RingDoc, id: NodeId) -> bool {
+    doc.present().any(|m| m.id == id)
 }
 
 fn nobody() -> Error {

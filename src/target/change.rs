@@ -7,14 +7,20 @@
 //! A change that cannot go on (a directory is missing) stays where it is; `kvs ring apply` resumes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::Duration;
 
 use super::Target;
 use super::data::defect;
+use super::find::now;
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
 use crate::ring::{Change, NodeId, Plan, RingDoc, State, Step};
+
+/// How often a change that waits is tried.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a plan made against an earlier version is what the ring has moved on by, or is moving on
 /// by now: a change takes three documents, and what the plan wished is so.
@@ -115,10 +121,20 @@ impl Target {
     /// # Errors
     /// [`Error::Partial`] when it has to wait; what is done stays done.
     pub fn advance(&mut self) -> Result<()> {
+        let mut until = now() + self.timeout;
         while self.doc().step != Step::Settled {
+            let version = self.doc().version;
             let at = self.helm(&self.doc())?;
             let Reply::Ring(_, why) = self.ask(at, Request::Advance)? else { return Err(defect()) };
+            if self.doc().version > version {
+                until = now() + self.timeout;
+            }
             if let Some(why) = why {
+                // Running nodes need a moment to find a new one, or one that has just come back.
+                if self.is_live() && now() < until {
+                    thread::sleep(PAUSE);
+                    continue;
+                }
                 let step = self.doc().step;
                 return Err(Error::Partial(format!("The change waits at step {step}: {why}."))
                     .hint("bring the missing back and go on: kvs ring apply"));

@@ -242,6 +242,8 @@ impl Target {
     /// [`Error::Unreachable`] when nobody can be asked.
     pub fn inspect(&mut self, key: &Key) -> Result<Inspection> {
         let options = self.checked(&Options { r: Some(1), ..Options::default() })?;
+        // Every owner is waited for, and seen as it is.
+        let options = Options { patient: true, write_back: false, ..options };
         let at = self.entry()?;
         let Reply::Get(reply) = self.ask(at, Request::Get(key.clone(), options))? else {
             return Err(defect());
