@@ -17,12 +17,14 @@ use std::process::{Command, Output, Stdio};
 pub(crate) struct World {
     dir: tempfile::TempDir,
     names: Vec<String>,
+    /// The ring of commands that name none.
+    pub(crate) ring: String,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        Self { dir, names: Vec::new() }
+        Self { dir, names: Vec::new(), ring: "r".into() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -46,7 +48,7 @@ impl World {
         let mut command = Command::new(program);
         let bin = binary().parent().expect("a directory").display().to_string();
         command.current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
-        command.env("PATH", format!("{bin}:/usr/bin:/bin")).env("KVS_RING", "r");
+        command.env("PATH", format!("{bin}:/usr/bin:/bin")).env("KVS_RING", &self.ring);
         command
     }
 
