@@ -173,6 +173,8 @@ impl Core {
         let (version, step) = (self.node.doc().version, self.node.doc().step);
         if version != self.chores.version {
             self.chores.version = version;
+            // Hints for somebody who is no owner any more have another way to go.
+            self.chores.wake();
             // What a change leaves behind goes soon after it.
             self.chores.shepherd.due_ms = now + SHEPHERD_MS;
             self.chores.cleanup.due_ms = now + HINTS_MS;
