@@ -2,6 +2,23 @@
 
 use super::*;
 
+impl Host {
+    /// What the file says of itself.
+    pub fn identity(&self) -> Identity {
+        let word = |name| {
+            let row = self.store.row(Table::Meta, name).expect("memory can be read");
+            u64::from_le_bytes(row.expect("a row of identity").try_into().expect("a word"))
+        };
+        let (actor, commit) = (Actor(word("actor")), self.store.commit_number());
+        Identity { node: self.id, actor, commit }
+    }
+
+    /// The sidecar follows the file.
+    pub(super) fn follow(&mut self) {
+        self.sidecar = Some(self.identity());
+    }
+}
+
 impl World {
     /// The process dies; a commit under way is lost, or `keep`: was durable after all.
     pub fn crash(&mut self, i: usize, keep: bool) {

@@ -101,6 +101,7 @@ enum What {
     Deliver { from: usize, to: usize, bytes: Vec<u8> },
     Synced { host: usize, life: u64, seq: u64 },
     Tick { host: usize, life: u64 },
+    Unsent { host: usize, life: u64, to: NodeId, op: u64 },
     Script(u64),
 }
 
@@ -248,6 +249,9 @@ impl World {
                 self.push(TICK_MS, What::Tick { host, life });
                 self.handle(host, Event::Tick);
             }
+            What::Unsent { host, life, to, op } if self.hosts[host].life == life => {
+                self.handle(host, Event::Unsent(to, op));
+            }
             _ => {}
         }
         Step::Inner
@@ -345,6 +349,11 @@ impl World {
         let lost = self.rng.chance(net.lose_permille);
         if lost || !sheltered && self.cuts.contains(&(from, to)) {
             return self.count("messages lost");
+        }
+        if !self.is_up(to) && self.rng.chance(500) {
+            // A link that is gone is sometimes known to be: then nothing was sent.
+            let (life, op, to) = (self.hosts[from].life, message.op, self.hosts[to].id);
+            return self.push(0, What::Unsent { host: from, life, to, op });
         }
         // A request to coordinate travels at most once: a connection doubles nothing by itself, and
         // a node sends such a request again only when it is sure that nothing was applied.
@@ -481,20 +490,3 @@ mod faults;
 mod ask;
 #[allow(unused_imports, reason = "each test uses the part it needs")]
 pub use ask::{options, strict};
-
-impl Host {
-    /// What the file says of itself.
-    pub fn identity(&self) -> Identity {
-        let word = |name| {
-            let row = self.store.row(Table::Meta, name).expect("memory can be read");
-            u64::from_le_bytes(row.expect("a row of identity").try_into().expect("a word"))
-        };
-        let (actor, commit) = (Actor(word("actor")), self.store.commit_number());
-        Identity { node: self.id, actor, commit }
-    }
-
-    /// The sidecar follows the file.
-    fn follow(&mut self) {
-        self.sidecar = Some(self.identity());
-    }
-}
