@@ -15,6 +15,7 @@
 //! | `core` | the loop: events in, the node's actions carried out |
 //! | `door` | listening, dialling, handshakes, their bounds |
 //! | `link` | one open connection: frames in and out |
+//! | `lobby` | who may stay, and as what |
 //! | `peers` | who is linked, who is alive, when to dial again |
 //! | `desk` | what clients ask |
 //! | `chores` | hints, anti-entropy, filling, shepherding, `peers.yaml` |
@@ -30,6 +31,7 @@ mod core;
 mod desk;
 mod door;
 mod link;
+mod lobby;
 mod meter;
 mod peers;
 mod start;

@@ -18,10 +18,9 @@ use super::chores::Chores;
 use super::commit::Committer;
 use super::desk::Desk;
 use super::door::{Arrival, Papers};
-use super::link::Link;
-use super::peers::{Conn, Peers, Who};
+use super::peers::Peers;
 use super::{Ended, meter};
-use crate::channel::{Fault, Hello, Parcel};
+use crate::channel::Parcel;
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::gossip::{Gossip, Mood};
@@ -35,8 +34,6 @@ use crate::wire::{Body, Message};
 const TICK: Duration = Duration::from_millis(50);
 /// Things taken from the inbox before the node is asked.
 const TAKEN_MAX: usize = 512;
-/// Clients that may be linked.
-const CLIENTS_MAX: usize = 1_024;
 /// A node that stops finishes what is under way for at most so long, in ms; then it says goodbye, and
 /// gives its peers a moment to hear it.
 const FINISH_MS: u64 = 5_000;
@@ -207,162 +204,14 @@ impl Core {
         self.events.push(event);
     }
 
-    // ---- links ------------------------------------------------------------------------------
+    // ---- gossip -----------------------------------------------------------------------------
 
-    /// Lets a newcomer in, or tells it why not.
-    fn arrive(&mut self, arrival: Arrival) {
-        let Arrival { stream, opened, dialled, from } = arrival;
-        let number = self.peers.number();
-        let admitted = match dialled {
-            Some(id) => self.check_dialled(id, &opened.remote, &opened.hello),
-            None => self.admit(&opened.remote, &opened.hello),
-        };
-        let peer = !matches!(admitted, Ok(Who::Client) | Err(_));
-        let (sealer, opener) = (opened.sealer, opened.opener);
-        let link = Link::start(number, stream, sealer, opener, peer, self.tell.clone());
-        let who = *admitted.as_ref().unwrap_or(&Who::Client);
-        let conn = Conn { link, who, dialled: dialled.is_some(), from };
-        self.peers.insert(number, conn);
-        match admitted {
-            Err(error) => {
-                tracing::warn!(from = self.from(number), "refused: {error}");
-                self.refuse(number, &opened.hello, &error);
-                dialled.into_iter().for_each(|id| self.peers.undialled(id, self.now_ms()));
-            }
-            Ok(Who::Pending(_)) => {}
-            Ok(who) => {
-                let welcome = Parcel::Welcome { peer: matches!(who, Who::Peer(_)) };
-                self.peers.tell(number, welcome.encode());
-                if let Who::Peer(id) = who {
-                    self.raise(number, id);
-                }
-            }
-        }
-    }
-
-    fn from(&self, number: u64) -> String {
-        self.peers.conn(number).map_or_else(String::new, |c| c.from.clone())
-    }
-
-    /// Who somebody is that has come to us.
-    fn admit(&self, key: &[u8; 32], hello: &Hello) -> Result<Who> {
-        let doc = self.node.doc();
-        let own = Hello::new(Some(doc.id), Some(self.node.id()));
-        if own.version_with(hello).is_none() {
-            return Err(Error::Usage(format!(
-                "This node speaks the wire versions {} to {}, the other {} to {}.",
-                own.lowest, own.highest, hello.lowest, hello.highest
-            ))
-            .hint("upgrade the older one: a build speaks its own version and the one before"));
-        }
-        if let Some(ring) = hello.ring
-            && ring != doc.id
-        {
-            let text = format!("This node is of the ring {}, not of {ring}.", doc.id);
-            return Err(Error::Denied(text).hint("see to the addresses in peers.yaml"));
-        }
-        let Some(id) = hello.node else {
-            let room = self.peers.clients() < CLIENTS_MAX;
-            let full = || Error::Busy(format!("This node has {CLIENTS_MAX} clients already."));
-            return room.then_some(Who::Client).ok_or_else(full);
-        };
-        if id == self.node.id() {
-            return Err(Error::Denied("This very node is running here already.".into())
-                .hint("a copy of a node needs an identity of its own: kvs replace NAME"));
-        }
-        let Some(member) = doc.member(id) else { return Ok(Who::Client) };
-        if member.public_key != *key {
-            return Err(Error::Denied(format!(
-                "The key is not that of the member {}.",
-                member.name
-            )));
-        }
-        match member.state {
-            State::Removed => Err(Error::Denied(format!("{} was removed.", member.name))),
-            _ => Ok(Who::Peer(id)),
-        }
-    }
-
-    /// Whether the one we have dialled is the one we meant.
-    fn check_dialled(&self, id: NodeId, key: &[u8; 32], hello: &Hello) -> Result<Who> {
-        let doc = self.node.doc();
-        if hello.ring.is_some_and(|ring| ring != doc.id) {
-            return Err(Error::Denied("A node of another ring answers there.".into()));
-        }
-        let known = doc.member(id).is_some_and(|m| m.public_key == *key);
-        if known && hello.node == Some(id) {
-            return Ok(Who::Pending(id));
-        }
-        Err(Error::Denied(format!("It is not {} that answers there.", doc.name(id))))
-    }
-
-    /// Tells a newcomer why it may not stay; one that was removed hears it from the document.
-    fn refuse(&mut self, number: u64, hello: &Hello, error: &Error) {
-        let doc = self.node.doc();
-        let removed = hello.node.and_then(|id| doc.member(id));
-        if removed.is_some_and(|m| m.state == State::Removed) {
-            let body = Body::Chosen(Box::new((**doc).clone()));
-            let message = Message { ring: doc.id, version: doc.version, op: 0, body };
-            self.peers.tell(number, Parcel::Message(Box::new(message)).encode());
-        }
-        self.peers.tell(number, Parcel::Refused(Fault::from(error)).encode());
-        self.peers.close(number);
-    }
-
-    /// A link is that of a peer from now on.
-    fn raise(&mut self, number: u64, id: NodeId) {
-        if !self.peers.raise(number, id) {
-            return;
-        }
-        tracing::info!(peer = self.node.doc().name(id), "linked");
-        self.gossip_to(id, self.gossip.rows(), false);
-    }
-
-    fn link_ended(&mut self, number: u64, why: Option<Error>) {
-        let pending = match self.peers.conn(number).map(|c| c.who) {
-            Some(Who::Pending(id)) => Some(id),
-            _ => None,
-        };
-        if let Some(id) = self.peers.cut(number) {
-            let why = why.map_or_else(|| "it hung up".into(), |e| e.to_string());
-            tracing::info!(peer = self.node.doc().name(id), "link lost: {why}");
-            self.see_alive();
-        }
-        pending.into_iter().for_each(|id| self.peers.undialled(id, self.now_ms()));
-    }
-
-    fn parcel(&mut self, number: u64, parcel: Parcel) {
-        let Some(who) = self.peers.conn(number).map(|c| c.who) else { return };
-        match (who, parcel) {
-            (Who::Peer(id), Parcel::Message(message)) => self.message(id, *message),
-            (Who::Client, Parcel::Ask(ticket, ask)) => self.asked(number, ticket, *ask),
-            (Who::Pending(id), Parcel::Welcome { peer: true }) => self.raise(number, id),
-            (Who::Pending(id), Parcel::Welcome { peer: false }) => {
-                tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");
-                self.peers.cut(number);
-                self.peers.unknown(id, self.now_ms());
-            }
-            (Who::Pending(id), Parcel::Refused(fault)) => {
-                let why = Error::from(fault);
-                tracing::warn!(peer = self.node.doc().name(id), "it refuses us: {why}");
-                self.peers.cut(number);
-                self.peers.undialled(id, self.now_ms());
-            }
-            // Only a chosen document may come from one that refuses us: that we were removed.
-            (Who::Pending(id), Parcel::Message(message))
-                if matches!(message.body, Body::Chosen(_)) =>
-            {
-                self.events.push(Event::Message(id, *message));
-            }
-            // It is early with its first words, or speaks as what it is not.
-            (Who::Pending(_), Parcel::Message(_)) => {}
-            _ => drop(self.peers.cut(number)),
-        }
-    }
-
-    fn message(&mut self, from: NodeId, mut message: Message) {
+    pub(super) fn message(&mut self, from: NodeId, mut message: Message) {
         if let Body::Gossip { rows, answer } = &mut message.body {
+            let doc = self.node.doc().clone();
+            let present = |id| doc.member(id).is_some_and(|m| m.state != State::Removed);
             let news = self.gossip.merge(std::mem::take(rows), self.now_ms());
+            self.gossip.retain(present);
             if !*answer && !news.is_empty() {
                 self.gossip_to(from, news, true);
             }
@@ -372,7 +221,7 @@ impl Core {
         self.events.push(Event::Message(from, message));
     }
 
-    fn gossip_to(&mut self, to: NodeId, rows: Vec<crate::gossip::Row>, answer: bool) {
+    pub(super) fn gossip_to(&mut self, to: NodeId, rows: Vec<crate::gossip::Row>, answer: bool) {
         let doc = self.node.doc();
         let body = Body::Gossip { rows, answer };
         let message = Message { ring: doc.id, version: doc.version, op: 0, body };

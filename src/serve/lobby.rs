@@ -1,0 +1,177 @@
+//! The lobby: who comes in over a finished handshake, and what each kind of guest may say.
+//!
+//! ```text
+//! static key of a member     -> Welcome { peer }, its messages go to the node
+//! no node named              -> Welcome, a client: its questions go to the desk
+//! another ring, a removed member, another's name, too many clients -> Refused, and closed
+//! ```
+//!
+//! A peer speaks for itself alone: the sender of a message is the one whose key opened the link. What
+//! it does not do: it opens no sockets. Caveat: a member that this node does not know yet is let in as
+//! a client, and comes again as a peer once the ring's document names it.
+
+use super::core::Core;
+use super::door::Arrival;
+use super::link::Link;
+use super::peers::{Conn, Who};
+use crate::channel::{Fault, Hello, Parcel};
+use crate::error::{Error, Result};
+use crate::node::Event;
+use crate::ring::{NodeId, State};
+use crate::wire::{Body, Message};
+
+/// Clients that may be linked.
+const CLIENTS_MAX: usize = 1_024;
+
+impl Core {
+    /// Lets a newcomer in, or tells it why not.
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
+        let Arrival { stream, opened, dialled, from } = arrival;
+        let number = self.peers.number();
+        let admitted = match dialled {
+            Some(id) => self.check_dialled(id, &opened.remote, &opened.hello),
+            None => self.admit(&opened.remote, &opened.hello),
+        };
+        let peer = !matches!(admitted, Ok(Who::Client) | Err(_));
+        let (sealer, opener) = (opened.sealer, opened.opener);
+        let link = Link::start(number, stream, sealer, opener, peer, self.tell.clone());
+        let who = *admitted.as_ref().unwrap_or(&Who::Client);
+        let conn = Conn { link, who, dialled: dialled.is_some(), from };
+        self.peers.insert(number, conn);
+        match admitted {
+            Err(error) => {
+                tracing::warn!(from = self.from(number), "refused: {error}");
+                self.refuse(number, &opened.hello, &error);
+                dialled.into_iter().for_each(|id| self.peers.undialled(id, self.now_ms()));
+            }
+            Ok(Who::Pending(_)) => {}
+            Ok(who) => {
+                let welcome = Parcel::Welcome { peer: matches!(who, Who::Peer(_)) };
+                self.peers.tell(number, welcome.encode());
+                if let Who::Peer(id) = who {
+                    self.raise(number, id);
+                }
+            }
+        }
+    }
+
+    fn from(&self, number: u64) -> String {
+        self.peers.conn(number).map_or_else(String::new, |c| c.from.clone())
+    }
+
+    /// Who somebody is that has come to us.
+    fn admit(&self, key: &[u8; 32], hello: &Hello) -> Result<Who> {
+        let doc = self.node.doc();
+        let own = Hello::new(Some(doc.id), Some(self.node.id()));
+        if own.version_with(hello).is_none() {
+            return Err(Error::Usage(format!(
+                "This node speaks the wire versions {} to {}, the other {} to {}.",
+                own.lowest, own.highest, hello.lowest, hello.highest
+            ))
+            .hint("upgrade the older one: a build speaks its own version and the one before"));
+        }
+        if let Some(ring) = hello.ring
+            && ring != doc.id
+        {
+            let text = format!("This node is of the ring {}, not of {ring}.", doc.id);
+            return Err(Error::Denied(text).hint("see to the addresses in peers.yaml"));
+        }
+        let Some(id) = hello.node else {
+            let room = self.peers.clients() < CLIENTS_MAX;
+            let full = || Error::Busy(format!("This node has {CLIENTS_MAX} clients already."));
+            return room.then_some(Who::Client).ok_or_else(full);
+        };
+        if id == self.node.id() {
+            return Err(Error::Denied("This very node is running here already.".into())
+                .hint("a copy of a node needs an identity of its own: kvs replace NAME"));
+        }
+        let Some(member) = doc.member(id) else { return Ok(Who::Client) };
+        if member.public_key != *key {
+            return Err(Error::Denied(format!(
+                "The key is not that of the member {}.",
+                member.name
+            )));
+        }
+        match member.state {
+            State::Removed => Err(Error::Denied(format!("{} was removed.", member.name))),
+            _ => Ok(Who::Peer(id)),
+        }
+    }
+
+    /// Whether the one we have dialled is the one we meant.
+    fn check_dialled(&self, id: NodeId, key: &[u8; 32], hello: &Hello) -> Result<Who> {
+        let doc = self.node.doc();
+        if hello.ring.is_some_and(|ring| ring != doc.id) {
+            return Err(Error::Denied("A node of another ring answers there.".into()));
+        }
+        let known = doc.member(id).is_some_and(|m| m.public_key == *key);
+        if known && hello.node == Some(id) {
+            return Ok(Who::Pending(id));
+        }
+        Err(Error::Denied(format!("It is not {} that answers there.", doc.name(id))))
+    }
+
+    /// Tells a newcomer why it may not stay; one that was removed hears it from the document.
+    fn refuse(&mut self, number: u64, hello: &Hello, error: &Error) {
+        let doc = self.node.doc();
+        let removed = hello.node.and_then(|id| doc.member(id));
+        if removed.is_some_and(|m| m.state == State::Removed) {
+            let body = Body::Chosen(Box::new((**doc).clone()));
+            let message = Message { ring: doc.id, version: doc.version, op: 0, body };
+            self.peers.tell(number, Parcel::Message(Box::new(message)).encode());
+        }
+        self.peers.tell(number, Parcel::Refused(Fault::from(error)).encode());
+        self.peers.close(number);
+    }
+
+    /// A link is that of a peer from now on.
+    fn raise(&mut self, number: u64, id: NodeId) {
+        if !self.peers.raise(number, id) {
+            return;
+        }
+        tracing::info!(peer = self.node.doc().name(id), "linked");
+        self.gossip_to(id, self.gossip.rows(), false);
+    }
+
+    pub(super) fn link_ended(&mut self, number: u64, why: Option<Error>) {
+        let pending = match self.peers.conn(number).map(|c| c.who) {
+            Some(Who::Pending(id)) => Some(id),
+            _ => None,
+        };
+        if let Some(id) = self.peers.cut(number) {
+            let why = why.map_or_else(|| "it hung up".into(), |e| e.to_string());
+            tracing::info!(peer = self.node.doc().name(id), "link lost: {why}");
+            self.see_alive();
+        }
+        pending.into_iter().for_each(|id| self.peers.undialled(id, self.now_ms()));
+    }
+
+    pub(super) fn parcel(&mut self, number: u64, parcel: Parcel) {
+        let Some(who) = self.peers.conn(number).map(|c| c.who) else { return };
+        match (who, parcel) {
+            (Who::Peer(id), Parcel::Message(message)) => self.message(id, *message),
+            (Who::Client, Parcel::Ask(ticket, ask)) => self.asked(number, ticket, *ask),
+            (Who::Pending(id), Parcel::Welcome { peer: true }) => self.raise(number, id),
+            (Who::Pending(id), Parcel::Welcome { peer: false }) => {
+                tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");
+                self.peers.cut(number);
+                self.peers.unknown(id, self.now_ms());
+            }
+            (Who::Pending(id), Parcel::Refused(fault)) => {
+                let why = Error::from(fault);
+                tracing::warn!(peer = self.node.doc().name(id), "it refuses us: {why}");
+                self.peers.cut(number);
+                self.peers.undialled(id, self.now_ms());
+            }
+            // Only a chosen document may come from one that refuses us: that we were removed.
+            (Who::Pending(id), Parcel::Message(message))
+                if matches!(message.body, Body::Chosen(_)) =>
+            {
+                self.events.push(Event::Message(id, *message));
+            }
+            // It is early with its first words, or speaks as what it is not.
+            (Who::Pending(_), Parcel::Message(_)) => {}
+            _ => drop(self.peers.cut(number)),
+        }
+    }
+}
