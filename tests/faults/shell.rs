@@ -31,7 +31,7 @@ pub(crate) struct Place {
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Told {
-    what: String,
+    pub(crate) what: String,
     /// Its exit code; a signal's number below zero.
     pub(crate) code: i32,
     pub(crate) out: Vec<u8>,
@@ -215,7 +215,7 @@ pub(crate) fn binary() -> &'static Path {
 }
 
 /// The end of a command; a hang is a failure.
-fn ended(what: String, child: Child, deadline: Duration) -> Told {
+pub(crate) fn ended(what: String, child: Child, deadline: Duration) -> Told {
     let (output, killed) = awaited(child, deadline);
     assert!(!killed, "{what}: still running after {deadline:?}");
     let code = output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0));

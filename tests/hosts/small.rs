@@ -1,0 +1,161 @@
+//! One fault at a time, each under load, each judged by the oracle.
+//!
+//! ```text
+//! load begins -> fault -> it is mended -> load ends -> copies equal by themselves -> oracle
+//! ```
+//!
+//! A ring of five has ten links; a third of them is three.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::ring::{Load, Ring, alone, pause, wait_until};
+use crate::shell::skip;
+use crate::soak::{print_figures, soak_seconds, verdict};
+
+/// A load has begun by then, a node is suspected, or taken to be well again.
+const SEEN: Duration = Duration::from_secs(30);
+
+/// Three links of five nodes.
+pub(crate) const LINKS: [(usize, usize); 3] = [(1, 2), (3, 4), (5, 1)];
+
+fn begun(ring: &mut Ring, strict: u64) -> Load {
+    let load = ring.load(|plan| plan.strict = strict);
+    wait_until("the first answers", SEEN, || load.has_begun());
+    load
+}
+
+/// Everybody's copies become equal, and nothing is lost.
+fn is_whole(ring: &Ring, story: &str, load: Load) {
+    let ops = load.stop();
+    let took = ring.settles();
+    println!("\n{story}: equal {:.1} s after the load", took.as_secs_f64());
+    verdict(&ops, &ring.last());
+}
+
+#[test]
+fn a_third_of_the_links_is_cut_while_writing() {
+    let _alone = alone();
+    let Some(mut ring) = Ring::new(5, &[]) else { return };
+    ring.start_all();
+    let load = begun(&mut ring, 500);
+    LINKS.iter().for_each(|(a, b)| ring.net.cut(*a, *b));
+    // A direction by itself: n2 hears n5, which does not hear n2.
+    ring.net.cut_one_way(2, 5);
+    pause(Duration::from_secs(10));
+    ring.net.heal();
+    pause(Duration::from_secs(2));
+    is_whole(&ring, "a third of the links cut for 10 s", load);
+}
+
+#[test]
+fn a_node_that_stands_still_is_suspected_and_comes_back_equal() {
+    let _alone = alone();
+    let Some(mut ring) = Ring::new(5, &[]) else { return };
+    ring.start_all();
+    let load = begun(&mut ring, 500);
+    let still = Duration::from_secs(if soak_seconds().is_some() { 60 } else { 10 });
+    let others: Vec<_> = ring.names().into_iter().filter(|n| n != "n3").collect();
+    ring.signal("n3", "STOP");
+    let since = std::time::Instant::now();
+    let suspected = |ring: &Ring, wanted: bool| {
+        let members = ring.at(&others[0], "status --format json");
+        let text = members.text();
+        let status: serde_json::Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        let n3 = nodes.into_iter().find(|n| n["name"] == "n3").ok_or("no n3")?;
+        if n3["up"] == !wanted { Ok(()) } else { Err(n3.to_string()) }
+    };
+    let took = wait_until("n3 to be suspected", SEEN, || suspected(&ring, true));
+    println!("\nn3 stands still: suspected after {:.1} s", took.as_secs_f64());
+    pause(still.saturating_sub(since.elapsed()));
+    ring.signal("n3", "CONT");
+    let took = wait_until("n3 to be well again", SEEN, || suspected(&ring, false));
+    println!("n3 goes on: well again after {:.1} s", took.as_secs_f64());
+    is_whole(&ring, "a node that stood still", load);
+}
+
+/// With W=2 of 3 and hints, nobody notices that a node is stopped in good order; and without
+/// anti-entropy its hints alone make it equal.
+#[test]
+fn a_stopped_node_costs_no_request_and_comes_back_by_hints_alone() {
+    let _alone = alone();
+    let Some(mut ring) = Ring::new(3, &["--sync-every", "off"]) else { return };
+    ring.start_all();
+    let load = begun(&mut ring, 0);
+    pause(Duration::from_secs(2));
+    ring.kvs("node stop n2").ends(0);
+    assert_eq!(ring.ends("n2"), 0, "a node that was told to stop ends well");
+    pause(Duration::from_secs(5));
+    ring.start("n2");
+    let back = std::time::Instant::now();
+    pause(Duration::from_secs(1));
+    let ops = load.stop();
+    wait_until("equal copies", SEEN, || ring.is_equal());
+    let took = back.elapsed();
+    println!("\na node stopped for 5 s: equal {:.1} s after its return", took.as_secs_f64());
+    let all = verdict(&ops, &ring.last());
+    assert_eq!((all.unknown, all.refused), (0, 0), "requests that failed");
+    assert!(took < Duration::from_secs(10), "equal only after {took:?}");
+}
+
+/// Wall clocks order nothing: a day between two of them changes no outcome.
+#[test]
+fn clocks_may_be_a_day_apart() {
+    let _alone = alone();
+    let Some(library) = faketime() else {
+        return skip("hosts whose clocks are a day apart: there is no libfaketime here");
+    };
+    let Some(mut ring) = Ring::new(3, &[]) else { return };
+    ring.set("n2", "LD_PRELOAD", &library);
+    ring.set("n2", "FAKETIME", "+1d");
+    // Its timers go by the clock that never jumps.
+    ring.set("n2", "FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    ring.set("n2", "DONT_FAKE_MONOTONIC", "1");
+    ring.start_all();
+    ring.at("n2", "put -q --strict day tomorrow").ends(0);
+    ring.at("n1", "put -q --strict day today").ends(0);
+    ring.at("n3", "get -q --strict day").ends(0).prints("today");
+    let load = begun(&mut ring, 500);
+    pause(Duration::from_secs(5));
+    is_whole(&ring, "clocks a day apart", load);
+}
+
+/// The library that answers questions for the time, where it is installed.
+fn faketime() -> Option<String> {
+    let dirs = std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok).map(|d| d.path());
+    let dirs = dirs.chain([Path::new("/usr/lib").to_path_buf()]);
+    let file = |dir: std::path::PathBuf| dir.join("faketime/libfaketimeMT.so.1");
+    dirs.map(file).find(|file| file.exists()).map(|file| file.display().to_string())
+}
+
+/// The clients themselves, on directories: what the oracle says of a ring without faults.
+#[test]
+fn clients_on_directories_lose_nothing() {
+    let _alone = alone();
+    let place = crate::shell::Place::ring("--partitions 16");
+    let plan = crate::load::Plan {
+        name: "c0".into(),
+        specs: vec![place.path("r").display().to_string()],
+        key_file: None,
+        log: place.path("log"),
+        threads: 1,
+        keys: 10,
+        pace: 1_000,
+        strict: 500,
+        seed: 1,
+    };
+    let stop = crate::task::Stop::default();
+    std::thread::scope(|scope| {
+        let clients = scope.spawn(|| plan.run_until(&stop));
+        pause(Duration::from_secs(3));
+        stop.now();
+        clients.join().expect("clients");
+    });
+    let last = crate::load::Plan { log: place.path("last"), ..plan.clone() };
+    last.read_all();
+    let ops = crate::log::read(&plan.log);
+    print_figures(&ops);
+    let all = verdict(&ops, &crate::log::read(&last.log));
+    assert!(all.writes > 20 && all.reads > 20, "{all:?}");
+}
