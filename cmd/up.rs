@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use kvs::config::NODE_FILE;
 use kvs::error::Error;
+use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::store::sidecar::{self, Found};
 
@@ -131,7 +132,7 @@ struct Nodes {
     tell: Sender<Event>,
     running: Vec<Child>,
     /// Directories whose child has ended, by the identity they had.
-    ended: BTreeMap<PathBuf, u64>,
+    ended: BTreeMap<PathBuf, Mark>,
     /// Children that have ended badly.
     failed: usize,
     begun: usize,
@@ -140,8 +141,8 @@ struct Nodes {
 
 impl Nodes {
     fn start(&mut self, dir: &Path, lock: Lock) -> Result<(), Error> {
-        let inode = inode(dir);
-        let child = Child::start(dir, inode, lock, &self.words, &self.tell)?;
+        let mark = Mark::of(dir);
+        let child = Child::start(dir, mark, lock, &self.words, &self.tell)?;
         self.running.push(child);
         self.begun += 1;
         Ok(())
@@ -205,7 +206,7 @@ impl Nodes {
                 self.failed += 1;
             }
             ui.say(&format!("{} has ended: {}", child.name, child::how(status)));
-            self.ended.insert(child.dir, child.inode);
+            self.ended.insert(child.dir, child.mark);
         }
     }
 
@@ -227,7 +228,7 @@ impl Nodes {
     fn watch(&mut self, ui: &mut Ui) {
         for dir in nodes_in(&self.dir).unwrap_or_default() {
             let runs = self.running.iter().any(|child| child.dir == dir);
-            if runs || self.ended.get(&dir) == Some(&inode(&dir)) {
+            if runs || self.ended.get(&dir).is_some_and(|ended| ended.is(Mark::of(&dir))) {
                 continue;
             }
             // One that is in use now, by whoever makes it, is looked at again.
@@ -237,7 +238,7 @@ impl Nodes {
                 Err(error) => {
                     ui.error(&error);
                     self.failed += 1;
-                    self.ended.insert(dir.clone(), inode(&dir));
+                    self.ended.insert(dir.clone(), Mark::of(&dir));
                 }
             }
         }
@@ -260,12 +261,26 @@ impl Nodes {
     }
 }
 
-/// What tells a directory from another one that took its place: the node's identity; without one the
-/// number of its inode, which a new directory may get again.
-fn inode(dir: &Path) -> u64 {
-    match sidecar::read(dir) {
-        Ok(Found::Valid(identity)) => identity.node.0,
-        _ => dir.metadata().map_or(0, |m| m.ino()),
+/// What tells a directory from another one that took its place: its inode, whose number a new one may
+/// get again, and the node's identity, which cannot be read at any moment.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    inode: u64,
+    node: Option<NodeId>,
+}
+
+impl Mark {
+    fn of(dir: &Path) -> Self {
+        let node = match sidecar::read(dir) {
+            Ok(Found::Valid(identity)) => Some(identity.node),
+            _ => None,
+        };
+        Self { inode: dir.metadata().map_or(0, |m| m.ino()), node }
+    }
+
+    fn is(self, other: Self) -> bool {
+        let unknown = self.node.is_none() || other.node.is_none();
+        self.inode == other.inode && (unknown || self.node == other.node)
     }
 }
 

@@ -13,6 +13,8 @@ use kvs::error::Error;
 use kvs::store::lock::Lock;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::Mark;
+
 /// What happens at `kvs up`.
 pub(super) enum Event {
     /// The child with this process id prints its line.
@@ -27,7 +29,7 @@ pub(super) enum Event {
 pub(super) struct Child {
     pub(super) name: String,
     pub(super) dir: PathBuf,
-    pub(super) inode: u64,
+    pub(super) mark: Mark,
     /// It has printed its line.
     pub(super) ready: bool,
     process: process::Child,
@@ -39,7 +41,7 @@ impl Child {
     /// Starts the node of a directory, with the lock of that directory.
     pub(super) fn start(
         dir: &Path,
-        inode: u64,
+        mark: Mark,
         lock: Lock,
         words: &[String],
         tell: &Sender<Event>,
@@ -63,7 +65,7 @@ impl Child {
             readers.push(listen(err, tell.clone(), said));
         }
         let dir = dir.to_path_buf();
-        Ok(Self { name, dir, inode, ready: false, process, status: None, readers })
+        Ok(Self { name, dir, mark, ready: false, process, status: None, readers })
     }
 
     pub(super) fn id(&self) -> u32 {

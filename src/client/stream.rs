@@ -8,7 +8,7 @@
 //! Answers come in any order. Caveat: it ends with the first question that fails; what was sent
 //! before it may have taken effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -36,17 +36,27 @@ type Heard = (NodeId, std::result::Result<(u64, Told), String>);
 /// Starts a reader.
 type Start<'a> = dyn FnMut(NodeId, In) + 'a;
 
+/// A question that was sent.
+struct Open {
+    at: NodeId,
+    ask: Ask,
+    fate: Fate,
+    until: Instant,
+}
+
 /// What is open.
 struct Crowd<'a> {
     client: &'a Client,
     outs: BTreeMap<NodeId, Out>,
-    open: BTreeMap<u64, (NodeId, Fate, Instant)>,
+    open: BTreeMap<u64, Open>,
     ticket: u64,
+    /// Nodes that take no more questions.
+    closed: BTreeSet<NodeId>,
 }
 
 impl Client {
     /// Asks requests as they come, `window` at once, until the source ends and all are answered. A
-    /// node that cannot be connected to is passed over for the entry.
+    /// node that cannot be connected to, or takes no more, is passed over for others.
     ///
     /// # Errors
     /// As [`Client::ask`], for the first that failed; replies given before stand.
@@ -57,8 +67,13 @@ impl Client {
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         let (tell, heard) = channel();
-        let (outs, open) = (BTreeMap::new(), BTreeMap::new());
-        let mut crowd = Crowd { client: self, outs, open, ticket: FIRST_TICKET };
+        let mut crowd = Crowd {
+            client: self,
+            outs: BTreeMap::new(),
+            open: BTreeMap::new(),
+            ticket: FIRST_TICKET,
+            closed: BTreeSet::new(),
+        };
         std::thread::scope(|scope| {
             let mut start = |node, inn: In| {
                 let tell = tell.clone();
@@ -88,50 +103,68 @@ impl Crowd<'_> {
                     None => ended = true,
                 }
             }
-            let Some(until) = self.open.values().map(|o| o.2).min() else { return Ok(()) };
+            let Some(until) = self.open.values().map(|o| o.until).min() else { return Ok(()) };
             match heard.recv_timeout(until.saturating_duration_since(now())) {
-                Ok((_, Ok((ticket, told)))) => self.take(ticket, told, sink)?,
+                Ok((_, Ok((ticket, told)))) => self.take(ticket, told, sink, start)?,
                 Ok((node, Err(why))) => {
                     self.outs.remove(&node);
                     let why = format!("broke off before it answered ({why})");
-                    self.fail(|o| o.0 == node, &why)?;
+                    self.fail(|o| o.at == node, &why)?;
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    self.fail(|o| o.2 <= until, "gave no answer in time")?;
+                    self.fail(|o| o.until <= until, "gave no answer in time")?;
                 }
             }
         }
     }
 
-    fn take(&mut self, ticket: u64, told: Told, sink: &mut Sink<'_>) -> Result<()> {
-        if told == Told::Busy || self.open.remove(&ticket).is_none() {
+    fn take(
+        &mut self,
+        ticket: u64,
+        told: Told,
+        sink: &mut Sink<'_>,
+        start: &mut Start<'_>,
+    ) -> Result<()> {
+        if told == Told::Busy {
             return Ok(());
         }
+        let Some(open) = self.open.remove(&ticket) else { return Ok(()) };
         match told {
             Told::Reply(reply) => {
                 sink(self.client.heed(reply));
                 Ok(())
             }
-            Told::Fault(fault) => Err(fault.into()),
+            Told::Fault(fault) => match Error::from(fault) {
+                // It did nothing: another one may.
+                error if matches!(error.root(), Error::Busy(_)) => {
+                    self.closed.insert(open.at);
+                    self.post(open.at, open.ask, start).map_err(|_| error)
+                }
+                error => Err(error),
+            },
             _ => Err(defect()),
         }
     }
 
     /// The error of the open questions that are meant, the worst first; none is no error.
-    fn fail(&self, meant: impl Fn(&(NodeId, Fate, Instant)) -> bool, why: &str) -> Result<()> {
+    fn fail(&self, meant: impl Fn(&Open) -> bool, why: &str) -> Result<()> {
         let lost: Vec<_> = self.open.values().filter(|o| meant(o)).collect();
-        let worst = lost.iter().find(|o| o.1 == Fate::Written).or(lost.first());
-        worst.map_or(Ok(()), |o| Err(o.1.error(&self.client.doc().name(o.0), why)))
+        let worst = lost.iter().find(|o| o.fate == Fate::Written).or(lost.first());
+        worst.map_or(Ok(()), |o| Err(o.fate.error(&self.client.doc().name(o.at), why)))
     }
 
-    /// Sends a question to a node, or to the entry when that node cannot be had.
+    /// Sends a question to a node, or to others that are up when that node cannot be had.
     fn post(&mut self, at: NodeId, mut ask: Ask, start: &mut Start<'_>) -> Result<()> {
         let until = now() + self.client.time();
         let nature = Nature::of(&ask);
         Nature::limit(&mut ask, self.client.timeout().as_millis() as u64);
-        let entry = self.client.entry();
         let mut nodes = vec![at];
-        nodes.extend((nature.anyones && at != entry).then_some(entry));
+        if nature.anyones {
+            let news = self.client.members();
+            nodes.push(self.client.entry());
+            nodes.extend(news.iter().filter(|n| n.up).map(|n| n.row.id));
+            nodes.retain(|id| !self.closed.contains(id));
+        }
         let mut failed = Error::Unreachable("No node could be asked; nothing was tried.".into());
         for node in nodes {
             self.ticket += 1;
@@ -141,10 +174,14 @@ impl Crowd<'_> {
                 .and_then(|out| out.post(ticket, ask.clone(), until).map_err(|cut| unsent(&cut)));
             match posted {
                 Ok(()) => {
-                    self.open.insert(ticket, (node, nature.fate, until));
+                    self.open.insert(ticket, Open { at: node, ask, fate: nature.fate, until });
                     return Ok(());
                 }
-                Err(error) => failed = error,
+                Err(error) => {
+                    // What was sent to it before is lost: its reader says so.
+                    self.closed.extend(nature.anyones.then_some(node));
+                    failed = error;
+                }
             }
         }
         Err(failed)
