@@ -173,7 +173,8 @@ fn change(ring: &mut Ring, line: &str, newcomer: Option<&str>, is_done: impl Fn(
         if is_done(ring) && step == "settled" {
             return Ok(());
         }
-        println!("           {}: {}, step {step}; gone on with", told.what, told.code);
+        let why = told.err.lines().last().unwrap_or_default();
+        println!("           at step {step}, gone on with: {} said {} {why}", told.what, told.code);
         told = ring.kvs("ring apply --yes");
         Err(format!("{} {}", told.code, told.err))
     });
