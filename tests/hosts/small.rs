@@ -64,7 +64,7 @@ fn a_node_that_stands_still_is_suspected_and_comes_back_equal() {
     ring.signal("n3", "STOP");
     let since = std::time::Instant::now();
     let suspected = |ring: &Ring, wanted: bool| {
-        let members = ring.at(&others[0], "status --format json");
+        let members = ring.at(&others[0], "status --format json --timeout 1s");
         let text = members.text();
         let status: serde_json::Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
         let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
