@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Every wait has a deadline and says what it waited for. When a test fails, the nodes' last words
-//! are printed; `KVS_LOG` says how much they tell (warn unless set). What it does not do: it judges nothing but what a command owes its caller.
+//! are printed; `KVS_LOG` says how much they tell (warn unless set). What it does not do: it judges
+//! nothing but what a command owes its caller.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
