@@ -48,8 +48,8 @@ struct Show {
 /// Make a ring key, or replace one with no node down
 ///
 /// Without FILE the key is printed. To replace a ring's key: --add on one node's ring.key, copy that
-/// file to all other nodes and clients, restart the nodes one by one; then the same with --rotate,
-/// then with --drop. A node dials with the first line and accepts both.
+/// file to all other nodes and clients; then the same with --rotate, then with --drop. A node dials
+/// with the first line and accepts both; it reads the file anew for every connection.
 ///
 /// Example: kvs config keygen --add r/n1/ring.key
 #[derive(Debug, ClapArgs)]

@@ -4,16 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use kvs::client::free_ports;
-use kvs::embed::{self, Seat};
+use kvs::embed::{self, Seat, random};
 use kvs::error::Error;
 use kvs::key::Q;
 
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
-
-/// Where nodes listen unless told otherwise: only this machine reaches them.
-const LOOPBACK: &str = "127.0.0.1";
 
 /// Make a ring directory with one directory per node
 ///
@@ -37,7 +34,7 @@ pub(crate) struct Args {
     /// Zones, given to the nodes in turn
     #[arg(long, value_delimiter = ',', default_value = "default")]
     zones: Vec<String>,
-    /// Where the nodes will listen when they run: HOST:BASEPORT, one port more for each; free ports of
+    /// Where the nodes listen when they run: HOST:BASEPORT, one port more for each; free ports of
     /// 127.0.0.1 unless given
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -50,11 +47,7 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         let text = format!("{nodes} nodes cannot hold {replicas} replicas; nothing was made.");
         return Err(Error::Usage(text).into());
     }
-    let listen = match args.listen.as_deref() {
-        Some(text) => Some(address(text)?),
-        // They are free now; whoever else takes one before the nodes run has it.
-        None => free_ports(args.nodes, embed::random()? as u64).map(|port| (LOOPBACK.into(), port)),
-    };
+    let listen = args.listen.as_deref().map(address).transpose()?.or_else(|| free(args.nodes));
     if listen.as_ref().is_some_and(|(_, port)| port.checked_add(args.nodes - 1).is_none()) {
         let text = "There are not as many ports from there on as nodes; nothing was made.";
         return Err(Error::Usage(text.into()).into());
@@ -63,7 +56,7 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         name: format!("n{}", i + 1),
         zone: args.zones[usize::from(i) % args.zones.len()].clone(),
         weight: 1,
-        listen: listen.as_ref().map(|(host, port)| format!("{host}:{}", port + i)),
+        listen: listen.as_ref().map(|(host, port)| format!("{host}:{}", port.saturating_add(i))),
     });
     let seats = seats.collect();
     let ring = embed::Ring { q: Q::new(args.partitions)?, replicas, seats };
@@ -84,6 +77,12 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         ui.note(&format!("next: kvs --ring {dir} put greeting hello"));
     }
     Ok(Done::Yes)
+}
+
+/// Ports of this machine that are free now, so that the ring runs without configuration.
+fn free(nodes: u16) -> Option<(String, u16)> {
+    let first = free_ports(nodes, random().ok()? as u64)?;
+    Some(("127.0.0.1".into(), first))
 }
 
 fn address(text: &str) -> Result<(String, u16), Error> {

@@ -1,6 +1,7 @@
 //! `kvs node`: a node as a process: run it, ask it how it is, drain it, stop it.
 //!
-//! A NAME is a member of the ring of `--ring`, or a node directory, which names its ring by itself.
+//! A NAME is a member of the ring of `--ring`, by its name or its address, or a node directory, which
+//! names its ring by itself.
 
 mod drain;
 mod info;
@@ -23,7 +24,8 @@ use crate::ui::Ui;
 /// Run one node, ask it how it is, drain it, stop it
 ///
 /// A node serves its directory over the network until it is told to stop. `kvs up` runs every node
-/// of a ring directory in this way. NAME is a member of --ring, or a node directory.
+/// of a ring directory in this way. NAME is a member of --ring, by its name or address, or a node
+/// directory.
 ///
 /// Example: kvs node run r/n1
 #[derive(Debug, ClapArgs)]
@@ -96,7 +98,8 @@ impl Named {
             }
             _ => common.open(ui, Access::Read, purpose)?,
         };
-        let id = target.doc().named(&self.name)?.id;
+        let by_address = target.node_at(&self.name);
+        let id = by_address.map_or_else(|| target.doc().named(&self.name).map(|m| m.id), Ok)?;
         if target.is_live() { Ok((target, id)) } else { Err(self.not_running()) }
     }
 

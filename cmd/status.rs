@@ -153,3 +153,39 @@ fn clocks(views: &[View]) -> Option<String> {
         format!("the wall clock of {fast} is {} s ahead of {slow}'s: set it", apart / 1_000)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use kvs::channel::Info;
+
+    use super::seen::tests::view;
+    use super::*;
+
+    fn running(name: &str, info: Info) -> View {
+        View { info: Some(info), ..view(name, true) }
+    }
+
+    #[test]
+    fn clocks_may_be_a_minute_apart_and_no_more() {
+        let at = |name, wall_ms| running(name, Info { wall_ms, ..Info::default() });
+        assert_eq!(clocks(&[at("n1", 1_000), at("n2", 61_000), view("n3", false)]), None);
+        let told = clocks(&[at("n1", 1_000), at("n2", 500), at("n3", 61_000)]);
+        assert_eq!(told.as_deref(), Some("the wall clock of n3 is 60 s ahead of n2's: set it"));
+        assert_eq!(clocks(&[view("n1", true)]), None);
+    }
+
+    #[test]
+    fn a_node_that_is_up_may_be_a_trouble_all_the_same() {
+        let seen = Seen::default();
+        assert_eq!(trouble(&view("n1", true), 0, &seen), None);
+        let full = running("n1", Info { full: true, draining: true, ..Info::default() });
+        let told = trouble(&full, 0, &seen).expect("a trouble");
+        assert!(told.starts_with("n1: its disk is full"), "{told}");
+        assert!(told.ends_with("it is draining: kvs node drain n1 --undo"), "{told}");
+        assert_eq!(notes(&full), ["draining", "full: read-only"]);
+        let behind = trouble(&view("n1", true), 3, &seen).expect("a trouble");
+        assert_eq!(behind, "n1: it is at version 0 of the ring: kvs ring apply");
+        let down = trouble(&view("n1", false), 0, &seen).expect("a trouble");
+        assert!(down.starts_with("n1 is down"), "{down}");
+    }
+}

@@ -21,6 +21,7 @@ use clap::Args as ClapArgs;
 use kvs::config::NODE_FILE;
 use kvs::error::Error;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
+use kvs::store::sidecar::{self, Found};
 
 use self::child::{Child, Event};
 use crate::common::Common;
@@ -259,9 +260,13 @@ impl Nodes {
     }
 }
 
-/// What tells a directory from another one that took its place.
+/// What tells a directory from another one that took its place: the node's identity; without one the
+/// number of its inode, which a new directory may get again.
 fn inode(dir: &Path) -> u64 {
-    dir.metadata().map_or(0, |m| m.ino())
+    match sidecar::read(dir) {
+        Ok(Found::Valid(identity)) => identity.node.0,
+        _ => dir.metadata().map_or(0, |m| m.ino()),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]

@@ -125,8 +125,10 @@ fn standing(target: &mut Target, views: &[View], args: &Args) -> Vec<String> {
         let name = &view.member.name;
         let (up, down) = seen.of(view.member.id);
         let answers = live && view.status.is_some();
-        if args.node_up.contains(name) && !(answers && down.is_empty()) {
-            missing.push(match down.is_empty() || !answers {
+        // One that has just started takes no requests before it has heard the others.
+        let serves = answers && view.info.as_ref().is_none_or(|info| !info.waiting);
+        if args.node_up.contains(name) && !(serves && down.is_empty()) {
+            missing.push(match down.is_empty() || !serves {
                 true => format!("{name} is not up"),
                 false => format!("{name} is not up for {}", down.join(", ")),
             });

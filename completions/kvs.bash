@@ -347,7 +347,7 @@ _kvs() {
 
     case "${cmd}" in
         kvs)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -362,6 +362,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -385,7 +389,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__clock)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version compare help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version compare help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -400,6 +404,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -423,7 +431,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__clock__subcmd__compare)
-            opts="-0 -q -h -V --key --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --key --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -442,6 +450,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -507,7 +519,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__completions)
-            opts="-0 -q -h -V --man --ring --timeout --down --zone --format --null --quiet --color --help --version bash elvish fish powershell zsh"
+            opts="-0 -q -h -V --man --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -526,6 +538,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -549,7 +565,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__config)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version show keygen help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version show keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -564,6 +580,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -643,7 +663,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__config__subcmd__keygen)
-            opts="-0 -q -h -V --add --rotate --drop --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --add --rotate --drop --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -658,6 +678,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -681,7 +705,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__config__subcmd__show)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -696,6 +720,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -719,7 +747,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__delete)
-            opts="-n -w -r -0 -q -h -V --context --overwrite --show-context --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --context --overwrite --show-context --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -757,6 +785,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -777,7 +809,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__demo)
-            opts="-0 -q -h -V --keep --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --keep --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -796,6 +828,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -819,7 +855,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__diff)
-            opts="-0 -q -h -V --keys --stat --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --keys --stat --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -834,6 +870,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -857,7 +897,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__digest)
-            opts="-0 -q -h -V --partition --depth --check --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --partition --depth --check --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -887,6 +927,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -907,7 +951,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__dump)
-            opts="-o -r -0 -q -h -V --prefix --clock --expires --output --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-o -r -0 -q -h -V --prefix --clock --expires --output --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -941,6 +985,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -961,7 +1009,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__edit)
-            opts="-n -w -r -0 -q -h -V --retry --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --retry --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -999,6 +1047,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1019,7 +1071,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__explain)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1034,6 +1086,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1057,7 +1113,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__get)
-            opts="-n -r -0 -q -h -V --sibling --all --show-context --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -r -0 -q -h -V --sibling --all --show-context --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1088,6 +1144,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1713,7 +1773,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__hints)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version list deliver help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version list deliver help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1728,6 +1788,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1751,7 +1815,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__hints__subcmd__deliver)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1766,6 +1830,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1845,7 +1913,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__hints__subcmd__list)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1860,6 +1928,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1883,7 +1955,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__init)
-            opts="-0 -q -h -V --nodes --replicas --partitions --zones --listen --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --nodes --replicas --partitions --zones --listen --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1921,6 +1993,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1941,7 +2017,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__join)
-            opts="-0 -q -h -V --name --weight --listen --plan --yes --dry-run --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --name --weight --listen --plan --yes --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1975,6 +2051,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1995,7 +2075,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__leave)
-            opts="-0 -q -h -V --plan --yes --dry-run --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --plan --yes --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2014,6 +2094,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2037,7 +2121,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__load)
-            opts="-n -w -r -0 -q -h -V --if-absent --blind --overwrite --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --if-absent --blind --overwrite --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2071,6 +2155,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2091,7 +2179,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version run info drain stop help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version run info drain stop help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2106,6 +2194,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2129,7 +2221,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node__subcmd__drain)
-            opts="-0 -q -h -V --undo --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --undo --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2144,6 +2236,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2251,7 +2347,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node__subcmd__info)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2266,6 +2362,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2289,7 +2389,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node__subcmd__run)
-            opts="-0 -q -h -V --listen --metrics --sync-every --no-hints --log --lock-on-stdin --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --listen --metrics --sync-every --no-hints --log --lock-on-stdin --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2323,6 +2423,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2343,7 +2447,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node__subcmd__stop)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2358,6 +2462,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2381,7 +2489,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__put)
-            opts="-n -w -r -0 -q -h -V --literal --ttl --show-context --context --if-absent --blind --overwrite --level --strict --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --literal --ttl --show-context --context --if-absent --blind --overwrite --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2427,6 +2535,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2447,7 +2559,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__repair)
-            opts="-0 -q -h -V --partition --verify --accept-missing --accept-loss --dry-run --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --partition --verify --accept-missing --accept-loss --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2477,6 +2589,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2497,13 +2613,17 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__replace)
-            opts="-0 -q -h -V --dir --accept-loss --yes --dry-run --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --dir --listen --accept-loss --yes --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2516,6 +2636,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2539,7 +2663,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version show plan apply where recover help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version show plan apply where recover help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2554,6 +2678,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2577,7 +2705,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__apply)
-            opts="-0 -q -h -V --accept-loss --yes --dry-run --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --accept-loss --yes --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2592,6 +2720,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2713,7 +2845,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__plan)
-            opts="-o -0 -q -h -V --join --leave --weight --remove --output --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-o -0 -q -h -V --join --leave --weight --remove --output --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2755,6 +2887,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2775,7 +2911,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__recover)
-            opts="-0 -q -h -V --accept-minority --replicas --yes --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --accept-minority --replicas --yes --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2794,6 +2930,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2817,7 +2957,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__show)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2832,6 +2972,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2855,7 +2999,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__where)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2870,6 +3014,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2893,7 +3041,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__scan)
-            opts="-r -0 -q -h -V --keys --values --limit --deleted --sort --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-r -0 -q -h -V --keys --values --limit --deleted --sort --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2919,6 +3067,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2939,7 +3091,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__status)
-            opts="-0 -q -h -V --check --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --check --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2954,6 +3106,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2977,7 +3133,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__transfers)
-            opts="-0 -q -h -V --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2992,6 +3148,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3015,7 +3175,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__up)
-            opts="-0 -q -h -V --metrics --sync-every --no-hints --log --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --metrics --sync-every --no-hints --log --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3045,6 +3205,10 @@ _kvs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3065,7 +3229,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__verify)
-            opts="-0 -q -h -V --partition --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --partition --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3084,6 +3248,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3107,7 +3275,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__wait)
-            opts="-0 -q -h -V --in-sync --hints-drained --node-up --node-down --settled --ring --timeout --down --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --in-sync --hints-drained --node-up --node-down --settled --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3130,6 +3298,10 @@ _kvs() {
                     return 0
                     ;;
                 --down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

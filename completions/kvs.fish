@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kvs_global_optspecs
-    string join \n ring= timeout= down= zone= format= 0/null q/quiet color= h/help V/version
+    string join \n ring= timeout= down= key-file= zone= format= 0/null q/quiet color= h/help V/version
 end
 
 function __fish_kvs_needs_command
@@ -24,9 +24,10 @@ function __fish_kvs_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c kvs -n "__fish_kvs_needs_command" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_needs_command" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_needs_command" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_needs_command" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_needs_command" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_needs_command" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_needs_command" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -78,9 +79,10 @@ quorum\t'A majority of the owners'
 all\t'Every owner'
 local-quorum\t'A majority of the owners in the zone'
 each-quorum\t'A majority of the owners in each zone'"
-complete -c kvs -n "__fish_kvs_using_subcommand put" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -106,9 +108,10 @@ quorum\t'A majority of the owners'
 all\t'Every owner'
 local-quorum\t'A majority of the owners in the zone'
 each-quorum\t'A majority of the owners in each zone'"
-complete -c kvs -n "__fish_kvs_using_subcommand get" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -133,9 +136,10 @@ quorum\t'A majority of the owners'
 all\t'Every owner'
 local-quorum\t'A majority of the owners in the zone'
 each-quorum\t'A majority of the owners in each zone'"
-complete -c kvs -n "__fish_kvs_using_subcommand delete" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -160,9 +164,10 @@ quorum\t'A majority of the owners'
 all\t'Every owner'
 local-quorum\t'A majority of the owners in the zone'
 each-quorum\t'A majority of the owners in each zone'"
-complete -c kvs -n "__fish_kvs_using_subcommand edit" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -178,9 +183,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand edit" -s h -l help -d 'Print hel
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -l limit -d 'Stop after so many keys' -r
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -s r -d 'Owners of each partition that must answer; a majority unless given' -r
-complete -c kvs -n "__fish_kvs_using_subcommand scan" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -200,9 +206,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand scan" -s V -l version -d 'Print 
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l prefix -d 'Only keys that begin with this' -r
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -s o -l output -d 'Write to this file instead of stdout' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -s r -d 'Owners of each partition that must answer; a majority unless given' -r
-complete -c kvs -n "__fish_kvs_using_subcommand dump" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -225,9 +232,10 @@ quorum\t'A majority of the owners'
 all\t'Every owner'
 local-quorum\t'A majority of the owners in the zone'
 each-quorum\t'A majority of the owners in each zone'"
-complete -c kvs -n "__fish_kvs_using_subcommand load" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -244,9 +252,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand load" -s 0 -l null -d 'End lines
 complete -c kvs -n "__fish_kvs_using_subcommand load" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand load" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand load" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -262,9 +271,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subco
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -a "compare" -d 'Say which of two clocks came first'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l key -d 'The key the contexts belong to' -r
-complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -279,9 +289,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcomman
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from help" -f -a "compare" -d 'Say which of two clocks came first'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kvs -n "__fish_kvs_using_subcommand explain" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand explain" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand explain" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand explain" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand explain" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -298,10 +309,11 @@ complete -c kvs -n "__fish_kvs_using_subcommand init" -l nodes -d 'Nodes to make
 complete -c kvs -n "__fish_kvs_using_subcommand init" -l replicas -d 'Copies of each record (N); 3, or the number of nodes if that is smaller' -r
 complete -c kvs -n "__fish_kvs_using_subcommand init" -l partitions -d 'Partitions: a power of two from 8 to 65536' -r
 complete -c kvs -n "__fish_kvs_using_subcommand init" -l zones -d 'Zones, given to the nodes in turn' -r
-complete -c kvs -n "__fish_kvs_using_subcommand init" -l listen -d 'Where the nodes will listen when they run: HOST:BASEPORT, one port more for each' -r
-complete -c kvs -n "__fish_kvs_using_subcommand init" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l listen -d 'Where the nodes listen when they run: HOST:BASEPORT, one port more for each; free ports of 127.0.0.1 unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand init" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand init" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand init" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand init" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -316,11 +328,12 @@ complete -c kvs -n "__fish_kvs_using_subcommand init" -s h -l help -d 'Print hel
 complete -c kvs -n "__fish_kvs_using_subcommand init" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l name -d 'The new member\'s name; the directory\'s name unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l weight -d 'Its share of the data relative to others' -r
-complete -c kvs -n "__fish_kvs_using_subcommand join" -l listen -d 'Where it will listen when it runs' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l listen -d 'Where it listens when it runs; a free port of 127.0.0.1 unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l plan -d 'Make the directory and write the plan to a file instead of doing it' -r -F
-complete -c kvs -n "__fish_kvs_using_subcommand join" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -336,9 +349,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand join" -s q -l quiet -d 'Say less
 complete -c kvs -n "__fish_kvs_using_subcommand join" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand join" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -l plan -d 'Write the plan to a file instead of doing it' -r -F
-complete -c kvs -n "__fish_kvs_using_subcommand leave" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -354,9 +368,11 @@ complete -c kvs -n "__fish_kvs_using_subcommand leave" -s q -l quiet -d 'Say les
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -l dir -d 'The new directory; where the lost one was unless given' -r -F
-complete -c kvs -n "__fish_kvs_using_subcommand replace" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l listen -d 'Where the new node listens when it runs; where the lost one did, or a free port, unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -372,9 +388,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand replace" -s 0 -l null -d 'End li
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -393,9 +410,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcom
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -f -a "where" -d 'Show who owns a key, and who stands in for them'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -f -a "recover" -d 'Make a ring of the nodes that are left, when a majority is lost for good'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -413,9 +431,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l weight -d 'A member\'s weight changes' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l remove -d 'A member is gone for good' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s o -l output -d 'Write the plan to a file, for `kvs ring apply FILE`' -r -F
-complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -428,9 +447,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -446,9 +466,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -462,9 +483,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l replicas -d 'Copies of each record from now on; as before unless given' -r
-complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -485,9 +507,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "where" -d 'Show who owns a key, and who stands in for them'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "recover" -d 'Make a ring of the nodes that are left, when a majority is lost for good'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kvs -n "__fish_kvs_using_subcommand status" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand status" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand status" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand status" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand status" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -503,9 +526,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand status" -s h -l help -d 'Print h
 complete -c kvs -n "__fish_kvs_using_subcommand status" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -l node-up -d 'This member answers, and every node that answers takes it to be up' -r
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -l node-down -d 'This member does not answer, and no node that answers takes it to be up' -r
-complete -c kvs -n "__fish_kvs_using_subcommand wait" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -521,9 +545,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand wait" -s 0 -l null -d 'End lines
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -545,9 +570,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l metrics -d 'Where figures can be read, at /metrics; off, or node.yaml\'s, or any free port of 127.0.0.1' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l sync-every -d 'How often to compare all totals with every peer and sync what differs; or off' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l log -d 'What to log: error, warn, info, debug or trace, also by module' -r
-complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -562,9 +588,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -577,9 +604,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -593,9 +621,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -616,9 +645,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l metrics -d 'Where figures can be read, at /metrics; off, or node.yaml\'s, or any free port of 127.0.0.1' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l sync-every -d 'How often to compare all totals with every peer and sync what differs; or off' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l log -d 'What to log: error, warn, info, debug or trace, also by module' -r
-complete -c kvs -n "__fish_kvs_using_subcommand up" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -632,9 +662,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand up" -s 0 -l null -d 'End lines o
 complete -c kvs -n "__fish_kvs_using_subcommand up" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand up" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand up" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -650,9 +681,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s V -l version -d 'P
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l partition -d 'Only this partition' -r
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l depth -d '0: one row per node, 1: per partition, 2: per leaf that holds something' -r
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l check -d 'Compare with rows that were saved with --format plain: 0 the same, 1 not' -r -F
-complete -c kvs -n "__fish_kvs_using_subcommand digest" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -665,9 +697,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand digest" -s 0 -l null -d 'End lin
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand diff" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -685,9 +718,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand diff" -s V -l version -d 'Print 
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l partition -d 'Only this partition' -r
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-missing -d 'Go on without this member for good: what only it holds may be lost' -r
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-loss -d 'Give up this key\'s damaged copies, when no good one is left' -r
-complete -c kvs -n "__fish_kvs_using_subcommand repair" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -703,9 +737,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand repair" -s q -l quiet -d 'Say le
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -l partition -d 'Only this partition' -r
-complete -c kvs -n "__fish_kvs_using_subcommand verify" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -718,9 +753,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand verify" -s 0 -l null -d 'End lin
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -736,9 +772,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subco
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some are'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -751,9 +788,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcomman
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -770,9 +808,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcomman
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from help" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some are'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -l keep -d 'Work in this new directory and keep it' -r -F
-complete -c kvs -n "__fish_kvs_using_subcommand demo" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -785,9 +824,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand demo" -s 0 -l null -d 'End lines
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -803,9 +843,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subc
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -f -a "show" -d 'Print name, address, quota, fingerprints of the ring\'s keys, and place of each node'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -f -a "keygen" -d 'Make a ring key, or replace one with no node down'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -818,9 +859,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcomma
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
@@ -840,9 +882,10 @@ complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcomma
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "keygen" -d 'Make a ring key, or replace one with no node down'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -l man -d 'Write the man pages into this directory instead' -r -F
-complete -c kvs -n "__fish_kvs_using_subcommand completions" -l ring -d 'The ring: its directory, or node directories separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -l zone -d 'Ask from this zone' -r
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'

@@ -95,6 +95,8 @@ pub enum Mood {
     Draining,
     /// Its disk is full: it answers reads only.
     Full,
+    /// It has just started and answers nothing yet: taken to be down until it does.
+    Starting,
     /// It is about to stop: taken to be down at once.
     Stopping,
 }
@@ -256,7 +258,8 @@ impl Gossip {
     pub fn phi(&self, id: NodeId, now_ms: u64) -> f64 {
         match self.row(id) {
             None => f64::INFINITY,
-            Some(row) if row.generation == 0 || row.mood == Mood::Stopping => f64::INFINITY,
+            Some(row) if row.generation == 0 => f64::INFINITY,
+            Some(row) if matches!(row.mood, Mood::Starting | Mood::Stopping) => f64::INFINITY,
             Some(_) => {
                 let silence = self.silent_ms(id, now_ms);
                 self.others.get(&id).map_or(0.0, |known| known.detector.phi(silence))

@@ -9,13 +9,15 @@ use crate::ui::Ui;
 
 /// Take a running node out of the service of clients, or back in
 ///
-/// A draining node takes no more clients and keeps nothing for others; it goes on as an owner of its
-/// partitions. Drain a node before work on its machine, then stop it. A restart ends the draining.
+/// A draining node takes no more requests of clients and hands on what it keeps for others; it goes on
+/// as an owner of its partitions. The command comes back when nobody waits for it any more and every
+/// hint that can be delivered is. Drain a node before work on its machine, then stop it. A restart
+/// ends the draining.
 ///
 /// Example: kvs --ring r node drain n2 && kvs --ring r node stop n2
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// A member, or a node directory
+    /// A member, by name or address, or a node directory
     #[arg(value_name = "NAME")]
     name: String,
     /// Take clients again

@@ -17,7 +17,7 @@ use crate::ui::Ui;
 /// Example: kvs node info r/n1
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// A member, or a node directory
+    /// A member, by name or address, or a node directory
     #[arg(value_name = "NAME")]
     name: String,
 }

@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Example: kvs node stop r/n1
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// A member, or a node directory
+    /// A member, by name or address, or a node directory
     #[arg(value_name = "NAME")]
     name: String,
 }

@@ -69,3 +69,56 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use kvs::node::Status;
+    use kvs::ring::{Member, State};
+    use kvs::store::HintStats;
+
+    use super::*;
+
+    /// A member as it was found: answering, or not.
+    pub(in crate::status) fn view(name: &str, answers: bool) -> View {
+        let member = Member {
+            id: NodeId(7),
+            name: name.into(),
+            zone: "default".into(),
+            weight: 1,
+            state: State::Normal,
+            public_key: [0; 32],
+        };
+        View {
+            member,
+            dir: None,
+            address: None,
+            status: answers.then(Status::default),
+            bytes: 0,
+            hints: HintStats::default(),
+            info: None,
+        }
+    }
+
+    fn seen(up: &[&str], down: &[&str]) -> Seen {
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+        Seen(BTreeMap::from([(NodeId(7), (names(up), names(down)))]))
+    }
+
+    #[test]
+    fn who_disagrees_is_named() {
+        let cases = [
+            (true, seen(&["n1", "n2"], &[]), "up", None),
+            (true, seen(&["n1"], &["n2"]), "up?", Some("it answers here and is down for n2")),
+            (false, seen(&[], &["n1", "n2"]), "down", None),
+            (false, seen(&["n1"], &[]), "up?", Some("it does not answer here and is up for n1")),
+            (false, seen(&["n1"], &["n2"]), "up?", Some("it is up for n1 and down for n2")),
+            (true, Seen::default(), "up", None),
+            (false, Seen::default(), "down", None),
+        ];
+        for (answers, seen, word, told) in cases {
+            let view = view("n3", answers);
+            assert_eq!(seen.word(&view), word);
+            assert_eq!(seen.disagreement(&view).as_deref(), told);
+        }
+    }
+}

@@ -60,6 +60,8 @@ pub(super) struct Chores {
     /// The version of the ring last seen, to tell a change that nobody moves.
     version: u64,
     stuck: bool,
+    /// Somebody came or went while a delivery was under way: it did not know.
+    woken: bool,
     written: Peers,
     pub(super) rounds: u64,
 }
@@ -87,6 +89,7 @@ impl Chores {
             gauges: none,
             version: 0,
             stuck: false,
+            woken: false,
             written,
             rounds: 0,
         }
@@ -96,6 +99,7 @@ impl Chores {
     pub(super) fn wake(&mut self) {
         self.hints.due_ms = 0;
         self.stuck = false;
+        self.woken = self.hints.ticket.is_some();
     }
 
     /// Whether the hints that are left can be delivered to nobody now.
@@ -169,6 +173,8 @@ impl Core {
         let (version, step) = (self.node.doc().version, self.node.doc().step);
         if version != self.chores.version {
             self.chores.version = version;
+            // Hints for somebody who is no owner any more have another way to go.
+            self.chores.wake();
             // What a change leaves behind goes soon after it.
             self.chores.shepherd.due_ms = now + SHEPHERD_MS;
             self.chores.cleanup.due_ms = now + HINTS_MS;
@@ -202,7 +208,8 @@ impl Core {
         match reply {
             Reply::Deliver(delivered, left) if chores.hints.ticket == Some(ticket) => {
                 chores.hints.ticket = None;
-                chores.stuck = *delivered == 0 && *left > 0;
+                let woken = std::mem::take(&mut chores.woken);
+                chores.stuck = *delivered == 0 && *left > 0 && !woken;
                 let wait = if chores.stuck { HINTS_STUCK_MS } else { HINTS_MS };
                 chores.hints.due_ms = now + wait;
                 meter::delivered(*delivered);

@@ -105,6 +105,7 @@ impl Core {
                 self.take(what);
             }
             self.turn();
+            self.say_of_itself();
             if let Some(error) = self.failed.take() {
                 break Err(error);
             }
@@ -233,7 +234,6 @@ impl Core {
     fn tick(&mut self) {
         let now = self.now_ms();
         self.events.push(Event::Tick);
-        self.say_of_itself();
         let linked = self.peers.linked();
         for peer in self.gossip.tick(now, &linked) {
             self.gossip_to(peer, self.gossip.rows(), false);
@@ -256,13 +256,26 @@ impl Core {
         let mood = match self.stopping {
             Stopping::Goodbye(_) => Mood::Stopping,
             Stopping::Finishing(_) => Mood::Draining,
+            Stopping::No if !self.node.is_ready() => Mood::Starting,
             Stopping::No if !self.node.has_room() => Mood::Full,
             Stopping::No if self.desk.draining => Mood::Draining,
             Stopping::No => Mood::Well,
         };
         let own = self.gossip.own();
         if (own.actor, own.version, own.mood) != (actor, version, mood) {
+            let told = own.mood != mood;
             self.gossip.set(|row| (row.actor, row.version, row.mood) = (actor, version, mood));
+            if told {
+                self.say_to_all();
+            }
+        }
+    }
+
+    /// Tells every peer at once how it is, where waiting for the next round would cost requests.
+    fn say_to_all(&mut self) {
+        let row = self.gossip.own().clone();
+        for peer in self.peers.linked() {
+            self.gossip_to(peer, vec![row.clone()], true);
         }
     }
 
@@ -322,9 +335,6 @@ impl Core {
         }
         self.stopping = Stopping::Goodbye(now + GOODBYE_MS);
         self.say_of_itself();
-        for peer in self.peers.linked() {
-            self.gossip_to(peer, vec![self.gossip.own().clone()], true);
-        }
     }
 
     fn is_over(&self) -> Option<Ended> {

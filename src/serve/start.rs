@@ -168,7 +168,7 @@ fn gossip(node: &Node, address: &str, written: &config::Peers) -> Result<Gossip>
         address: address.to_owned(),
         actor: node.actor(),
         version: node.doc().version,
-        mood: Mood::Well,
+        mood: Mood::Starting,
     };
     let mut gossip = Gossip::new(own, random()? as u64, 0);
     for peer in &written.peers {

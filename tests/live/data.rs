@@ -66,7 +66,7 @@ fn running_nodes_answer_as_files_do() {
         assert_eq!(live, offline, "a running ring, and files");
     }
     let before = place.dump();
-    assert_eq!(up.stop(), 0);
+    up.stops(0);
     assert_eq!(place.dump(), before);
     place.kvs("get a").ends(0).prints("one");
     place.is_sound_and_equal();
@@ -102,7 +102,56 @@ fn a_node_is_stopped_missed_and_comes_back() {
     place.kvs("wait --node-up n2 --hints-drained --in-sync --timeout 60s").ends(0);
     place.kvs("get k").ends(0).prints("v");
     place.kvs("status --check").ends(0);
-    assert_eq!(n2.stop(), 0);
-    assert_eq!(up.stop(), 0);
+    n2.stops(0);
+    up.stops(0);
+    place.is_sound_and_equal();
+}
+
+/// From elsewhere: addresses, and a copy of the key.
+#[test]
+fn addresses_reach_the_ring_with_its_key_and_only_with_it() {
+    let place = ring();
+    let up = Served::up(&place);
+    let address = |name: &str| {
+        let out = up.out();
+        let line = out.lines().find_map(|l| l.strip_prefix(&format!("ready {name} ")));
+        line.expect("a ready line").to_owned()
+    };
+    let (n1, n2) = (address("n1"), address("n2"));
+    place.kvs(&format!("get k --ring {n1}")).ends(2).says("KVS_KEY_FILE");
+    place.kvs("config keygen -q other.key").ends(0);
+    place.kvs(&format!("get k --ring {n1} --key-file other.key")).ends_in(&[6, 10]);
+    place.sh("cp -p r/ring.key copy.key && chmod 644 copy.key").ends(0);
+    place.kvs(&format!("get k --ring {n1} --key-file copy.key")).ends(10).says("chmod 600");
+
+    let key = "--key-file r/ring.key";
+    place.kvs(&format!("put -q k v --ring {n1},{n2} {key}")).ends(0);
+    place.kvs(&format!("get k --ring 127.0.0.1:1,{n2} {key}")).ends(0).prints("v");
+    place.kvs(&format!("get k --ring 127.0.0.1:1 {key}")).ends(6);
+    place.kvs(&format!("node stop {n1} --ring {n2} {key}")).ends(0);
+    up.says("n1 has ended: exit code 0");
+    place.kvs(&format!("wait --node-down n1 --ring {n2} {key} --timeout 20s")).ends(0);
+    place.kvs(&format!("get k --ring {n1},{n2} {key}")).ends(0).prints("v");
+    up.stops(0);
+}
+
+/// A new node joins, and a lost one is replaced, while everything runs.
+#[test]
+fn members_change_while_the_ring_runs() {
+    let place = ring();
+    let up = Served::up(&place);
+    place.kvs("wait --node-up n1,n2,n3 --timeout 20s").ends(0);
+    place.kvs("put -q k v").ends(0);
+    place.kvs("join r/n4 --yes --timeout 30s").ends(0);
+    up.prints("ready n4 ");
+    place.kvs("wait --settled --node-up n4 --timeout 60s").ends(0);
+    place.kvs("node stop n2").ends(0);
+    place.kvs("wait --node-down n2 --timeout 20s").ends(0);
+    place.kvs("replace n2 --yes --timeout 30s").ends(0);
+    up.says("r/n2 is new: it is started");
+    place.kvs("wait --settled --in-sync --hints-drained --timeout 60s").ends(0);
+    place.kvs("status --check").ends(0);
+    place.kvs("get k").ends(0).prints("v");
+    up.stops(0);
     place.is_sound_and_equal();
 }

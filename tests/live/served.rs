@@ -95,11 +95,11 @@ impl<'a> Served<'a> {
         status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
     }
 
-    /// Stops it in good order.
+    /// Tells it to stop, and holds how it ends.
     #[track_caller]
-    pub(crate) fn stop(self) -> i32 {
+    pub(crate) fn stops(self, code: i32) {
         self.signal("TERM");
-        self.end()
+        assert_eq!(self.end(), code, "{}:\n{}", self.name, self.err());
     }
 }
 
@@ -109,11 +109,10 @@ impl Drop for Served<'_> {
             self.signal("KILL");
             self.end();
         }
-        // Its children go on without it. Only a holder of a lock in this very place is one.
-        for name in ["n1", "n2", "n3"] {
-            if let Some(pid) = pid(self.place, name) {
-                send("KILL", &pid.to_string());
-            }
+        // The children of `up` go on without it. Only who holds a lock in this very place is one.
+        let names = if self.name == "up" { &["n1", "n2", "n3", "n4"][..] } else { &[] };
+        for pid in names.iter().filter_map(|name| pid(self.place, name)) {
+            send("KILL", &pid.to_string());
         }
     }
 }
