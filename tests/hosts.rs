@@ -18,6 +18,7 @@
     clippy::disallowed_methods,
     reason = "these tests are about the world: its clocks, its threads, its environment"
 )]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "they end in a report")]
 
 #[path = "hosts/crowd.rs"]
 mod crowd;

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::net::Net;
 use crate::ring::{Ring, alone, anonymous_kib};
 use crate::rng::Rng;
-use crate::shell::skip;
 use crate::task::{self, Stop, Task};
 
 /// What they say.
@@ -118,9 +117,8 @@ fn strangers_neither_stop_a_node_nor_fill_it() {
         let to = ring.address("n1").parse().expect("an address");
         let crowd = Crowd { to, count, manner };
         let (standing, stood) = Standing::new(&ring.net, ring.outside(), &crowd);
-        if manner == Manner::Silent && stood < count {
-            skip(&format!("{count} connections: this machine let {stood} stand"));
-        }
+        // A node may turn some away; a crowd of nobody proves nothing.
+        assert!(stood > count / 10, "{manner:?}: only {stood} of {count} got through");
         for i in 0..REQUESTS {
             let value = format!("{manner:?}-{i}");
             ring.at("n1", &format!("put -q k {value}")).ends(0);

@@ -107,7 +107,7 @@ impl Plan {
 
 /// The keys: one half for writes that say what they supersede, one for all.
 fn key(number: u64) -> String {
-    if number % 2 == 0 { format!("causal-{number}") } else { format!("free-{number}") }
+    if number.is_multiple_of(2) { format!("causal-{number}") } else { format!("free-{number}") }
 }
 
 impl<'a> Client<'a> {
@@ -183,7 +183,7 @@ impl<'a> Client<'a> {
             Ok(reply.stored.map(|s| s.record(&name)).transpose()?.unwrap_or_default())
         });
         let clock = read.as_ref().ok().map(|r| r.clock.clone());
-        self.note(begin_ms, key, strict, What::Get, None, read.map_or_else(failed, shown));
+        self.note(begin_ms, key, strict, What::Get, None, read.map_or_else(|e| failed(&e), shown));
         if let Some(clock) = &clock {
             self.seen.insert(key.to_owned(), clock.clone());
         }
@@ -210,7 +210,7 @@ impl<'a> Client<'a> {
             Ok((Some(ItemReply::TooLarge(why)), _)) => End::Refused(why.clone()),
             Ok((Some(ItemReply::Conflict { .. } | ItemReply::Absent), _)) => End::Declined,
             Ok((other, _)) => End::Broken(format!("A write was answered {other:?}")),
-            Err(error) => failed_ref(error),
+            Err(error) => failed(error),
         };
         self.note(begin_ms, key, strict, what, value, end);
     }
@@ -272,12 +272,8 @@ fn shown(record: Record) -> End {
     End::Read { clock: record.clock, siblings }
 }
 
-fn failed(error: Error) -> End {
-    failed_ref(&error)
-}
-
 /// What the contract says of each error.
-fn failed_ref(error: &Error) -> End {
+fn failed(error: &Error) -> End {
     let text = error.to_string();
     match error.root() {
         Error::Unknown(_) => End::Unknown(text),

@@ -275,6 +275,19 @@ fn of(ops: &[&Op]) -> Figures {
     figures
 }
 
+/// Why requests failed, without their keys, the most frequent first.
+pub(crate) fn reasons(ops: &[Op]) -> Vec<(String, usize)> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for op in ops {
+        if let End::Refused(why) | End::Unknown(why) | End::Broken(why) = &op.end {
+            *counts.entry(why.replace(&op.key, "KEY")).or_default() += 1;
+        }
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
 #[cfg(test)]
 #[path = "oracle/can_fail.rs"]
 mod can_fail;

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Every wait has a deadline and says what it waited for. When a test fails, the nodes' last words
-//! are printed. What it does not do: it judges nothing but what a command owes its caller.
+//! are printed; `KVS_LOG` says how much they tell (warn unless set). What it does not do: it judges
+//! nothing but what a command owes its caller.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -150,7 +151,8 @@ impl Ring {
         let node = self.nodes.get_mut(name).expect("a node");
         assert!(node.child.is_none(), "{name} runs already");
         let mut command = self.net.command(node.host, binary());
-        command.args(["node", "run"]).arg(&node.dir).args(["--listen", &listen, "--log", "warn"]);
+        command.args(["node", "run"]).arg(&node.dir).args(["--listen", &listen]);
+        command.arg("--log").arg(std::env::var_os("KVS_LOG").unwrap_or_else(|| "warn".into()));
         command.args(&self.run).envs(node.env.clone()).stderr(log);
         let mut child = command.spawn().expect("a node");
         let out = BufReader::new(child.stdout.take().expect("a pipe"));

@@ -27,6 +27,9 @@ const CHANGED: Duration = Duration::from_secs(120);
 /// Findings that are printed; more are counted.
 const FINDINGS_MAX: usize = 30;
 
+/// Reasons of failed requests that are printed, the most frequent ones.
+const REASONS_MAX: usize = 8;
+
 /// What happens, in turn.
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -173,7 +176,8 @@ fn change(ring: &mut Ring, line: &str, newcomer: Option<&str>, is_done: impl Fn(
         if is_done(ring) && step == "settled" {
             return Ok(());
         }
-        println!("           {}: {}, step {step}; gone on with", told.what, told.code);
+        let why = told.err.lines().last().unwrap_or_default();
+        println!("           at step {step}, gone on with: {} said {} {why}", told.what, told.code);
         told = ring.kvs("ring apply --yes");
         Err(format!("{} {}", told.code, told.err))
     });
@@ -219,6 +223,9 @@ pub(crate) fn print_figures(ops: &[Op]) -> Figures {
             f.gap_ms as f64 / 1e3,
             f.slowest_ms as f64 / 1e3,
         );
+    }
+    for (why, count) in oracle::reasons(ops).into_iter().take(REASONS_MAX) {
+        println!("  {count:>5} x {why}");
     }
     figures["all"].clone()
 }

@@ -72,7 +72,7 @@ impl Log {
     }
 
     #[track_caller]
-    fn is_good(self) {
+    fn passes(self) {
         let found = judge(&self.ops, &self.last);
         assert!(found.is_empty(), "{found:?}");
     }
@@ -91,12 +91,12 @@ fn after(dots: &[(u64, u64)]) -> What {
 #[test]
 fn a_write_that_is_gone_is_lost_unless_it_was_superseded() {
     let one = || Log::new().w(What::Blind, "a", acked((1, 1)));
-    one().last(&[(1, 1)], &[((1, 1), "a")]).is_good();
+    one().last(&[(1, 1)], &[((1, 1), "a")]).passes();
     one().last(&[], &[]).finds("not known any more");
     one().last(&[(1, 1)], &[]).finds("nothing superseded");
     let seen = |what| one().w(what, "b", acked((2, 1))).last(&[(1, 1), (2, 1)], &[((2, 1), "b")]);
-    seen(after(&[(1, 1)])).is_good();
-    seen(What::Overwrite).is_good();
+    seen(after(&[(1, 1)])).passes();
+    seen(What::Overwrite).passes();
     seen(after(&[])).finds("nothing superseded");
     seen(What::Blind).finds("nothing superseded");
 }
@@ -107,8 +107,8 @@ fn only_what_may_have_been_applied_explains_a_loss() {
         let log = Log::new().w(What::Blind, "a", acked((1, 1))).w(what, "b", end);
         log.last(&[(1, 1), (2, 1)], &[])
     };
-    with(after(&[(1, 1)]), End::Unknown("late".into())).is_good();
-    with(What::Overwrite, End::Unknown("late".into())).is_good();
+    with(after(&[(1, 1)]), End::Unknown("late".into())).passes();
+    with(What::Overwrite, End::Unknown("late".into())).passes();
     with(after(&[(1, 1)]), End::Refused("no".into())).finds("nothing superseded");
     with(What::Overwrite, End::Declined).finds("nothing superseded");
     // An overwrite that had ended before, and one whose clock does not know it.
@@ -122,7 +122,7 @@ fn only_what_may_have_been_applied_explains_a_loss() {
 #[test]
 fn a_delete_counts_as_a_write() {
     let log = || Log::new().w(What::Blind, "a", acked((1, 1)));
-    log().delete(after(&[(1, 1)]), acked((2, 1))).last(&[(1, 1), (2, 1)], &[]).is_good();
+    log().delete(after(&[(1, 1)]), acked((2, 1))).last(&[(1, 1), (2, 1)], &[]).passes();
     let back = log().delete(after(&[(1, 1)]), acked((2, 1)));
     back.last(&[(1, 1), (2, 1)], &[((1, 1), "a")]).finds("is there in the end");
     let lost = log().delete(after(&[(1, 1)]), acked((2, 1)));
@@ -132,8 +132,8 @@ fn a_delete_counts_as_a_write() {
 #[test]
 fn what_a_strict_read_has_shown_is_as_good_as_acknowledged() {
     let log = || Log::new().w(What::Blind, "a", End::Unknown("late".into()));
-    log().last(&[], &[]).is_good();
-    log().sloppy(&[(1, 1)], &[((1, 1), "a")]).last(&[], &[]).is_good();
+    log().last(&[], &[]).passes();
+    log().sloppy(&[(1, 1)], &[((1, 1), "a")]).last(&[], &[]).passes();
     log().r(&[(1, 1)], &[((1, 1), "a")]).last(&[(1, 1)], &[]).finds("nothing superseded");
 }
 
@@ -145,11 +145,11 @@ fn what_was_superseded_does_not_come_back() {
     };
     let end: [((u64, u64), &str); 1] = [((2, 1), "b")];
     let all = [(1, 1), (2, 1)];
-    log().r(&all, &end).last(&all, &end).is_good();
+    log().r(&all, &end).last(&all, &end).passes();
     let both = [((1, 1), "a"), ((2, 1), "b")];
     log().last(&all, &both).finds("is there in the end");
     log().r(&all, &both).last(&all, &end).finds("was shown to c.0 afterwards");
-    log().sloppy(&[(1, 1)], &[((1, 1), "a")]).last(&all, &end).is_good();
+    log().sloppy(&[(1, 1)], &[((1, 1), "a")]).last(&all, &end).passes();
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn every_value_has_one_writer_and_one_dot() {
     let b = [((1, 1), "a"), ((1, 2), "b")];
     refused.sloppy(&[(1, 2)], &b).last(&[(1, 2)], &a).finds("the write of which was refused");
     let unknown = || log().w(What::Blind, "b", End::Unknown("late".into()));
-    unknown().last(&[(1, 2)], &b).is_good();
+    unknown().last(&[(1, 2)], &b).passes();
     let twice = unknown().sloppy(&[(1, 2)], &b).sloppy(&[(1, 1), (2, 1)], &[((2, 1), "b")]);
     twice.last(&[(1, 2), (2, 1)], &a).finds("and also under");
     let mut elsewhere = log();
@@ -184,8 +184,8 @@ fn strict_reads_never_go_back() {
     };
     let (one, all) = ([((1, 1), "a")], [(1, 1), (2, 1)]);
     let both = [((1, 1), "a"), ((2, 1), "b")];
-    log().sloppy(&[(1, 1)], &one).last(&all, &both).is_good();
-    log().r(&all, &both).last(&all, &both).is_good();
+    log().sloppy(&[(1, 1)], &one).last(&all, &both).passes();
+    log().r(&all, &both).last(&all, &both).passes();
     log().r(&[(1, 1)], &one).last(&all, &both).finds("WENT BACK");
     let seen = Log::new().w(What::Blind, "a", End::Unknown("late".into()));
     seen.r(&[(1, 1)], &one).r(&[], &[]).last(&[(1, 1)], &one).finds("WENT BACK");
@@ -193,7 +193,7 @@ fn strict_reads_never_go_back() {
     let mut beside = Log::new().w(What::Blind, "a", End::Unknown("late".into()));
     beside = beside.r(&[(1, 1)], &one).r(&[], &[]);
     beside.ops[2].begin_ms = beside.ops[1].end_ms;
-    beside.last(&[(1, 1)], &one).is_good();
+    beside.last(&[(1, 1)], &one).passes();
 }
 
 #[test]
