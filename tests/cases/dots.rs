@@ -32,13 +32,13 @@ fn own_commit_fails() -> (World, Verdict, Vec<&'static str>) {
 
 /// C1. Put mints (a,6); a's own commit fails for want of room after b and c might have it; a goes on
 /// and mints (a,7) from a copy without (a,6), which b and c then drop. So: a dot leaves its node
-/// only after its own commit, and a failed commit is nothing applied (exit 4).
+/// only after its own commit, and a failed commit is nothing applied: another owner may take the write.
 #[test]
 fn c01_own_commit_first() {
     let (w, verdict, told) = own_commit_fails();
-    assert!(matches!(verdict, Verdict::Refused(_)), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Done), "{verdict:?}");
     assert_eq!(lost(&w, "k", &told), Vec::<&str>::new());
-    everywhere(&w, "k", &["v1", "v3"]);
+    everywhere(&w, "k", &["v1", "v2", "v3"]);
     #[cfg(feature = "planted")]
     {
         let (w, _, told) = planted(Bug::SendBeforeCommit, own_commit_fails);
@@ -46,13 +46,13 @@ fn c01_own_commit_first() {
     }
 }
 
-/// C1. While the disk is full a refused put is the end of it: the node comes to rest. A node that
+/// C1. While every disk is full a refused put is the end of it (exit 4): the nodes come to rest. A node that
 /// tries again at once keeps an offline command from ever ending.
 #[test]
 fn c01_a_full_disk_is_no_busy_loop() {
     let mut w = ring(3);
     let [a, ..] = owners(&w, "k");
-    w.hosts[a].store.set_full(true);
+    owners(&w, "k").into_iter().for_each(|o| w.hosts[o].store.set_full(true));
     let reply = w.blind(a, "k", "v");
     assert!(matches!(reply.verdict, Verdict::Refused(_)), "{reply:?}");
     assert!(w.settle(), "a node goes on committing what cannot be committed");
@@ -226,14 +226,16 @@ fn c05_two_puts_in_one_commit_window() {
 }
 
 /// C5. The batch of put1 fails, and put2 was staged on top of it: it fails too, though by then there
-/// is room. Neither is anywhere, and the next put loses nothing.
+/// is room. Neither is anywhere (the other owners have no room to take them), and the next put loses
+/// nothing.
 #[test]
 fn c05_a_failed_batch_fails_what_was_built_on_it() {
     let mut w = ring(3);
-    let [a, ..] = owners(&w, "k");
+    let all = owners(&w, "k");
+    let [a, ..] = all;
     acked(&mut w, a, "k", "v5");
     w.hosts[a].commit_ms = (50, 50);
-    w.hosts[a].store.set_full(true);
+    all.into_iter().for_each(|o| w.hosts[o].store.set_full(true));
     let first = start(&mut w, a, "k", "v6", Basis::Blind, options());
     w.run_for(10);
     let second = start(&mut w, a, "k", "v7", Basis::Blind, options());
@@ -244,6 +246,7 @@ fn c05_a_failed_batch_fails_what_was_built_on_it() {
         let reply = taken(&mut w, ticket).expect("an answer");
         assert!(matches!(reply.verdict, Verdict::Refused(_)), "{reply:?}");
     }
+    all.into_iter().for_each(|o| w.hosts[o].store.set_full(false));
     everywhere(&w, "k", &["v5"]);
     acked(&mut w, a, "k", "v8");
     everywhere(&w, "k", &["v5", "v8"]);
