@@ -71,6 +71,8 @@ struct Known {
     news: Arc<Vec<News>>,
     /// What opening took of the time of the first question.
     spent: Duration,
+    /// The entry has left the last question unanswered.
+    doubted: bool,
 }
 
 impl Client {
@@ -85,7 +87,8 @@ impl Client {
         let entry = link.node;
         let links = BTreeMap::from([(entry, Arc::new(Mutex::new(Some(link))))]);
         let spent = now() - start;
-        let known = Known { entry, doc: Arc::new(doc), news: Arc::new(news), spent };
+        let known =
+            Known { entry, doc: Arc::new(doc), news: Arc::new(news), spent, doubted: false };
         Ok(Self { opening, own, links: Mutex::new(links), known: Mutex::new(known) })
     }
 

@@ -17,7 +17,11 @@ use super::{Client, lock, meet, now};
 use crate::channel::{Ask, Info, Told};
 use crate::error::{Error, Result};
 use crate::node::{Reply, Request, Transfer};
+use crate::quorum::Verdict;
 use crate::ring::NodeId;
+
+/// Nodes that are asked the same thing, at the most.
+const TRIED_MAX: usize = 3;
 
 /// How one try failed.
 struct Lost {
@@ -58,20 +62,37 @@ impl Client {
             return self.ask_one(at, &ask, nature, until);
         }
         let mut tried = BTreeSet::from([at]);
-        let mut asked = self.ask_one(at, &ask, nature, until);
-        while let Err(error) = &asked {
-            let elsewhere = match error.root() {
-                Error::Unreachable(_) | Error::Busy(_) => true,
-                Error::Refused(_) => nature.fate == Fate::Read && self.is_down(),
-                _ => false,
-            };
-            if !elsewhere || now() >= until {
-                break;
-            }
+        let doubted = std::mem::take(&mut self.known().doubted);
+        // One that has kept us waiting in vain is not the first to be asked again.
+        let other = if doubted { self.next_entry(&mut tried, until) } else { None };
+        let start = now();
+        let half = start + until.saturating_duration_since(start) / 2;
+        // A read leaves time for another node, if there is one.
+        let first = if nature.fate == Fate::Read && self.has_others() { half } else { until };
+        let mut asked = self.ask_one(other.unwrap_or(at), &ask, nature, first);
+        while tried.len() < TRIED_MAX && now() < until && self.is_for_others(&asked, nature) {
             let Some(next) = self.next_entry(&mut tried, until) else { break };
             asked = self.ask_one(next, &ask, nature, until);
         }
+        self.known().doubted = asked.is_err() && self.is_down();
         asked
+    }
+
+    /// Whether more than one node could answer.
+    fn has_others(&self) -> bool {
+        self.opening.addresses.len() > 1 || self.members().iter().filter(|n| n.up).count() > 1
+    }
+
+    /// Whether another node may do better, and asking it does nothing twice.
+    fn is_for_others(&self, asked: &Result<Told>, nature: Nature) -> bool {
+        match asked {
+            Ok(told) => is_refused(told),
+            Err(error) => match error.root() {
+                Error::Unreachable(_) | Error::Busy(_) => true,
+                Error::Refused(_) => nature.fate == Fate::Read && self.is_down(),
+                _ => false,
+            },
+        }
     }
 
     /// Asks this node and no other, whatever the question.
@@ -251,6 +272,17 @@ impl Client {
         }
         None
     }
+}
+
+/// Whether a node could not have it done, and nothing was: it may be cut off from those who could.
+fn is_refused(told: &Told) -> bool {
+    let verdict = match told {
+        Told::Reply(Reply::Put(reply)) => &reply.verdict,
+        Told::Reply(Reply::Get(reply)) => &reply.verdict,
+        Told::Reply(Reply::Scan(Err(_))) => return true,
+        _ => return false,
+    };
+    matches!(verdict, Verdict::Refused(_) | Verdict::Unreachable(_))
 }
 
 /// An answer of another kind than was asked for.

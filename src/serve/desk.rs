@@ -22,7 +22,7 @@ use crate::digest::Sum;
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::node::{Event, Reply, Request};
-use crate::quorum::Verdict;
+use crate::quorum::{PutRequest, Verdict};
 use crate::store::Store;
 
 /// Whoever waits hears so often that he is not forgotten, in ms.
@@ -48,6 +48,7 @@ struct Held {
     link: u64,
     ticket: u64,
     request: Request,
+    since_ms: u64,
     until_ms: u64,
 }
 
@@ -113,7 +114,8 @@ impl Core {
         let now = self.now_ms();
         if !self.node.is_ready() && is_data(&request) {
             let until_ms = now + HELD_MS.min(patience(&request).unwrap_or(HELD_MS));
-            return self.desk.held.push(Held { link, ticket, request, until_ms });
+            let held = Held { link, ticket, request, since_ms: now, until_ms };
+            return self.desk.held.push(held);
         }
         let own = self.desk.ticket();
         let op = name(&request);
@@ -144,8 +146,9 @@ impl Core {
             self.tell(link, ticket, Told::Busy);
         }
         let ready = self.node.is_ready();
-        for held in std::mem::take(&mut self.desk.held) {
+        for mut held in std::mem::take(&mut self.desk.held) {
             if ready {
+                shorten(&mut held.request, now - held.since_ms);
                 self.ask_node(held.link, held.ticket, held.request);
             } else if now >= held.until_ms {
                 let text = "The node has just started and waits to hear from another member, to be \
@@ -240,6 +243,16 @@ impl Core {
 /// Whether a request is a client's daily bread, which any other node can do as well.
 fn is_data(request: &Request) -> bool {
     matches!(request, Request::Put(_) | Request::Get(..) | Request::Scan(..))
+}
+
+/// Takes from a request's time what it has waited.
+fn shorten(request: &mut Request, waited_ms: u64) {
+    if let Request::Put(PutRequest { options, .. })
+    | Request::Get(_, options)
+    | Request::Scan(.., options) = request
+    {
+        options.timeout_ms = options.timeout_ms.saturating_sub(waited_ms).max(1);
+    }
 }
 
 fn patience(request: &Request) -> Option<u64> {

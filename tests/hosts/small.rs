@@ -19,7 +19,7 @@ const SEEN: Duration = Duration::from_secs(30);
 
 /// A client whose node stands still loses the time of the question it had there, and that of finding
 /// another node; then it goes on.
-const GAP_MS_MAX: u64 = 13_000;
+const GAP_MS_MAX: u64 = 8_000;
 
 /// Three links of five nodes.
 pub(crate) const LINKS: [(usize, usize); 3] = [(1, 2), (3, 4), (5, 1)];
