@@ -77,7 +77,7 @@ impl Node {
                 self.refill();
                 self.repair(cx, Asker::Peer(from, op), RepairRequest::default());
             }
-            Body::Deliver => self.deliver(cx, Asker::Peer(from, op)),
+            Body::Deliver => self.deliver(cx, Asker::Peer(from, op), false),
             _ => {}
         }
     }

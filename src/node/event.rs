@@ -91,6 +91,8 @@ pub enum Request {
     GiveUp(Key),
     /// Deliver hints.
     Deliver,
+    /// Give what is kept for members that are down to the other owners too: they have long been away.
+    Spread,
     /// Have this document chosen as the next.
     Propose(Box<RingDoc>),
     /// Take the change of the ring as far as it goes.

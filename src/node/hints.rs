@@ -5,6 +5,7 @@
 //! hint for n3 (reference)  -> our own record is sent
 //! n3 no longer an owner    -> Write to all owners: W of them full    -> Unhint
 //! this node is leaving     -> a target that is down: another member keeps it
+//! spread: n3 stays away    -> Write to the owners that are up; the hint stays: n3 is an owner still
 //! ```
 //!
 //! An acknowledged hint is data: age never drops it. A hint that changed while it was being
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::PAGE_BYTES;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Transfer, TransferKind, Wake};
-use crate::key::{Key, Partition};
+use crate::key::{KEY_BYTES_MAX, Key, Partition};
 use crate::record::Stored;
 use crate::ring::{NodeId, State};
 use crate::store::{Hint, Op};
@@ -28,6 +29,8 @@ const DELIVER_WAIT_MS: u64 = 5_000;
 /// A walk over the hints.
 pub(super) struct Deliver {
     asker: Asker,
+    /// Not to their targets but to the other owners, for safety: targets that have long been down.
+    spread: bool,
     after: Option<(NodeId, Partition, Key)>,
     /// The hints under way, all of one target, as they were read.
     chunk: Vec<(Hint, Stored)>,
@@ -59,9 +62,10 @@ impl Deliver {
 }
 
 impl Node {
-    pub(super) fn deliver(&mut self, cx: &mut Cx<'_>, asker: Asker) {
+    pub(super) fn deliver(&mut self, cx: &mut Cx<'_>, asker: Asker, spread: bool) {
         let deliver = Deliver {
             asker,
+            spread,
             after: None,
             chunk: Vec::new(),
             awaiting: BTreeSet::new(),
@@ -87,20 +91,21 @@ impl Node {
                 return self.conclude(cx, task.asker, Outcome::Reply(reply));
             };
             let (target, p) = (first.target, first.partition);
-            let routes = self.routes(target, p);
+            let routes = self.routes(target, p, task.spread);
+            if routes.is_empty() {
+                // Nobody can take them now: on to what comes after this partition's.
+                task.after = Some((target, p, last_key()));
+                continue;
+            }
             let owns = self.doc.owns(target, p);
             let same = |h: &Hint| {
                 h.target == target
                     && (h.partition == p
                         || self.doc.owns(target, h.partition) == owns
-                            && self.routes(target, h.partition) == routes)
+                            && self.routes(target, h.partition, task.spread) == routes)
             };
             let chunk: Vec<Hint> = hints.into_iter().take_while(same).collect();
             task.after = chunk.last().map(place);
-            if routes.is_empty() {
-                // Nobody can take them now: on to the next target.
-                continue;
-            }
             task.chunk = self.with_records(cx, chunk, &mut task.after);
             if task.chunk.is_empty() {
                 continue;
@@ -112,6 +117,7 @@ impl Node {
                 task.chunk.iter().map(|(h, s)| (h.key.clone(), s.clone())).collect();
             for to in routes {
                 let hint_for = self.handed_on(to, target, p).then_some(target);
+                let hint_for = hint_for.filter(|_| !task.spread);
                 task.awaiting.insert(to);
                 self.send(cx, to, op, Body::Write { records: records.clone(), hint_for });
             }
@@ -122,8 +128,8 @@ impl Node {
 
     /// Whom the hints for a target go to: itself, the owners when it is one no longer, or another
     /// member when this node is leaving and cannot wait.
-    fn routes(&self, target: NodeId, p: Partition) -> Vec<NodeId> {
-        if self.doc.owns(target, p) {
+    fn routes(&self, target: NodeId, p: Partition, spread: bool) -> Vec<NodeId> {
+        if self.doc.owns(target, p) && (!spread || self.is_up(target)) {
             if self.is_up(target) {
                 return vec![target];
             }
@@ -211,6 +217,7 @@ impl Node {
             let (target, p) = (hint.target, hint.partition);
             let full = task.stored.values().filter(|full| **full).count();
             let held = match task.rerouted {
+                _ if task.spread && !self.is_up(target) && self.doc.owns(target, p) => false,
                 false => !task.stored.is_empty(),
                 true => full >= self.doc.majority(),
             };
@@ -235,4 +242,9 @@ impl Node {
 /// Where a hint stands in the table.
 fn place(hint: &Hint) -> (NodeId, Partition, Key) {
     (hint.target, hint.partition, hint.key.clone())
+}
+
+/// Nothing stands behind it in a partition.
+fn last_key() -> Key {
+    Key::new(vec![0xff; KEY_BYTES_MAX]).expect("as long as a key may be")
 }

@@ -11,6 +11,7 @@
 //! What it does not do: it decides nothing about data; the node does. Caveat: a round in which a
 //! peer could not be reached is a round all the same; the next one meets it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::meter;
 use crate::config::{self, PEERS_FILE, Peer, Peers};
 use crate::error::{Error, Result};
 use crate::node::{Event, RepairRequest, Reply, Request};
-use crate::ring::Step;
+use crate::ring::{NodeId, Step};
 use crate::store::Store;
 
 /// Waits in ms: between deliveries that went on and that were stuck, between two fillings, before a
@@ -30,6 +31,8 @@ const FILL_MS: u64 = 5_000;
 const SHEPHERD_MS: u64 = 15_000;
 const PEERS_MS: u64 = 10_000;
 const GAUGES_MS: u64 = 5_000;
+/// A hint for a member that has been down for so long is old, in ms: the other owners get it too.
+const OLD_MS: u64 = 3_600_000;
 
 /// A chore: when it is due, and the ticket of the one under way.
 #[derive(Clone, Copy, Default)]
@@ -57,6 +60,9 @@ pub(super) struct Chores {
     cleanup: Chore,
     peers: Chore,
     gauges: Chore,
+    spread: Chore,
+    /// Since when members have been down.
+    down: BTreeMap<NodeId, u64>,
     /// The version of the ring last seen, to tell a change that nobody moves.
     version: u64,
     stuck: bool,
@@ -87,6 +93,8 @@ impl Chores {
             cleanup: none,
             peers: none,
             gauges: none,
+            spread: none,
+            down: BTreeMap::new(),
             version: 0,
             stuck: false,
             woken: false,
@@ -142,6 +150,25 @@ impl Core {
         self.chores.hints.due_ms = now + HINTS_MS;
         if self.store.hint_stats().is_ok_and(|s| s.count > 0) {
             self.chores.hints.ticket = self.request(Request::Deliver);
+            self.spread_tick(now);
+        }
+    }
+
+    /// Old hints are copied to the owners there are: the one they are for may never come back.
+    fn spread_tick(&mut self, now: u64) {
+        let doc = self.node.doc().clone();
+        let up = |id: &NodeId| *id == self.node.id() || self.alive.contains(id);
+        let away: Vec<_> = doc.present().map(|m| m.id).filter(|id| !up(id)).collect();
+        self.chores.down.retain(|id, _| away.contains(id));
+        for id in away {
+            self.chores.down.entry(id).or_insert(now);
+        }
+        let old = |since: &&u64| now >= **since + OLD_MS;
+        let gone = self.chores.down.values().filter(old).count();
+        if gone > 0 && self.chores.spread.is_due(now) {
+            self.chores.spread.due_ms = now + OLD_MS;
+            tracing::warn!(members = gone, "hints wait for members long down: bring them back");
+            self.chores.spread.ticket = self.request(Request::Spread);
         }
     }
 
@@ -216,6 +243,9 @@ impl Core {
                 if *delivered > 0 {
                     tracing::info!(delivered, left, "hints");
                 }
+            }
+            Reply::Deliver(..) if chores.spread.ticket == Some(ticket) => {
+                chores.spread.ticket = None;
             }
             Reply::Repair(report) => {
                 let moved = report.pulled + report.pushed;

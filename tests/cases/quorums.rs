@@ -171,6 +171,33 @@ fn c09_hinted_target_replaced() {
     assert_eq!((w.deliver_all(), kept(&w)), (0, 0));
 }
 
+/// C9. A hint's target stays away and the only other copy is lost: when the hint is old the owners
+/// there are get it too, and it is kept for its target all the same.
+#[test]
+fn c09_an_old_hint_reaches_the_other_owners() {
+    let mut w = ring(4);
+    let [a, b, c] = owners(&w, "k");
+    w.crash(b, false);
+    w.crash(c, false);
+    acked(&mut w, a, "k", "v");
+    let f = others(&w, &[a, b, c])[0];
+    assert_eq!(hints(&w, f).acknowledged, 1);
+    let (p, key) = w.place("k");
+    let kept = w.hosts[f].store.hints_of(p, &key).expect("memory can be read");
+    let other = if kept[0].target == w.hosts[b].id { c } else { b };
+    w.restart(other);
+    part(&mut w, f, other);
+    part(&mut w, a, other);
+    w.run_for(4_000);
+    assert!(w.values(other, "k").is_empty());
+    w.heal();
+    w.crash(a, false);
+    w.run_for(4_000);
+    w.ask(f, Request::Spread).expect("an answer");
+    assert_eq!(w.values(other, "k"), ["v"]);
+    assert_eq!(hints(&w, f).acknowledged, 1, "it is kept for its target");
+}
+
 /// C9. A hint holder leaves while its hint's target is out of its reach, and the only other copy is
 /// gone. So: a node leaves only when its hints are delivered or handed on to a member that stays.
 #[test]
