@@ -49,6 +49,9 @@ use crate::ring::{NodeId, RingDoc, State};
 use crate::store::{Failure, Store};
 use crate::wire::{Body, Message};
 
+/// Why a node that has not heard its witnesses does nothing for others.
+const STARTING: &str = "it has just started";
+
 /// Who is told how a task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asker {
@@ -267,8 +270,11 @@ impl Node {
             }
             body if self.identity.is_waiting() => {
                 // Until its witnesses are heard a node answers nothing else; replies may pass.
-                if !is_request(&body) {
-                    self.resume(cx, op, Wake::Said(from, body));
+                match body {
+                    Body::Put(_) => self.send(cx, from, op, Body::NotMine(STARTING.into())),
+                    Body::Write { .. } => self.send(cx, from, op, Body::NotStored(STARTING.into())),
+                    body if is_request(&body) => {}
+                    body => self.resume(cx, op, Wake::Said(from, body)),
                 }
             }
             body if is_request(&body) => self.answer(cx, from, version, op, body),

@@ -14,6 +14,9 @@ use crate::quorum::{Options, PutReply, PutRequest, Verdict};
 use crate::ring::NodeId;
 use crate::wire::Body;
 
+/// Whoever was taken to be down may still answer for so long, in ms.
+const LAST_WORDS_MS: u64 = 300;
+
 /// A write on its way to a coordinator.
 pub(super) struct Forward {
     asker: Asker,
@@ -21,6 +24,8 @@ pub(super) struct Forward {
     next: VecDeque<NodeId>,
     asked: Option<NodeId>,
     deadline_ms: u64,
+    /// The one asked was taken to be down since: until when its answer is waited for.
+    lost_ms: Option<u64>,
     why: String,
 }
 
@@ -36,7 +41,15 @@ impl Node {
             return self.conclude(cx, asker, Outcome::Reply(Reply::Put(reply)));
         }
         let deadline_ms = cx.now.mono_ms + request.options.timeout_ms;
-        let task = Forward { asker, request, next, asked: None, deadline_ms, why: String::new() };
+        let task = Forward {
+            asker,
+            request,
+            next,
+            asked: None,
+            deadline_ms,
+            lost: false,
+            why: String::new(),
+        };
         let op = self.new_op();
         self.forward_next(cx, op, task);
     }
@@ -66,6 +79,9 @@ impl Node {
             return self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
         };
         task.asked = Some(owner);
+        if std::mem::take(&mut task.lost) {
+            task.deadline_ms = cx.now.mono_ms + task.request.options.timeout_ms / 2;
+        }
         let request = task.request.clone();
         self.tasks.insert(op, Task::Forward(task));
         if owner == self.id {
@@ -98,13 +114,17 @@ impl Node {
                 self.forward_next(cx, op, task);
             }
             Wake::Lost { node, .. } if task.asked == Some(node) => {
-                let why = format!("the coordinator {} went down", self.doc.name(node));
-                let reply = PutReply::none(Verdict::Unknown(why));
-                self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
+                // One that stops in good order has its last words under way.
+                task.lost_ms = Some(cx.now.mono_ms + LAST_WORDS_MS);
+                self.tasks.insert(op, Task::Forward(task));
             }
             Wake::Child(outcome) => self.conclude(cx, task.asker, outcome),
             Wake::Tick if cx.now.mono_ms >= task.deadline_ms => {
-                let why = "the coordinator did not answer in time".to_string();
+                let name = task.asked.map(|id| self.doc.name(id)).unwrap_or_default();
+                let why = match task.lost {
+                    true => format!("the coordinator {name} went down"),
+                    false => "the coordinator did not answer in time".to_string(),
+                };
                 let reply = PutReply::none(Verdict::Unknown(why));
                 self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
             }
