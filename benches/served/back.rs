@@ -33,26 +33,24 @@ pub(crate) fn run(dir: &Path) {
     let doors: Vec<_> = (0..CLIENTS).map(door).collect();
     let over = AtomicBool::new(false);
     let began = Instant::now();
-    let (tally, noticed, returned) = std::thread::scope(|scope| {
+    let (tally, acted) = std::thread::scope(|scope| {
         let writing = scope.spawn(|| closed_loop(doors, |_| over.load(Ordering::Relaxed)));
         // Should it panic, the writers must end all the same.
-        let acted = scope.spawn(|| act(&mut ring, began)).join();
+        let acted = scope.spawn(|| act(&mut ring, began, &over)).join();
         over.store(true, Ordering::Relaxed);
         let tally = writing.join().expect("the writers");
-        let (noticed, returned) = acted.expect("stopping and starting");
-        (tally, noticed, returned)
+        let acted = acted.expect("stopping and starting");
+        (tally, acted)
     });
-    let clients = ring.clients();
-    wait_for("equal owners and no hints", LONG, || {
-        Ring::hints(&clients) == 0 && are_equal(&clients)
-    });
-    let took = returned.elapsed().as_secs_f64();
+    let Acted { noticed, hints, took } = acted;
+    let took = took.as_secs_f64();
     let (early, late): (Vec<_>, Vec<_>) = tally.errors.iter().partition(|e| e.0 <= noticed);
     println!(
         "{} writes; all others knew of the stop {:.2} s after it was asked for",
         tally.latencies.len(),
         (noticed - WARM).as_secs_f64()
     );
+    println!("hints kept for it at its return: {hints}");
     println!("failed writes until then: {}", early.len());
     none("failed writes after that", late.len());
     for (when, why) in tally.errors.iter().take(TOLD) {
@@ -61,8 +59,18 @@ pub(crate) fn run(dir: &Path) {
     bar("from its return until all is equal and no hint is left", took, BAR, "s");
 }
 
-/// Stops n2 and starts it again; when the others knew that it was gone, and when it was back.
-fn act(ring: &mut Ring, began: Instant) -> (Duration, Instant) {
+/// What was done to n2.
+struct Acted {
+    /// When all others knew that it was gone.
+    noticed: Duration,
+    /// Hints they had kept for it when it came back.
+    hints: u64,
+    /// From its ready line until all was equal.
+    took: Duration,
+}
+
+/// Stops n2, starts it again, and ends the writing.
+fn act(ring: &mut Ring, began: Instant, over: &AtomicBool) -> Acted {
     std::thread::sleep(WARM);
     let id = ring.client("n2").entry();
     ring.stop("n2");
@@ -70,8 +78,15 @@ fn act(ring: &mut Ring, began: Instant) -> (Duration, Instant) {
     wait_for("n2 down", LONG, || clients.values().all(|c| !is_up(c, id)));
     let noticed = began.elapsed();
     std::thread::sleep(AWAY);
+    let hints = Ring::hints(&clients);
     ring.start("n2");
     let returned = Instant::now();
+    let clients = ring.clients();
     std::thread::sleep(AFTER);
-    (noticed, returned)
+    // A write that waits for an answer in vain changes nothing any more.
+    over.store(true, Ordering::Relaxed);
+    wait_for("equal owners and no hints", LONG, || {
+        Ring::hints(&clients) == 0 && are_equal(&clients)
+    });
+    Acted { noticed, hints, took: returned.elapsed() }
 }

@@ -63,6 +63,6 @@ fn tell(how: &str, seconds: Vec<f64>) {
     let seconds = sorted(seconds);
     let (median, last) = (quantile(&seconds, 0.5), seconds[seconds.len() - 1]);
     let n = seconds.len();
-    println!("{how}: median {median:.2} s, from {:.2} to {last:.2} s, {n} sightings", seconds[0]);
+    println!("{how}: median {median:.3} s, from {:.3} to {last:.3} s, {n} sightings", seconds[0]);
     bar(&format!("{how}, the slowest"), last, BAR, "s");
 }

@@ -135,11 +135,11 @@ impl Client {
                     self.stream.write_all(&frame(SETTINGS, ACK, 0, &[]))?;
                 }
                 PING if flags & ACK == 0 => self.stream.write_all(&frame(PING, ACK, 0, &body))?,
-                RST_STREAM | GOAWAY => return Err(Error::new(ErrorKind::Other, "reset")),
+                RST_STREAM | GOAWAY => return Err(Error::other("reset")),
                 _ => {}
             }
             if matches!(kind, DATA | HEADERS) && stream == id && flags & END_STREAM != 0 {
-                let refused = || Error::new(ErrorKind::Other, "refused");
+                let refused = || Error::other("refused");
                 return answered.then_some(()).ok_or_else(refused);
             }
         }

@@ -45,12 +45,6 @@ pub(crate) struct Node {
     _out: BufReader<ChildStdout>,
 }
 
-impl Node {
-    pub(crate) fn has_ended(&mut self) -> bool {
-        !matches!(self.process.0.try_wait(), Ok(None))
-    }
-}
-
 /// See the module.
 pub(crate) struct Ring {
     pub(crate) dir: PathBuf,
@@ -147,6 +141,17 @@ impl Ring {
     /// Lets go of a node's process: it is killed.
     pub(crate) fn kill(&mut self, name: &str) {
         drop(self.nodes.remove(name));
+    }
+
+    /// Ends the run, with the last words of a node that has ended.
+    pub(crate) fn must_run(&mut self) {
+        for name in self.names.clone() {
+            let Some(node) = self.nodes.get_mut(&name) else { continue };
+            let ended = node.process.0.try_wait().expect("our child");
+            let said = self.said(&name);
+            let last = said.lines().rev().take(5).collect::<Vec<_>>();
+            assert!(ended.is_none(), "{name} has ended ({ended:?}): {last:#?}");
+        }
     }
 
     /// A client whose entry is this node, the others behind it.
