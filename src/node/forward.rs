@@ -29,6 +29,12 @@ pub(super) struct Forward {
     why: String,
 }
 
+impl Forward {
+    fn is_over(&self, now_ms: u64) -> bool {
+        now_ms >= self.lost_ms.unwrap_or(u64::MAX).min(self.deadline_ms)
+    }
+}
+
 impl Node {
     /// Finds the coordinator of a client's write.
     pub(super) fn forward(&mut self, cx: &mut Cx<'_>, asker: Asker, request: PutRequest) {
@@ -47,7 +53,7 @@ impl Node {
             next,
             asked: None,
             deadline_ms,
-            lost: false,
+            lost_ms: None,
             why: String::new(),
         };
         let op = self.new_op();
@@ -79,9 +85,7 @@ impl Node {
             return self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
         };
         task.asked = Some(owner);
-        if std::mem::take(&mut task.lost) {
-            task.deadline_ms = cx.now.mono_ms + task.request.options.timeout_ms / 2;
-        }
+        task.lost_ms = None;
         let request = task.request.clone();
         self.tasks.insert(op, Task::Forward(task));
         if owner == self.id {
@@ -119,11 +123,11 @@ impl Node {
                 self.tasks.insert(op, Task::Forward(task));
             }
             Wake::Child(outcome) => self.conclude(cx, task.asker, outcome),
-            Wake::Tick if cx.now.mono_ms >= task.deadline_ms => {
+            Wake::Tick if task.is_over(cx.now.mono_ms) => {
                 let name = task.asked.map(|id| self.doc.name(id)).unwrap_or_default();
-                let why = match task.lost {
-                    true => format!("the coordinator {name} went down"),
-                    false => "the coordinator did not answer in time".to_string(),
+                let why = match task.lost_ms {
+                    Some(_) => format!("the coordinator {name} went down"),
+                    None => "the coordinator did not answer in time".to_string(),
                 };
                 let reply = PutReply::none(Verdict::Unknown(why));
                 self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
