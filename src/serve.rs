@@ -12,13 +12,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `core` | the loop: events in, the node's actions carried out |
+//! | `event`, `core` | the loop: events in, the node's actions carried out |
 //! | `door` | listening, dialling, handshakes, their bounds |
 //! | `link` | one open connection: frames in and out |
 //! | `lobby` | who may stay, and as what |
 //! | `peers` | who is linked, who is alive, when to dial again |
-//! | `desk` | what clients ask |
-//! | `chores` | hints, anti-entropy, filling, shepherding, `peers.yaml` |
+//! | `desk`, `tickets` | what clients ask |
+//! | `chores`, `due` | hints, anti-entropy, filling, shepherding, `peers.yaml` |
 //! | `meter` | figures for Prometheus |
 //!
 //! Everything has a bound: handshakes under way, links, queues, parcels, silence. This room alone is
@@ -30,11 +30,14 @@ mod commit;
 mod core;
 mod desk;
 mod door;
+mod due;
+mod event;
 mod link;
 mod lobby;
 mod meter;
 mod peers;
 mod start;
+mod tickets;
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -11,11 +11,8 @@
 //! What it does not do: it decides nothing about data; the node does. Caveat: a round in which a
 //! peer could not be reached is a round all the same; the next one meets it.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use super::core::{Core, Stopping};
+use super::core::Core;
+use super::event::Stopping;
 use super::meter;
 use crate::config::{self, PEERS_FILE, Peer, Peers};
 use crate::error::{Error, Result};
@@ -33,88 +30,6 @@ const PEERS_MS: u64 = 10_000;
 const GAUGES_MS: u64 = 5_000;
 /// A hint for a member that has been down for so long is old, in ms: the other owners get it too.
 const OLD_MS: u64 = 3_600_000;
-
-/// A chore: when it is due, and the ticket of the one under way.
-#[derive(Clone, Copy, Default)]
-struct Chore {
-    due_ms: u64,
-    ticket: Option<u64>,
-}
-
-impl Chore {
-    fn is_due(self, now: u64) -> bool {
-        self.ticket.is_none() && now >= self.due_ms
-    }
-}
-
-/// See the module.
-pub(super) struct Chores {
-    dir: PathBuf,
-    pub(super) metrics: Option<String>,
-    sync_every: Option<Duration>,
-    deliver: bool,
-    hints: Chore,
-    sync: Chore,
-    fill: Chore,
-    shepherd: Chore,
-    cleanup: Chore,
-    peers: Chore,
-    gauges: Chore,
-    spread: Chore,
-    /// Since when members have been down.
-    down: BTreeMap<NodeId, u64>,
-    /// The version of the ring last seen, to tell a change that nobody moves.
-    version: u64,
-    stuck: bool,
-    /// Somebody came or went while a delivery was under way: it did not know.
-    woken: bool,
-    written: Peers,
-    pub(super) rounds: u64,
-}
-
-impl Chores {
-    pub(super) fn new(
-        dir: PathBuf,
-        metrics: Option<String>,
-        sync_every: Option<Duration>,
-        deliver: bool,
-        written: Peers,
-    ) -> Self {
-        let none = Chore::default();
-        Self {
-            dir,
-            metrics,
-            sync_every,
-            deliver,
-            hints: none,
-            sync: none,
-            fill: none,
-            shepherd: none,
-            cleanup: none,
-            peers: none,
-            gauges: none,
-            spread: none,
-            down: BTreeMap::new(),
-            version: 0,
-            stuck: false,
-            woken: false,
-            written,
-            rounds: 0,
-        }
-    }
-
-    /// Somebody came or went: hints are tried again at once.
-    pub(super) fn wake(&mut self) {
-        self.hints.due_ms = 0;
-        self.stuck = false;
-        self.woken = self.hints.ticket.is_some();
-    }
-
-    /// Whether the hints that are left can be delivered to nobody now.
-    pub(super) fn is_stuck(&self) -> bool {
-        self.stuck || !self.deliver
-    }
-}
 
 impl Core {
     /// Begins what is due.

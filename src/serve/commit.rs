@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::Sender;
 
-use super::core::In;
+use super::event::In;
 use super::meter;
 use crate::error::{Error, Result};
 use crate::store::lmdb::Lmdb;

@@ -14,11 +14,12 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::chores::Chores;
 use super::commit::Committer;
-use super::desk::Desk;
-use super::door::{Arrival, Papers};
+use super::door::Papers;
+use super::due::Chores;
+use super::event::{In, Stopping};
 use super::peers::Peers;
+use super::tickets::Desk;
 use super::{Ended, meter};
 use crate::channel::Parcel;
 use crate::embed::wall_ms;
@@ -40,33 +41,6 @@ const FINISH_MS: u64 = 5_000;
 const GOODBYE_MS: u64 = 100;
 /// Another process has this node's identity when its own row came back newer so often.
 const ECHOES_MAX: u32 = 5;
-
-/// What happens to a served node.
-pub(super) enum In {
-    /// A handshake is done.
-    Arrived(Box<Arrival>),
-    /// One that we began is not.
-    Undialled(NodeId, Error),
-    /// The other end of a link says something.
-    Parcel(u64, Parcel),
-    /// A link has ended.
-    Ended(u64, Option<Error>),
-    /// A batch is durable, or is not.
-    Committed(u64, std::result::Result<Head, Failure>),
-    /// A signal: finish and stop.
-    Stop,
-}
-
-/// How far stopping is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stopping {
-    /// It is not.
-    No,
-    /// What is under way is finished, until this time.
-    Finishing(u64),
-    /// Peers have been told; it ends at this time.
-    Goodbye(u64),
-}
 
 /// See the module.
 pub(super) struct Core {

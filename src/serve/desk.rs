@@ -10,13 +10,14 @@
 //! that drains or stops sends clients elsewhere, before anything of their request is done. Caveat:
 //! an answer that nobody waits for any more is thrown away; what was asked is done all the same.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use serde_bytes::ByteBuf;
 
-use super::core::{Core, Stopping};
+use super::core::Core;
+use super::event::Stopping;
 use super::meter;
+use super::tickets::{Asked, Held};
 use crate::channel::{Ask, Fault, Info, Look, News, Parcel, Seen, Told};
 use crate::digest::Sum;
 use crate::embed::wall_ms;
@@ -33,48 +34,6 @@ const HELD_MS: u64 = 5_000;
 const PAGE_BYTES: usize = 1 << 20;
 /// Hints in one answer.
 const HINTS_MAX: usize = 1_024;
-
-/// A question under way.
-struct Asked {
-    link: u64,
-    ticket: u64,
-    op: &'static str,
-    began_ms: u64,
-    busy_ms: u64,
-}
-
-/// A question that waits for the node to be ready.
-struct Held {
-    link: u64,
-    ticket: u64,
-    request: Request,
-    since_ms: u64,
-    until_ms: u64,
-}
-
-/// See the module.
-#[derive(Default)]
-pub(super) struct Desk {
-    asked: BTreeMap<u64, Asked>,
-    held: Vec<Held>,
-    next: u64,
-    pub(super) draining: bool,
-    /// Who waits for the draining to end.
-    drains: Vec<(u64, u64)>,
-}
-
-impl Desk {
-    /// Whether nobody waits for anything.
-    pub(super) fn is_empty(&self) -> bool {
-        self.asked.is_empty() && self.held.is_empty()
-    }
-
-    /// A fresh ticket, of the desk's or of a chore's.
-    pub(super) fn ticket(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-}
 
 impl Core {
     /// Answers a question, or has it answered.

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::core::In;
+use super::event::{Arrival, In};
 use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, Opened, RingKeys, Static};
 use crate::config;
 use crate::error::{Error, Result};
@@ -51,16 +51,6 @@ impl Papers {
 /// The keys of a ring.
 pub(super) fn keys(file: &Path) -> Result<RingKeys> {
     config::read_keys(file).map(RingKeys::new)
-}
-
-/// A connection whose handshake is done.
-pub(super) struct Arrival {
-    pub(super) stream: TcpStream,
-    pub(super) opened: Opened,
-    /// Whom this side has dialled, if it has.
-    pub(super) dialled: Option<NodeId>,
-    /// The other end, for the log.
-    pub(super) from: String,
 }
 
 /// Listens; a failure is told in a sentence.

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_ch
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
-use super::core::In;
+use super::event::In;
 use crate::channel::{Opener, Parcel, Sealer};
 use crate::error::{Error, Result};
 

@@ -11,7 +11,7 @@
 //! a client, and comes again as a peer once the ring's document names it.
 
 use super::core::Core;
-use super::door::Arrival;
+use super::event::Arrival;
 use super::link::Link;
 use super::peers::{Conn, Who};
 use crate::channel::{Fault, Hello, Parcel};

@@ -14,12 +14,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::chores::Chores;
 use super::commit::Committer;
-use super::core::{Core, In, Stopping};
-use super::desk::Desk;
+use super::core::Core;
 use super::door::{self, Papers};
+use super::due::Chores;
+use super::event::{In, Stopping};
 use super::peers::Peers;
+use super::tickets::Desk;
 use super::{Ended, Ready, Serving, meter};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
