@@ -115,7 +115,7 @@ fn a_mistyped_configuration_is_named() {
     let place = Place::ring("--partitions 8");
     place.kvs("put -q k v").ends(0);
     let good = fs::read_to_string(place.path("r/n1/node.yaml")).expect("a configuration");
-    for (line, words) in [("qota_bytes: 1", "qota_bytes"), ("quota_bytes: many", "line 2")] {
+    for (line, words) in [("qota_bytes: 1", "qota_bytes"), ("quota_bytes: many", "line 3")] {
         place.write("r/n1/node.yaml", format!("{good}{line}\n"));
         place.kvs("get k").ends(2).says("r/n1/node.yaml").says(words);
         place.kvs("put k w").ends(2).says("Nothing was changed");
