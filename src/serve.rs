@@ -16,6 +16,7 @@
 //! | `door` | listening, dialling, handshakes, their bounds |
 //! | `link` | one open connection: frames in and out |
 //! | `lobby` | who may stay, and as what |
+//! | `guests` | what all clients together may cost |
 //! | `peers` | who is linked, who is alive, when to dial again |
 //! | `desk` | what clients ask |
 //! | `chores` | hints, anti-entropy, filling, shepherding, `peers.yaml` |
@@ -30,6 +31,7 @@ mod commit;
 mod core;
 mod desk;
 mod door;
+mod guests;
 mod link;
 mod lobby;
 mod meter;

@@ -16,6 +16,8 @@ use std::ops::ControlFlow;
 use serde_bytes::ByteBuf;
 
 use super::core::{Core, Stopping};
+use super::guests::Guests;
+use super::link::Seat;
 use super::meter;
 use crate::channel::{Ask, Fault, Info, Look, News, Parcel, Seen, Told};
 use crate::digest::Sum;
@@ -41,6 +43,7 @@ struct Asked {
     op: &'static str,
     began_ms: u64,
     busy_ms: u64,
+    _seat: Option<Seat>,
 }
 
 /// A question that waits for the node to be ready.
@@ -49,6 +52,7 @@ struct Held {
     ticket: u64,
     request: Request,
     until_ms: u64,
+    seat: Option<Seat>,
 }
 
 /// See the module.
@@ -60,6 +64,7 @@ pub(super) struct Desk {
     pub(super) draining: bool,
     /// Who waits for the draining to end.
     drains: Vec<(u64, u64)>,
+    pub(super) guests: Guests,
 }
 
 impl Desk {
@@ -77,9 +82,9 @@ impl Desk {
 
 impl Core {
     /// Answers a question, or has it answered.
-    pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: Ask) {
+    pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: Ask, seat: Option<Seat>) {
         let told = match ask {
-            Ask::Node(request) => return self.ask_node(link, ticket, request),
+            Ask::Node(request) => return self.ask_node(link, ticket, request, seat),
             Ask::File(look) => seen(&self.store, &look).map(Told::File),
             Ask::Ring => Ok(Told::Ring(Box::new((**self.node.doc()).clone()))),
             Ask::Info => self.info().map(|info| Told::Info(Box::new(info))),
@@ -95,15 +100,15 @@ impl Core {
     }
 
     fn tell(&mut self, link: u64, ticket: u64, told: Told) {
-        if !matches!(told, Told::Busy)
-            && let Some(conn) = self.peers.conn(link)
-        {
-            conn.link.answered();
+        let busy = matches!(told, Told::Busy);
+        let bytes = Parcel::Told(ticket, Box::new(told)).encode();
+        if !busy {
+            self.desk.guests.answered(bytes.len());
         }
-        self.peers.tell(link, Parcel::Told(ticket, Box::new(told)).encode());
+        self.peers.tell(link, bytes);
     }
 
-    fn ask_node(&mut self, link: u64, ticket: u64, request: Request) {
+    fn ask_node(&mut self, link: u64, ticket: u64, request: Request, seat: Option<Seat>) {
         let closed = self.desk.draining || self.stopping != Stopping::No;
         if closed && is_data(&request) {
             let text = "This node takes no more requests; nothing was tried.".to_owned();
@@ -113,11 +118,11 @@ impl Core {
         let now = self.now_ms();
         if !self.node.is_ready() && is_data(&request) {
             let until_ms = now + HELD_MS.min(patience(&request).unwrap_or(HELD_MS));
-            return self.desk.held.push(Held { link, ticket, request, until_ms });
+            return self.desk.held.push(Held { link, ticket, request, until_ms, seat });
         }
         let own = self.desk.ticket();
         let op = name(&request);
-        let asked = Asked { link, ticket, op, began_ms: now, busy_ms: now };
+        let asked = Asked { link, ticket, op, began_ms: now, busy_ms: now, _seat: seat };
         self.desk.asked.insert(own, asked);
         self.events.push(Event::Request(own, request));
     }
@@ -146,7 +151,7 @@ impl Core {
         let ready = self.node.is_ready();
         for held in std::mem::take(&mut self.desk.held) {
             if ready {
-                self.ask_node(held.link, held.ticket, held.request);
+                self.ask_node(held.link, held.ticket, held.request, held.seat);
             } else if now >= held.until_ms {
                 let text = "The node has just started and waits to hear from another member, to be \
                             sure that its file is not an old one; nothing was tried.";
