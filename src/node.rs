@@ -30,6 +30,7 @@ mod mint;
 mod paxos;
 mod put;
 mod repair;
+mod room;
 mod stage;
 mod standing;
 mod sync;
@@ -43,6 +44,7 @@ pub use self::event::{
 };
 pub use self::identity::{Boot, genesis};
 pub use self::repair::RepairReport;
+use self::room::Room;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
 use crate::ring::{NodeId, RingDoc, State};
@@ -115,8 +117,7 @@ pub struct Node {
     op_next: u64,
     loopback: VecDeque<Message>,
     acceptor: paxos::Acceptor,
-    /// The last commit failed for want of room.
-    full: bool,
+    room: Room,
     /// It coordinates nothing and keeps nothing for others: it is about to stop, or drained.
     resting: bool,
     stopped: bool,
@@ -147,7 +148,7 @@ impl Node {
             tasks: BTreeMap::new(),
             loopback: VecDeque::new(),
             acceptor,
-            full: false,
+            room: Room::default(),
             resting: false,
             stopped: false,
         };
@@ -283,7 +284,7 @@ impl Node {
     }
 
     fn committed(&mut self, cx: &mut Cx<'_>, seq: u64) {
-        self.full = false;
+        self.room.found();
         for then in self.stage.committed(seq) {
             match then {
                 Then::Send(to, op, mut body, _) => {
@@ -304,7 +305,7 @@ impl Node {
             cx.out.push(Action::Stop(error.to_string()));
             return;
         }
-        self.full = true;
+        self.room.refused(cx.now.mono_ms);
         self.identity.restage();
         for then in self.stage.failed(seq) {
             match then {
@@ -333,7 +334,8 @@ impl Node {
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
         self.boot_tick(cx);
-        self.flush_identity();
+        self.room.tick(cx.now.mono_ms);
+        self.flush_identity(cx.now.mono_ms);
         for op in self.tasks.keys().copied().collect::<Vec<_>>() {
             self.resume(cx, op, Wake::Tick);
         }

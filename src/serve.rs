@@ -16,6 +16,7 @@
 //! | `door` | listening, dialling, handshakes, their bounds |
 //! | `link` | one open connection: frames in and out |
 //! | `lobby` | who may stay, and as what |
+//! | `guests` | what all clients together may cost |
 //! | `peers` | who is linked, who is alive, when to dial again |
 //! | `desk`, `tickets` | what clients ask |
 //! | `chores`, `due` | hints, anti-entropy, filling, shepherding, `peers.yaml` |
@@ -32,6 +33,7 @@ mod desk;
 mod door;
 mod due;
 mod event;
+mod guests;
 mod link;
 mod lobby;
 mod meter;

@@ -10,6 +10,10 @@
 
 #[path = "live/data.rs"]
 mod data;
+#[path = "live/faults.rs"]
+mod faults;
+#[path = "live/guests.rs"]
+mod guests;
 #[path = "live/nodes.rs"]
 mod nodes;
 #[path = "live/served.rs"]

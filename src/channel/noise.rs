@@ -91,6 +91,8 @@ pub struct Opener {
     taken: u64,
     /// The pieces so far.
     parcel: Vec<u8>,
+    /// No parcel may be longer.
+    bytes_max: usize,
     /// A frame did not open: what comes after it has no meaning.
     broken: bool,
 }
@@ -188,7 +190,13 @@ impl Handshake {
         let (Some(remote), Some(hello)) = (remote, self.hello) else { return Err(other_key()) };
         let session = Arc::new(session);
         let sealer = Sealer { session: session.clone(), sent: 0 };
-        let opener = Opener { session, taken: 0, parcel: Vec::new(), broken: false };
+        let opener = Opener {
+            session,
+            taken: 0,
+            parcel: Vec::new(),
+            bytes_max: PARCEL_BYTES_MAX,
+            broken: false,
+        };
         Ok(Opened { sealer, opener, remote, hello })
     }
 }
@@ -229,11 +237,16 @@ impl Sealer {
 }
 
 impl Opener {
+    /// Takes no parcel longer than so many bytes, instead of [`PARCEL_BYTES_MAX`].
+    pub fn at_most(&mut self, bytes: usize) {
+        self.bytes_max = bytes;
+    }
+
     /// Takes the body of one frame; a parcel when this was its last piece.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for a frame that was not sealed by the other side, and for a parcel that
-    /// grows beyond [`PARCEL_BYTES_MAX`]: the channel is of no use any more, and every later frame is
+    /// grows beyond what is taken: the channel is of no use any more, and every later frame is
     /// refused.
     pub fn open(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
         let opened = if self.broken { Err(stranger()) } else { self.take(body) };
@@ -253,9 +266,10 @@ impl Opener {
         self.taken += 1;
         let mark = plain.first().copied();
         self.parcel.drain(at..at + usize::from(mark.is_some()));
-        if self.parcel.len() > PARCEL_BYTES_MAX {
+        if self.parcel.len() > self.bytes_max {
             return Err(Error::Corrupt(format!(
-                "A parcel grew beyond {PARCEL_BYTES_MAX} bytes; the connection is given up."
+                "A parcel grew beyond {} bytes; the connection is given up.",
+                self.bytes_max
             )));
         }
         match mark {

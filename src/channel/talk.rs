@@ -37,13 +37,15 @@ pub struct Hello {
     pub highest: u8,
     /// The node it speaks for; a client speaks for none. Believed only if the static key is its.
     pub node: Option<NodeId>,
+    /// Which process of that node: random bits, drawn when it starts. Two at once are one too many.
+    pub run: u64,
 }
 
 impl Hello {
     /// A hello of this build.
     #[must_use]
     pub fn new(ring: Option<RingId>, node: Option<NodeId>) -> Self {
-        Self { ring, lowest: WIRE, highest: WIRE, node }
+        Self { ring, lowest: WIRE, highest: WIRE, node, run: 0 }
     }
 
     /// The wire version both sides speak, the highest there is.

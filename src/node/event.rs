@@ -180,6 +180,6 @@ pub struct Status {
     pub bad: usize,
     /// Why it may not mint, if so.
     pub waiting: bool,
-    /// Its last commit failed for want of room: it answers reads only, until one succeeds.
+    /// A commit failed lately for want of room: it answers reads, and few writes if any.
     pub full: bool,
 }

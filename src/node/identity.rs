@@ -306,9 +306,9 @@ impl Node {
     }
 
     /// On a tick, has a changed identity written though nothing else is.
-    pub(super) fn flush_identity(&mut self) {
+    pub(super) fn flush_identity(&mut self, now_ms: u64) {
         let changed = self.identity.dirty || !self.identity.seen_dirty.is_empty();
-        if changed && self.stage.is_empty() {
+        if changed && self.stage.is_empty() && self.room.may_try(now_ms) {
             let seq = self.stage.next();
             self.stage.then(seq, Then::Full(Vec::new()));
         }

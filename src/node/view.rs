@@ -36,10 +36,10 @@ impl Node {
         !self.stage.is_empty()
     }
 
-    /// Whether the last commit found room.
+    /// Whether its commits find room.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        !self.full
+        !self.room.is_full()
     }
 
     /// Whether something is filling or holds a bad key.
@@ -87,7 +87,7 @@ impl Node {
             hints: store.hint_stats().map_or(0, |s| s.count),
             bad: self.identity.bad_count(),
             waiting: self.identity.is_waiting(),
-            full: self.full,
+            full: self.room.is_full(),
         }
     }
 }

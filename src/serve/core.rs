@@ -41,6 +41,8 @@ const FINISH_MS: u64 = 5_000;
 const GOODBYE_MS: u64 = 100;
 /// Another process has this node's identity when its own row came back newer so often.
 const ECHOES_MAX: u32 = 5;
+/// A peer that did not let this node in so often has another key; it is said once.
+const REFUSALS: u32 = 3;
 
 /// See the module.
 pub(super) struct Core {
@@ -62,6 +64,8 @@ pub(super) struct Core {
     pub(super) alive: BTreeSet<NodeId>,
     /// Why it has to end.
     pub(super) failed: Option<Error>,
+    /// Since when others say that another process is this node.
+    pub(super) twin_ms: Option<u64>,
 }
 
 impl Core {
@@ -106,13 +110,18 @@ impl Core {
     }
 
     fn take(&mut self, what: In) {
+        let now = self.now_ms();
         match what {
             In::Arrived(arrival) => self.arrive(*arrival),
             In::Undialled(id, why) => {
-                tracing::debug!(peer = self.node.doc().name(id), "not reached: {why}");
-                self.peers.undialled(id, self.now_ms());
+                let (peer, tries) = (self.node.doc().name(id), self.peers.undialled(id, now));
+                if tries == REFUSALS && matches!(why.root(), Error::Denied(_)) {
+                    tracing::warn!(peer, "not let in: {why}");
+                } else {
+                    tracing::debug!(peer, "not reached: {why}");
+                }
             }
-            In::Parcel(link, parcel) => self.parcel(link, parcel),
+            In::Parcel(link, parcel, seat) => self.parcel(link, parcel, seat),
             In::Ended(link, why) => self.link_ended(link, why),
             In::Committed(seq, outcome) => self.committed(seq, outcome),
             In::Stop => self.stop(),
@@ -170,7 +179,10 @@ impl Core {
                 Event::Committed(seq)
             }
             Err(failure) => {
-                if let Failure::Full(why) = &failure {
+                if let Failure::Full(why) = &failure
+                    && self.node.has_room()
+                {
+                    // Said once; how it is until then shows in the status.
                     tracing::warn!("nothing can be written: {why}");
                 }
                 Event::Failed(seq, failure)
@@ -213,9 +225,7 @@ impl Core {
             self.gossip_to(peer, self.gossip.rows(), false);
         }
         if self.gossip.echoes() > ECHOES_MAX {
-            let text = "Another process runs with this node's identity, so this one stopped.";
-            let hint = "end one of them; a copy needs an identity of its own: kvs replace NAME";
-            self.failed = Some(Error::Denied(text.into()).hint(hint));
+            self.failed = Some(twin());
         }
         self.dial_all(now);
         self.see_alive();
@@ -324,6 +334,13 @@ impl Core {
             _ => None,
         }
     }
+}
+
+/// The end of a node that is not the only one of its identity.
+pub(super) fn twin() -> Error {
+    let text = "Another process runs with this node's identity, so this one stopped.";
+    let hint = "end one of them; a copy needs an identity of its own: kvs replace NAME";
+    Error::Denied(text.into()).hint(hint)
 }
 
 /// Says what a person should know.

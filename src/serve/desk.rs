@@ -16,6 +16,7 @@ use serde_bytes::ByteBuf;
 
 use super::core::Core;
 use super::event::Stopping;
+use super::guests::Seat;
 use super::meter;
 use super::tickets::{Asked, Held};
 use crate::channel::{Ask, Fault, Info, Look, News, Parcel, Seen, Told};
@@ -37,9 +38,9 @@ const HINTS_MAX: usize = 1_024;
 
 impl Core {
     /// Answers a question, or has it answered.
-    pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: Ask) {
+    pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: Ask, seat: Option<Seat>) {
         let told = match ask {
-            Ask::Node(request) => return self.ask_node(link, ticket, request),
+            Ask::Node(request) => return self.ask_node(link, ticket, request, seat),
             Ask::File(look) => seen(&self.store, &look).map(Told::File),
             Ask::Ring => Ok(Told::Ring(Box::new((**self.node.doc()).clone()))),
             Ask::Info => self.info().map(|info| Told::Info(Box::new(info))),
@@ -55,15 +56,15 @@ impl Core {
     }
 
     fn tell(&mut self, link: u64, ticket: u64, told: Told) {
-        if !matches!(told, Told::Busy)
-            && let Some(conn) = self.peers.conn(link)
-        {
-            conn.link.answered();
+        let busy = matches!(told, Told::Busy);
+        let bytes = Parcel::Told(ticket, Box::new(told)).encode();
+        if !busy {
+            self.desk.guests.answered(bytes.len());
         }
-        self.peers.tell(link, Parcel::Told(ticket, Box::new(told)).encode());
+        self.peers.tell(link, bytes);
     }
 
-    fn ask_node(&mut self, link: u64, ticket: u64, request: Request) {
+    fn ask_node(&mut self, link: u64, ticket: u64, request: Request, seat: Option<Seat>) {
         let closed = self.desk.draining || self.stopping != Stopping::No;
         if closed && is_data(&request) {
             let text = "This node takes no more requests; nothing was tried.".to_owned();
@@ -73,12 +74,12 @@ impl Core {
         let now = self.now_ms();
         if !self.node.is_ready() && is_data(&request) {
             let until_ms = now + HELD_MS.min(patience(&request).unwrap_or(HELD_MS));
-            let held = Held { link, ticket, request, since_ms: now, until_ms };
+            let held = Held { link, ticket, request, since_ms: now, until_ms, seat };
             return self.desk.held.push(held);
         }
         let own = self.desk.ticket();
         let op = name(&request);
-        let asked = Asked { link, ticket, op, began_ms: now, busy_ms: now };
+        let asked = Asked { link, ticket, op, began_ms: now, busy_ms: now, _seat: seat };
         self.desk.asked.insert(own, asked);
         self.events.push(Event::Request(own, request));
     }
@@ -108,7 +109,7 @@ impl Core {
         for mut held in std::mem::take(&mut self.desk.held) {
             if ready {
                 shorten(&mut held.request, now - held.since_ms);
-                self.ask_node(held.link, held.ticket, held.request);
+                self.ask_node(held.link, held.ticket, held.request, held.seat);
             } else if now >= held.until_ms {
                 let text = "The node has just started and waits to hear from another member, to be \
                             sure that its file is not an old one; nothing was tried.";

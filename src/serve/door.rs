@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::event::{Arrival, In};
-use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, Opened, RingKeys, Static};
+use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, Opened, RingKeys, Static, other_key};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::ring::NodeId;
@@ -141,7 +141,8 @@ async fn reach(address: &str, papers: &Papers) -> Result<(TcpStream, Opened)> {
     ready(&stream)?;
     let (shake, first) = Handshake::dial(&papers.keys()?, &papers.own, &papers.hello)?;
     write(&mut stream, &first).await?;
-    let reply = small_frame(&mut stream).await?;
+    // Whoever has another key breaks off without a word.
+    let reply = small_frame(&mut stream).await.map_err(|_| other_key())?;
     let (opened, last) = shake.dialled(&reply)?;
     write(&mut stream, &last).await?;
     Ok((stream, opened))

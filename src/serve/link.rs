@@ -10,7 +10,6 @@
 //! pieces of a long one count as signs of life.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +21,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 use super::event::In;
+use super::guests::{Guests, Outbox, QUESTION_BYTES_MAX, Seat};
 use crate::channel::{Opener, Parcel, Sealer};
 use crate::error::{Error, Result};
 
@@ -45,8 +45,7 @@ const WRITE_BYTES: usize = 256 << 10;
 /// The core's end of a link.
 pub(super) struct Link {
     outbox: UnboundedSender<Vec<u8>>,
-    waiting: Arc<AtomicUsize>,
-    asks: Arc<Semaphore>,
+    waiting: Arc<Outbox>,
     reading: AbortHandle,
     writing: JoinHandle<()>,
 }
@@ -57,15 +56,20 @@ impl Link {
         id: u64,
         stream: TcpStream,
         sealer: Sealer,
-        opener: Opener,
-        peer: bool,
+        mut opener: Opener,
+        guests: Option<&Guests>,
         tell: Sender<In>,
     ) -> Self {
+        let peer = guests.is_none();
+        if !peer {
+            opener.at_most(QUESTION_BYTES_MAX);
+        }
         let (read, write) = stream.into_split();
         let (outbox, inbox) = unbounded_channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::new(guests.map_or_else(Outbox::default, Guests::outbox));
+        let (tell_too, guests) = (tell.clone(), guests.cloned().unwrap_or_default());
         let asks = Arc::new(Semaphore::new(ASKS_MAX));
-        let reader = Reader { id, read, opener, peer, tell: tell.clone(), asks: asks.clone() };
+        let reader = Reader { id, read, opener, peer, tell: tell_too, asks, guests };
         let writer = Writer { write, sealer, inbox, waiting: waiting.clone(), peer };
         let ended = tell.clone();
         let reading = tokio::spawn(async move {
@@ -77,21 +81,16 @@ impl Link {
                 drop(ended.send(In::Ended(id, Some(error))).await);
             }
         });
-        Self { outbox, waiting, asks, reading: reading.abort_handle(), writing }
+        Self { outbox, waiting, reading: reading.abort_handle(), writing }
     }
 
     /// Queues the bytes of a parcel; `false` when too much waits already, or the link has ended.
     pub(super) fn send(&self, parcel: Vec<u8>) -> bool {
-        if self.waiting.load(Ordering::Relaxed) > OUTBOX_BYTES_MAX {
+        if self.waiting.waiting() > OUTBOX_BYTES_MAX || self.waiting.hoards() {
             return false;
         }
-        self.waiting.fetch_add(parcel.len(), Ordering::Relaxed);
+        self.waiting.put(parcel.len());
         self.outbox.send(parcel).is_ok()
-    }
-
-    /// One of its questions is answered: another may be read.
-    pub(super) fn answered(&self) {
-        self.asks.add_permits(1);
     }
 
     /// Closes the link once what is queued has been written.
@@ -121,6 +120,7 @@ struct Reader {
     peer: bool,
     tell: Sender<In>,
     asks: Arc<Semaphore>,
+    guests: Guests,
 }
 
 impl Reader {
@@ -136,19 +136,27 @@ impl Reader {
             }
             let Some(bytes) = self.opener.open(&body)? else { continue };
             let parcel = Parcel::decode(&bytes)?;
-            match &parcel {
+            let seat = match &parcel {
                 Parcel::Beat => continue,
-                Parcel::Ask(..) => {
-                    // Given back when the answer is sent.
-                    let permit = self.asks.acquire().await;
-                    permit.map_err(|_| lost("it is closed"))?.forget();
-                }
-                _ => {}
-            }
-            if self.tell.send(In::Parcel(self.id, parcel)).await.is_err() {
+                Parcel::Ask(..) => Some(self.seat(bytes).await?),
+                _ => None,
+            };
+            if self.tell.send(In::Parcel(self.id, parcel, seat)).await.is_err() {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Reader {
+    /// Waits for a place for the question that came in these bytes.
+    async fn seat(&self, bytes: Vec<u8>) -> Result<Seat> {
+        let length = bytes.len();
+        drop(bytes);
+        let closed = || lost("it is closed");
+        let of_link = self.asks.clone().acquire_owned().await.map_err(|_| closed())?;
+        let of_all = self.guests.admit(length).await.ok_or_else(closed)?;
+        Ok(Seat { _of_link: of_link, _of_all: of_all })
     }
 }
 
@@ -171,7 +179,7 @@ struct Writer {
     write: OwnedWriteHalf,
     sealer: Sealer,
     inbox: UnboundedReceiver<Vec<u8>>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Outbox>,
     peer: bool,
 }
 
@@ -196,7 +204,7 @@ impl Writer {
     }
 
     fn seal(&mut self, parcel: &[u8], frames: &mut Vec<u8>) -> Result<()> {
-        self.waiting.fetch_sub(parcel.len(), Ordering::Relaxed);
+        self.waiting.take(parcel.len());
         self.sealer.seal(parcel, frames)
     }
 

@@ -10,8 +10,9 @@
 //! it does not do: it opens no sockets. Caveat: a member that this node does not know yet is let in as
 //! a client, and comes again as a peer once the ring's document names it.
 
-use super::core::Core;
+use super::core::{Core, twin};
 use super::event::Arrival;
+use super::guests::Seat;
 use super::link::Link;
 use super::peers::{Conn, Who};
 use crate::channel::{Fault, Hello, Parcel};
@@ -22,6 +23,8 @@ use crate::wire::{Body, Message};
 
 /// Clients that may be linked.
 const CLIENTS_MAX: usize = 1_024;
+/// Another process that is this node has shown life for so long, in ms: it is not our former self.
+const TWIN_MS: u64 = 6_000;
 
 impl Core {
     /// Lets a newcomer in, or tells it why not.
@@ -34,15 +37,16 @@ impl Core {
         };
         let peer = !matches!(admitted, Ok(Who::Client) | Err(_));
         let (sealer, opener) = (opened.sealer, opened.opener);
-        let link = Link::start(number, stream, sealer, opener, peer, self.tell.clone());
+        let guests = if peer { None } else { Some(&self.desk.guests) };
+        let link = Link::start(number, stream, sealer, opener, guests, self.tell.clone());
         let who = *admitted.as_ref().unwrap_or(&Who::Client);
-        let conn = Conn { link, who, dialled: dialled.is_some(), from };
+        let conn = Conn { link, who, dialled: dialled.is_some(), run: opened.hello.run, from };
         self.peers.insert(number, conn);
         match admitted {
             Err(error) => {
                 tracing::warn!(from = self.from(number), "refused: {error}");
                 self.refuse(number, &opened.hello, &error);
-                dialled.into_iter().for_each(|id| self.peers.undialled(id, self.now_ms()));
+                dialled.into_iter().for_each(|id| self.undialled(id));
             }
             Ok(Who::Pending(_)) => {}
             Ok(who) => {
@@ -94,7 +98,7 @@ impl Core {
         }
         match member.state {
             State::Removed => Err(Error::Denied(format!("{} was removed.", member.name))),
-            _ => Ok(Who::Peer(id)),
+            _ => self.check_run(id, hello).map(|()| Who::Peer(id)),
         }
     }
 
@@ -106,9 +110,27 @@ impl Core {
         }
         let known = doc.member(id).is_some_and(|m| m.public_key == *key);
         if known && hello.node == Some(id) {
+            self.check_run(id, hello)?;
             return Ok(Who::Pending(id));
         }
         Err(Error::Denied(format!("It is not {} that answers there.", doc.name(id))))
+    }
+
+    /// One process of a node at a time: the first stays for as long as it shows life.
+    fn check_run(&self, id: NodeId, hello: &Hello) -> Result<()> {
+        let other = self.peers.has_other_run(id, hello.run);
+        let name = self.node.doc().name(id);
+        let text = || format!("Another process is {name}, and it is linked.");
+        if other { Err(Error::Busy(text())) } else { Ok(()) }
+    }
+
+    /// A peer knows another process that is this node: a copy of its directory, or its own former
+    /// self, which is taken for alive until its silence is noticed.
+    fn hear_of_twin(&mut self) {
+        let now = self.now_ms();
+        if now >= *self.twin_ms.get_or_insert(now) + TWIN_MS {
+            self.failed = Some(twin());
+        }
     }
 
     /// Tells a newcomer why it may not stay; one that was removed hears it from the document.
@@ -130,7 +152,12 @@ impl Core {
             return;
         }
         tracing::info!(peer = self.node.doc().name(id), "linked");
+        self.twin_ms = None;
         self.gossip_to(id, self.gossip.rows(), false);
+    }
+
+    fn undialled(&mut self, id: NodeId) {
+        self.peers.undialled(id, self.now_ms());
     }
 
     pub(super) fn link_ended(&mut self, number: u64, why: Option<Error>) {
@@ -143,14 +170,14 @@ impl Core {
             tracing::info!(peer = self.node.doc().name(id), "link lost: {why}");
             self.see_alive();
         }
-        pending.into_iter().for_each(|id| self.peers.undialled(id, self.now_ms()));
+        pending.into_iter().for_each(|id| self.undialled(id));
     }
 
-    pub(super) fn parcel(&mut self, number: u64, parcel: Parcel) {
+    pub(super) fn parcel(&mut self, number: u64, parcel: Parcel, seat: Option<Seat>) {
         let Some(who) = self.peers.conn(number).map(|c| c.who) else { return };
         match (who, parcel) {
             (Who::Peer(id), Parcel::Message(message)) => self.message(id, *message),
-            (Who::Client, Parcel::Ask(ticket, ask)) => self.asked(number, ticket, *ask),
+            (Who::Client, Parcel::Ask(ticket, ask)) => self.asked(number, ticket, *ask, seat),
             (Who::Pending(id), Parcel::Welcome { peer: true }) => self.raise(number, id),
             (Who::Pending(id), Parcel::Welcome { peer: false }) => {
                 tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");
@@ -160,8 +187,11 @@ impl Core {
             (Who::Pending(id), Parcel::Refused(fault)) => {
                 let why = Error::from(fault);
                 tracing::warn!(peer = self.node.doc().name(id), "it refuses us: {why}");
+                if matches!(why.root(), Error::Busy(_)) {
+                    self.hear_of_twin();
+                }
                 self.peers.cut(number);
-                self.peers.undialled(id, self.now_ms());
+                self.undialled(id);
             }
             // Only a chosen document may come from one that refuses us: that we were removed.
             (Who::Pending(id), Parcel::Message(message))

@@ -41,6 +41,8 @@ pub(super) struct Conn {
     pub(super) link: Link,
     pub(super) who: Who,
     pub(super) dialled: bool,
+    /// Which process is at the other end, if it is a node's.
+    pub(super) run: u64,
     pub(super) from: String,
 }
 
@@ -50,6 +52,8 @@ struct Dial {
     under_way: bool,
     due_ms: u64,
     wait_ms: u64,
+    /// How often in a row it came to nothing.
+    failed: u32,
 }
 
 /// See the module.
@@ -84,6 +88,12 @@ impl Peers {
     /// The peers that are linked.
     pub(super) fn linked(&self) -> Vec<NodeId> {
         self.up.keys().copied().collect()
+    }
+
+    /// Whether this peer is linked, and from another process than this one.
+    pub(super) fn has_other_run(&self, id: NodeId, run: u64) -> bool {
+        let conn = self.up.get(&id).and_then(|n| self.conns.get(n));
+        conn.is_some_and(|conn| conn.run != run)
     }
 
     /// How many clients are linked.
@@ -166,7 +176,8 @@ impl Peers {
             return false;
         }
         let patience = if self.own < id { 0 } else { YIELD_MS };
-        let fresh = Dial { under_way: false, due_ms: now_ms + patience, wait_ms: AGAIN_MS };
+        let fresh =
+            Dial { under_way: false, due_ms: now_ms + patience, wait_ms: AGAIN_MS, failed: 0 };
         let dial = self.dials.entry(id).or_insert(fresh);
         if dial.under_way || now_ms < dial.due_ms {
             return false;
@@ -178,11 +189,11 @@ impl Peers {
     /// The peer answers and does not know us yet: a member that is joining asks again soon.
     pub(super) fn unknown(&mut self, id: NodeId, now_ms: u64) {
         let due_ms = now_ms + SOON_MS;
-        self.dials.insert(id, Dial { under_way: false, due_ms, wait_ms: AGAIN_MS });
+        self.dials.insert(id, Dial { under_way: false, due_ms, wait_ms: AGAIN_MS, failed: 0 });
     }
 
-    /// A dial has come to nothing: again later, each time a little later.
-    pub(super) fn undialled(&mut self, id: NodeId, now_ms: u64) {
+    /// A dial has come to nothing, the so-manieth in a row: again later, each time a little later.
+    pub(super) fn undialled(&mut self, id: NodeId, now_ms: u64) -> u32 {
         let dial = self.dials.entry(id).or_default();
         let wait = dial.wait_ms.max(AGAIN_MS);
         // Spread by identity, so that a ring that starts does not dial in step.
@@ -190,5 +201,7 @@ impl Peers {
         dial.under_way = false;
         dial.due_ms = now_ms + wait + spread;
         dial.wait_ms = (wait * 2).min(AGAIN_MS_MAX);
+        dial.failed = dial.failed.saturating_add(1);
+        dial.failed
     }
 }

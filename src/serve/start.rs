@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
@@ -31,6 +32,7 @@ use crate::node::Node;
 use crate::ring::{NodeId, State};
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::{Holder, Lock, Want};
+use crate::store::sidecar::Trust;
 
 /// Where a node listens that has no address of its own.
 const ANYWHERE: &str = "127.0.0.1:0";
@@ -48,6 +50,9 @@ pub fn serve(serving: Serving, ready: &mut dyn FnMut(&Ready)) -> Result<Ended> {
     let config = embed::configured(&serving.dir)?;
     let lock = lock(&serving)?;
     let (store, node) = embed::open_node(&serving.dir, &config)?;
+    if let Trust::Suspect(reason) = store.trust() {
+        tracing::warn!("records may have been lost; filling anew: {reason}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|e| Error::Denied(format!("The event loop could not start: {e}.")))?;
@@ -101,7 +106,7 @@ async fn run(
     }
     let key_file = serving.dir.join(RING_KEY);
     door::keys(&key_file)?;
-    let hello = Hello::new(Some(doc.id), Some(node.id()));
+    let hello = Hello { run: random()? as u64, ..Hello::new(Some(doc.id), Some(node.id())) };
     let papers = Papers { key_file, own, hello };
     let (listener, address) = listen(&serving, config).await?;
     let metrics = match &serving.metrics {
@@ -112,7 +117,7 @@ async fn run(
     let (tell, inbox) = channel(INBOX_MAX);
     watch_signals(tell.clone())?;
     let door = door::open(listener, papers.clone(), tell.clone());
-    let written = config::read(&serving.dir.join(PEERS_FILE)).unwrap_or_default();
+    let written = written(&serving.dir);
     let gossip = gossip(&node, &address, &written)?;
     let twin = store.twin()?;
     let metrics_at = metrics.clone();
@@ -134,6 +139,7 @@ async fn run(
         events: Vec::new(),
         alive: BTreeSet::new(),
         failed: None,
+        twin_ms: None,
     };
     let name = config.name.clone();
     tracing::info!(name, address, dir = %serving.dir.display(), "serving");
@@ -159,6 +165,18 @@ async fn listen(serving: &Serving, config: &NodeConfig) -> Result<(TcpListener, 
     let named = wanted.rsplit_once(':').is_some_and(|(_, port)| port != "0");
     let address = if named { wanted.to_owned() } else { bound.to_string() };
     Ok((listener, address))
+}
+
+/// The address book. Without one that can be read the others find this node.
+fn written(dir: &Path) -> config::Peers {
+    let path = dir.join(PEERS_FILE);
+    if !path.exists() {
+        return config::Peers::default();
+    }
+    config::read(&path).unwrap_or_else(|error| {
+        tracing::warn!("the addresses cannot be read, others have to find this node: {error}");
+        config::Peers::default()
+    })
 }
 
 fn gossip(node: &Node, address: &str, written: &config::Peers) -> Result<Gossip> {

@@ -126,12 +126,13 @@ impl Place {
         command.spawn().unwrap_or_else(|e| panic!("{program}: {e}"))
     }
 
-    /// Starts the binary with its words going to two files; the caller ends it.
+    /// Starts a line whose first word is a program, its words going to two files; the caller ends it.
     pub(crate) fn start_into(&self, line: &str, out: &str, err: &str) -> Child {
         let file = |name: &str| fs::File::create(self.path(name)).expect("a file");
-        let mut command = self.command(binary());
-        command.args(line.split_whitespace()).stdout(file(out)).stderr(file(err));
-        command.spawn().expect("the binary")
+        let mut words = line.split_whitespace();
+        let mut command = self.command(words.next().expect("a program"));
+        command.args(words).stdout(file(out)).stderr(file(err));
+        command.spawn().expect("a program that starts")
     }
 
     /// The text of a file; none when there is no file.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use kvs::store::lock::Lock;
 
-use crate::shell::{Place, send, wait_for};
+use crate::shell::{Place, binary, send, wait_for};
 
 /// Ports below 32,768 are not given out by the system.
 const PORTS: (u16, u16) = (10_000, 30_000);
@@ -46,15 +46,25 @@ impl<'a> Served<'a> {
 
     /// The node of a directory, ready.
     pub(crate) fn node(place: &'a Place, name: &str) -> Self {
-        let served = Self::start(place, name, &format!("node run r/{name}"));
+        Self::node_under(place, name, "")
+    }
+
+    /// The same, with a program before it that becomes the node.
+    pub(crate) fn node_under(place: &'a Place, name: &str, program: &str) -> Self {
+        let served = Self::under(place, name, program, &format!("node run r/{name}"));
         served.prints(&format!("ready {name} "));
         served
     }
 
     /// Whatever serves, not yet ready.
     pub(crate) fn start(place: &'a Place, name: &str, line: &str) -> Self {
+        Self::under(place, name, "", line)
+    }
+
+    fn under(place: &'a Place, name: &str, program: &str, line: &str) -> Self {
         let (out, err) = (format!("{name}.out"), format!("{name}.err"));
-        let child = RefCell::new(place.start_into(line, &out, &err));
+        let line = format!("{program} {} {line}", binary().display());
+        let child = RefCell::new(place.start_into(&line, &out, &err));
         Self { place, child, name: name.to_owned() }
     }
 

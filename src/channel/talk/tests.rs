@@ -287,7 +287,7 @@ fn a_failed_file_operation_travels_with_its_file_and_cause() {
 
 #[test]
 fn both_sides_speak_the_highest_version_they_share() {
-    let hello = |lowest, highest| Hello { ring: None, lowest, highest, node: None };
+    let hello = |lowest, highest| Hello { ring: None, lowest, highest, node: None, run: 0 };
     for (a, b, version) in [
         ((1, 1), (1, 1), Some(1)),
         ((1, 2), (2, 3), Some(2)),

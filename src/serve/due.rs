@@ -1,0 +1,96 @@
+//! When each chore is due, and which of them is under way.
+//!
+//! ```text
+//! hints  due 12.0 s, ticket 41 under way      sync  due 60.3 s      fill  due 5.1 s      …
+//! ```
+//!
+//! Values only; `chores` does the work.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::Peers;
+use crate::ring::NodeId;
+
+/// A chore: when it is due, and the ticket of the one under way.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Chore {
+    pub(super) due_ms: u64,
+    pub(super) ticket: Option<u64>,
+}
+
+impl Chore {
+    pub(super) fn is_due(self, now: u64) -> bool {
+        self.ticket.is_none() && now >= self.due_ms
+    }
+}
+
+/// See the module.
+pub(super) struct Chores {
+    pub(super) dir: PathBuf,
+    pub(super) metrics: Option<String>,
+    pub(super) sync_every: Option<Duration>,
+    pub(super) deliver: bool,
+    pub(super) hints: Chore,
+    pub(super) sync: Chore,
+    pub(super) fill: Chore,
+    pub(super) shepherd: Chore,
+    pub(super) cleanup: Chore,
+    pub(super) peers: Chore,
+    pub(super) gauges: Chore,
+    pub(super) spread: Chore,
+    /// Since when members have been down.
+    pub(super) down: BTreeMap<NodeId, u64>,
+    /// The version of the ring last seen, to tell a change that nobody moves.
+    pub(super) version: u64,
+    pub(super) stuck: bool,
+    /// Somebody came or went while a delivery was under way: it did not know.
+    pub(super) woken: bool,
+    pub(super) written: Peers,
+    pub(super) rounds: u64,
+}
+
+impl Chores {
+    pub(super) fn new(
+        dir: PathBuf,
+        metrics: Option<String>,
+        sync_every: Option<Duration>,
+        deliver: bool,
+        written: Peers,
+    ) -> Self {
+        let none = Chore::default();
+        Self {
+            dir,
+            metrics,
+            sync_every,
+            deliver,
+            hints: none,
+            sync: none,
+            fill: none,
+            shepherd: none,
+            cleanup: none,
+            peers: none,
+            gauges: none,
+            spread: none,
+            down: BTreeMap::new(),
+            version: 0,
+            stuck: false,
+            woken: false,
+            written,
+            rounds: 0,
+        }
+    }
+
+    /// Somebody came or went: hints are tried again at once.
+    pub(super) fn wake(&mut self) {
+        self.hints.due_ms = 0;
+        self.stuck = false;
+        self.woken = self.hints.ticket.is_some();
+    }
+
+    /// Whether the hints that are left can be delivered to nobody now.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck || !self.deliver
+    }
+}

@@ -1,0 +1,53 @@
+//! What happens to a served node, and how far its end is: the words between its tasks and its loop.
+//!
+//! ```text
+//! door -> Arrived Undialled    link -> Parcel Ended    commit -> Committed    signals -> Stop
+//! ```
+//!
+//! Values only; the loop decides.
+
+use tokio::net::TcpStream;
+
+use super::guests::Seat;
+use crate::channel::{Opened, Parcel};
+use crate::error::Error;
+use crate::ring::NodeId;
+use crate::store::Failure;
+use crate::store::lmdb::Head;
+
+/// What happens to a served node.
+pub(super) enum In {
+    /// A handshake is done.
+    Arrived(Box<Arrival>),
+    /// One that we began is not.
+    Undialled(NodeId, Error),
+    /// The other end of a link says something.
+    Parcel(u64, Parcel, Option<Seat>),
+    /// A link has ended.
+    Ended(u64, Option<Error>),
+    /// A batch is durable, or is not.
+    Committed(u64, std::result::Result<Head, Failure>),
+    /// A signal: finish and stop.
+    Stop,
+}
+
+/// A connection whose handshake is done.
+pub(super) struct Arrival {
+    pub(super) stream: TcpStream,
+    pub(super) opened: Opened,
+    /// Whom this side has dialled, if it has.
+    pub(super) dialled: Option<NodeId>,
+    /// The other end, for the log.
+    pub(super) from: String,
+}
+
+/// How far stopping is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopping {
+    /// It is not.
+    No,
+    /// What is under way is finished, until this time.
+    Finishing(u64),
+    /// Peers have been told; it ends at this time.
+    Goodbye(u64),
+}

@@ -1,0 +1,160 @@
+//! What all clients together may cost a node: memory, told by a guess and held by a bound.
+//!
+//! ```text
+//! question of 200 bytes, answers of late 3 KiB     1 unit of 8,192; then it goes to the desk
+//! question of 1 MiB                                257 units; waits until others are answered
+//! answers that nobody reads                        96 MiB of all clients, then who hoards is cut
+//! ```
+//!
+//! How long an answer will be is not known when its question comes, so it is taken to be as long as
+//! the longest of late. It knows nothing of what is asked. Caveat: the first questions after a quiet
+//! time are admitted by a guess that may be too low.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A question from a client is no longer than this: a record, and something over.
+pub(super) const QUESTION_BYTES_MAX: usize = 8 << 20;
+/// One unit stands for so many bytes of questions and answers.
+const UNIT_BYTES: usize = 4 << 10;
+/// Units of all questions that are open: 32 MiB.
+const UNITS: usize = 8_192;
+/// What one question takes at the most, so that some more are open beside it.
+const UNITS_MAX: usize = UNITS / 8;
+/// The guess before the first answer.
+const FIRST_GUESS: usize = 128 << 10;
+/// Answers of all clients together that wait to be sent.
+const ANSWERS_MAX: usize = 96 << 20;
+/// A client with less than this has not caused that.
+const MODEST: usize = 1 << 20;
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Guests {
+    pool: Arc<Semaphore>,
+    guess: Arc<AtomicUsize>,
+    answers: Arc<AtomicUsize>,
+}
+
+impl Default for Guests {
+    fn default() -> Self {
+        Self {
+            pool: Arc::new(Semaphore::new(UNITS)),
+            guess: Arc::new(AtomicUsize::new(FIRST_GUESS)),
+            answers: Arc::default(),
+        }
+    }
+}
+
+impl Guests {
+    /// Waits until there is room for a question of so many bytes, and its answer. `None` once the
+    /// node has ended.
+    pub(super) async fn admit(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let units = 1 + (bytes + self.guess.load(Ordering::Relaxed)) / UNIT_BYTES;
+        let units = u32::try_from(units.min(UNITS_MAX)).ok()?;
+        self.pool.clone().acquire_many_owned(units).await.ok()
+    }
+
+    /// An answer was so long: the guess rises at once, and falls slowly.
+    pub(super) fn answered(&self, bytes: usize) {
+        let guess = self.guess.load(Ordering::Relaxed);
+        self.guess.store(bytes.max((guess * 7 + bytes) / 8), Ordering::Relaxed);
+    }
+
+    /// Bytes in an outbox of its own.
+    pub(super) fn outbox(&self) -> Outbox {
+        Outbox { own: AtomicUsize::new(0), all: self.answers.clone() }
+    }
+}
+
+/// Bytes that wait in one outbox, counted with those of others.
+#[derive(Default)]
+pub(super) struct Outbox {
+    own: AtomicUsize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Outbox {
+    /// What waits here.
+    pub(super) fn waiting(&self) -> usize {
+        self.own.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of them hold too much, and this one has a part in it.
+    pub(super) fn hoards(&self) -> bool {
+        self.all.load(Ordering::Relaxed) > ANSWERS_MAX && self.waiting() > MODEST
+    }
+
+    pub(super) fn put(&self, bytes: usize) {
+        self.own.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn take(&self, bytes: usize) {
+        self.own.fetch_sub(bytes, Ordering::Relaxed);
+        self.all.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        // What was not sent will not be.
+        self.all.fetch_sub(self.waiting(), Ordering::Relaxed);
+    }
+}
+
+/// A question's place among those that are open; given back when it is dropped.
+pub(super) struct Seat {
+    pub(super) _of_link: OwnedSemaphorePermit,
+    pub(super) _of_all: OwnedSemaphorePermit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guess_follows_answers_up_at_once_and_down_slowly() {
+        let guests = Guests::default();
+        (0..64).for_each(|_| guests.answered(100));
+        assert!(guests.guess.load(Ordering::Relaxed) < 200);
+        guests.answered(1 << 20);
+        guests.answered(100);
+        assert!(guests.guess.load(Ordering::Relaxed) > 900_000);
+    }
+
+    #[tokio::test]
+    async fn questions_wait_for_room_and_get_it() {
+        let guests = Guests::default();
+        let mut open = Vec::new();
+        while let Ok(one) = guests.pool.clone().try_acquire_many_owned(UNITS_MAX as u32) {
+            open.push(one);
+        }
+        assert_eq!(open.len(), 8);
+        let long = guests.admit(QUESTION_BYTES_MAX);
+        tokio::pin!(long);
+        tokio::select! {
+            biased;
+            _ = &mut long => panic!("there is no room"),
+            () = std::future::ready(()) => {}
+        }
+        open.pop();
+        assert!(long.await.is_some());
+    }
+
+    #[test]
+    fn who_hoards_is_told_from_who_does_not() {
+        let guests = Guests::default();
+        let (greedy, modest) = (guests.outbox(), guests.outbox());
+        greedy.put(ANSWERS_MAX);
+        modest.put(MODEST);
+        assert!(greedy.hoards() && !modest.hoards());
+        drop(greedy);
+        modest.put(1);
+        assert!(!modest.hoards());
+        modest.take(MODEST + 1);
+        assert_eq!(guests.answers.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,59 @@
+//! Questions under way: who asked, under which number, since when.
+//!
+//! ```text
+//! link 3, question 7  <-  ticket 41  ->  the node
+//! ```
+//!
+//! Tickets are one sequence for clients' questions and the node's own chores, so that a reply belongs
+//! to one of them. Values only; `desk` and `chores` use them.
+
+use std::collections::BTreeMap;
+
+use super::guests::{Guests, Seat};
+use crate::node::Request;
+
+/// A question under way.
+pub(super) struct Asked {
+    pub(super) link: u64,
+    pub(super) ticket: u64,
+    pub(super) op: &'static str,
+    pub(super) began_ms: u64,
+    pub(super) busy_ms: u64,
+    /// Its place among the open questions, given back with it.
+    pub(super) _seat: Option<Seat>,
+}
+
+/// A question that waits for the node to be ready.
+pub(super) struct Held {
+    pub(super) link: u64,
+    pub(super) ticket: u64,
+    pub(super) request: Request,
+    pub(super) since_ms: u64,
+    pub(super) until_ms: u64,
+    pub(super) seat: Option<Seat>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Desk {
+    pub(super) asked: BTreeMap<u64, Asked>,
+    pub(super) held: Vec<Held>,
+    pub(super) next: u64,
+    pub(super) draining: bool,
+    /// Who waits for the draining to end.
+    pub(super) drains: Vec<(u64, u64)>,
+    pub(super) guests: Guests,
+}
+
+impl Desk {
+    /// Whether nobody waits for anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.asked.is_empty() && self.held.is_empty()
+    }
+
+    /// A fresh ticket, of the desk's or of a chore's.
+    pub(super) fn ticket(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}

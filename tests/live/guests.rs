@@ -1,0 +1,197 @@
+//! Clients that mean no good, or are not well made: long questions, many at once, answers unread.
+//!
+//! ```text
+//! a guest speaks the channel by itself:  Guest::at(&place, "n1") -> post(7, Ask) … told() -> (7, Told)
+//! ```
+//!
+//! Whatever they do, the node's memory stays within a bound and everybody else is served.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kvs::channel::{Ask, Handshake, Hello, Opener, Parcel, RingKeys, Sealer, Static, Told};
+use kvs::config;
+use kvs::key::{Key, Q};
+use kvs::node::Request;
+use kvs::quorum::{Basis, Item, Options, PutRequest};
+
+use crate::served::{Served, pid, ring};
+use crate::shell::Place;
+
+/// What a node may take at its worst.
+const PEAK_MIB: u64 = 300;
+/// No answer takes longer unless something hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A client that keeps no rule but those of the channel.
+struct Guest {
+    stream: TcpStream,
+    sealer: Sealer,
+    opener: Opener,
+}
+
+impl Guest {
+    fn at(place: &Place, name: &str) -> Self {
+        let info = place.kvs(&format!("node info {name}")).ends(0).text();
+        let address = info.lines().find_map(|l| l.strip_prefix("address\t")).expect("an address");
+        let keys = RingKeys::new(config::read_keys(&place.path("r/ring.key")).expect("keys"));
+        let own = Static::fresh().expect("a key");
+        let mut stream = TcpStream::connect(address).expect("a node");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
+        let (shake, first) =
+            Handshake::dial(&keys, &own, &Hello::new(None, None)).expect("a frame");
+        stream.write_all(&first).expect("it listens");
+        let reply = frame(&mut stream).expect("a reply");
+        let (opened, last) = shake.dialled(&reply).expect("the right key");
+        stream.write_all(&last).expect("it listens");
+        let mut guest = Self { stream, sealer: opened.sealer, opener: opened.opener };
+        assert!(matches!(guest.next(), Ok(Parcel::Welcome { peer: false })));
+        guest
+    }
+
+    fn post(&mut self, ticket: u64, ask: Ask) -> std::io::Result<()> {
+        let mut frames = Vec::new();
+        let parcel = Parcel::Ask(ticket, Box::new(ask)).encode();
+        self.sealer.seal(&parcel, &mut frames).expect("a parcel");
+        self.stream.write_all(&frames)
+    }
+
+    fn next(&mut self) -> std::io::Result<Parcel> {
+        loop {
+            let body = frame(&mut self.stream)?;
+            if let Some(bytes) = self.opener.open(&body).expect("a frame of the node's") {
+                return Ok(Parcel::decode(&bytes).expect("a parcel"));
+            }
+        }
+    }
+
+    /// The next answer.
+    fn told(&mut self) -> std::io::Result<(u64, Told)> {
+        loop {
+            if let Parcel::Told(ticket, told) = self.next()?
+                && *told != Told::Busy
+            {
+                return Ok((ticket, *told));
+            }
+        }
+    }
+}
+
+fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut body = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut body)?;
+    Ok(body)
+}
+
+fn get(key: &str) -> Ask {
+    let options = Options { timeout_ms: 10_000, ..Options::default() };
+    Ask::Node(Request::Get(Key::new(key).expect("a key"), options))
+}
+
+fn put(key: &str, bytes: usize) -> Ask {
+    let key = Key::new(key).expect("a key");
+    let partition = Q::new(16).expect("sixteen").partition(&key);
+    let value = Some((vec![b'x'; bytes], None));
+    let items = vec![Item { key, value, basis: Basis::Blind }];
+    let options = Options { timeout_ms: 10_000, ..Options::default() };
+    Ask::Node(Request::Put(PutRequest { partition, items, options }))
+}
+
+/// The most memory that a node has taken so far.
+fn peak_mib(place: &Place, name: &str) -> u64 {
+    let pid = pid(place, name).expect("a node that runs");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("its peak");
+    peak.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).expect("a number") / 1_024
+}
+
+/// While guests do what they do, somebody else is served, and no node grows too large.
+fn others_are_served(place: &Place, guests: usize, act: impl Fn(usize) + Sync) {
+    place.kvs("wait --node-up n1,n2,n3 --timeout 20s").ends(0);
+    place.kvs("put -q mine v0").ends(0);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let act = &act;
+        let crowd: Vec<_> = (0..guests).map(|i| scope.spawn(move || act(i))).collect();
+        let done = &done;
+        let mine = scope.spawn(move || {
+            let mut served = 0;
+            while served < 3 || !done.load(Ordering::SeqCst) {
+                served += 1;
+                place.kvs(&format!("put -q mine v{served}")).ends(0);
+                place.kvs("get -q mine").ends(0).prints(&format!("v{served}"));
+            }
+        });
+        // Somebody else's time ends with theirs, also when one of them fails.
+        let ended: Vec<_> = crowd.into_iter().map(|one| one.join().is_ok()).collect();
+        done.store(true, Ordering::SeqCst);
+        mine.join().expect("somebody else");
+        assert!(ended.iter().all(|ok| *ok), "a guest has failed");
+    });
+    for name in ["n1", "n2", "n3"] {
+        let peak = peak_mib(place, name);
+        eprintln!("{name}: {peak} MiB");
+        assert!(peak < PEAK_MIB, "{name} took {peak} MiB");
+    }
+}
+
+#[test]
+fn questions_of_60_mib_are_not_taken() {
+    let place = ring();
+    let up = Served::up(&place);
+    others_are_served(&place, 6, |i| {
+        let mut guest = Guest::at(&place, "n1");
+        // It is cut off while it speaks, or hears nothing afterwards.
+        let posted = guest.post(1, put(&format!("long{i}"), 60 << 20));
+        assert!(posted.is_err() || guest.told().is_err(), "60 MiB were taken");
+    });
+    place.kvs("get long0").ends(1);
+    up.stops(0);
+}
+
+#[test]
+fn each_of_25_clients_may_ask_1_100_things_at_once() {
+    const QUESTIONS: u64 = 1_100;
+    let place = ring();
+    let up = Served::up(&place);
+    others_are_served(&place, 25, |_| {
+        let mut guest = Guest::at(&place, "n1");
+        for ticket in 0..QUESTIONS {
+            guest.post(ticket, get("mine")).expect("it is taken in the end");
+        }
+        let mut answers = std::collections::BTreeSet::new();
+        while answers.len() < QUESTIONS as usize {
+            let (ticket, told) = guest.told().expect("an answer to each");
+            assert!(matches!(told, Told::Reply(_)), "{told:?}");
+            answers.insert(ticket);
+        }
+    });
+    up.stops(0);
+}
+
+/// Records of 1 MiB, asked for by the hundred, by clients that read nothing.
+#[test]
+fn answers_that_nobody_reads_are_not_kept_for_ever() {
+    let place = ring();
+    let up = Served::up(&place);
+    place.write("large", vec![b'x'; 1 << 20]);
+    place.kvs("put -q large @large").ends(0);
+    others_are_served(&place, 6, |_| {
+        let mut guest = Guest::at(&place, "n1");
+        // It is cut off sooner or later; what it was sent is in the end of its line at the most.
+        let sent = (0..1_000).take_while(|i| guest.post(*i, get("large")).is_ok()).count();
+        assert!(sent > 0);
+        let mut bytes = 0;
+        while let Ok(n @ 1..) = guest.stream.read(&mut [0; 1 << 16]) {
+            bytes += n;
+        }
+        eprintln!("{sent} questions sent, {} MiB answered", bytes >> 20);
+        assert!(bytes < 1_000 << 20, "all was answered");
+    });
+    up.stops(0);
+}
