@@ -56,9 +56,9 @@ impl Core {
     }
 
     fn tell(&mut self, link: u64, ticket: u64, told: Told) {
-        let busy = matches!(told, Told::Busy);
+        let reads = !matches!(told, Told::Busy | Told::Reply(Reply::Put(_)));
         let bytes = Parcel::Told(ticket, Box::new(told)).encode();
-        if !busy {
+        if reads {
             self.desk.guests.answered(bytes.len());
         }
         self.peers.tell(link, bytes);

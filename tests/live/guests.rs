@@ -16,6 +16,7 @@ use kvs::config;
 use kvs::key::{Key, Q};
 use kvs::node::Request;
 use kvs::quorum::{Basis, Item, Options, PutRequest};
+use kvs::store::lock::Lock;
 
 use crate::served::{Served, pid, ring};
 use crate::shell::Place;
@@ -34,8 +35,8 @@ struct Guest {
 
 impl Guest {
     fn at(place: &Place, name: &str) -> Self {
-        let info = place.kvs(&format!("node info {name}")).ends(0).text();
-        let address = info.lines().find_map(|l| l.strip_prefix("address\t")).expect("an address");
+        let holder = Lock::holder(&place.path("r").join(name)).expect("a lock");
+        let address = holder.and_then(|h| h.address).expect("a node that runs");
         let keys = RingKeys::new(config::read_keys(&place.path("r/ring.key")).expect("keys"));
         let own = Static::fresh().expect("a key");
         let mut stream = TcpStream::connect(address).expect("a node");
@@ -135,7 +136,6 @@ fn others_are_served(place: &Place, guests: usize, act: impl Fn(usize) + Sync) {
     });
     for name in ["n1", "n2", "n3"] {
         let peak = peak_mib(place, name);
-        eprintln!("{name}: {peak} MiB");
         assert!(peak < PEAK_MIB, "{name} took {peak} MiB");
     }
 }
@@ -174,24 +174,18 @@ fn each_of_25_clients_may_ask_1_100_things_at_once() {
     up.stops(0);
 }
 
-/// Records of 1 MiB, asked for by the hundred, by clients that read nothing.
+/// Records of 256 KiB, asked for by the thousand, by clients that read nothing.
 #[test]
 fn answers_that_nobody_reads_are_not_kept_for_ever() {
     let place = ring();
     let up = Served::up(&place);
-    place.write("large", vec![b'x'; 1 << 20]);
+    place.write("large", vec![b'x'; 256 << 10]);
     place.kvs("put -q large @large").ends(0);
     others_are_served(&place, 6, |_| {
         let mut guest = Guest::at(&place, "n1");
-        // It is cut off sooner or later; what it was sent is in the end of its line at the most.
-        let sent = (0..1_000).take_while(|i| guest.post(*i, get("large")).is_ok()).count();
-        assert!(sent > 0);
-        let mut bytes = 0;
-        while let Ok(n @ 1..) = guest.stream.read(&mut [0; 1 << 16]) {
-            bytes += n;
-        }
-        eprintln!("{sent} questions sent, {} MiB answered", bytes >> 20);
-        assert!(bytes < 1_000 << 20, "all was answered");
+        // It is cut off sooner or later.
+        let sent = (0..1_000_000).take_while(|i| guest.post(*i, get("large")).is_ok()).count();
+        assert!(sent > 100 && sent < 1_000_000, "{sent} questions were taken");
     });
     up.stops(0);
 }
