@@ -343,6 +343,8 @@ fn a_node_with_another_key_is_not_let_in_and_says_so() {
     let address = others[0].out().trim().rsplit(' ').next().expect("an address").to_owned();
     let status = place.kvs(&format!("status --check {key} {address}")).ends(1).says("n3 is down");
     assert!(status.text().lines().any(|l| l.starts_with("n3\t") && l.contains("\tdown\t")));
+    // The other two act once each has waited for n3 in vain.
+    place.kvs(&format!("wait --node-up n1 --node-up n2 {key} {address}")).ends(0);
     place.kvs(&format!("put -q k v {key} {address}")).ends(0);
     place.kvs("status").ends_in(&[0, 9]);
     assert!(!others[0].err().contains("linked peer=\"n3\""), "{}", others[0].err());
