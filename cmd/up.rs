@@ -18,11 +18,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
-use kvs::config::NODE_FILE;
 use kvs::error::Error;
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::store::sidecar::{self, Found};
+use kvs::target::nodes_in;
 
 use self::child::{Child, Event};
 use crate::common::Common;
@@ -87,18 +87,6 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }
     }
     Ok(nodes.tend(ui, &told))
-}
-
-/// The node directories in a ring's directory, in the order of their names.
-fn nodes_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = std::fs::read_dir(dir).map_err(Error::io("read", dir))?;
-    let dirs = entries.filter_map(Result::ok);
-    // A directory under construction begins with a dot.
-    let dirs = dirs.filter(|e| !e.file_name().as_encoded_bytes().starts_with(b"."));
-    let dirs = dirs.map(|e| e.path()).filter(|d| d.join(NODE_FILE).is_file());
-    let mut dirs: Vec<_> = dirs.collect();
-    dirs.sort();
-    Ok(dirs)
 }
 
 fn want() -> Want {

@@ -27,7 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use self::create::{NODE_KEY, RING_KEY, Ring, Seat, create_member, create_ring};
+pub use self::create::{
+    NODE_KEY, RING_KEY, Ring, Seat, addresses, create_member, create_ring, peers,
+};
 pub use self::open::{Opening, configured, is_damage, open_node};
 pub use self::seat::{found_member, put_back, set_aside, would_join};
 pub use self::stream::{Sink, Source};

@@ -40,7 +40,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use self::event::{
-    Action, Event, Note, RepairRequest, Reply, Request, Status, Time, Transfer, TransferKind,
+    Action, Event, Fate, Note, RepairRequest, Reply, Request, Status, Time, Transfer, TransferKind,
 };
 pub use self::identity::{Boot, genesis};
 pub use self::repair::RepairReport;

@@ -30,7 +30,7 @@ pub use self::data::OnRecord;
 pub(crate) use self::data::defect;
 pub use self::explain::{Actors, Inspection, KeptHint, Replica, Standing, State, Superseded};
 use self::find::{Places, now};
-pub use self::find::{is_address, resolve};
+pub use self::find::{is_address, nodes_in, resolve};
 use self::live::Live;
 use crate::channel::Info;
 use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
@@ -337,11 +337,7 @@ impl Target {
             self.nodes().into_iter().filter_map(|id| Some((id, self.dir(id)?))).collect();
         for (_, dir) in &dirs {
             let peers: Peers = config::read(&dir.join(PEERS_FILE)).unwrap_or_default();
-            for peer in peers.peers {
-                if let (Ok(id), Some(address)) = (u64::from_str_radix(&peer.id, 16), peer.address) {
-                    known.insert(NodeId(id), address);
-                }
-            }
+            known.extend(embed::addresses(peers));
         }
         for (id, dir) in &dirs {
             let own = config::read::<NodeConfig>(&dir.join(NODE_FILE));

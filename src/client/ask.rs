@@ -11,12 +11,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::fate::{Fate, Nature};
+use super::fate::{self, Nature};
 use super::link::Cut;
 use super::{Client, lock, meet, now};
 use crate::channel::{Ask, Info, Told};
 use crate::error::{Error, Result};
-use crate::node::{Reply, Request, Transfer};
+use crate::node::{Fate, Reply, Request, Transfer};
 use crate::quorum::Verdict;
 use crate::ring::NodeId;
 
@@ -234,7 +234,7 @@ impl Client {
             Cut::Broken(why) => format!("broke off before it answered ({why})"),
         };
         match lost.sent {
-            true => fate.error(&name, &why),
+            true => fate::error(fate, &name, &why),
             false => Error::Unreachable(format!(
                 "{name} could not be asked: it {why}. Nothing was tried."
             ))

@@ -8,18 +8,7 @@
 
 use crate::channel::Ask;
 use crate::error::Error;
-use crate::node::Request;
-
-/// What is known of a question that was sent and not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Nothing was changed.
-    Read,
-    /// It may have taken effect.
-    Written,
-    /// Part of it may be done.
-    Worked,
-}
+use crate::node::{Fate, Request};
 
 /// How a question is to be treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +24,10 @@ impl Nature {
     pub(super) fn of(ask: &Ask) -> Self {
         let nature = |fate, anyones, long| Self { fate, anyones, long };
         match ask {
-            Ask::Node(Request::Put(_)) => nature(Fate::Written, true, false),
-            Ask::Node(Request::Get(..) | Request::Scan(..)) => nature(Fate::Read, true, false),
-            Ask::Node(Request::Propose(_) | Request::Advance) => nature(Fate::Worked, true, true),
-            Ask::Node(Request::Status | Request::Unsettled) => nature(Fate::Read, false, false),
-            Ask::Node(_) => nature(Fate::Worked, false, true),
+            Ask::Node(request) => {
+                let work = request.fate() == Fate::Worked;
+                nature(request.fate(), request.is_anyones(), work)
+            }
             Ask::File(_) => nature(Fate::Read, false, true),
             Ask::Ring | Ask::Members => nature(Fate::Read, true, false),
             Ask::Info | Ask::Transfers => nature(Fate::Read, false, false),
@@ -60,18 +48,14 @@ impl Nature {
     }
 }
 
-impl Fate {
-    /// The error of a question that was sent and not answered.
-    pub(super) fn error(self, node: &str, why: &str) -> Error {
-        match self {
-            Self::Read => Error::Refused(format!("{node} {why}; nothing was changed."))
-                .hint("try again, or give it more time with --timeout; kvs status shows who is up"),
-            Self::Written => {
-                Error::Unknown(format!("{node} {why}; the write may have taken effect."))
-                    .hint("repeat it until it no longer says so")
-            }
-            Self::Worked => Error::Partial(format!("{node} {why}; what is done stays done."))
-                .hint("kvs status shows who is up; then run the command again"),
-        }
+/// The error of a question that was sent and not answered.
+pub(super) fn error(fate: Fate, node: &str, why: &str) -> Error {
+    match fate {
+        Fate::Read => Error::Refused(format!("{node} {why}; nothing was changed."))
+            .hint("try again, or give it more time with --timeout; kvs status shows who is up"),
+        Fate::Written => Error::Unknown(format!("{node} {why}; the write may have taken effect."))
+            .hint("repeat it until it no longer says so"),
+        Fate::Worked => Error::Partial(format!("{node} {why}; what is done stays done."))
+            .hint("kvs status shows who is up; then run the command again"),
     }
 }

@@ -13,12 +13,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::ask::defect;
-use super::fate::{Fate, Nature};
+use super::fate::{self, Nature};
 use super::link::{Cut, In, Out};
 use super::{Client, lock, now};
 use crate::channel::{Ask, Parcel, Told};
 use crate::error::{Error, Result};
-use crate::node::{Reply, Request};
+use crate::node::{Fate, Reply, Request};
 use crate::ring::NodeId;
 
 /// Gives the next request and the node to ask, while there is one.
@@ -150,7 +150,7 @@ impl Crowd<'_> {
     fn fail(&self, meant: impl Fn(&Open) -> bool, why: &str) -> Result<()> {
         let lost: Vec<_> = self.open.values().filter(|o| meant(o)).collect();
         let worst = lost.iter().find(|o| o.fate == Fate::Written).or(lost.first());
-        worst.map_or(Ok(()), |o| Err(o.fate.error(&self.client.doc().name(o.at), why)))
+        worst.map_or(Ok(()), |o| Err(fate::error(o.fate, &self.client.doc().name(o.at), why)))
     }
 
     /// Sends a question to a node, or to others that are up when that node cannot be had.

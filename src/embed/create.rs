@@ -115,10 +115,18 @@ fn draw(seat: &Seat, state: State) -> Result<(Member, Secret)> {
     Ok((member, key))
 }
 
-fn peers(doc: &RingDoc, address: &dyn Fn(&Member) -> Option<String>) -> Peers {
+/// What is written of the members of a ring, each with its address as far as one is known.
+#[must_use]
+pub fn peers(doc: &RingDoc, address: &dyn Fn(&Member) -> Option<String>) -> Peers {
     let peer =
         |m: &Member| Peer { id: m.id.to_string(), name: m.name.clone(), address: address(m) };
     Peers { peers: doc.present().map(peer).collect() }
+}
+
+/// The addresses that are written down, each with its member.
+pub fn addresses(peers: Peers) -> impl Iterator<Item = (NodeId, String)> {
+    let row = |p: Peer| Some((NodeId(u64::from_str_radix(&p.id, 16).ok()?), p.address?));
+    peers.peers.into_iter().filter_map(row)
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call per file of a node directory")]

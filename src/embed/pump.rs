@@ -11,7 +11,7 @@
 
 use super::{Embed, STEP_MS, STEPS_MAX};
 use crate::error::{Error, Result};
-use crate::node::{Event, Reply, Request};
+use crate::node::{Event, Fate, Reply, Request};
 use crate::ring::NodeId;
 use crate::store::lmdb::Lmdb;
 use crate::store::{Batch, Failure, Store};
@@ -34,7 +34,7 @@ impl Embed {
         }
         self.ticket += 1;
         let ticket = self.ticket;
-        let fate = Fate::of(&request);
+        let fate = request.fate();
         self.feed(at, Event::Request(ticket, request));
         for _ in 0..STEPS_MAX {
             self.settle();
@@ -46,7 +46,7 @@ impl Embed {
             }
             self.pass_time();
         }
-        Err(fate.error(&self.doc().name(at)))
+        Err(stopped(fate, &self.doc().name(at)))
     }
 
     /// Lets some time pass for every node.
@@ -95,35 +95,16 @@ impl Embed {
     }
 }
 
-/// What is known of a request whose node was stopped before it answered.
-#[derive(Clone, Copy)]
-pub(super) enum Fate {
-    Read,
-    Written,
-    Worked,
-}
-
-impl Fate {
-    fn of(request: &Request) -> Self {
-        match request {
-            Request::Put(_) => Self::Written,
-            Request::Get(..) | Request::Scan(..) | Request::Unsettled | Request::Status => {
-                Self::Read
-            }
-            _ => Self::Worked,
-        }
-    }
-
-    pub(super) fn error(self, name: &str) -> Error {
-        let stopped = format!("{name} was stopped by a failure of its file before it answered");
-        match self {
-            Self::Read => Error::Refused(format!("{stopped}; nothing was changed."))
-                .hint(format!("ask the others: --down {name}")),
-            Self::Written => Error::Unknown(format!("{stopped}; the write may have taken effect."))
-                .hint("see to its disk, then repeat the write until it no longer says so"),
-            Self::Worked => Error::Partial(format!("{stopped}; what is done stays done."))
-                .hint("see to its disk, then run the command again"),
-        }
+/// The error of a request whose node was stopped before it answered.
+pub(super) fn stopped(fate: Fate, name: &str) -> Error {
+    let stopped = format!("{name} was stopped by a failure of its file before it answered");
+    match fate {
+        Fate::Read => Error::Refused(format!("{stopped}; nothing was changed."))
+            .hint(format!("ask the others: --down {name}")),
+        Fate::Written => Error::Unknown(format!("{stopped}; the write may have taken effect."))
+            .hint("see to its disk, then repeat the write until it no longer says so"),
+        Fate::Worked => Error::Partial(format!("{stopped}; what is done stays done."))
+            .hint("see to its disk, then run the command again"),
     }
 }
 

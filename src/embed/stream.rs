@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::pump::{Fate, told};
+use super::pump::{stopped, told};
 use super::{Embed, STEP_MS, STEPS_MAX, Slot, wall_ms};
 use crate::error::{Error, Result};
-use crate::node::{Action, Event, Note, Reply, Request, Time};
+use crate::node::{Action, Event, Fate, Note, Reply, Request, Time};
 use crate::ring::NodeId;
 use crate::store::Store;
 
@@ -127,7 +127,7 @@ impl Embed {
                 Ok(Told::Stopped(id, why)) => {
                     self.warn(id, &format!("it was stopped: {why}"));
                     if asked.contains(&id) {
-                        return Err(Fate::Written.error(&self.doc().name(id)));
+                        return Err(stopped(Fate::Written, &self.doc().name(id)));
                     }
                 }
                 Ok(Told::Idle) if shared.open.load(Ordering::SeqCst) == 0 => {

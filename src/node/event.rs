@@ -105,6 +105,41 @@ pub enum Request {
     Status,
 }
 
+/// What is known of a request whose answer does not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing was changed.
+    Read,
+    /// It may have taken effect.
+    Written,
+    /// Part of it may be done.
+    Worked,
+}
+
+impl Request {
+    /// What is known of it when its answer does not come.
+    #[must_use]
+    pub fn fate(&self) -> Fate {
+        match self {
+            Self::Put(_) => Fate::Written,
+            Self::Get(..) | Self::Scan(..) | Self::Unsettled | Self::Status => Fate::Read,
+            _ => Fate::Worked,
+        }
+    }
+
+    /// Whether any node can answer it, rather than one for itself.
+    #[must_use]
+    pub fn is_anyones(&self) -> bool {
+        self.is_data() || matches!(self, Self::Propose(_) | Self::Advance)
+    }
+
+    /// Whether it reads or writes keys through a quorum: a client's daily bread.
+    #[must_use]
+    pub fn is_data(&self) -> bool {
+        matches!(self, Self::Put(_) | Self::Get(..) | Self::Scan(..))
+    }
+}
+
 /// What a repair is to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepairRequest {

@@ -14,10 +14,11 @@
 use super::core::Core;
 use super::event::Stopping;
 use super::meter;
-use crate::config::{self, PEERS_FILE, Peer, Peers};
+use crate::config::{self, PEERS_FILE, Peers};
+use crate::embed;
 use crate::error::{Error, Result};
 use crate::node::{Event, RepairRequest, Reply, Request};
-use crate::ring::{NodeId, Step};
+use crate::ring::{Member, NodeId, Step};
 use crate::store::Store;
 
 /// Waits in ms: between deliveries that went on and that were stuck, between two fillings, before a
@@ -198,13 +199,9 @@ impl Core {
     fn write_peers(&mut self) {
         let doc = self.node.doc();
         let own = self.node.id();
-        let known = |id| self.gossip.row(id).map(|r| r.address.clone()).filter(|a| !a.is_empty());
-        let peer = |m: &crate::ring::Member| Peer {
-            id: m.id.to_string(),
-            name: m.name.clone(),
-            address: known(m.id),
-        };
-        let peers = Peers { peers: doc.present().map(peer).collect() };
+        let known =
+            |m: &Member| self.gossip.row(m.id).map(|r| r.address.clone()).filter(|a| !a.is_empty());
+        let peers = embed::peers(doc, &known);
         // Not yet a member, it knows the others by what it was given.
         if peers == self.chores.written || doc.member(own).is_none() && peers.peers.is_empty() {
             return;

@@ -66,13 +66,13 @@ impl Core {
 
     fn ask_node(&mut self, link: u64, ticket: u64, request: Request, seat: Option<Seat>) {
         let closed = self.desk.draining || self.stopping != Stopping::No;
-        if closed && is_data(&request) {
+        if closed && request.is_data() {
             let text = "This node takes no more requests; nothing was tried.".to_owned();
             let error = Error::Busy(text).hint("ask another node of the ring");
             return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
         }
         let now = self.now_ms();
-        if !self.node.is_ready() && is_data(&request) {
+        if !self.node.is_ready() && request.is_data() {
             let until_ms = now + HELD_MS.min(patience(&request).unwrap_or(HELD_MS));
             let held = Held { link, ticket, request, since_ms: now, until_ms, seat };
             return self.desk.held.push(held);
@@ -157,7 +157,6 @@ impl Core {
     }
 
     pub(super) fn info(&self) -> Result<Info> {
-        let status = self.node.status(&self.store);
         Ok(Info {
             build: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -166,9 +165,9 @@ impl Core {
             metrics: self.chores.metrics.clone(),
             uptime_s: self.now_ms() / 1_000,
             bytes: self.store.used_bytes()?,
-            full: status.full,
+            full: !self.node.has_room(),
             draining: self.desk.draining || self.stopping != Stopping::No,
-            waiting: status.waiting,
+            waiting: !self.node.is_ready(),
             requests: (self.desk.asked.len() + self.desk.held.len()) as u64,
             links: self.peers.linked().len() as u64,
             clients: self.peers.clients() as u64,
@@ -198,11 +197,6 @@ impl Core {
         let time = crate::node::Time { wall_ms: wall_ms(), mono_ms: self.now_ms() };
         self.node.transfers(time)
     }
-}
-
-/// Whether a request is a client's daily bread, which any other node can do as well.
-fn is_data(request: &Request) -> bool {
-    matches!(request, Request::Put(_) | Request::Get(..) | Request::Scan(..))
 }
 
 /// Takes from a request's time what it has waited.

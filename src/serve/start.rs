@@ -29,7 +29,7 @@ use crate::embed::{self, NODE_KEY, RING_KEY, random, wall_ms};
 use crate::error::{Error, Result};
 use crate::gossip::{Gossip, Mood, Row};
 use crate::node::Node;
-use crate::ring::{NodeId, State};
+use crate::ring::State;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::{Holder, Lock, Want};
 use crate::store::sidecar::Trust;
@@ -190,10 +190,8 @@ fn gossip(node: &Node, address: &str, written: &config::Peers) -> Result<Gossip>
         mood: Mood::Starting,
     };
     let mut gossip = Gossip::new(own, random()? as u64, 0);
-    for peer in &written.peers {
-        if let (Ok(id), Some(address)) = (u64::from_str_radix(&peer.id, 16), &peer.address) {
-            gossip.hint(NodeId(id), address.clone());
-        }
+    for (id, address) in embed::addresses(written.clone()) {
+        gossip.hint(id, address);
     }
     Ok(gossip)
 }

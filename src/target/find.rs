@@ -157,7 +157,11 @@ fn split(specs: &[String]) -> Result<(Vec<String>, Vec<PathBuf>, bool)> {
     Ok((addresses, dirs, whole))
 }
 
-fn nodes_in(path: &Path) -> Result<Vec<PathBuf>> {
+/// The node directories in a ring directory, in order.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read.
+pub fn nodes_in(path: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(path).map_err(Error::io("read", path))?;
     let entries = entries.filter_map(std::result::Result::ok);
     // A directory under construction begins with a dot; it stays behind when its command is killed.

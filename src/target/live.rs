@@ -119,14 +119,7 @@ impl Live {
 
     /// Asks a node; one that does not answer for itself is passed over from now on.
     pub(super) fn request(&mut self, at: NodeId, request: Request) -> Result<Reply> {
-        let own = !matches!(
-            request,
-            Request::Put(_)
-                | Request::Get(..)
-                | Request::Scan(..)
-                | Request::Propose(_)
-                | Request::Advance
-        );
+        let own = !request.is_anyones();
         let asked = self.client.request(at, request);
         if let Err(error) = &asked
             && own
