@@ -10,7 +10,8 @@ use crate::exit::Outcome;
 use crate::ui::Ui;
 use crate::{
     clock, completions, config, delete, demo, diff, digest, dump, edit, explain, get, hints, init,
-    join, leave, load, node, put, repair, replace, ring, scan, status, transfers, up, verify, wait,
+    join, leave, load, node, push, put, repair, replace, ring, scale, scan, status, transfers, up,
+    verify, wait,
 };
 
 /// A leaderless, replicated key-value store whose nodes are directories
@@ -52,6 +53,8 @@ enum Command {
     Node(node::Args),
     Up(up::Args),
     Transfers(transfers::Args),
+    Push(push::Args),
+    Scale(scale::Args),
     Digest(digest::Args),
     Diff(diff::Args),
     Repair(repair::Args),
@@ -85,6 +88,8 @@ impl Cli {
             Command::Node(args) => node::run(ui, common, args),
             Command::Up(args) => up::run(ui, common, args),
             Command::Transfers(args) => transfers::run(ui, common, args),
+            Command::Push(args) => push::run(ui, common, args),
+            Command::Scale(args) => scale::run(ui, common, args),
             Command::Digest(args) => digest::run(ui, common, args),
             Command::Diff(args) => diff::run(ui, common, args),
             Command::Repair(args) => repair::run(ui, common, args),

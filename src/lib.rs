@@ -34,3 +34,4 @@ pub mod serve;
 pub mod target;
 pub mod repair;
 pub mod transfer;
+pub mod push;

@@ -44,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("repair", &["target.."]),
     ("backup", &["target.."]),
     ("transfer", &["target.."]),
-    ("push", &["error", "config", "ring", "target"]),
+    ("push", &["repair.."]),
 ];
 
 /// Rooms that compute and nothing else: the same input gives the same output, on every machine.
