@@ -1,0 +1,233 @@
+//! What is done with a fleet that stands: stopped, started, one release back, taken down, made
+//! larger and smaller.
+//!
+//! ```text
+//! start      all at once, then up                 restart, rollback   in turns      roll
+//! stop       all at once                          destroy             stopped, removed
+//! grow       apply with a spare that joins        shrink              leave, then its directory goes
+//! ```
+//!
+//! It does not ask whether somebody is sure; commands do.
+
+use super::apply::{Report, apply, owner};
+use super::crew::Connect;
+use super::roll::{Roll, Turn};
+use super::survey::{Survey, Wish};
+use super::{Fleet, Service, Watch};
+use crate::error::{Error, Result};
+use crate::ring::Change;
+
+/// What is to be done with nodes that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Started, where they do not run.
+    Start,
+    /// Stopped in good order.
+    Stop,
+    /// Stopped and started, in turns.
+    Restart,
+    /// Taken back to the release before, in turns.
+    Rollback,
+}
+
+/// Does it with every host in question.
+///
+/// # Errors
+/// As [`Survey::of`]: nothing was changed. Everything later is in the report.
+pub fn operate<'a>(
+    fleet: &'a Fleet,
+    wish: &Wish,
+    verb: Verb,
+    connect: &Connect<'a>,
+    watch: &'a dyn Watch,
+) -> Result<Report> {
+    let survey = Survey::of(fleet, wish, connect, watch)?;
+    let fault = survey.crew.alive(|| with_all(&survey, wish, verb)).err();
+    let Survey { hosts, crew, .. } = survey;
+    Ok(Report::new(&hosts, crew.ended(), fault))
+}
+
+fn with_all(survey: &Survey<'_>, wish: &Wish, verb: Verb) -> Result<()> {
+    let crew = &survey.crew;
+    for host in survey.hosts.iter().filter(|h| !has_node(survey, &h.name)) {
+        if crew.is_at_work(&host.name) {
+            let text = format!("{} has no node; nothing was done there.", host.name);
+            crew.give_up(&host.name, Error::Denied(text).hint("bring one: kvs push apply"));
+        }
+    }
+    let there = |name: &&str| survey.host(name).is_some() && has_node(survey, name);
+    let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(there).collect();
+    crew.each(&names, usize::MAX, |far| far.lock(&owner()));
+    let patience = survey.fleet.rollout.ready_timeout;
+    match verb {
+        Verb::Start => start(survey, &names),
+        Verb::Stop => {
+            let running: Vec<_> = names.iter().copied().filter(|n| runs(survey, n)).collect();
+            crew.each(&running, usize::MAX, |far| {
+                let name = far.host.name.as_str();
+                crew.begins(name, "stopping");
+                far.stop(&survey.facts[name], patience)?;
+                crew.did(name, "stopped");
+                Ok(())
+            });
+            Ok(())
+        }
+        Verb::Restart => roll(survey, wish, &names, |f| f.current.clone()),
+        Verb::Rollback => roll(survey, wish, &names, |f| f.previous.clone()),
+    }
+}
+
+fn has_node(survey: &Survey<'_>, name: &str) -> bool {
+    survey.facts.get(name).is_some_and(|f| f.node_yaml.is_some() && f.current.is_some())
+}
+
+fn runs(survey: &Survey<'_>, name: &str) -> bool {
+    matches!(survey.facts[name].service, Service::Running(_))
+}
+
+fn start(survey: &Survey<'_>, names: &[&str]) -> Result<()> {
+    let (crew, patience) = (&survey.crew, survey.fleet.rollout.ready_timeout);
+    let still: Vec<&str> = crew
+        .names(survey.fleet)
+        .into_iter()
+        .filter(|n| names.contains(n) && !runs(survey, n))
+        .collect();
+    let started = crew.each(&still, usize::MAX, |far| {
+        let name = far.host.name.as_str();
+        crew.begins(name, "starting");
+        far.start(&survey.facts[name], patience)?;
+        crew.did(name, "started");
+        Ok(())
+    });
+    let started: Vec<_> = started.into_iter().map(|(name, ())| name).collect();
+    if started.is_empty() { Ok(()) } else { survey.home.await_up(&started, patience) }
+}
+
+/// Every host takes a turn with the release that is named.
+fn roll(
+    survey: &Survey<'_>,
+    wish: &Wish,
+    names: &[&str],
+    release: fn(&super::Facts) -> Option<String>,
+) -> Result<()> {
+    let mut turns = Vec::new();
+    for host in survey.hosts.iter().filter(|h| names.contains(&h.name.as_str())) {
+        let before = survey.facts[host.name.as_str()].clone();
+        match release(&before) {
+            Some(release) => turns.push(Turn { name: &host.name, before, release }),
+            None => {
+                let text = format!("{} has no release before this one.", host.name);
+                survey.crew.give_up(&host.name, Error::Denied(text));
+            }
+        }
+    }
+    let roll = Roll {
+        crew: &survey.crew,
+        home: &survey.home,
+        rules: &survey.fleet.rollout,
+        accept_downtime: wish.accept_downtime,
+    };
+    roll.all(turns)
+}
+
+/// Stops everything and removes it; the nodes' directories too when `data` says so.
+///
+/// # Errors
+/// As [`Survey::of`]: nothing was changed. Everything later is in the report.
+pub fn destroy<'a>(
+    fleet: &'a Fleet,
+    wish: &Wish,
+    data: bool,
+    connect: &Connect<'a>,
+    watch: &'a dyn Watch,
+) -> Result<Report> {
+    let survey = Survey::of(fleet, wish, connect, watch)?;
+    let crew = &survey.crew;
+    crew.each(&crew.names(fleet), usize::MAX, |far| {
+        let name = far.host.name.as_str();
+        let facts = &survey.facts[name];
+        let none = facts.current.is_none() && facts.node_yaml.is_none();
+        if none && facts.releases.is_empty() {
+            return Ok(());
+        }
+        far.lock(&owner())?;
+        crew.begins(name, "removing");
+        far.destroy(facts, data)?;
+        crew.did(name, if data { "removed, with its data" } else { "removed; its data stays" });
+        Ok(())
+    });
+    let Survey { hosts, crew, .. } = survey;
+    Ok(Report::new(&hosts, crew.ended(), None))
+}
+
+/// The last lines of a host's log.
+///
+/// # Errors
+/// [`Error::Usage`] for an unknown host, and what kept it from being read.
+pub fn logs<'a>(
+    fleet: &'a Fleet,
+    host: &str,
+    lines: usize,
+    connect: &Connect<'a>,
+) -> Result<String> {
+    let host = fleet.all().find(|h| h.name == host).ok_or_else(|| {
+        Error::Usage(format!("There is no host {host} in the inventory; nothing was done."))
+    })?;
+    let mut far = connect(host)?;
+    let facts = far.facts()?;
+    far.logs(&facts, lines)
+}
+
+/// Makes a spare a member.
+///
+/// # Errors
+/// As [`apply`].
+pub fn grow<'a>(
+    fleet: &'a Fleet,
+    wish: &Wish,
+    spare: &str,
+    connect: &Connect<'a>,
+    watch: &'a dyn Watch,
+) -> Result<Report> {
+    let only = vec![spare.to_owned()];
+    let wish = Wish { only: only.clone(), join: only, ..wish.clone() };
+    apply(fleet, &wish, connect, watch)
+}
+
+/// Has a member hand its share over and leave; its node ends by itself, and its directory goes.
+///
+/// # Errors
+/// As [`Survey::of`], and when the ring does not agree: nothing was changed. Everything later is in
+/// the report.
+pub fn shrink<'a>(
+    fleet: &'a Fleet,
+    wish: &Wish,
+    member: &str,
+    connect: &Connect<'a>,
+    watch: &'a dyn Watch,
+) -> Result<Report> {
+    let wish = Wish { only: vec![member.to_owned()], ..wish.clone() };
+    let survey = Survey::of(fleet, &wish, connect, watch)?;
+    let fault = survey.crew.alive(|| leave(&survey, member)).err();
+    let Survey { hosts, crew, .. } = survey;
+    Ok(Report::new(&hosts, crew.ended(), fault))
+}
+
+fn leave(survey: &Survey<'_>, member: &str) -> Result<()> {
+    let crew = &survey.crew;
+    let patience = survey.fleet.rollout.ready_timeout;
+    let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(|n| *n == member).collect();
+    crew.each(&names, 1, |far| far.lock(&owner()));
+    if names.is_empty() || !crew.is_at_work(member) {
+        return Ok(()); // the fault is told with the host
+    }
+    crew.begins(member, "leaving");
+    survey.home.change(vec![Change::Leave(member.to_owned())])?;
+    crew.did(member, "left the ring");
+    crew.each(&names, 1, |far| {
+        let facts = &survey.facts[member];
+        far.stop(facts, patience)?;
+        far.forget(facts)
+    });
+    Ok(())
+}
