@@ -1,10 +1,11 @@
-//! `kvs node`: a node as a process: run it, ask it how it is, drain it, stop it.
+//! `kvs node`: a node as a process: run it, ask it how it is, drain it, stop it; and made from afar.
 //!
 //! A NAME is a member of the ring of `--ring`, by its name or its address, or a node directory, which
 //! names its ring by itself.
 
 mod drain;
 mod info;
+mod make;
 pub(crate) mod run;
 mod stop;
 
@@ -40,6 +41,7 @@ enum Verb {
     Info(info::Args),
     Drain(drain::Args),
     Stop(stop::Args),
+    Make(make::Args),
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
@@ -48,6 +50,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         Verb::Info(args) => info::run(ui, common, args),
         Verb::Drain(args) => drain::run(ui, common, args),
         Verb::Stop(args) => stop::run(ui, common, args),
+        Verb::Make(args) => make::run(ui, common, args),
     }
 }
 

@@ -18,7 +18,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::keys::{
-    Secret, create_key, fingerprint, fresh_key, key_text, read_key, read_keys, write_key,
+    Secret, create_key, fingerprint, fresh_key, key_text, keys_in, read_key, read_keys, write_key,
 };
 use crate::error::{Error, Result};
 

@@ -15,6 +15,7 @@
 //! know comes back as [`Embed::warnings`]. Caveat: its time only moves when nothing else does, so
 //! timeouts of nodes that are down cost nothing.
 
+mod birth;
 mod create;
 mod open;
 mod pump;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use self::birth::{Birth, Made, be_born, identity};
 pub use self::create::{
     NODE_KEY, RING_KEY, Ring, Seat, addresses, create_member, create_ring, peers,
 };

@@ -8,6 +8,8 @@
 //! Every wait has a deadline. Ports are looked for below those that the system gives out by itself,
 //! so that a test that connects takes none of them.
 
+#[path = "live/born.rs"]
+mod born;
 #[path = "live/data.rs"]
 mod data;
 #[path = "live/faults.rs"]

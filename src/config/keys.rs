@@ -46,7 +46,7 @@ pub fn read_keys(path: &Path) -> Result<Vec<Secret>> {
     }
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    parse(&bytes).ok_or_else(|| {
+    keys_in(&bytes).ok_or_else(|| {
         Error::Corrupt(format!(
             "The key file {} does not hold 64 hexadecimal digits, or two such lines.",
             path.display()
@@ -121,7 +121,9 @@ pub fn fingerprint(key: &Secret) -> String {
     hash.to_hex()[..16].to_owned()
 }
 
-fn parse(bytes: &[u8]) -> Option<Vec<Secret>> {
+/// The keys in the bytes of a key file; `None` for another form.
+#[must_use]
+pub fn keys_in(bytes: &[u8]) -> Option<Vec<Secret>> {
     let fits = bytes.len() as u64 <= FILE_BYTES_MAX;
     let text = std::str::from_utf8(bytes).ok().filter(|_| fits)?;
     let lines = text.trim().lines().map(str::trim);

@@ -76,7 +76,8 @@ pub fn create_ring(dir: &Path, ring: &Ring) -> Result<RingDoc> {
         for ((seat, member), key) in ring.seats.iter().zip(&doc.members).zip(&keys) {
             let path = tmp.join(&seat.name);
             make_dir(&path)?;
-            fill(&path, seat, member.id, key, &ring_key, &doc, &peers, true)?;
+            let config = config(seat);
+            fill(&path, &config, member.id, key, &ring_key, &doc, &peers, true)?;
         }
         Ok(())
     })?;
@@ -97,22 +98,32 @@ pub fn create_member(
 ) -> Result<Member> {
     let (member, key) = draw(seat, State::Joining)?;
     let peers = peers(doc, &|m| addresses.get(&m.id).cloned());
-    whole(dir, |tmp| fill(tmp, seat, member.id, &key, ring_keys, doc, &peers, false))?;
+    let config = config(seat);
+    whole(dir, |tmp| fill(tmp, &config, member.id, &key, ring_keys, doc, &peers, false))?;
     Ok(member)
 }
 
 fn draw(seat: &Seat, state: State) -> Result<(Member, Secret)> {
     let key = fresh_key()?;
-    let public = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(key));
     let member = Member {
         id: NodeId(random()? as u64),
         name: seat.name.clone(),
         zone: seat.zone.clone(),
         weight: seat.weight.max(1),
         state,
-        public_key: public.to_bytes(),
+        public_key: public(&key),
     };
     Ok((member, key))
+}
+
+/// The public half of a node's key.
+pub(super) fn public(key: &Secret) -> [u8; 32] {
+    x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(*key)).to_bytes()
+}
+
+fn config(seat: &Seat) -> NodeConfig {
+    let (name, listen) = (seat.name.clone(), seat.listen.clone());
+    NodeConfig { name, listen, advertise: None, metrics: None, quota_bytes: None }
 }
 
 /// What is written of the members of a ring, each with its address as far as one is known.
@@ -130,9 +141,9 @@ pub fn addresses(peers: Peers) -> impl Iterator<Item = (NodeId, String)> {
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call per file of a node directory")]
-fn fill(
+pub(super) fn fill(
     dir: &Path,
-    seat: &Seat,
+    config: &NodeConfig,
     id: NodeId,
     key: &Secret,
     ring_keys: &[Secret],
@@ -140,14 +151,7 @@ fn fill(
     peers: &Peers,
     born_full: bool,
 ) -> Result<()> {
-    let config = NodeConfig {
-        name: seat.name.clone(),
-        listen: seat.listen.clone(),
-        advertise: None,
-        metrics: None,
-        quota_bytes: None,
-    };
-    write(&dir.join(NODE_FILE), 0o644, text(&config)?.as_bytes())?;
+    write(&dir.join(NODE_FILE), 0o644, text(config)?.as_bytes())?;
     write(&dir.join(PEERS_FILE), 0o644, text(peers)?.as_bytes())?;
     write_secrets(&dir.join(NODE_KEY), &[*key])?;
     write_secrets(&dir.join(RING_KEY), ring_keys)?;
@@ -155,7 +159,7 @@ fn fill(
 }
 
 /// Builds a directory under a temporary name beside its place, syncs it and renames it.
-fn whole(dir: &Path, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(super) fn whole(dir: &Path, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let empty = fs::read_dir(dir).map_or(true, |mut d| d.next().is_none());
     if !empty {
         return Err(Error::Denied(format!(
@@ -163,13 +167,8 @@ fn whole(dir: &Path, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
             dir.display()
         )));
     }
-    let parent =
-        dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let name = dir.file_name().ok_or_else(|| {
-        Error::Usage(format!("{} cannot be made: it has no name of its own.", dir.display()))
-    })?;
-    let tmp: PathBuf =
-        parent.join(format!(".{}.{:08x}.tmp", name.to_string_lossy(), random()? as u32));
+    let (parent, name) = place(dir)?;
+    let tmp: PathBuf = parent.join(format!(".{name}.{:08x}.tmp", random()? as u32));
     let built = make_dir(&tmp).and_then(|()| build(&tmp)).and_then(|()| {
         sync(&tmp)?;
         fs::rename(&tmp, dir).map_err(Error::io("make", dir))?;
@@ -180,6 +179,29 @@ fn whole(dir: &Path, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         drop(fs::remove_dir_all(&tmp));
     }
     built
+}
+
+/// What [`whole`] has left beside a directory when its process was killed.
+pub(super) fn leftovers(dir: &Path) -> Result<Vec<PathBuf>> {
+    let (parent, name) = place(dir)?;
+    let is_left = |entry: &str| {
+        let middle = entry.strip_prefix(&format!(".{name}.")).and_then(|e| e.strip_suffix(".tmp"));
+        middle.is_some_and(|m| m.len() == 8 && m.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let entries = fs::read_dir(parent).map_err(Error::io("read", parent))?;
+    let left = entries.filter_map(std::result::Result::ok);
+    let left = left.filter(|e| e.file_name().to_str().is_some_and(is_left));
+    Ok(left.map(|e| e.path()).filter(|p| p.is_dir()).collect())
+}
+
+/// Where a directory is to be, and its name.
+fn place(dir: &Path) -> Result<(&Path, String)> {
+    let parent =
+        dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let name = dir.file_name().ok_or_else(|| {
+        Error::Usage(format!("{} cannot be made: it has no name of its own.", dir.display()))
+    })?;
+    Ok((parent, name.to_string_lossy().into_owned()))
 }
 
 fn make_dir(path: &Path) -> Result<()> {

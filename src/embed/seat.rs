@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::create::{NODE_KEY, Seat};
+use super::create::{NODE_KEY, Seat, public};
 use super::wall_ms;
 use crate::config::{NODE_FILE, NodeConfig, read, read_key};
 use crate::error::{Error, Result};
@@ -54,14 +54,13 @@ pub fn would_join(
         }
         None => {}
     }
-    let secret = x25519_dalek::StaticSecret::from(read_key(&dir.join(NODE_KEY))?);
     Ok(Member {
         id,
         name: seat.name.clone(),
         zone: seat.zone.clone(),
         weight: seat.weight.max(1),
         state: State::Joining,
-        public_key: x25519_dalek::PublicKey::from(&secret).to_bytes(),
+        public_key: public(&read_key(&dir.join(NODE_KEY))?),
     })
 }
 

@@ -19,6 +19,19 @@ pub struct RingId(pub u128);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
+/// What a public key is hashed under to give an identity.
+const OF_KEY: &str = "kvs 1 identity of a node by its public key";
+
+impl NodeId {
+    /// The identity of a node whose key was made before its ring was known: whoever has the public
+    /// key knows it.
+    #[must_use]
+    pub fn of_key(public: &[u8; 32]) -> Self {
+        let hash = blake3::derive_key(OF_KEY, public);
+        Self(u64::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes")))
+    }
+}
+
 /// Identities are hexadecimal for people and in YAML, numbers on the wire.
 macro_rules! hex {
     ($($t:ident $n:ident $w:literal),*) => {$(

@@ -11,7 +11,7 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Target;
 use super::find::{Door, door, now};
@@ -61,11 +61,13 @@ impl Target {
     /// # Errors
     /// [`Error::Partial`] when nobody starts it in time: the directory is made, the ring unchanged.
     pub fn await_member(&self, dir: &Path, member: NodeId) -> Result<()> {
-        let Some(live) = &self.live else { return Ok(()) };
+        if self.live.is_none() {
+            return Ok(());
+        }
         let until = now() + self.timeout.max(START);
         loop {
             if let Door::Open(address) = door(dir)?
-                && self.meet(&address, &live.secrets).is_ok_and(|c| c.entry() == member)
+                && self.answers(&address, member, until).is_ok()
             {
                 return Ok(());
             }
@@ -80,12 +82,50 @@ impl Target {
         }
     }
 
+    /// Waits until a node answers at an address as this member, which it may not be yet: a node
+    /// elsewhere, of which there is no directory here.
+    ///
+    /// # Errors
+    /// [`Error::Partial`] with what it met last when the time is over: the ring is unchanged.
+    /// [`Error::Unreachable`] when the ring itself does not run.
+    pub fn await_node(&self, address: &str, member: NodeId, patience: Duration) -> Result<()> {
+        let until = now() + patience;
+        loop {
+            let Err(error) = self.answers(address, member, until) else { return Ok(()) };
+            if self.live.is_none() || now() + PAUSE >= until {
+                return Err(error);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Whether a node answers at an address as this member.
+    fn answers(&self, address: &str, member: NodeId, until: Instant) -> Result<()> {
+        let live = self.live.as_ref().ok_or_else(|| {
+            Error::Unreachable("The ring does not run; no node was waited for.".into())
+        })?;
+        let left = until.saturating_duration_since(now()).clamp(PAUSE, self.timeout.max(PAUSE));
+        let met = self.meet(address, &live.secrets, left).map_err(|error| {
+            Error::Partial(format!("The node at {address} does not answer yet: {error}"))
+                .hint("see its log; when it runs, run this command again")
+        })?;
+        let (ring, id) = (met.doc().id, met.entry());
+        let why = match (ring == self.doc().id, id == member) {
+            (true, true) => return Ok(()),
+            (false, _) => "a node of another ring",
+            (true, false) => "another node of this ring",
+        };
+        Err(Error::Partial(format!("At {address} answers {why}; the ring was not changed."))
+            .hint("see what runs there, and whether two nodes were told one address"))
+    }
+
     /// The member that a directory was made for.
     fn found(&self, dir: &Path, seat: &Seat) -> Result<Member> {
         let doc = self.doc();
         match door(dir)? {
             Door::Open(address) => {
-                let client = self.meet(&address, &read_keys(&dir.join(RING_KEY))?)?;
+                let keys = read_keys(&dir.join(RING_KEY))?;
+                let client = self.meet(&address, &keys, self.timeout)?;
                 would_join(dir, seat, &doc, client.doc().id, client.entry())
             }
             _ => found_member(dir, seat, &doc, self.timeout),
@@ -93,11 +133,11 @@ impl Target {
     }
 
     /// Connects to a node that may be no member yet.
-    fn meet(&self, address: &str, secrets: &[Secret]) -> Result<Client> {
+    fn meet(&self, address: &str, secrets: &[Secret], timeout: Duration) -> Result<Client> {
         Client::open(Opening {
             addresses: vec![address.to_owned()],
             keys: RingKeys::new(secrets.to_vec()),
-            timeout: self.timeout,
+            timeout,
             insist: true,
             strangers: true,
         })

@@ -14,7 +14,7 @@ use crate::shell::{Place, binary, send, wait_for};
 const PORTS: (u16, u16) = (10_000, 30_000);
 
 /// Three free ports in a row, each row given out once by this process.
-fn ports() -> u16 {
+pub(crate) fn ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = (std::process::id() % 500) as u16 * 40;
     let base = |n: u16| PORTS.0 + (begin + n * 4) % (PORTS.1 - PORTS.0);
