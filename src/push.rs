@@ -21,6 +21,7 @@
 //! here, nodes get numeric addresses.
 
 mod apply;
+mod audit;
 mod crew;
 mod far;
 mod fleet;
@@ -33,13 +34,14 @@ mod ssh;
 mod survey;
 
 pub use self::apply::{Report, Row, apply};
+pub use self::audit::Audit;
 pub use self::crew::{Connect, Crew};
 pub use self::far::{Facts, Far, Init, Release, Service};
 pub use self::fleet::{
     Become, Fleet, Host, HostKeys, Rollout, ScaleRules, ServiceKind, SshRules, draft,
 };
 pub use self::home::address;
-pub use self::ops::{Verb, destroy, grow, logs, operate, shrink};
+pub use self::ops::{Verb, destroy, logs, operate, shrink};
 pub use self::plan::{Standing, Step, Todo, short, size};
 pub use self::shell::{Output, Script, Shell};
 pub use self::ssh::{Access, Ssh};

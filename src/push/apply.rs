@@ -16,19 +16,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::crew::{Connect, Ended};
+use super::crew::Ended;
 use super::home::address;
 use super::plan::{Standing, Step};
 use super::roll::{Roll, Turn, stopped};
 use super::survey::{Survey, Wish};
-use super::{Far, Fleet, Host, Watch, plan};
+use super::{Far, Host, Watch, plan};
 use crate::config::{self, Secret};
 use crate::embed::Birth;
 use crate::error::{Error, Result};
 use crate::ring::{Change, Member, NodeId, RingDoc, State};
 
 /// Releases that are kept on a host.
-pub const KEPT: usize = 3;
+const KEPT: usize = 3;
 
 /// What came of it.
 #[derive(Debug)]
@@ -74,21 +74,12 @@ impl Report {
     }
 }
 
-/// Makes the fleet what it should be.
-///
-/// # Errors
-/// As [`Survey::of`]: nothing was changed. Everything later is in the report.
-pub fn apply<'a>(
-    fleet: &'a Fleet,
-    wish: &Wish,
-    connect: &Connect<'a>,
-    watch: &'a dyn Watch,
-) -> Result<Report> {
-    let mut survey = Survey::of(fleet, wish, connect, watch)?;
+/// Makes the fleet what it should be. What a single host fails at is in the report.
+#[must_use]
+pub fn apply(mut survey: Survey<'_>, wish: &Wish, watch: &dyn Watch) -> Report {
     refuse(&survey);
     let fault = work(&mut survey, wish, watch).err();
-    let Survey { hosts, crew, .. } = survey;
-    Ok(Report::new(&hosts, crew.ended(), fault))
+    survey.ended(fault)
 }
 
 /// Gives up the hosts that are refused.
@@ -236,8 +227,7 @@ impl<'a> Job<'_, 'a> {
     fn join(&self, doc: &RingDoc) -> Result<()> {
         let survey = self.survey;
         let lacks = |name: &&str| {
-            survey.facts[name].node_yaml.is_none()
-                || !doc.present().any(|m| m.name == **name)
+            survey.facts[name].node_yaml.is_none() || !doc.present().any(|m| m.name == **name)
         };
         let founded = survey.doc.is_none() && survey.facts.values().all(|f| f.node_yaml.is_none());
         let names: Vec<_> = self.busy().into_iter().filter(lacks).collect();
@@ -273,12 +263,12 @@ impl<'a> Job<'_, 'a> {
     fn turns(&self) -> Result<()> {
         let survey = self.survey;
         let is_member = |name: &&str| {
-            survey.doc.is_some() && matches!(self.standing(name), Some(Standing::Member(_)))
+            survey.doc.is_some()
+                && matches!(self.standing(name), Some(Standing::Member(_)))
                 && survey.facts[name].node_yaml.is_some()
         };
-        let moves = |name: &&str| {
-            survey.todos[name].has(|s| matches!(s, Step::Restart | Step::Start))
-        };
+        let moves =
+            |name: &&str| survey.todos[name].has(|s| matches!(s, Step::Restart | Step::Start));
         let names = self.busy().into_iter().filter(is_member).filter(moves);
         let turn = |name| Turn {
             name,
@@ -348,7 +338,9 @@ impl<'a> Job<'_, 'a> {
             return Ok(ids);
         }
         let survey = self.survey;
-        survey.crew.each(&gone, usize::MAX, |far| far.forget(&survey.facts[far.host.name.as_str()]));
+        survey
+            .crew
+            .each(&gone, usize::MAX, |far| far.forget(&survey.facts[far.host.name.as_str()]));
         self.identities(names)
     }
 
@@ -364,7 +356,7 @@ impl<'a> Job<'_, 'a> {
         let survey = self.survey;
         survey.crew.each(names, usize::MAX, |far| {
             let birth = Birth::new(plan::wanted(far.host), keys, doc, addresses, founder);
-            far.make(&survey.releases[far.host.name.as_str()].id, &config::text(&birth)?)
+            far.make(&survey.releases[far.host.name.as_str()].id, &birth.text()?)
         });
     }
 

@@ -22,14 +22,13 @@ use crate::error::{Error, Result};
 use crate::key::{Partition, Q};
 use crate::repair::sync_pass;
 use crate::ring::{Change, NodeId, RingDoc, RingId, Step};
-use crate::store::Store;
 use crate::target::{Access, Opening, Target};
 
 /// How often a condition is looked at.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Sums of every partition of every node that answers.
-pub type Sums = BTreeMap<NodeId, BTreeMap<Partition, Sum>>;
+pub(super) type Sums = BTreeMap<NodeId, BTreeMap<Partition, Sum>>;
 
 /// See the module.
 pub struct Home<'a> {

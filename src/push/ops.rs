@@ -1,19 +1,19 @@
-//! What is done with a fleet that stands: stopped, started, one release back, taken down, made
-//! larger and smaller.
+//! What is done with a fleet that stands: stopped, started, one release back, made smaller, taken
+//! down.
 //!
 //! ```text
 //! start      all at once, then up                 restart, rollback   in turns      roll
 //! stop       all at once                          destroy             stopped, removed
-//! grow       apply with a spare that joins        shrink              leave, then its directory goes
+//! shrink     leave, then its directory goes (to grow: apply, with a spare that joins)
 //! ```
 //!
 //! It does not ask whether somebody is sure; commands do.
 
-use super::apply::{Report, apply, owner};
+use super::apply::{Report, owner};
 use super::crew::Connect;
 use super::roll::{Roll, Turn};
 use super::survey::{Survey, Wish};
-use super::{Fleet, Service, Watch};
+use super::{Fleet, Service};
 use crate::error::{Error, Result};
 use crate::ring::Change;
 
@@ -30,21 +30,11 @@ pub enum Verb {
     Rollback,
 }
 
-/// Does it with every host in question.
-///
-/// # Errors
-/// As [`Survey::of`]: nothing was changed. Everything later is in the report.
-pub fn operate<'a>(
-    fleet: &'a Fleet,
-    wish: &Wish,
-    verb: Verb,
-    connect: &Connect<'a>,
-    watch: &'a dyn Watch,
-) -> Result<Report> {
-    let survey = Survey::of(fleet, wish, connect, watch)?;
+/// Does it with every host in question. What a single host fails at is in the report.
+#[must_use]
+pub fn operate(survey: Survey<'_>, wish: &Wish, verb: Verb) -> Report {
     let fault = survey.crew.alive(|| with_all(&survey, wish, verb)).err();
-    let Survey { hosts, crew, .. } = survey;
-    Ok(Report::new(&hosts, crew.ended(), fault))
+    survey.ended(fault)
 }
 
 fn with_all(survey: &Survey<'_>, wish: &Wish, verb: Verb) -> Result<()> {
@@ -130,20 +120,12 @@ fn roll(
     roll.all(turns)
 }
 
-/// Stops everything and removes it; the nodes' directories too when `data` says so.
-///
-/// # Errors
-/// As [`Survey::of`]: nothing was changed. Everything later is in the report.
-pub fn destroy<'a>(
-    fleet: &'a Fleet,
-    wish: &Wish,
-    data: bool,
-    connect: &Connect<'a>,
-    watch: &'a dyn Watch,
-) -> Result<Report> {
-    let survey = Survey::of(fleet, wish, connect, watch)?;
+/// Stops everything and removes it; the nodes' directories too when `data` says so. What a single
+/// host fails at is in the report.
+#[must_use]
+pub fn destroy(survey: Survey<'_>, data: bool) -> Report {
     let crew = &survey.crew;
-    crew.each(&crew.names(fleet), usize::MAX, |far| {
+    crew.each(&crew.names(survey.fleet), usize::MAX, |far| {
         let name = far.host.name.as_str();
         let facts = &survey.facts[name];
         let none = facts.current.is_none() && facts.node_yaml.is_none();
@@ -156,8 +138,7 @@ pub fn destroy<'a>(
         crew.did(name, if data { "removed, with its data" } else { "removed; its data stays" });
         Ok(())
     });
-    let Survey { hosts, crew, .. } = survey;
-    Ok(Report::new(&hosts, crew.ended(), None))
+    survey.ended(None)
 }
 
 /// The last lines of a host's log.
@@ -178,39 +159,12 @@ pub fn logs<'a>(
     far.logs(&facts, lines)
 }
 
-/// Makes a spare a member.
-///
-/// # Errors
-/// As [`apply`].
-pub fn grow<'a>(
-    fleet: &'a Fleet,
-    wish: &Wish,
-    spare: &str,
-    connect: &Connect<'a>,
-    watch: &'a dyn Watch,
-) -> Result<Report> {
-    let only = vec![spare.to_owned()];
-    let wish = Wish { only: only.clone(), join: only, ..wish.clone() };
-    apply(fleet, &wish, connect, watch)
-}
-
-/// Has a member hand its share over and leave; its node ends by itself, and its directory goes.
-///
-/// # Errors
-/// As [`Survey::of`], and when the ring does not agree: nothing was changed. Everything later is in
-/// the report.
-pub fn shrink<'a>(
-    fleet: &'a Fleet,
-    wish: &Wish,
-    member: &str,
-    connect: &Connect<'a>,
-    watch: &'a dyn Watch,
-) -> Result<Report> {
-    let wish = Wish { only: vec![member.to_owned()], ..wish.clone() };
-    let survey = Survey::of(fleet, &wish, connect, watch)?;
+/// Has the one member in question hand its share over and leave; its node ends by itself, and its
+/// directory goes. What it fails at is in the report.
+#[must_use]
+pub fn shrink(survey: Survey<'_>, member: &str) -> Report {
     let fault = survey.crew.alive(|| leave(&survey, member)).err();
-    let Survey { hosts, crew, .. } = survey;
-    Ok(Report::new(&hosts, crew.ended(), fault))
+    survey.ended(fault)
 }
 
 fn leave(survey: &Survey<'_>, member: &str) -> Result<()> {

@@ -117,7 +117,7 @@ impl Todo {
 
 /// What `node.yaml` should be.
 #[must_use]
-pub fn wanted(host: &Host) -> NodeConfig {
+pub(super) fn wanted(host: &Host) -> NodeConfig {
     NodeConfig {
         name: host.name.clone(),
         listen: Some(host.listen.to_string()),
@@ -129,7 +129,7 @@ pub fn wanted(host: &Host) -> NodeConfig {
 
 /// Works out what is to be done. `keys` are the SHA-256 of the lines of our key file, if there is one.
 #[must_use]
-pub fn todo(
+pub(super) fn todo(
     host: &Host,
     facts: &Facts,
     release: &Release,
@@ -178,7 +178,8 @@ pub fn todo(
 fn warnings(facts: &Facts, release: &Release) -> Vec<String> {
     let mut warnings = Vec::new();
     if facts.skew_ms.abs() > SKEW_MAX_MS {
-        let (s, way) = (facts.skew_ms.abs() / 1_000, if facts.skew_ms > 0 { "ahead" } else { "behind" });
+        let (s, way) =
+            (facts.skew_ms.abs() / 1_000, if facts.skew_ms > 0 { "ahead" } else { "behind" });
         warnings.push(format!("its clock is {s} s {way} of ours: set it"));
     }
     if release.dynamic {
@@ -212,10 +213,15 @@ fn refusal(
     }
     if let Some(path) = &facts.read_only {
         let user = &facts.user;
-        return Some(format!("{user} may not write to {path}: choose root: and data:, or become: sudo"));
+        return Some(format!(
+            "{user} may not write to {path}: choose root: and data:, or become: sudo"
+        ));
     }
     if facts.noexec {
-        return Some(format!("{} is on a file system mounted noexec: choose another root:", facts.root));
+        return Some(format!(
+            "{} is on a file system mounted noexec: choose another root:",
+            facts.root
+        ));
     }
     let need = 2 * release.bytes + ROOM;
     if !has(&release.id) && facts.root_free < need {

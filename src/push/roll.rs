@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 
 /// What is to become of one host.
 #[derive(Clone, Debug)]
-pub struct Turn<'a> {
+pub(super) struct Turn<'a> {
     /// The host.
     pub name: &'a str,
     /// What it is like now.
@@ -30,7 +30,7 @@ pub struct Turn<'a> {
 }
 
 /// How turns are taken.
-pub struct Roll<'r, 'a> {
+pub(super) struct Roll<'r, 'a> {
     /// The hosts.
     pub crew: &'r Crew<'a>,
     /// The ring.
@@ -47,7 +47,7 @@ impl<'a> Roll<'_, 'a> {
     /// # Errors
     /// [`Error::Denied`] when stopping the next would leave too few copies: it was not touched. The
     /// first fault of a host ends the roll: that host is back as it was, and given up.
-    pub fn all(&self, turns: Vec<Turn<'a>>) -> Result<()> {
+    pub(super) fn all(&self, turns: Vec<Turn<'a>>) -> Result<()> {
         let is_up = |t: &Turn<'_>| matches!(t.before.service, Service::Running(_));
         let (up, down): (Vec<_>, Vec<_>) = turns.into_iter().partition(is_up);
         let mut first = true;

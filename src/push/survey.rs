@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::apply::Report;
 use super::crew::{Connect, Crew};
 use super::home::Home;
 use super::plan::{Standing, Step, Todo, todo};
@@ -194,7 +195,13 @@ impl<'a> Survey<'a> {
         self.todos.iter().filter_map(weight).collect()
     }
 
-    /// A host of the inventory.
+    /// Ends the connections; what came of it.
+    #[must_use]
+    pub fn ended(self, fault: Option<Error>) -> Report {
+        Report::new(&self.hosts, self.crew.ended(), fault)
+    }
+
+    /// A host in question.
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&'a Host> {
         self.hosts.iter().find(|h| h.name == name).copied()
