@@ -1,7 +1,6 @@
 //! `kvs repair`: makes all copies equal.
 
 use clap::Args as ClapArgs;
-use kvs::error::Error;
 use kvs::key::Key;
 use kvs::repair::{Report, Wish, count, repair};
 use kvs::target::{Access, Target};

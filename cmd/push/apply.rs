@@ -34,11 +34,15 @@ pub(crate) struct Args {
     /// Restart nodes even where reads and writes will fail meanwhile
     #[arg(long)]
     accept_downtime: bool,
+    /// Give the places of these lost members to new nodes on their hosts
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    replace: Vec<String>,
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut run = Run::begin(ui, common, &args.which, "apply", !args.dry_run)?;
     run.wish.accept_downtime = args.accept_downtime;
+    run.wish.replace.clone_from(&args.replace);
     let survey = run.survey()?;
     if args.dry_run {
         show(ui, &survey)?;
@@ -49,6 +53,6 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         show(ui, &survey)?;
         sure(ui, false, "Shall this be done?")?;
     }
-    let report = push::apply(survey, &run.wish, &run.talk);
+    let report = push::apply(survey, &run.talk);
     run.told(ui, report)
 }

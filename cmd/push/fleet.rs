@@ -59,7 +59,7 @@ impl Run {
     pub(crate) fn survey(&self) -> Result<Survey<'_>, Error> {
         let survey = Survey::of(
             &self.fleet,
-            &self.wish,
+            self.wish.clone(),
             &|host| connect(&self.fleet, host, &self.talk),
             &self.talk,
         );

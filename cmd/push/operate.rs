@@ -22,6 +22,6 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args, word: &str, verb: V
     let mut run = Run::begin(ui, common, &args.which, word, true)?;
     run.wish.accept_downtime = args.accept_downtime;
     let survey = run.survey()?;
-    let report = operate(survey, &run.wish, verb);
+    let report = operate(survey, verb);
     run.told(ui, report)
 }

@@ -20,7 +20,7 @@ use super::crew::Ended;
 use super::home::address;
 use super::plan::{Standing, Step};
 use super::roll::{Roll, Turn, stopped};
-use super::survey::{Survey, Wish};
+use super::survey::Survey;
 use super::{Far, Host, Watch, plan};
 use crate::config::{self, Secret};
 use crate::embed::Birth;
@@ -76,9 +76,9 @@ impl Report {
 
 /// Makes the fleet what it should be. What a single host fails at is in the report.
 #[must_use]
-pub fn apply(mut survey: Survey<'_>, wish: &Wish, watch: &dyn Watch) -> Report {
+pub fn apply(mut survey: Survey<'_>, watch: &dyn Watch) -> Report {
     refuse(&survey);
-    let fault = work(&mut survey, wish, watch).err();
+    let fault = work(&mut survey, watch).err();
     survey.ended(fault)
 }
 
@@ -92,16 +92,16 @@ fn refuse(survey: &Survey<'_>) {
     }
 }
 
-fn work(survey: &mut Survey<'_>, wish: &Wish, watch: &dyn Watch) -> Result<()> {
+fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
     let busy = survey.busy();
     if busy.is_empty() {
         return Ok(());
     }
     survey.crew.each(&busy, usize::MAX, |far| far.lock(&owner()));
     // Whoever had the lock before us may have changed things.
-    survey.again(&busy, wish)?;
+    survey.again(&busy)?;
     refuse(survey);
-    let job = Job { survey, wish };
+    let job = Job { survey };
     job.survey.crew.alive(|| {
         job.stage(watch)?;
         job.go_on()
@@ -118,7 +118,6 @@ pub(super) fn owner() -> String {
 /// Hosts are staged; what is left is to make them what they should be.
 struct Job<'j, 'a> {
     survey: &'j Survey<'a>,
-    wish: &'j Wish,
 }
 
 impl<'a> Job<'_, 'a> {
@@ -247,7 +246,8 @@ impl<'a> Job<'_, 'a> {
             let host = survey.host(name).map(address).unwrap_or_default();
             survey.home.await_node(&host, member.id, survey.fleet.rollout.ready_timeout)?;
             if doc.member(member.id).is_none() {
-                changes.push(Change::Join(member));
+                let replaces = survey.wish.replace.iter().any(|lost| lost == name);
+                changes.push(if replaces { Change::Replace(member) } else { Change::Join(member) });
             }
         }
         survey.home.change(changes)?;
@@ -284,7 +284,7 @@ impl<'a> Job<'_, 'a> {
             crew: &self.survey.crew,
             home: &self.survey.home,
             rules: &self.survey.fleet.rollout,
-            accept_downtime: self.wish.accept_downtime,
+            accept_downtime: self.survey.wish.accept_downtime,
         }
     }
 

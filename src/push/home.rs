@@ -238,6 +238,7 @@ impl<'a> Home<'a> {
             target.advance()?;
         }
         if !changes.is_empty() {
+            target.admit(&changes, false)?;
             let plan = target.doc().plan_of(changes);
             target.propose(&plan)?;
             target.advance()?;

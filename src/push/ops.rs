@@ -12,7 +12,7 @@
 use super::apply::{Report, owner};
 use super::crew::Connect;
 use super::roll::{Roll, Turn};
-use super::survey::{Survey, Wish};
+use super::survey::Survey;
 use super::{Fleet, Service};
 use crate::error::{Error, Result};
 use crate::ring::Change;
@@ -32,12 +32,12 @@ pub enum Verb {
 
 /// Does it with every host in question. What a single host fails at is in the report.
 #[must_use]
-pub fn operate(survey: Survey<'_>, wish: &Wish, verb: Verb) -> Report {
-    let fault = survey.crew.alive(|| with_all(&survey, wish, verb)).err();
+pub fn operate(survey: Survey<'_>, verb: Verb) -> Report {
+    let fault = survey.crew.alive(|| with_all(&survey, verb)).err();
     survey.ended(fault)
 }
 
-fn with_all(survey: &Survey<'_>, wish: &Wish, verb: Verb) -> Result<()> {
+fn with_all(survey: &Survey<'_>, verb: Verb) -> Result<()> {
     let crew = &survey.crew;
     for host in survey.hosts.iter().filter(|h| !has_node(survey, &h.name)) {
         if crew.is_at_work(&host.name) {
@@ -62,8 +62,8 @@ fn with_all(survey: &Survey<'_>, wish: &Wish, verb: Verb) -> Result<()> {
             });
             Ok(())
         }
-        Verb::Restart => roll(survey, wish, &names, |f| f.current.clone()),
-        Verb::Rollback => roll(survey, wish, &names, |f| f.previous.clone()),
+        Verb::Restart => roll(survey, &names, |f| f.current.clone()),
+        Verb::Rollback => roll(survey, &names, |f| f.previous.clone()),
     }
 }
 
@@ -96,7 +96,6 @@ fn start(survey: &Survey<'_>, names: &[&str]) -> Result<()> {
 /// Every host takes a turn with the release that is named.
 fn roll(
     survey: &Survey<'_>,
-    wish: &Wish,
     names: &[&str],
     release: fn(&super::Facts) -> Option<String>,
 ) -> Result<()> {
@@ -115,7 +114,7 @@ fn roll(
         crew: &survey.crew,
         home: &survey.home,
         rules: &survey.fleet.rollout,
-        accept_downtime: wish.accept_downtime,
+        accept_downtime: survey.wish.accept_downtime,
     };
     roll.all(turns)
 }

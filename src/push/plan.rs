@@ -37,6 +37,8 @@ pub enum Standing {
     Outside,
     /// A member of this name.
     Member(Member),
+    /// A member of this name that is lost: a new node is to have its place.
+    Lost(Member),
 }
 
 /// One thing to do.
@@ -48,6 +50,8 @@ pub enum Step {
     Found,
     /// The node's directory is made, and it joins the ring.
     Join,
+    /// The node's directory is made, and it takes the place of the member of its name.
+    Replace,
     /// `node.yaml` is written; which fields.
     Configure(Vec<&'static str>),
     /// The service is set up.
@@ -68,6 +72,7 @@ impl fmt::Display for Step {
             Self::Bring(id, bytes) => write!(f, "upload {} ({})", short(id), size(*bytes)),
             Self::Found => f.write_str("found the ring"),
             Self::Join => f.write_str("join the ring"),
+            Self::Replace => f.write_str("take the lost member's place"),
             Self::Configure(fields) => write!(f, "configure {}", fields.join(" and ")),
             Self::SetUp(ServiceKind::Systemd) => f.write_str("set up a systemd unit"),
             Self::SetUp(_) => f.write_str("set up a background process"),
@@ -149,6 +154,8 @@ pub(super) fn todo(
     match standing {
         Standing::NoRing if !made => steps.push(Step::Found),
         Standing::Outside => steps.push(Step::Join),
+        Standing::Silent if !made => steps.push(Step::Join),
+        Standing::Lost(_) => steps.push(Step::Replace),
         Standing::Member(member) if member.weight != host.weight => {
             steps.push(Step::Weigh(member.weight, host.weight));
         }
@@ -240,6 +247,9 @@ fn refusal(
 /// Why the directory over there is not for us.
 fn foreign(host: &Host, facts: &Facts, keys: &[String], standing: &Standing) -> Option<String> {
     let data = &facts.data;
+    if let (Standing::Lost(_), Some(_)) = (standing, &facts.node_yaml) {
+        return Some(format!("{} is not lost: {data} is there", host.name));
+    }
     if facts.data_foreign {
         return Some(format!("{data} is not empty and no node's directory"));
     }
@@ -248,6 +258,11 @@ fn foreign(host: &Host, facts: &Facts, keys: &[String], standing: &Standing) -> 
             Standing::Member(member) if member.state == State::Leaving => {
                 Some(format!("{} is leaving the ring", host.name))
             }
+            Standing::Member(_) => Some(format!(
+                "{} is a member and {data} is gone: bring it back, or give its place to a new node: \
+                 kvs push apply --replace {0}",
+                host.name
+            )),
             _ => None,
         };
     };

@@ -31,6 +31,8 @@ pub struct Wish {
     pub only: Vec<String>,
     /// Spares that are to be members.
     pub join: Vec<String>,
+    /// Members whose node is lost for good: their place goes to a new one on the same host.
+    pub replace: Vec<String>,
     /// Go on although the ring cannot answer meanwhile.
     pub accept_downtime: bool,
     /// How long the ring may take to answer.
@@ -41,6 +43,8 @@ pub struct Wish {
 pub struct Survey<'a> {
     /// What should be.
     pub fleet: &'a Fleet,
+    /// What is asked for.
+    pub wish: Wish,
     /// The connections.
     pub crew: Crew<'a>,
     /// The ring, as it is seen from here.
@@ -69,22 +73,22 @@ impl<'a> Survey<'a> {
     /// with a single host is that host's fault, in the crew.
     pub fn of(
         fleet: &'a Fleet,
-        wish: &Wish,
+        wish: Wish,
         connect: &Connect<'a>,
         watch: &'a dyn Watch,
     ) -> Result<Self> {
         let releases = releases(fleet)?;
-        named(fleet, wish.only.iter().chain(&wish.join))?;
-        let hosts: Vec<&Host> = fleet.all().filter(|h| is_wished(wish, h)).collect();
+        named(fleet, wish.only.iter().chain(&wish.join).chain(&wish.replace))?;
+        let hosts: Vec<&Host> = fleet.all().filter(|h| is_wished(&wish, h)).collect();
         let crew = Crew::muster(&hosts, connect, watch);
         let facts = crew.each(&crew.names(fleet), usize::MAX, super::Far::facts);
         let home = Home::new(fleet, &crew.names(fleet), wish.timeout);
         let (facts, keys) = (facts.into_iter().collect(), home.keys()?);
         let (todos, views) = (BTreeMap::new(), Vec::new());
         let mut survey =
-            Self { fleet, crew, home, hosts, facts, releases, keys, doc: None, views, todos };
+            Self { fleet, wish, crew, home, hosts, facts, releases, keys, doc: None, views, todos };
         survey.look_at_ring()?;
-        survey.leave_out_spares(wish);
+        survey.leave_out_spares();
         survey.judge();
         Ok(survey)
     }
@@ -102,7 +106,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Spares that are no members are none of our business, unless they are to be.
-    fn leave_out_spares(&mut self, wish: &Wish) {
+    fn leave_out_spares(&mut self) {
         let doc = self.doc.as_ref();
         let is_member = |h: &Host| match doc {
             Some(doc) => doc.present().any(|m| m.name == h.name),
@@ -110,7 +114,7 @@ impl<'a> Survey<'a> {
         };
         let spares: Vec<&str> = self.fleet.spares.iter().map(|h| h.name.as_str()).collect();
         self.hosts.retain(|h| {
-            !spares.contains(&h.name.as_str()) || is_member(h) || wish.join.contains(&h.name)
+            !spares.contains(&h.name.as_str()) || is_member(h) || self.wish.join.contains(&h.name)
         });
     }
 
@@ -131,6 +135,9 @@ impl<'a> Survey<'a> {
     pub fn standing(&self, host: &Host) -> Standing {
         match &self.doc {
             Some(doc) => match doc.present().find(|m| m.name == host.name) {
+                Some(member) if self.wish.replace.contains(&host.name) => {
+                    Standing::Lost(member.clone())
+                }
                 Some(member) => Standing::Member(member.clone()),
                 None => Standing::Outside,
             },
@@ -143,12 +150,12 @@ impl<'a> Survey<'a> {
     ///
     /// # Errors
     /// As [`Home::open`].
-    pub fn again(&mut self, names: &[&'a str], wish: &Wish) -> Result<()> {
+    pub fn again(&mut self, names: &[&'a str]) -> Result<()> {
         let facts = self.crew.each(names, usize::MAX, super::Far::facts);
         self.facts.extend(facts);
         self.keys = self.home.keys()?;
         self.look_at_ring()?;
-        self.leave_out_spares(wish);
+        self.leave_out_spares();
         self.judge();
         Ok(())
     }
