@@ -12,8 +12,10 @@
 //! What it does not do: sockets, time limits, or what a parcel means.
 //! Caveat: the ring's key is known to every node and client; it proves belonging, not identity.
 
+mod load;
 mod noise;
 mod talk;
 
+pub use self::load::{BUCKETS, End, Load, p99};
 pub use self::noise::*;
 pub use self::talk::{Ask, Fault, Hello, Info, Look, News, Parcel, Seen, Told};

@@ -1,7 +1,7 @@
 //! `kvs node info`: what a running node says of itself.
 
 use clap::Args as ClapArgs;
-use kvs::channel::Info;
+use kvs::channel::{Info, Load};
 use serde_json::json;
 
 use super::Named;
@@ -26,10 +26,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let named = Named::find(common, &args.name)?;
     let (mut target, id) = named.open(ui, common, "node-info")?;
     let info = target.info(id)?;
+    let load = target.load(id).ok(); // a node of an older build tells all the rest
     if ui.is_json() {
-        ui.json(&object(&named.name, &id.to_string(), &info))?;
+        ui.json(&object(&named.name, &id.to_string(), &info, load.as_ref()))?;
     } else {
-        let rows: Vec<_> = facts(&named.name, &id.to_string(), &info)
+        let rows: Vec<_> = facts(&named.name, &id.to_string(), &info, load.as_ref())
             .into_iter()
             .map(|(fact, value)| vec![fact.to_owned(), value])
             .collect();
@@ -39,8 +40,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 /// The facts, in an order that only grows at its end.
-fn facts(name: &str, id: &str, info: &Info) -> Vec<(&'static str, String)> {
+fn facts(name: &str, id: &str, info: &Info, load: Option<&Load>) -> Vec<(&'static str, String)> {
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let figure = |of: fn(&Load) -> u64| load.map_or("-".into(), |load| of(load).to_string());
     vec![
         ("name", name.to_owned()),
         ("id", id.to_owned()),
@@ -59,10 +61,14 @@ fn facts(name: &str, id: &str, info: &Info) -> Vec<(&'static str, String)> {
         ("clients", info.clients.to_string()),
         ("rounds", info.rounds.to_string()),
         ("wall_ms", info.wall_ms.to_string()),
+        ("requests_total", figure(|load| load.requests)),
+        ("disk_free", figure(|load| load.disk_free)),
+        ("disk_total", figure(|load| load.disk_total)),
     ]
 }
 
-fn object(name: &str, id: &str, info: &Info) -> serde_json::Value {
+fn object(name: &str, id: &str, info: &Info, load: Option<&Load>) -> serde_json::Value {
+    let figure = |of: fn(&Load) -> u64| load.map(|load| of(load).to_string());
     json!({
         "schema": "kvs.node/1", "name": name, "id": id, "address": info.address,
         "metrics": info.metrics, "pid": info.pid, "dir": info.dir, "build": info.build,
@@ -70,6 +76,7 @@ fn object(name: &str, id: &str, info: &Info) -> serde_json::Value {
         "full": info.full, "draining": info.draining, "waiting": info.waiting,
         "requests": info.requests.to_string(), "links": info.links.to_string(),
         "clients": info.clients.to_string(), "rounds": info.rounds.to_string(),
-        "wall_ms": info.wall_ms.to_string(),
+        "wall_ms": info.wall_ms.to_string(), "requests_total": figure(|load| load.requests),
+        "disk_free": figure(|load| load.disk_free), "disk_total": figure(|load| load.disk_total),
     })
 }

@@ -17,6 +17,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Load;
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::gossip::Row;
@@ -95,6 +96,8 @@ pub enum Ask {
     Drain(bool),
     /// Finish and stop.
     Stop,
+    /// How much it has to do.
+    Load,
 }
 
 /// The answer.
@@ -118,6 +121,8 @@ pub enum Told {
     Done,
     /// It could not be answered.
     Fault(Fault),
+    /// What it has counted since its start.
+    Load(Box<Load>),
 }
 
 /// A question to a node's file: the reading half of [`crate::store::Store`].

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::fate::{self, Nature};
 use super::link::Cut;
 use super::{Client, lock, meet, now};
-use crate::channel::{Ask, Info, Told};
+use crate::channel::{Ask, Info, Load, Told};
 use crate::error::{Error, Result};
 use crate::node::{Fate, Reply, Request, Transfer};
 use crate::quorum::Verdict;
@@ -135,6 +135,43 @@ impl Client {
         match self.ask(at, Ask::Info)? {
             Told::Info(info) => Ok(*info),
             _ => Err(defect()),
+        }
+    }
+
+    /// What a node has counted since its start.
+    ///
+    /// # Errors
+    /// As [`Client::ask`]; [`Error::Denied`] when its build does not know the question.
+    pub fn load(&self, at: NodeId) -> Result<Load> {
+        let (ask, until) = (Ask::Load, now() + self.time());
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.try_at(at, &ask, Nature::of(&ask), until)? {
+                Ok(Told::Load(load)) => return Ok(*load),
+                Ok(Told::Fault(fault)) => return Err(fault.into()),
+                Ok(_) => return Err(defect()),
+                Err(lost @ Lost { sent: true, cut: Cut::Broken(_) }) if tries > 1 => {
+                    // An older build hangs up on what it does not know, and answers all the rest.
+                    let info = self.info(at);
+                    return Err(info.map_or_else(
+                        |_| self.lost(at, &lost, Fate::Read),
+                        |info| {
+                            let name = self.doc().name(at);
+                            Error::Denied(format!(
+                            "{name} runs a build of kvs {} that does not tell its load; nothing \
+                             was changed.",
+                            info.build
+                        ))
+                        .hint("upgrade it: kvs push apply FLEET")
+                        },
+                    ));
+                }
+                Err(lost) if tries > 1 || lost.cut == Cut::Silent => {
+                    return Err(self.lost(at, &lost, Fate::Read));
+                }
+                Err(_) => {}
+            }
         }
     }
 

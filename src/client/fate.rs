@@ -30,7 +30,7 @@ impl Nature {
             }
             Ask::File(_) => nature(Fate::Read, false, true),
             Ask::Ring | Ask::Members => nature(Fate::Read, true, false),
-            Ask::Info | Ask::Transfers => nature(Fate::Read, false, false),
+            Ask::Info | Ask::Transfers | Ask::Load => nature(Fate::Read, false, false),
             Ask::Drain(_) | Ask::Stop => nature(Fate::Worked, false, true),
         }
     }

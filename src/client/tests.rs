@@ -177,6 +177,26 @@ fn what_a_node_refuses_is_its_own_error() {
 }
 
 #[test]
+fn a_build_that_does_not_know_a_question_is_told_from_a_node_that_is_gone() {
+    let world = World::new(2);
+    let old = world.start(1, |ask| match ask {
+        Ask::Info => Act::Say(vec![Told::Info(Box::<Info>::default())]),
+        _ => Act::HangUp,
+    });
+    let start = now();
+    let error = open(&[&old]).load(NodeId(1)).expect_err("it does not know");
+    assert!(matches!(error.root(), Error::Denied(_)), "{error}");
+    assert!(error.to_string().starts_with("n1 runs a build of kvs"), "{error}");
+    assert!(now() - start < TIMEOUT, "it was waited for");
+    let gone = world.start(2, hang_up);
+    let error = open(&[&gone]).load(NodeId(2)).expect_err("it is gone");
+    assert!(matches!(error.root(), Error::Refused(_)), "{error}");
+    let mute = World::new(1);
+    let error = open(&[&mute.start(1, keep)]).load(NodeId(1)).expect_err("it is mute");
+    assert!(matches!(error.root(), Error::Refused(_)), "{error}");
+}
+
+#[test]
 fn nobody_names_every_address_and_why() {
     let world = World::new(1);
     let (mute, closed) = (World::new(1), {

@@ -101,8 +101,13 @@ impl Core {
         ended
     }
 
+    /// The time since the start.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     pub(super) fn now_ms(&self) -> u64 {
-        self.began.elapsed().as_millis() as u64
+        self.now().as_millis() as u64
     }
 
     fn time(&self) -> Time {

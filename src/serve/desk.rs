@@ -19,7 +19,7 @@ use super::event::Stopping;
 use super::guests::Seat;
 use super::meter;
 use super::tickets::{Asked, Held};
-use crate::channel::{Ask, Fault, Info, Look, News, Parcel, Seen, Told};
+use crate::channel::{Ask, End, Fault, Info, Load, Look, News, Parcel, Seen, Told};
 use crate::digest::Sum;
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
@@ -46,6 +46,7 @@ impl Core {
             Ask::Info => self.info().map(|info| Told::Info(Box::new(info))),
             Ask::Members => Ok(Told::Members(self.members())),
             Ask::Transfers => Ok(Told::Transfers(self.transfers())),
+            Ask::Load => self.load().map(|load| Told::Load(Box::new(load))),
             Ask::Drain(draining) => return self.drain(link, ticket, draining),
             Ask::Stop => {
                 self.stop();
@@ -79,7 +80,9 @@ impl Core {
         }
         let own = self.desk.ticket();
         let op = name(&request);
-        let asked = Asked { link, ticket, op, began_ms: now, busy_ms: now, _seat: seat };
+        let data = request.is_data().then_some(!matches!(request, Request::Scan(..)));
+        let began = self.now();
+        let asked = Asked { link, ticket, op, data, began, busy_ms: now, _seat: seat };
         self.desk.asked.insert(own, asked);
         self.events.push(Event::Request(own, request));
     }
@@ -89,8 +92,16 @@ impl Core {
         let Some(asked) = self.desk.asked.remove(&ticket) else {
             return self.chore_done(ticket, &reply);
         };
-        let took = std::time::Duration::from_millis(self.now_ms() - asked.began_ms);
-        meter::request(asked.op, outcome(&reply), took);
+        let (took, outcome) = (self.now().saturating_sub(asked.began), outcome(&reply));
+        meter::request(asked.op, outcome, took);
+        if let Some(single) = asked.data {
+            let end = match outcome {
+                "done" => End::Done,
+                "refused" => End::Refused,
+                _ => End::Failed,
+            };
+            self.desk.load.count(end, single.then_some(took));
+        }
         self.tell(asked.link, asked.ticket, Told::Reply(reply));
     }
 
@@ -173,6 +184,22 @@ impl Core {
             clients: self.peers.clients() as u64,
             rounds: self.chores.rounds,
             wall_ms: wall_ms(),
+        })
+    }
+
+    fn load(&self) -> Result<Load> {
+        let disk = rustix::fs::statvfs(self.store.dir())
+            .map_err(|e| Error::io("inspect", self.store.dir())(e.into()))?;
+        let usable = disk.f_blocks.saturating_sub(disk.f_bfree).saturating_add(disk.f_bavail);
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Ok(Load {
+            run: self.papers.hello.run,
+            uptime_ms: self.now_ms(),
+            bytes: self.store.used_bytes()?,
+            commits: self.store.commit_number(),
+            disk_free: bytes(disk.f_bavail),
+            disk_total: bytes(usable),
+            ..self.desk.load.clone()
         })
     }
 

@@ -8,8 +8,10 @@
 //! to one of them. Values only; `desk` and `chores` use them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::guests::{Guests, Seat};
+use crate::channel::Load;
 use crate::node::Request;
 
 /// A question under way.
@@ -17,7 +19,9 @@ pub(super) struct Asked {
     pub(super) link: u64,
     pub(super) ticket: u64,
     pub(super) op: &'static str,
-    pub(super) began_ms: u64,
+    /// Asks for data, of a single record (true) or a page of them.
+    pub(super) data: Option<bool>,
+    pub(super) began: Duration,
     pub(super) busy_ms: u64,
     /// Its place among the open questions, given back with it.
     pub(super) _seat: Option<Seat>,
@@ -43,6 +47,8 @@ pub(super) struct Desk {
     /// Who waits for the draining to end.
     pub(super) drains: Vec<(u64, u64)>,
     pub(super) guests: Guests,
+    /// What was asked for and how that ended, since the start.
+    pub(super) load: Load,
 }
 
 impl Desk {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::find::Places;
 use super::{Opening, Target, View};
-use crate::channel::{Ask, Info, News, Told};
+use crate::channel::{Ask, Info, Load, News, Told};
 use crate::client::{self, Client, Remote};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
 use crate::embed::RING_KEY;
@@ -214,6 +214,22 @@ impl Target {
     /// [`Error::Unreachable`] when no node runs, and as [`Client::ask`].
     pub fn info(&mut self, id: NodeId) -> Result<Info> {
         self.running()?.info(id)
+    }
+
+    /// What a running node has counted since its start.
+    ///
+    /// # Errors
+    /// As [`Target::info`], and [`Error::Denied`] when its build is too old to tell.
+    pub fn load(&self, id: NodeId) -> Result<Load> {
+        self.running()?.load(id)
+    }
+
+    /// The same of several nodes, all at once.
+    pub fn loads(&self, nodes: Vec<NodeId>) -> Vec<(NodeId, Result<Load>)> {
+        match self.running() {
+            Ok(client) => client.each(nodes, |id| client.load(id)),
+            Err(_) => nodes.into_iter().map(|id| (id, self.load(id))).collect(),
+        }
     }
 
     /// What a running node is moving now.

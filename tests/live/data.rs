@@ -155,3 +155,27 @@ fn members_change_while_the_ring_runs() {
     up.stops(0);
     place.is_sound_and_equal();
 }
+
+#[test]
+fn a_node_counts_what_it_is_asked_for() {
+    let place = ring();
+    let up = Served::up(&place);
+    let fact = |name: &str, fact: &str| {
+        let told = place.kvs(&format!("node info {name}")).ends(0).text();
+        let row = told.lines().find_map(|row| row.strip_prefix(&format!("{fact}\t")));
+        row.and_then(|value| value.parse::<u64>().ok()).unwrap_or_else(|| panic!("{fact}: {told}"))
+    };
+    let asked = || ["n1", "n2", "n3"].map(|name| fact(name, "requests_total")).iter().sum::<u64>();
+    assert_eq!(asked(), 0, "what nodes say to each other is no request");
+    place.kvs("put -q k v").ends(0);
+    place.kvs("get k").ends(0);
+    place.kvs("get nothing").ends(1);
+    place.kvs("status").ends(0);
+    assert_eq!(asked(), 3);
+    let (free, total) = (fact("n1", "disk_free"), fact("n1", "disk_total"));
+    assert!(0 < free && free <= total, "{free} of {total}");
+    up.stops(0);
+    let again = Served::up(&place);
+    assert_eq!(asked(), 0);
+    again.stops(0);
+}

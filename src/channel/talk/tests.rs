@@ -109,6 +109,7 @@ fn asks() -> Vec<Ask> {
         Ask::Drain(true),
         Ask::Drain(false),
         Ask::Stop,
+        Ask::Load,
     ];
     let of_node = requests().into_iter().map(Ask::Node);
     of_node.chain(looks().into_iter().map(Ask::File)).chain(plain).collect()
@@ -169,6 +170,7 @@ fn tolds() -> Vec<Told> {
         Told::Transfers(vec![transfer]),
         Told::Done,
         Told::Fault(fault()),
+        Told::Load(Box::new(Load { requests: 7, latency: vec![0, 7], ..Load::default() })),
     ];
     let of_node = replies().into_iter().map(Told::Reply);
     of_node.chain(seen().into_iter().map(Told::File)).chain(plain).collect()
@@ -212,6 +214,19 @@ fn a_parcel_that_is_cut_short_is_not_read() {
             assert!(Parcel::decode(&bytes[..length]).is_err(), "{parcel:?}: {length} bytes");
         }
     }
+}
+
+/// Nodes of two builds meet in every upgrade: what a word is on the wire stays so.
+#[test]
+fn words_keep_their_numbers() {
+    let asks = [(Ask::Ring, 2), (Ask::Info, 3), (Ask::Members, 4), (Ask::Transfers, 5)];
+    for (ask, number) in asks.into_iter().chain([(Ask::Stop, 7), (Ask::Load, 8)]) {
+        assert_eq!(Parcel::Ask(0, Box::new(ask)).encode(), [ASK, 0, number]);
+    }
+    assert_eq!(Parcel::Told(0, Box::new(Told::Busy)).encode(), [TOLD, 0, 0]);
+    assert_eq!(Parcel::Told(0, Box::new(Told::Done)).encode(), [TOLD, 0, 7]);
+    let load = Told::Load(Box::default());
+    assert_eq!(Parcel::Told(0, Box::new(load)).encode()[..3], [TOLD, 0, 9]);
 }
 
 #[test]
