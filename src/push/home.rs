@@ -346,3 +346,55 @@ fn is_passing(error: &Error) -> bool {
 fn now() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{Member, State};
+
+    fn doc() -> RingDoc {
+        let member = |n: u64| Member {
+            id: NodeId(n),
+            name: format!("n{n}"),
+            zone: "a".into(),
+            weight: 1,
+            state: State::Normal,
+            public_key: [0; 32],
+        };
+        RingDoc::first(RingId(1), Q::new(8).unwrap(), 3, (1..=3).map(member).collect()).unwrap()
+    }
+
+    /// Every node holds so many records in every partition.
+    fn sums(counts: [u64; 3]) -> Sums {
+        let of = |count| {
+            let sum = Sum { count, ..Sum::default() };
+            (0..8).map(|p| (Partition(p), sum)).collect()
+        };
+        (1..).map(NodeId).zip(counts.map(of)).collect()
+    }
+
+    /// Only what nobody writes to is compared, and only with what the others agree on.
+    #[test]
+    fn a_node_is_compared_where_nothing_moves() {
+        for (before, after, differ) in [
+            ([5, 5, 5], [5, 5, 5], 0),
+            ([5, 5, 5], [4, 5, 5], 8),
+            // What it was before it stopped does not count: others may have gone on meanwhile.
+            ([4, 5, 5], [5, 5, 5], 0),
+            // Written to since.
+            ([5, 5, 5], [5, 6, 6], 0),
+            // The others differ themselves.
+            ([5, 5, 6], [5, 5, 6], 0),
+        ] {
+            let found = differing(&doc(), NodeId(1), &sums(before), &sums(after));
+            assert_eq!(found, differ, "{before:?} {after:?}");
+        }
+        let mut alone = sums([4, 5, 5]);
+        alone.remove(&NodeId(3));
+        assert_eq!(
+            differing(&doc(), NodeId(1), &alone, &alone),
+            0,
+            "one of the others is not there"
+        );
+    }
+}
