@@ -1,10 +1,10 @@
 //! A fleet made to be what its inventory says.
 //!
 //! ```text
-//! survey ─ lock ─ stage ─┬─ no ring:   identities, document, births, all start
+//! survey ─ lock ─────────┬─ no ring:   identities, document, births, all start
 //!                        ├─ silent:    what has a directory starts
 //!                        ├─ outside:   birth, start, join
-//!                        └─ members:   turns                                    roll
+//!                        └─ members:   the first takes its turn, then the rest  roll
 //!                        weights ─ prune
 //! ```
 //!
@@ -101,11 +101,8 @@ fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
     // Whoever had the lock before us may have changed things.
     survey.again(&busy)?;
     refuse(survey);
-    let job = Job { survey };
-    job.survey.crew.alive(|| {
-        job.stage(watch)?;
-        job.go_on()
-    })
+    let job = Job { survey, watch };
+    job.survey.crew.alive(|| job.go_on())
 }
 
 /// Who we are, for whoever meets our lock.
@@ -118,6 +115,7 @@ pub(super) fn owner() -> String {
 /// Hosts are staged; what is left is to make them what they should be.
 struct Job<'j, 'a> {
     survey: &'j Survey<'a>,
+    watch: &'j dyn Watch,
 }
 
 impl<'a> Job<'_, 'a> {
@@ -126,38 +124,44 @@ impl<'a> Job<'_, 'a> {
         self.survey.busy()
     }
 
-    fn stage(&self, watch: &dyn Watch) -> Result<()> {
+    /// Brings each host its release. Nothing that runs is touched.
+    fn stage(&self, names: &[&'a str]) -> Result<()> {
         let survey = self.survey;
-        let staged = survey.crew.each(&self.busy(), survey.fleet.rollout.uploads, |far| {
+        let staged = survey.crew.each(names, survey.fleet.rollout.uploads, |far| {
             let release = &survey.releases[far.host.name.as_str()];
             survey.crew.begins(&far.host.name, "staging");
-            far.stage(release, watch)
+            far.stage(release, self.watch)
         });
         for (name, version) in staged {
             if survey.todos[name].has(|s| matches!(s, Step::Bring(..))) {
                 survey.crew.did(name, format!("uploaded {version}"));
             }
         }
-        if survey.crew.stops() { Err(stopped()) } else { Ok(()) }
+        self.go_ahead()
+    }
+
+    /// Stops between two hosts when it is told to.
+    fn go_ahead(&self) -> Result<()> {
+        if self.survey.crew.stops() { Err(stopped()) } else { Ok(()) }
     }
 
     fn go_on(&self) -> Result<()> {
         let survey = self.survey;
-        if survey.doc.is_none() {
-            if survey.facts.values().any(|f| f.node_yaml.is_some()) {
-                self.wake()?;
-            } else {
-                self.found()?;
-            }
-        }
-        if self.survey.crew.stops() {
-            return Err(stopped());
-        }
         let doc = match &survey.doc {
             Some(doc) => doc.clone(),
-            None => self.awaited()?,
+            None => {
+                self.stage(&self.busy())?;
+                if survey.facts.values().any(|f| f.node_yaml.is_some()) {
+                    self.wake()?;
+                } else {
+                    self.found()?;
+                }
+                self.go_ahead()?;
+                self.awaited()?
+            }
         };
         self.join(&doc)?;
+        self.go_ahead()?;
         self.turns()?;
         let weights = survey.weights();
         if !weights.is_empty() {
@@ -233,6 +237,7 @@ impl<'a> Job<'_, 'a> {
         if names.is_empty() || founded {
             return Ok(());
         }
+        self.stage(&names)?;
         let ids = self.identities_for(&names, doc)?;
         let names: Vec<_> = ids.keys().copied().collect();
         let addresses = survey.home.addresses()?;
@@ -269,14 +274,23 @@ impl<'a> Job<'_, 'a> {
         };
         let moves =
             |name: &&str| survey.todos[name].has(|s| matches!(s, Step::Restart | Step::Start));
-        let names = self.busy().into_iter().filter(is_member).filter(moves);
-        let turn = |name| Turn {
+        let names: Vec<_> = self.busy().into_iter().filter(is_member).filter(moves).collect();
+        let (first, rest) = names.split_at(names.len().min(1));
+        // A release that is no good shows itself on the first host, and no other ever has it.
+        self.turns_of(first)?;
+        self.turns_of(rest)
+    }
+
+    fn turns_of(&self, names: &[&'a str]) -> Result<()> {
+        let survey = self.survey;
+        self.stage(names)?;
+        let turn = |name: &&'a str| Turn {
             name,
             before: survey.facts[name].clone(),
             release: survey.releases[name].id.clone(),
         };
-        let turns: Vec<_> = names.map(turn).collect();
-        self.roll().all(turns)
+        let staged = names.iter().filter(|name| survey.crew.is_at_work(name));
+        self.roll().all(staged.map(turn).collect())
     }
 
     fn roll(&self) -> Roll<'_, 'a> {
@@ -320,7 +334,8 @@ impl<'a> Job<'_, 'a> {
                 Error::Denied(format!("{} told no public key; no node was made.", far.host.name))
             })
         });
-        if survey.crew.stops() { Err(stopped()) } else { Ok(read.into_iter().collect()) }
+        self.go_ahead()?;
+        Ok(read.into_iter().collect())
     }
 
     /// The same, where a directory of a member that was removed makes way for a new one.
