@@ -26,6 +26,7 @@ mod crew;
 mod far;
 mod fleet;
 mod home;
+mod newcomers;
 mod ops;
 mod plan;
 mod roll;
