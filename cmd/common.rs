@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+pub(crate) use kvs::config::duration;
 use kvs::error::Error;
 use kvs::key::Partition;
 use kvs::quorum::{Level, Options};
@@ -202,12 +203,4 @@ fn partition(target: &Target, p: u16) -> Result<Partition, Error> {
     }
     let last = q - 1;
     Err(Error::Usage(format!("There is no partition {p}; there are 0 to {last}.")))
-}
-
-/// A time like `5s`, `1m 30s`, or bare seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Ok(Duration::from_secs(u64::from(seconds)));
-    }
-    humantime::parse_duration(text).map_err(|e| format!("{e}; say 5s, 90s, 1m, 1h 30m"))
 }

@@ -1,5 +1,6 @@
 //! `kvs push`: rings on other hosts, over SSH. See `kvs-fleet(5)`.
 
+pub(crate) mod here;
 mod init;
 
 use clap::{Args as ClapArgs, Subcommand};

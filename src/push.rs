@@ -20,14 +20,16 @@
 //! Caveats: the nodes' ports must be reachable from here, and from each other; names are resolved
 //! here, nodes get numeric addresses.
 
+mod audit;
 mod far;
 mod fleet;
 mod shell;
 mod ssh;
 
+pub use self::audit::Audit;
 pub use self::far::{Facts, Far, Init, Release, Service};
 pub use self::fleet::{
-    Become, Fleet, Host, HostKeys, Rollout, ScaleRules, ServiceKind, SshRules, draft,
+    Become, Fleet, Host, HostKeys, Me, Rollout, ScaleRules, ServiceKind, SshRules, draft,
 };
 pub use self::shell::{Output, Script, Shell};
 pub use self::ssh::{Access, Ssh};
