@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+pub(crate) use kvs::config::duration;
 use kvs::error::Error;
 use kvs::key::Partition;
 use kvs::quorum::{Level, Options};
@@ -220,12 +221,4 @@ pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, Error> {
     ctrlc::set_handler(handler)
         .map_err(|e| Error::Denied(format!("ctrl-C cannot be caught: {e}; nothing was tried.")))?;
     Ok(stop)
-}
-
-/// A time like `5s`, `1m 30s`, or bare seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Ok(Duration::from_secs(u64::from(seconds)));
-    }
-    humantime::parse_duration(text).map_err(|e| format!("{e}; say 5s, 90s, 1m, 1h 30m"))
 }

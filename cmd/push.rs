@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod destroy;
 pub(crate) mod fleet;
+pub(crate) mod here;
 mod init;
 mod logs;
 mod operate;

@@ -39,7 +39,7 @@ pub use self::audit::Audit;
 pub use self::crew::{Connect, Crew};
 pub use self::far::{Facts, Far, Init, Release, Service};
 pub use self::fleet::{
-    Become, Fleet, Host, HostKeys, Rollout, ScaleRules, ServiceKind, SshRules, draft,
+    Become, Fleet, Host, HostKeys, Me, Rollout, ScaleRules, ServiceKind, SshRules, draft,
 };
 pub use self::home::address;
 pub use self::ops::{Verb, destroy, logs, operate, shrink};

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use kvs::error::Error;
-use kvs::push::{Audit, Fleet, Report, Survey, Wish, connect};
+use kvs::push::{Fleet, Report, Survey, Wish, connect};
 use serde_json::json;
 
+use super::here;
 use super::talk::Talk;
 use crate::common::{Common, stop_on_ctrl_c};
 use crate::exit::{Done, Fail, Outcome, number};
@@ -41,17 +42,14 @@ impl Run {
         verb: &str,
         changes: bool,
     ) -> Result<Self, Fail> {
-        let fleet = Fleet::read(&which.fleet)?;
+        let me = here::me();
+        let fleet = Fleet::read(&which.fleet, &me)?;
         let command = format!("kvs push {verb} {}", which.fleet.display());
-        let audit = if changes {
-            let begun = Audit::begin(&fleet.ring, &command);
-            begun.inspect_err(|error| ui.warn(&error.to_string())).ok()
-        } else {
-            None
-        };
-        let talk = Talk::new(audit, common.quiet, stop_on_ctrl_c()?);
+        let begun = changes.then(|| here::audit(ui, &me, &fleet.ring, &command));
+        let talk = Talk::new(begun.flatten(), common.quiet, stop_on_ctrl_c()?);
         let (only, timeout) = (which.only.clone(), common.timeout);
-        let wish = Wish { only, timeout, ..Wish::default() };
+        let owner = here::name(&me);
+        let wish = Wish { only, timeout, owner, ..Wish::default() };
         Ok(Self { fleet, talk, wish, command, which: which.clone() })
     }
 
@@ -71,7 +69,7 @@ impl Run {
     pub(crate) fn told(&self, ui: &mut Ui, report: Report) -> Outcome {
         self.talk.ends();
         let end = ended(&report);
-        let log = self.talk.outcome(&end);
+        let log = self.talk.outcome(ui, &end);
         if ui.is_json() {
             ui.json(&object(&report, log.as_deref()))?;
         } else if !report.hosts.is_empty() {

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let fleet = Fleet::read(&args.fleet)?;
+    let fleet = Fleet::read(&args.fleet, &super::here::me())?;
     let stop = crate::common::stop_on_ctrl_c()?;
     let talk = super::talk::Talk::new(None, common.quiet, stop);
     let text = logs(&fleet, &args.name, args.lines, &|host| connect(&fleet, host, &talk))?;

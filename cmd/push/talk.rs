@@ -16,6 +16,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kvs::push::{Audit, Event, Watch, size};
 
+use crate::ui::Ui;
+
 /// Hears, and tells. See the module.
 pub(crate) struct Talk {
     audit: Option<Audit>,
@@ -43,9 +45,12 @@ impl Talk {
     }
 
     /// How the run ended, for the file; where that is.
-    pub(crate) fn outcome(&self, words: &str) -> Option<String> {
+    pub(crate) fn outcome(&self, ui: &mut Ui, words: &str) -> Option<String> {
         let audit = self.audit.as_ref()?;
         audit.end(words);
+        if let Some(error) = audit.trouble() {
+            ui.warn(&error.to_string());
+        }
         Some(audit.path().display().to_string())
     }
 

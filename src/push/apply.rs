@@ -93,19 +93,12 @@ fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
     if busy.is_empty() {
         return Ok(());
     }
-    survey.crew.each(&busy, usize::MAX, |far| far.lock(&owner()));
+    survey.crew.each(&busy, usize::MAX, |far| far.lock(&survey.wish.owner));
     // Whoever had the lock before us may have changed things.
     survey.again(&busy)?;
     refuse(survey);
     let job = Job { survey, watch };
     job.survey.crew.alive(|| job.go_on())
-}
-
-/// Who we are, for whoever meets our lock.
-pub(super) fn owner() -> String {
-    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".into());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{user}@{} (process {})", host.trim(), std::process::id())
 }
 
 /// One run, its hosts locked.

@@ -9,7 +9,7 @@
 //!
 //! It does not ask whether somebody is sure; commands do.
 
-use super::apply::{Report, owner};
+use super::apply::Report;
 use super::crew::Connect;
 use super::roll::{Roll, Turn};
 use super::survey::Survey;
@@ -47,7 +47,7 @@ fn with_all(survey: &Survey<'_>, verb: Verb) -> Result<()> {
     }
     let there = |name: &&str| survey.host(name).is_some() && has_node(survey, name);
     let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(there).collect();
-    crew.each(&names, usize::MAX, |far| far.lock(&owner()));
+    crew.each(&names, usize::MAX, |far| far.lock(&survey.wish.owner));
     let patience = survey.fleet.rollout.ready_timeout;
     match verb {
         Verb::Start => start(survey, &names),
@@ -131,7 +131,7 @@ pub fn destroy(survey: Survey<'_>, data: bool) -> Report {
         if none && facts.releases.is_empty() {
             return Ok(());
         }
-        far.lock(&owner())?;
+        far.lock(&survey.wish.owner)?;
         crew.begins(name, "removing");
         far.destroy(facts, data)?;
         crew.did(name, if data { "removed, with its data" } else { "removed; its data stays" });
@@ -170,7 +170,7 @@ fn leave(survey: &Survey<'_>, member: &str) -> Result<()> {
     let crew = &survey.crew;
     let patience = survey.fleet.rollout.ready_timeout;
     let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(|n| *n == member).collect();
-    crew.each(&names, 1, |far| far.lock(&owner()));
+    crew.each(&names, 1, |far| far.lock(&survey.wish.owner));
     if names.is_empty() || !crew.is_at_work(member) {
         return Ok(()); // the fault is told with the host
     }

@@ -35,6 +35,8 @@ pub struct Wish {
     pub replace: Vec<String>,
     /// Go on although the ring cannot answer meanwhile.
     pub accept_downtime: bool,
+    /// Who works on the hosts, for others who want to.
+    pub owner: String,
     /// How long the ring may take to answer.
     pub timeout: Duration,
 }
