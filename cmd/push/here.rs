@@ -9,7 +9,7 @@ use crate::ui::Ui;
 
 /// Who runs this.
 pub(crate) fn me() -> Me {
-    let word = |name| env::var(name).ok().filter(|word| !word.is_empty());
+    let word = |name| env::var_os(name)?.into_string().ok().filter(|word| !word.is_empty());
     Me { user: word("USER").or_else(|| word("LOGNAME")), home: place("HOME") }
 }
 
