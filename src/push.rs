@@ -61,7 +61,7 @@ pub fn connect<'a>(fleet: &'a Fleet, host: &'a Host, watch: &'a dyn Watch) -> Re
         become_root: host.become_root,
     };
     let shell = Box::new(Ssh::connect(&access, watch)?);
-    Ok(Far { shell, host, ring: &fleet.ring })
+    Ok(Far::new(shell, host, &fleet.ring))
 }
 
 /// Hears what is done, on which host.
