@@ -22,6 +22,7 @@
 
 mod far;
 mod fleet;
+pub mod scale;
 mod shell;
 mod ssh;
 
