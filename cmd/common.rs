@@ -1,9 +1,12 @@
 //! The flags commands share, and opening what they name.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+pub(crate) use kvs::config::duration;
 use kvs::error::Error;
 use kvs::key::Partition;
 use kvs::quorum::{Level, Options};
@@ -204,10 +207,18 @@ fn partition(target: &Target, p: u16) -> Result<Partition, Error> {
     Err(Error::Usage(format!("There is no partition {p}; there are 0 to {last}.")))
 }
 
-/// A time like `5s`, `1m 30s`, or bare seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Ok(Duration::from_secs(u64::from(seconds)));
-    }
-    humantime::parse_duration(text).map_err(|e| format!("{e}; say 5s, 90s, 1m, 1h 30m"))
+/// A flag that the first ctrl-C raises. The second ends the process: what is committed stays.
+pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, Error> {
+    /// Part of the work is done, as `exit` has it.
+    const PARTLY: i32 = 7;
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = stop.clone();
+    let handler = move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(PARTLY);
+        }
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|e| Error::Denied(format!("ctrl-C cannot be caught: {e}; nothing was tried.")))?;
+    Ok(stop)
 }

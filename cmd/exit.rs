@@ -77,7 +77,7 @@ pub(crate) fn code(ui: &mut Ui, ran: Result<Outcome, Box<dyn Any + Send>>) -> Ex
 }
 
 /// The code of an error.
-fn number(error: &Error) -> u8 {
+pub(crate) fn number(error: &Error) -> u8 {
     match error.root() {
         Error::Usage(_) => 2,
         Error::Conflict(_) => 3,

@@ -3,8 +3,6 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args as ClapArgs;
 use kvs::error::Error;
@@ -13,7 +11,7 @@ use kvs::target::Access;
 use kvs::transfer::{Loaded, Loading, load};
 use serde_json::json;
 
-use crate::common::{Common, Quorum};
+use crate::common::{Common, Quorum, stop_on_ctrl_c};
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 
@@ -58,7 +56,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let loaded = load(&mut target, &mut *input, &loading, &mut |loaded| {
         bar.set_length(loaded.lines);
         bar.set_position(loaded.written + loaded.conflicts);
-        !stop.load(Ordering::Relaxed)
+        !stop.load(std::sync::atomic::Ordering::Relaxed)
     });
     bar.finish_and_clear();
     ui.warn_all(target.warnings());
@@ -100,20 +98,4 @@ impl Args {
         ));
         Ok(Done::Partly)
     }
-}
-
-/// A flag that the first ctrl-C raises. The second ends the process: what is committed stays.
-fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, Error> {
-    /// Part of the work is done, as `exit` has it.
-    const PARTLY: i32 = 7;
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = stop.clone();
-    let handler = move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(PARTLY);
-        }
-    };
-    ctrlc::set_handler(handler)
-        .map_err(|e| Error::Denied(format!("ctrl-C cannot be caught: {e}; nothing was tried.")))?;
-    Ok(stop)
 }

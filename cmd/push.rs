@@ -1,8 +1,19 @@
 //! `kvs push`: rings on other hosts, over SSH. See `kvs-fleet(5)`.
 
+mod apply;
+mod check;
+mod destroy;
+pub(crate) mod fleet;
+pub(crate) mod here;
 mod init;
+mod logs;
+mod operate;
+mod plan;
+mod status;
+mod talk;
 
 use clap::{Args as ClapArgs, Subcommand};
+use kvs::push::Verb as Deed;
 
 use crate::common::Common;
 use crate::exit::Outcome;
@@ -10,10 +21,11 @@ use crate::ui::Ui;
 
 /// Push nodes to other hosts over SSH, and look after them there
 ///
-/// The hosts of fleet.yaml become a ring: binary, configuration, service, membership. A host needs
-/// sshd and a shell, nothing else. What is as it should be is left alone.
+/// The hosts of an inventory become a ring: binary, configuration, service, membership. A host needs
+/// sshd and a POSIX shell, nothing else. What is as it should be is left alone, so that every command
+/// may be run again. Hosts that fail stop nobody else (7); what was done is in a file per run.
 ///
-/// Example: kvs push plan fleet.yaml && echo nothing to do
+/// Example: kvs push init deploy@10.0.0.{11,12,13} > fleet.yaml && kvs push apply fleet.yaml
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -23,10 +35,47 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Init(init::Args),
+    Check(check::Args),
+    Plan(plan::Args),
+    Apply(apply::Args),
+    Status(status::Args),
+    /// Start nodes that do not run
+    ///
+    /// Example: kvs push start fleet.yaml
+    Start(operate::Args),
+    /// Stop nodes, all at once
+    ///
+    /// Each finishes what it has begun and tells the others that it goes. Nothing is removed.
+    ///
+    /// Example: kvs push stop fleet.yaml --only n3
+    Stop(operate::Args),
+    /// Restart nodes, in turns that keep every quorum
+    ///
+    /// As `push apply` does it for a new release: the next host follows when this one is up, in sync
+    /// and equal.
+    ///
+    /// Example: kvs push restart fleet.yaml
+    Restart(operate::Args),
+    /// Go back to the release before, in turns that keep every quorum
+    ///
+    /// Example: kvs push rollback fleet.yaml --only n1
+    Rollback(operate::Args),
+    Logs(logs::Args),
+    Destroy(destroy::Args),
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     match &args.verb {
         Verb::Init(args) => init::run(ui, common, args),
+        Verb::Check(args) => check::run(ui, common, args),
+        Verb::Plan(args) => plan::run(ui, common, args),
+        Verb::Apply(args) => apply::run(ui, common, args),
+        Verb::Status(args) => status::run(ui, common, args),
+        Verb::Start(args) => operate::run(ui, common, args, "start", Deed::Start),
+        Verb::Stop(args) => operate::run(ui, common, args, "stop", Deed::Stop),
+        Verb::Restart(args) => operate::run(ui, common, args, "restart", Deed::Restart),
+        Verb::Rollback(args) => operate::run(ui, common, args, "rollback", Deed::Rollback),
+        Verb::Logs(args) => logs::run(ui, common, args),
+        Verb::Destroy(args) => destroy::run(ui, common, args),
     }
 }

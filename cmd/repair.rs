@@ -1,16 +1,12 @@
 //! `kvs repair`: makes all copies equal.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use clap::Args as ClapArgs;
-use kvs::error::Error;
 use kvs::key::Key;
 use kvs::repair::{Report, Wish, count, repair};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::{Common, Scope};
+use crate::common::{Common, Scope, stop_on_ctrl_c};
 use crate::exit::{Done, Fail, Outcome};
 use crate::put::key_parser;
 use crate::ui::Ui;
@@ -54,25 +50,16 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         accept_loss: args.accept_loss.clone(),
         ..Wish::default()
     };
-    let stop = interrupted()?;
+    let stop = stop_on_ctrl_c()?;
     let bar = ui.progress("repair", Some(target.nodes().len() as u64));
     let report = repair(&mut target, &wish, &mut |name, at, _| {
         bar.set_position(at as u64);
         bar.set_prefix(name.to_owned());
-        !stop.load(Ordering::SeqCst)
+        !stop.load(std::sync::atomic::Ordering::Relaxed)
     });
     bar.finish_and_clear();
     ui.warn_all(target.warnings());
     told(ui, &report?)
-}
-
-/// A flag that ctrl-C raises.
-fn interrupted() -> Result<Arc<AtomicBool>, Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let raise = Arc::clone(&stop);
-    ctrlc::set_handler(move || raise.store(true, Ordering::SeqCst))
-        .map_err(|e| Error::Denied(format!("Ctrl-C cannot be caught: {e}; nothing was done.")))?;
-    Ok(stop)
 }
 
 fn told(ui: &mut Ui, report: &Report) -> Outcome {

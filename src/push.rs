@@ -20,18 +20,50 @@
 //! Caveats: the nodes' ports must be reachable from here, and from each other; names are resolved
 //! here, nodes get numeric addresses.
 
+mod apply;
+mod audit;
+mod crew;
 mod far;
 mod fleet;
+mod home;
+mod newcomers;
+mod ops;
+mod plan;
+mod roll;
 pub mod scale;
 mod shell;
 mod ssh;
+mod survey;
 
+pub use self::apply::{Report, Row, apply};
+pub use self::audit::Audit;
+pub use self::crew::{Connect, Crew};
 pub use self::far::{Facts, Far, Init, Release, Service};
 pub use self::fleet::{
-    Become, Fleet, Host, HostKeys, Rollout, ScaleRules, ServiceKind, SshRules, draft,
+    Become, Fleet, Host, HostKeys, Me, Rollout, ScaleRules, ServiceKind, SshRules, draft,
 };
+pub use self::home::address;
+pub use self::ops::{Verb, destroy, logs, operate, shrink};
+pub use self::plan::{Standing, Step, Todo, short, size};
 pub use self::shell::{Output, Script, Shell};
 pub use self::ssh::{Access, Ssh};
+pub use self::survey::{Survey, Wish};
+use crate::error::Result;
+
+/// Connects to a host of the fleet by SSH.
+///
+/// # Errors
+/// As [`Ssh::connect`].
+pub fn connect<'a>(fleet: &'a Fleet, host: &'a Host, watch: &'a dyn Watch) -> Result<Far<'a>> {
+    let access = Access {
+        host: &host.name,
+        address: &host.address,
+        rules: &host.ssh,
+        become_root: host.become_root,
+    };
+    let shell = Box::new(Ssh::connect(&access, watch)?);
+    Ok(Far::new(shell, host, &fleet.ring))
+}
 
 /// Hears what is done, on which host.
 pub trait Watch: Sync {

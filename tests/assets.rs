@@ -12,7 +12,7 @@ use std::process::Command;
 /// The completions, by shell: what their file is called.
 const SHELLS: [(&str, &str); 3] = [("bash", "kvs.bash"), ("zsh", "_kvs"), ("fish", "kvs.fish")];
 /// Pages that people write.
-const WRITTEN: [&str; 1] = ["kvs-concepts.7"];
+const WRITTEN: [&str; 2] = ["kvs-concepts.7", "kvs-fleet.5"];
 
 fn root(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)

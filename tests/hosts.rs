@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! net     hosts on a bridge, links that are cut and healed         (takes root, ip and nft)
+//! cuts    that they are
 //! ring    nodes: started, killed, paused, stopped; commands by the real binary
 //! task    processes beside the test: this binary again, with a task
 //! load    clients that write and read and log every answer         log: what is in it
@@ -22,6 +23,8 @@
 
 #[path = "hosts/crowd.rs"]
 mod crowd;
+#[path = "hosts/cuts.rs"]
+mod cuts;
 #[path = "hosts/load.rs"]
 mod load;
 #[path = "hosts/log.rs"]

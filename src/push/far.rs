@@ -8,14 +8,41 @@
 //! DATA                            the node's directory; DATA.key until it is made
 //! ```
 //!
-//! Every script may be run again. Whatever changes something first sees that the lock is still ours.
+//! Every script may be run again, wherever the one before was cut off. Whatever changes something first
+//! sees that the lock is still ours. A host needs a POSIX shell and coreutils, or busybox.
+//!
+//! It decides nothing: what is to be done, and in which order, is asked of it. Caveats: `~` is the home
+//! of who scripts run as, root's when that is root; a process in the background ends with its user's
+//! session where logind is told to see to that, and nobody starts it again.
+
+mod facts;
+#[cfg(test)]
+mod local;
+mod release;
+mod scripts;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod unit;
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Host, ServiceKind, Shell, Watch};
-use crate::error::Result;
+use self::scripts::Deed;
+use super::{Host, Output, Script, ServiceKind, Shell, Watch};
+use crate::error::{Error, Result};
+
+/// What only looks, or makes a link, takes no longer.
+const SHORT: Duration = Duration::from_secs(60);
+/// What moves many bytes there: a checksum, a sync, a tree that is removed.
+const LONG: Duration = Duration::from_secs(600);
+/// A script that waits gives up by itself; it is given up so much later.
+const SLACK: Duration = Duration::from_secs(30);
+/// How long a node may take to end when it is removed.
+const DESTROY: Duration = Duration::from_secs(60);
+/// Digits of the number that says whose the lock is.
+const TOKEN_BYTES: usize = 8;
 
 /// A binary that is to be brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +67,7 @@ impl Release {
     /// # Errors
     /// [`crate::error::Error::Usage`] for a file that is no program of Linux.
     pub fn read(file: &Path) -> Result<Self> {
-        unimplemented!("{}", file.display())
+        release::read(file)
     }
 }
 
@@ -115,8 +142,14 @@ pub struct Facts {
     pub ring_keys: Vec<String>,
     /// DATA is there and is no node's directory, and not empty.
     pub data_foreign: bool,
-    /// Who holds the lock, and for how long, if anybody.
+    /// Who holds the lock, and when they were last heard of, if anybody lives who does.
     pub locked: Option<String>,
+    /// Who DATA belongs to, or will: the node runs as this user.
+    pub owner: String,
+    /// The text of the unit that is there, for going back to it.
+    pub unit: Option<String>,
+    /// The mark that is there: what keeps the node, for going back to it.
+    pub mark: Option<String>,
 }
 
 /// One host, and what can be done there.
@@ -127,29 +160,74 @@ pub struct Far<'a> {
     pub host: &'a Host,
     /// The ring's name.
     pub ring: &'a str,
+    /// What proves that the lock is ours, while it is.
+    token: Option<String>,
 }
 
-impl Far<'_> {
+impl<'a> Far<'a> {
+    /// A host behind a shell. Nothing is done there yet.
+    #[must_use]
+    pub fn new(shell: Box<dyn Shell + 'a>, host: &'a Host, ring: &'a str) -> Self {
+        Self { shell, host, ring, token: None }
+    }
+
     /// Looks at the host and changes nothing.
     ///
     /// # Errors
     /// As [`Shell::run`]; [`crate::error::Error::Denied`] when it is no Linux or lacks a shell.
     pub fn facts(&mut self) -> Result<Facts> {
-        unimplemented!()
+        let (port, addresses) = facts::in_the_way(self.host.listen);
+        let before = wall_ms();
+        let output = self.tell(scripts::FACTS, &[&port, &addresses], SHORT)?;
+        let asked = (before, wall_ms());
+        let host = self.shell.host();
+        let found = facts::parse(&output.out, self.host, self.ring, asked)
+            .ok_or_else(|| scripts::FACTS.nonsense(host, &output.out))?;
+        if found.os == "Linux" {
+            return Ok(found);
+        }
+        let os = found.os;
+        Err(Error::Denied(format!("{host} runs {os}, and kvs only Linux; nothing was changed.")))
     }
 
     /// Makes ROOT and takes its lock, which goes with the connection. `owner` says who we are.
     ///
     /// # Errors
     /// [`crate::error::Error::Busy`] naming who has it; one whose holder has shown no life for 120 s
-    /// is taken over.
+    /// is taken over. [`crate::error::Error::Denied`] when ROOT cannot be made.
     pub fn lock(&mut self, owner: &str) -> Result<()> {
-        unimplemented!("{owner}")
+        let owner: String = owner.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.token = Some(token()?);
+        let script = self.script(scripts::LOCK, "", &[&owner]);
+        let said = self.shell.hold(&script, SHORT);
+        let host = self.shell.host();
+        let lost = match said.as_deref().map(|line| line.trim().split_once(' ')) {
+            Ok(None) if said.as_deref().is_ok_and(|line| line.trim() == "held") => return Ok(()),
+            Ok(Some(("busy", who))) => Error::Busy(format!(
+                "{host} is worked on by somebody else: {who}; nothing was changed there."
+            ))
+            .hint("wait until they are done, then run this again"),
+            Ok(Some(("no", why))) => Error::Denied(format!(
+                "{host} has no place for kvs at {}: {why}; nothing was changed there.",
+                self.host.root
+            ))
+            .hint("make it, or name another `root:`, or say `become: sudo`"),
+            _ => match said {
+                Ok(line) => scripts::LOCK.nonsense(host, &line),
+                Err(error) => error,
+            },
+        };
+        self.token = None;
+        Err(lost)
     }
 
     /// Lets go of the lock.
     pub fn unlock(&mut self) {
-        unimplemented!()
+        if self.token.is_some() {
+            // That it was not heard of any more is as good: the lock goes with the connection.
+            drop(self.tell(scripts::UNLOCK, &[], SHORT));
+            self.token = None;
+        }
     }
 
     /// Brings a release, checks what arrived and has it say its version, which it gives. A release
@@ -159,7 +237,7 @@ impl Far<'_> {
     /// [`crate::error::Error::Denied`] when the host cannot run it, or what arrived is not what was
     /// sent; as [`Shell::send`].
     pub fn stage(&mut self, release: &Release, watch: &dyn Watch) -> Result<String> {
-        unimplemented!("{release:?} {}", watch.stops())
+        stage::stage(self, release, watch)
     }
 
     /// The public key of the node that is, or is to be, in DATA: 64 hexadecimal digits. Its secret is
@@ -168,7 +246,11 @@ impl Far<'_> {
     /// # Errors
     /// [`crate::error::Error::Denied`] when the release refuses.
     pub fn identity(&mut self, release: &str) -> Result<String> {
-        unimplemented!("{release}")
+        let output = self.ask_release(scripts::IDENTITY, &[release])?;
+        let is_key = |line: &&str| line.len() == 64 && line.bytes().all(|b| b.is_ascii_hexdigit());
+        let key = output.out.lines().map(str::trim).find(is_key);
+        let told = key.map(str::to_ascii_lowercase);
+        told.ok_or_else(|| scripts::IDENTITY.nonsense(self.shell.host(), &output.out))
     }
 
     /// Has the release make DATA from the text of a birth; that it is there already is fine.
@@ -176,79 +258,162 @@ impl Far<'_> {
     /// # Errors
     /// [`crate::error::Error::Denied`] when the release refuses: DATA is another's.
     pub fn make(&mut self, release: &str, birth: &str) -> Result<()> {
-        unimplemented!("{release} {birth}")
+        self.ask_release(scripts::MAKE, &[release, birth]).map(drop)
     }
 
     /// Writes DATA's `node.yaml`, keeping the one before, and the service's files.
     ///
     /// # Errors
-    /// As [`Shell::run`].
+    /// As [`Shell::run`]; [`crate::error::Error::Denied`] when DATA is no node's directory, or for a
+    /// unit without systemd or root.
     pub fn configure(&mut self, facts: &Facts, node_yaml: &str) -> Result<()> {
-        unimplemented!("{facts:?} {node_yaml}")
+        let kind = unit::wanted_kind(self.host, facts.init, facts.is_root);
+        let text = unit::text(self.ring, &self.host.name, facts);
+        let mark = unit::mark(kind, &facts.data);
+        let own = [node_yaml, kind_word(Some(kind)), &text, &mark];
+        self.tell(scripts::CONFIGURE, &own, LONG).map(drop)
     }
 
     /// Stops the service in good order; one that does not run is stopped.
     ///
     /// # Errors
     /// [`crate::error::Error::Busy`] when it still runs after the time.
-    pub fn stop(&mut self, facts: &Facts, patience: Duration) -> Result<()> {
-        unimplemented!("{facts:?} {patience:?}")
+    pub fn stop(&mut self, _facts: &Facts, patience: Duration) -> Result<()> {
+        let own = [&*seconds(patience)];
+        self.tell(scripts::STOP, &own, patience + SLACK).map(drop)
     }
 
     /// Makes a release the current one, by one rename; the one before is `previous`.
     ///
     /// # Errors
-    /// As [`Shell::run`].
+    /// As [`Shell::run`]; [`crate::error::Error::Denied`] when it is not there.
     pub fn switch(&mut self, release: &str) -> Result<()> {
-        unimplemented!("{release}")
+        self.tell(scripts::SWITCH, &[release], LONG).map(drop)
     }
 
-    /// Starts the service and waits until the node says it is ready.
+    /// Starts the service and waits until the node says it is ready. One that runs is waited for.
     ///
     /// # Errors
-    /// [`crate::error::Error::Partial`] with the last lines of its log when it ends or takes too long.
-    pub fn start(&mut self, facts: &Facts, patience: Duration) -> Result<()> {
-        unimplemented!("{facts:?} {patience:?}")
+    /// [`crate::error::Error::Partial`] with the last lines of its log when it ends or takes too long;
+    /// [`crate::error::Error::Busy`] when it runs, of another release.
+    pub fn start(&mut self, _facts: &Facts, patience: Duration) -> Result<()> {
+        let own = [&*seconds(patience)];
+        self.tell(scripts::START, &own, patience + SLACK).map(drop)
     }
 
     /// Goes back: `current`, `node.yaml` and service files as the facts found them, started when it
-    /// ran. What was not there is stopped and its link removed; DATA stays.
+    /// ran. What was not there is stopped and its link removed; DATA stays. A process that was running
+    /// all the time goes on.
     ///
     /// # Errors
     /// As [`Far::start`].
     pub fn restore(&mut self, before: &Facts, patience: Duration) -> Result<()> {
-        unimplemented!("{before:?} {patience:?}")
+        let ran = matches!(before.service, Service::Running(_));
+        let untouched = ran && self.facts()?.service == before.service;
+        if !untouched {
+            self.stop(before, patience)?;
+        }
+        let known = before.mark.is_some() || before.unit.is_some();
+        let kind = before.kind.filter(|_| known);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let own = [
+            &*text(&before.current),
+            &text(&before.previous),
+            if before.node_yaml.is_some() { "1" } else { "0" },
+            &text(&before.node_yaml),
+            kind_word(kind),
+            &text(&before.unit),
+            &text(&before.mark),
+        ];
+        self.tell(scripts::RESTORE, &own, LONG)?;
+        if ran && !untouched { self.start(before, patience) } else { Ok(()) }
     }
 
-    /// Removes all releases but the newest so many, never the current or previous one.
+    /// Removes all releases but the newest so many, never the current or previous one, nor one that
+    /// runs.
     ///
     /// # Errors
     /// As [`Shell::run`].
     pub fn prune(&mut self, keep: usize) -> Result<()> {
-        unimplemented!("{keep}")
+        self.tell(scripts::PRUNE, &[&keep.to_string()], LONG).map(drop)
     }
 
     /// The last lines of the node's log.
     ///
     /// # Errors
     /// As [`Shell::run`].
-    pub fn logs(&mut self, facts: &Facts, lines: usize) -> Result<String> {
-        unimplemented!("{facts:?} {lines}")
+    pub fn logs(&mut self, _facts: &Facts, lines: usize) -> Result<String> {
+        let output = self.tell(scripts::LOGS, &[&lines.to_string()], SHORT)?;
+        Ok(output.out)
     }
 
     /// Removes DATA of a node that has left its ring, once its process has ended.
     ///
     /// # Errors
-    /// [`crate::error::Error::Busy`] while it runs.
-    pub fn forget(&mut self, facts: &Facts) -> Result<()> {
-        unimplemented!("{facts:?}")
+    /// [`crate::error::Error::Busy`] while it runs; [`crate::error::Error::Denied`] when DATA is no
+    /// node's directory.
+    pub fn forget(&mut self, _facts: &Facts) -> Result<()> {
+        self.tell(scripts::FORGET, &[], LONG).map(drop)
     }
 
     /// Stops and removes the service, ROOT's releases, logs and links, and DATA too when asked for.
+    /// The lock goes with it. Releases and links stay while another node of this ROOT has a service.
     ///
     /// # Errors
-    /// As [`Shell::run`].
-    pub fn destroy(&mut self, facts: &Facts, data: bool) -> Result<()> {
-        unimplemented!("{facts:?} {data}")
+    /// As [`Shell::run`]; [`crate::error::Error::Busy`] when the node does not end.
+    pub fn destroy(&mut self, _facts: &Facts, data: bool) -> Result<()> {
+        let own = [&*seconds(DESTROY), if data { "1" } else { "0" }];
+        self.tell(scripts::DESTROY, &own, DESTROY + LONG).map(drop)
     }
+
+    /// Runs a script to its end, which has to be a good one.
+    fn tell(&mut self, deed: Deed, own: &[&str], patience: Duration) -> Result<Output> {
+        let output = self.shell.run(&self.script(deed, "", own), patience)?;
+        deed.judge(self.shell.host(), &output).map_or(Ok(output), Err)
+    }
+
+    /// Has a release do something for whoever the node is to run as.
+    fn ask_release(&mut self, deed: Deed, own: &[&str]) -> Result<Output> {
+        let script = self.script(deed, &self.host.ssh.user, own);
+        let output = self.shell.run(&script, LONG)?;
+        deed.judge_release(self.shell.host(), &output).map_or(Ok(output), Err)
+    }
+
+    fn script(&self, deed: Deed, owner: &str, own: &[&str]) -> Script {
+        let Host { name, root, data, .. } = self.host;
+        let unit = unit::name(self.ring, name);
+        let token = self.token.as_deref().unwrap_or_default();
+        let all = [&[root.as_str(), data, name, &unit, token, owner], own].concat();
+        Script { body: deed.body(), args: all.into_iter().map(str::to_owned).collect() }
+    }
+}
+
+fn kind_word(kind: Option<ServiceKind>) -> &'static str {
+    match kind {
+        Some(ServiceKind::Systemd) => "systemd",
+        Some(_) => "background",
+        None => "",
+    }
+}
+
+/// Whole seconds, and at least one.
+fn seconds(time: Duration) -> String {
+    time.as_secs().max(1).to_string()
+}
+
+/// A number nobody else draws.
+fn token() -> Result<String> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|e| {
+        let source = std::io::Error::other(e.to_string());
+        Error::io("read", Path::new("the system's random numbers"))(source)
+    })?;
+    Ok(release::hex(&bytes))
+}
+
+/// Our wall clock, to compare with theirs.
+#[expect(clippy::disallowed_methods, reason = "hosts' clocks are compared with ours")]
+fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

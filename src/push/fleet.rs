@@ -14,11 +14,40 @@
 //! What a host does not say, `defaults` says, or else this file. No secret is ever in it. See
 //! kvs-fleet(5).
 
+mod check;
+mod draft;
+mod fill;
+mod form;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::Result;
+use serde::Deserialize;
+
+pub(super) use self::check::ring as ring_name;
+pub use self::draft::draft;
+use self::fill::Filling;
+use self::form::Form;
+use self::names::{Lookup, Names};
+use crate::error::{Error, Result};
+
+/// An inventory of a thousand hosts has a tenth of this; what is longer is none.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Who reads an inventory: what it leaves to be guessed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Me {
+    /// The user that logs in where none is named.
+    pub user: Option<String>,
+    /// What `~` is here.
+    pub home: Option<PathBuf>,
+}
 
 /// A fleet, with every default filled in and every name resolved.
 #[derive(Clone, Debug)]
@@ -109,7 +138,8 @@ pub enum HostKeys {
 }
 
 /// Whether scripts run as root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Become {
     /// As the user.
     None,
@@ -118,7 +148,8 @@ pub enum Become {
 }
 
 /// What keeps a node running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ServiceKind {
     /// systemd where there is one and we are root there, else a background process.
     Auto,
@@ -171,22 +202,33 @@ impl Fleet {
     /// Reads the inventory and resolves its names.
     ///
     /// # Errors
-    /// [`crate::error::Error::Usage`] with line and column, or naming the host that makes no sense;
-    /// [`crate::error::Error::Io`].
-    pub fn read(path: &Path) -> Result<Self> {
-        unimplemented!("{}", path.display())
+    /// [`Error::Usage`] with line and column, or naming the host that makes no sense, or all whose
+    /// names have no address here; [`Error::Io`]. Nothing was done.
+    pub fn read(path: &Path, me: &Me) -> Result<Self> {
+        let mut text = String::new();
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        file.take(BYTES_MAX + 1).read_to_string(&mut text).map_err(Error::io("read", path))?;
+        let source = path.display().to_string();
+        let dir = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, &source, dir, me, &names::system)
+    }
+
+    /// The fleet of a text that came from `source` in `dir`.
+    fn parse(text: &str, source: &str, dir: &Path, me: &Me, lookup: &Lookup) -> Result<Self> {
+        let wrong = |what| Error::Usage(format!("{source}: {what}; nothing was done."));
+        if text.len() as u64 > BYTES_MAX {
+            return Err(wrong("it is longer than 1 MiB, and no inventory".into()));
+        }
+        let form = Form::parse(text, source)?;
+        check::form(&form).map_err(wrong)?;
+        let names = Names::find(&form, lookup).map_err(wrong)?;
+        let fleet = Filling { dir, me, names: &names }.fleet(&form).map_err(wrong)?;
+        check::fleet(&fleet).map_err(wrong)?;
+        Ok(fleet)
     }
 
     /// Hosts and spares, in this order.
     pub fn all(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().chain(&self.spares)
     }
-}
-
-/// The text of an inventory for these hosts, `[user@]host[:port]` each.
-///
-/// # Errors
-/// [`crate::error::Error::Usage`] for a host that cannot be read.
-pub fn draft(ring: &str, hosts: &[String]) -> Result<String> {
-    unimplemented!("{ring} {hosts:?}")
 }

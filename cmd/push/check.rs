@@ -1,0 +1,70 @@
+//! `kvs push check`: whether hosts are fit, before anything is brought to them.
+
+use clap::Args as ClapArgs;
+use kvs::push::{Facts, Survey, size};
+use serde_json::json;
+
+use super::fleet::{Run, Which};
+use crate::common::Common;
+use crate::exit::{Done, Outcome};
+use crate::ui::Ui;
+
+/// Look whether hosts are fit to run nodes
+///
+/// Connects, and looks at system, rights, room, clock, port and what is there already. 0 when every
+/// host is fit, else 1. Nothing is changed anywhere.
+///
+/// Example: kvs push check fleet.yaml
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    which: Which,
+}
+
+const HEADER: [&str; 8] =
+    ["host", "address", "system", "user", "service", "room", "clock", "verdict"];
+
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let run = Run::begin(ui, common, &args.which, "check", false)?;
+    let survey = run.survey()?;
+    let rows: Vec<_> = survey.hosts.iter().map(|h| row(&survey, &h.name)).collect();
+    let fit = survey.hosts.iter().all(|h| is_fit(&survey, &h.name));
+    if ui.is_json() {
+        let hosts: Vec<_> = rows
+            .iter()
+            .map(|r| json!({"name": r[0], "fit": is_fit(&survey, &r[0]), "verdict": r[7]}))
+            .collect();
+        ui.json(&json!({"schema": "kvs.push.check/1", "fit": fit, "hosts": hosts}))?;
+    } else {
+        ui.rows(&HEADER, &rows)?;
+    }
+    for (name, todo) in &survey.todos {
+        todo.warnings.iter().for_each(|w| ui.warn(&format!("{name}: {w}")));
+    }
+    Ok(if fit { Done::Yes } else { Done::No })
+}
+
+fn is_fit(survey: &Survey<'_>, name: &str) -> bool {
+    survey.todos.get(name).is_some_and(|t| t.refused.is_none())
+}
+
+fn row(survey: &Survey<'_>, name: &str) -> Vec<String> {
+    let address = survey.host(name).map(|h| h.address.clone()).unwrap_or_default();
+    let mut row = vec![name.to_owned(), address];
+    let Some(facts) = survey.facts.get(name) else {
+        row.extend(std::iter::repeat_n("-".to_owned(), 5));
+        row.push("cannot be looked at".into());
+        return row;
+    };
+    row.extend(figures(facts));
+    let todo = survey.todos.get(name);
+    row.push(todo.and_then(|t| t.refused.clone()).unwrap_or_else(|| "fit".into()));
+    row
+}
+
+fn figures(facts: &Facts) -> [String; 5] {
+    let room = format!("{} / {}", size(facts.root_free), size(facts.data_free));
+    let clock = format!("{:+.0}s", facts.skew_ms as f64 / 1_000.0);
+    let system = format!("{}/{}", facts.os.to_lowercase(), facts.machine);
+    [system, facts.user.clone(), super::plan::service(facts), room, clock]
+}

@@ -1,0 +1,155 @@
+//! What the commands of `push` share: the inventory, the survey, the end.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use kvs::error::Error;
+use kvs::push::{Fleet, Report, Survey, Wish, connect};
+use serde_json::json;
+
+use super::here;
+use super::talk::Talk;
+use crate::common::{Common, stop_on_ctrl_c};
+use crate::exit::{Done, Fail, Outcome, number};
+use crate::ui::Ui;
+
+/// Which hosts.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Which {
+    /// The inventory; see kvs-fleet(5)
+    #[arg(value_name = "FLEET")]
+    pub(crate) fleet: PathBuf,
+    /// Only these hosts
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+}
+
+/// A run: what it hears, and what it was asked for.
+pub(crate) struct Run {
+    pub(crate) fleet: Fleet,
+    pub(crate) talk: Talk,
+    pub(crate) wish: Wish,
+    command: String,
+    which: Which,
+}
+
+impl Run {
+    /// Reads the inventory; `verb` says what is begun. Those that change nothing leave no file.
+    pub(crate) fn begin(
+        ui: &mut Ui,
+        common: &Common,
+        which: &Which,
+        verb: &str,
+        changes: bool,
+    ) -> Result<Self, Fail> {
+        let me = here::me();
+        let fleet = Fleet::read(&which.fleet, &me)?;
+        let command = format!("kvs push {verb} {}", which.fleet.display());
+        let begun = changes.then(|| here::audit(ui, &me, &fleet.ring, &command));
+        let talk = Talk::new(begun.flatten(), common.quiet, stop_on_ctrl_c()?);
+        let (only, timeout) = (which.only.clone(), common.timeout);
+        let owner = here::name(&me);
+        let wish = Wish { only, timeout, owner, ..Wish::default() };
+        Ok(Self { fleet, talk, wish, command, which: which.clone() })
+    }
+
+    /// Looks at everything.
+    pub(crate) fn survey(&self) -> Result<Survey<'_>, Error> {
+        let survey = Survey::of(
+            &self.fleet,
+            self.wish.clone(),
+            &|host| connect(&self.fleet, host, &self.talk),
+            &self.talk,
+        );
+        self.talk.ends();
+        survey
+    }
+
+    /// Tells what came of it.
+    pub(crate) fn told(&self, ui: &mut Ui, report: Report) -> Outcome {
+        self.talk.ends();
+        let end = ended(&report);
+        let log = self.talk.outcome(ui, &end);
+        if ui.is_json() {
+            ui.json(&object(&report, log.as_deref()))?;
+        } else if !report.hosts.is_empty() {
+            let rows: Vec<_> = report.hosts.iter().map(row).collect();
+            ui.rows(&["host", "result", "time", "what"], &rows)?;
+        }
+        if report.is_whole() {
+            ui.note(&end);
+            return Ok(Done::Yes);
+        }
+        if let Some(log) = log {
+            ui.note(&format!("the whole run: {log}"));
+        }
+        Err(self.failed(report, &end).into())
+    }
+
+    /// One error for all: that of the hosts when all of them have the same and nothing was changed.
+    fn failed(&self, report: Report, end: &str) -> Error {
+        let changed = report.changed;
+        let mut faults: Vec<Error> = report.fault.into_iter().collect();
+        faults.extend(report.hosts.into_iter().filter_map(|h| h.fault));
+        let codes: Vec<u8> = faults.iter().map(number).collect();
+        let same = codes.windows(2).all(|two| two[0] == two[1]);
+        match faults.into_iter().next() {
+            Some(error) if same && !changed => error,
+            first => {
+                let why = first.map(|e| format!(" {e}")).unwrap_or_default();
+                let only = match &self.which.only[..] {
+                    [] => String::new(),
+                    only => format!(" --only {}", only.join(",")),
+                };
+                Error::Partial(format!("{end}.{why}"))
+                    .hint(format!("mend it and go on: {}{only}", self.command))
+            }
+        }
+    }
+}
+
+fn ended(report: &Report) -> String {
+    let all = report.hosts.len();
+    let failed = report.hosts.iter().filter(|h| h.fault.is_some()).count();
+    let changed = report.hosts.iter().filter(|h| h.fault.is_none() && !h.did.is_empty()).count();
+    match (failed, changed) {
+        (0, 0) if report.fault.is_none() => {
+            format!("nothing to do: {all} hosts are as they should be")
+        }
+        (0, _) if report.fault.is_none() => format!("{changed} of {all} hosts were changed"),
+        _ => format!("{failed} of {all} hosts failed, {changed} were changed"),
+    }
+}
+
+fn row(host: &kvs::push::Row) -> Vec<String> {
+    let time = format!("{:.1}s", host.took.as_secs_f64());
+    let what = match &host.fault {
+        Some(fault) => fault.to_string(),
+        None if host.did.is_empty() => "-".into(),
+        None => host.did.join(", "),
+    };
+    vec![host.name.clone(), result(host).into(), time, what]
+}
+
+fn result(host: &kvs::push::Row) -> &'static str {
+    match (&host.fault, host.did.is_empty()) {
+        (Some(_), _) => "failed",
+        (None, true) => "ok",
+        (None, false) => "changed",
+    }
+}
+
+fn object(report: &Report, log: Option<&str>) -> serde_json::Value {
+    let hosts = report.hosts.iter().map(|h| {
+        json!({
+            "name": h.name, "result": result(h), "did": h.did,
+            "error": h.fault.as_ref().map(ToString::to_string),
+            "seconds": h.took.as_secs_f64(),
+        })
+    });
+    json!({
+        "schema": "kvs.push/1", "complete": report.is_whole(), "changed": report.changed,
+        "hosts": hosts.collect::<Vec<_>>(), "log": log,
+        "error": report.fault.as_ref().map(ToString::to_string),
+    })
+}

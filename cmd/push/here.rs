@@ -1,0 +1,43 @@
+//! What a push takes from the environment: who reads the inventory, where its audit goes.
+
+use std::env;
+use std::path::PathBuf;
+
+use kvs::push::{Audit, Me};
+
+use crate::ui::Ui;
+
+/// Who runs this.
+pub(crate) fn me() -> Me {
+    let word = |name| env::var_os(name)?.into_string().ok().filter(|word| !word.is_empty());
+    Me { user: word("USER").or_else(|| word("LOGNAME")), home: place("HOME") }
+}
+
+/// Who works on a host, for whoever meets the lock.
+pub(crate) fn name(me: &Me) -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let user = me.user.as_deref().unwrap_or("somebody");
+    format!("{user}@{} (process {})", machine.trim(), std::process::id())
+}
+
+/// Begins the audit of a run. Without one the run goes on, and that is said.
+pub(crate) fn audit(ui: &mut Ui, me: &Me, ring: &str, command: &str) -> Option<Audit> {
+    let own = me.home.as_ref().map(|home| home.join(".local/state"));
+    let Some(state) = place("XDG_STATE_HOME").or(own) else {
+        ui.warn("no audit is kept: neither XDG_STATE_HOME nor HOME is set");
+        return None;
+    };
+    let by = me.user.as_deref().unwrap_or("somebody");
+    match Audit::begin(&state.join("kvs"), ring, &format!("{command}, by {by}")) {
+        Ok(audit) => Some(audit),
+        Err(error) => {
+            ui.warn(&format!("no audit is kept: {error}"));
+            None
+        }
+    }
+}
+
+/// An absolute path of the environment.
+fn place(name: &str) -> Option<PathBuf> {
+    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}

@@ -1,0 +1,97 @@
+//! Times, sizes and shares as people write them, the same in files and on the command line.
+//!
+//! ```text
+//! 5s  1m 30s  90          a time; a bare number is seconds
+//! 50GiB  512 MiB  1.5GB   a size; a bare number is bytes
+//! 80%                     a share, here 0.8
+//! ```
+//!
+//! It does not know what a value is for. Caveat: `50G` is refused, since nobody can tell which giga.
+
+use std::time::Duration;
+
+/// A time like `5s`, `1m 30s`, or bare seconds.
+///
+/// # Errors
+/// What is wrong with it, and what to say.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(Duration::from_secs(u64::from(seconds)));
+    }
+    humantime::parse_duration(text).map_err(|e| format!("{e}; say 5s, 90s, 1m, 1h 30m"))
+}
+
+/// A size like `50GiB`, or bare bytes.
+///
+/// # Errors
+/// What is wrong with it, and what to say.
+pub fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size; say 512MiB, 50GiB, 1.5TB, or bytes");
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let one: u64 = match unit.trim_start() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(one).ok_or_else(wrong);
+    }
+    let bytes = number.parse::<f64>().map_err(|_| wrong())? * one as f64;
+    if bytes.fract() != 0.0 && one == 1 || bytes >= u64::MAX as f64 {
+        return Err(wrong());
+    }
+    Ok(bytes as u64)
+}
+
+/// A share like `80%`, above 0 and at most 1.
+///
+/// # Errors
+/// What is wrong with it, and what to say.
+pub fn share(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|n| n.trim_end().parse::<f64>().ok());
+    match number {
+        Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err(format!("{text:?} is no share; say 80%, more than 0% and at most 100%")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_sizes_and_shares_are_what_people_mean() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("50ms"), Ok(Duration::from_millis(50)));
+        assert_eq!(size("50GiB"), Ok(50 << 30));
+        assert_eq!(size("512 MiB"), Ok(512 << 20));
+        assert_eq!(size("1.5GB"), Ok(1_500_000_000));
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(share("80%"), Ok(0.8));
+        assert_eq!(share("100%"), Ok(1.0));
+    }
+
+    #[test]
+    fn what_can_be_read_two_ways_is_refused() {
+        for text in ["", "-1", "soon", "1.5", "99999999999999999999y"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        let sizes =
+            ["", "GiB", "50G", "50gib", "1.5", "-1", "1e3", "17179869184GiB", "..", "1.2.3"];
+        for text in sizes {
+            assert!(size(text).is_err(), "{text}");
+        }
+        for text in ["", "80", "0.8", "0%", "-5%", "101%", "NaN%", "inf%", "%"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
+}

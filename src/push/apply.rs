@@ -1,0 +1,253 @@
+//! A fleet made to be what its inventory says.
+//!
+//! ```text
+//! survey ─ lock ─────────┬─ no ring:   identities, document, births, all start
+//!                        ├─ silent:    what has a directory starts
+//!                        ├─ outside:   birth, start, join
+//!                        └─ members:   the first takes its turn, then the rest  roll
+//!                        weights ─ prune
+//! ```
+//!
+//! Every step may be repeated: what is done already is seen and left alone, so that a push that was
+//! cut off is simply run again. A host that fails stops nobody before the turns begin; in its turn it
+//! stops the roll.
+
+use std::time::Duration;
+
+use super::crew::Ended;
+use super::plan::{Standing, Step};
+use super::roll::{Roll, Turn, stopped};
+use super::survey::Survey;
+use super::{Far, Host, Watch, plan};
+use crate::config;
+use crate::error::{Error, Result};
+use crate::ring::RingDoc;
+
+/// Releases that are kept on a host.
+const KEPT: usize = 3;
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// Each host in question, what was changed there, how long it took, and why it failed.
+    pub hosts: Vec<Row>,
+    /// What stopped the whole, if anything did.
+    pub fault: Option<Error>,
+    /// Something was changed somewhere.
+    pub changed: bool,
+}
+
+/// One host.
+#[derive(Debug)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// What was changed.
+    pub did: Vec<String>,
+    /// Why it was given up.
+    pub fault: Option<Error>,
+    /// How long the work on it took.
+    pub took: Duration,
+}
+
+impl Report {
+    /// Whether everything is as it should be.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.fault.is_none() && self.hosts.iter().all(|h| h.fault.is_none())
+    }
+
+    pub(super) fn new(hosts: &[&Host], ended: Ended, fault: Option<Error>) -> Self {
+        let Ended { mut faults, mut did, spent } = ended;
+        let changed = !did.is_empty();
+        let row = |host: &&Host| Row {
+            name: host.name.clone(),
+            did: did.remove(&host.name).unwrap_or_default(),
+            fault: faults.remove(&host.name),
+            took: spent.get(&host.name).copied().unwrap_or_default(),
+        };
+        Self { hosts: hosts.iter().map(row).collect(), fault, changed }
+    }
+}
+
+/// Makes the fleet what it should be. What a single host fails at is in the report.
+#[must_use]
+pub fn apply(mut survey: Survey<'_>, watch: &dyn Watch) -> Report {
+    refuse(&survey);
+    let fault = work(&mut survey, watch).err();
+    survey.ended(fault)
+}
+
+/// Gives up the hosts that are refused.
+fn refuse(survey: &Survey<'_>) {
+    for (name, todo) in &survey.todos {
+        if let Some(why) = &todo.refused {
+            let text = format!("{name}: {why}. Nothing was changed there.");
+            survey.crew.give_up(name, Error::Denied(text));
+        }
+    }
+}
+
+fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
+    let busy = survey.busy();
+    if busy.is_empty() {
+        return Ok(());
+    }
+    survey.crew.each(&busy, usize::MAX, |far| far.lock(&survey.wish.owner));
+    // Whoever had the lock before us may have changed things.
+    survey.again(&busy)?;
+    refuse(survey);
+    let job = Job { survey, watch };
+    job.survey.crew.alive(|| job.go_on())
+}
+
+/// One run, its hosts locked.
+pub(super) struct Job<'j, 'a> {
+    pub(super) survey: &'j Survey<'a>,
+    watch: &'j dyn Watch,
+}
+
+impl<'a> Job<'_, 'a> {
+    /// The hosts that have something to do, as far as they are still at work.
+    pub(super) fn busy(&self) -> Vec<&'a str> {
+        self.survey.busy()
+    }
+
+    /// Brings each host its release. Nothing that runs is touched.
+    pub(super) fn stage(&self, names: &[&'a str]) -> Result<()> {
+        let survey = self.survey;
+        let staged = survey.crew.each(names, survey.fleet.rollout.uploads, |far| {
+            let release = &survey.releases[far.host.name.as_str()];
+            survey.crew.begins(&far.host.name, "staging");
+            far.stage(release, self.watch)
+        });
+        for (name, version) in staged {
+            if survey.todos[name].has(|s| matches!(s, Step::Bring(..))) {
+                survey.crew.did(name, format!("uploaded {version}"));
+            }
+        }
+        self.go_ahead()
+    }
+
+    /// Stops between two hosts when it is told to.
+    pub(super) fn go_ahead(&self) -> Result<()> {
+        if self.survey.crew.stops() { Err(stopped()) } else { Ok(()) }
+    }
+
+    fn go_on(&self) -> Result<()> {
+        let survey = self.survey;
+        let doc = match &survey.doc {
+            Some(doc) => doc.clone(),
+            None => {
+                self.stage(&self.busy())?;
+                if survey.facts.values().any(|f| f.node_yaml.is_some()) {
+                    self.wake()?;
+                } else {
+                    self.found()?;
+                }
+                self.go_ahead()?;
+                self.awaited()?
+            }
+        };
+        self.join(&doc)?;
+        self.go_ahead()?;
+        self.turns()?;
+        let weights = survey.weights();
+        if !weights.is_empty() {
+            survey.home.change(weights)?;
+        }
+        survey.crew.each(&self.busy(), usize::MAX, |far| far.prune(KEPT));
+        Ok(())
+    }
+
+    /// Starts every node that has a directory, of a ring that does not run.
+    fn wake(&self) -> Result<()> {
+        let survey = self.survey;
+        let has_dir = |name: &&str| survey.facts[name].node_yaml.is_some();
+        let names: Vec<_> = self.busy().into_iter().filter(has_dir).collect();
+        for name in self.start_all(&names) {
+            survey.crew.did(name, "started");
+        }
+        Ok(())
+    }
+
+    /// The document of a ring that is about to answer.
+    fn awaited(&self) -> Result<RingDoc> {
+        let patience = self.survey.fleet.rollout.ready_timeout;
+        self.survey.home.await_open(patience)
+    }
+
+    /// Members whose node is to be started anew, or at all.
+    fn turns(&self) -> Result<()> {
+        let survey = self.survey;
+        let is_member = |name: &&str| {
+            survey.doc.is_some()
+                && matches!(self.standing(name), Some(Standing::Member(_)))
+                && survey.facts[name].node_yaml.is_some()
+        };
+        let moves =
+            |name: &&str| survey.todos[name].has(|s| matches!(s, Step::Restart | Step::Start));
+        let names: Vec<_> = self.busy().into_iter().filter(is_member).filter(moves).collect();
+        let (first, rest) = names.split_at(names.len().min(1));
+        // A release that is no good shows itself on the first host, and no other ever has it.
+        self.turns_of(first)?;
+        self.turns_of(rest)
+    }
+
+    fn turns_of(&self, names: &[&'a str]) -> Result<()> {
+        let survey = self.survey;
+        self.stage(names)?;
+        let turn = |name: &&'a str| Turn {
+            name,
+            before: survey.facts[name].clone(),
+            release: survey.releases[name].id.clone(),
+        };
+        let staged = names.iter().filter(|name| survey.crew.is_at_work(name));
+        self.roll().all(staged.map(turn).collect())
+    }
+
+    fn roll(&self) -> Roll<'_, 'a> {
+        Roll {
+            crew: &self.survey.crew,
+            home: &self.survey.home,
+            rules: &self.survey.fleet.rollout,
+            accept_downtime: self.survey.wish.accept_downtime,
+        }
+    }
+
+    fn standing(&self, name: &str) -> Option<Standing> {
+        Some(self.survey.standing(self.survey.host(name)?))
+    }
+
+    /// Sets up and starts the service on each host that is still at work; those that run.
+    pub(super) fn start_all(&self, names: &[&'a str]) -> Vec<&'a str> {
+        let survey = self.survey;
+        let patience = survey.fleet.rollout.ready_timeout;
+        let started = survey.crew.each(names, usize::MAX, |far| {
+            let name = far.host.name.as_str();
+            let before = &survey.facts[name];
+            survey.crew.begins(name, "starting");
+            let started = start(far, before, &survey.releases[name].id, patience);
+            started.inspect_err(|_| {
+                // The fault that stopped us is the one to report.
+                drop(far.restore(before, patience));
+            })
+        });
+        started.into_iter().map(|(name, ())| name).collect()
+    }
+}
+
+fn start(
+    far: &mut Far<'_>,
+    before: &super::Facts,
+    release: &str,
+    patience: Duration,
+) -> Result<()> {
+    far.configure(before, &config::text(&plan::wanted(far.host))?)?;
+    if before.current.as_deref() != Some(release) {
+        // One that never became a member may run all the same.
+        far.stop(before, patience)?;
+        far.switch(release)?;
+    }
+    far.start(before, patience)
+}

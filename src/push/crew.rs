@@ -1,0 +1,225 @@
+//! Connections to all hosts at once, and work on them.
+//!
+//! ```text
+//! each(hosts, 5, f)    n1 ──f──>    one thread a host, so many at once; one that fails
+//!                      n2 ──f──>    stops nobody else
+//! idle                 n3 . . . .   a beat every 10 s: lock and connection stay
+//! ```
+//!
+//! It knows nothing of what is done. Caveat: a host's work is bounded by its shell, not here.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Event, Far, Fleet, Host, Watch};
+use crate::error::{Error, Result};
+
+/// How often an idle connection shows life.
+const BEAT: Duration = Duration::from_secs(10);
+
+/// Connects to a host.
+pub type Connect<'a> = dyn Fn(&'a Host) -> Result<Far<'a>> + Sync + 'a;
+
+/// Hosts that are connected, and those that are given up. See the module.
+pub struct Crew<'a> {
+    watch: &'a dyn Watch,
+    fars: BTreeMap<&'a str, Mutex<Far<'a>>>,
+    faults: Mutex<BTreeMap<String, Error>>,
+    did: Mutex<BTreeMap<String, Vec<String>>>,
+    spent: Mutex<BTreeMap<String, Duration>>,
+}
+
+/// What became of the hosts.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Why hosts were given up.
+    pub faults: BTreeMap<String, Error>,
+    /// What was changed on each.
+    pub did: BTreeMap<String, Vec<String>>,
+    /// How long the work on each took.
+    pub spent: BTreeMap<String, Duration>,
+}
+
+impl<'a> Crew<'a> {
+    /// Connects to these hosts, all at once.
+    pub fn muster(hosts: &[&'a Host], connect: &Connect<'a>, watch: &'a dyn Watch) -> Self {
+        let began = now();
+        let connect_one = |host: &'a Host| {
+            watch.note(&host.name, &Event::Begins("connecting".into()));
+            (host, connect(host), began.elapsed())
+        };
+        let ended: Vec<_> = thread::scope(|scope| {
+            let start = |host: &&'a Host| {
+                let host = *host;
+                let connect_one = &connect_one;
+                scope.spawn(move || connect_one(host))
+            };
+            let running: Vec<_> = hosts.iter().map(start).collect();
+            running.into_iter().filter_map(|t| t.join().ok()).collect()
+        });
+        let crew = Self {
+            watch,
+            fars: BTreeMap::new(),
+            faults: Mutex::new(BTreeMap::new()),
+            did: Mutex::new(BTreeMap::new()),
+            spent: Mutex::new(BTreeMap::new()),
+        };
+        let mut fars = BTreeMap::new();
+        for (host, far, took) in ended {
+            lock(&crew.spent).insert(host.name.clone(), took);
+            match far {
+                Ok(far) => drop(fars.insert(host.name.as_str(), Mutex::new(far))),
+                Err(error) => crew.give_up(&host.name, error),
+            }
+        }
+        Self { fars, ..crew }
+    }
+
+    /// The hosts that are still at work, in the order of the inventory.
+    pub fn names(&self, fleet: &'a Fleet) -> Vec<&'a str> {
+        let faults = lock(&self.faults);
+        let there = |name: &&str| self.fars.contains_key(name) && !faults.contains_key(*name);
+        fleet.all().map(|h| h.name.as_str()).filter(there).collect()
+    }
+
+    /// Whether a host is connected and not given up.
+    #[must_use]
+    pub fn is_at_work(&self, name: &str) -> bool {
+        self.fars.contains_key(name) && !lock(&self.faults).contains_key(name)
+    }
+
+    /// Does something on each of some hosts that are at work, so many at once; what came of it, in
+    /// their order, of those where it was done. Where it failed, the host is given up.
+    pub fn each<T: Send>(
+        &self,
+        names: &[&'a str],
+        at_once: usize,
+        work: impl Fn(&mut Far<'a>) -> Result<T> + Sync,
+    ) -> Vec<(&'a str, T)> {
+        let mut done = Vec::new();
+        let names: Vec<_> = names.iter().copied().filter(|name| self.is_at_work(name)).collect();
+        for some in names.chunks(at_once.max(1)) {
+            let ended: Vec<_> = thread::scope(|scope| {
+                let work = &work;
+                let mut running = Vec::new();
+                for name in some {
+                    running.push((*name, scope.spawn(move || self.one(name, work))));
+                }
+                running.into_iter().map(|(name, t)| (name, t.join())).collect()
+            });
+            for (name, ended) in ended {
+                match ended.unwrap_or_else(|_| Err(defect(name))) {
+                    Ok(value) => done.push((name, value)),
+                    Err(error) => self.give_up(name, error),
+                }
+            }
+        }
+        done
+    }
+
+    /// Does something on one host. It is not given up when that fails.
+    ///
+    /// # Errors
+    /// Those of the work; [`Error::Unreachable`] for a host that is not connected.
+    pub fn one<T>(&self, name: &str, work: impl FnOnce(&mut Far<'a>) -> Result<T>) -> Result<T> {
+        let far = self.fars.get(name).ok_or_else(|| {
+            Error::Unreachable(format!("{name} is not connected; nothing was done there."))
+        })?;
+        let began = now();
+        let done = work(&mut lock(far));
+        *lock(&self.spent).entry(name.to_owned()).or_default() += began.elapsed();
+        done
+    }
+
+    /// Goes on without a host.
+    pub fn give_up(&self, name: &str, error: Error) {
+        self.watch.note(name, &Event::Failed(error.to_string()));
+        lock(&self.faults).entry(name.to_owned()).or_insert(error);
+    }
+
+    /// Something was changed on a host.
+    pub fn did(&self, name: &str, what: impl Into<String>) {
+        let what = what.into();
+        self.watch.note(name, &Event::Done(what.clone()));
+        lock(&self.did).entry(name.to_owned()).or_default().push(what);
+    }
+
+    /// Something begins on a host.
+    pub fn begins(&self, name: &str, what: &str) {
+        self.watch.note(name, &Event::Begins(what.to_owned()));
+    }
+
+    /// Whether to stop after what has been begun.
+    #[must_use]
+    pub fn stops(&self) -> bool {
+        self.watch.stops()
+    }
+
+    /// Ends the connections; what became of the hosts.
+    pub fn ended(self) -> Ended {
+        thread::scope(|scope| {
+            for far in self.fars.into_values() {
+                let far = far.into_inner().unwrap_or_else(PoisonError::into_inner);
+                scope.spawn(move || {
+                    let mut far = far;
+                    far.unlock();
+                });
+            }
+        });
+        Ended {
+            faults: self.faults.into_inner().unwrap_or_else(PoisonError::into_inner),
+            did: self.did.into_inner().unwrap_or_else(PoisonError::into_inner),
+            spent: self.spent.into_inner().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Keeps the connections of idle hosts alive while something is done.
+    pub fn alive<T>(&self, work: impl FnOnce() -> T) -> T {
+        let (over, wake) = (Mutex::new(false), Condvar::new());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut done = lock(&over);
+                while !*done {
+                    let waited = wake.wait_timeout(done, BEAT);
+                    done = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    self.fars.values().filter_map(|far| far.try_lock().ok()).for_each(|mut far| {
+                        // A dead connection shows itself at the host's next work.
+                        drop(far.shell.beat());
+                    });
+                }
+            });
+            let over = Over { over: &over, wake: &wake };
+            let done = work();
+            drop(over);
+            done
+        })
+    }
+}
+
+/// Ends the beats, also when the work panics.
+struct Over<'a> {
+    over: &'a Mutex<bool>,
+    wake: &'a Condvar,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        *lock(self.over) = true;
+        self.wake.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn defect(name: &str) -> Error {
+    Error::Unknown(format!("The work on {name} broke off; what it did there is not known."))
+}
+
+#[expect(clippy::disallowed_methods, reason = "work on hosts takes real time")]
+fn now() -> Instant {
+    Instant::now()
+}

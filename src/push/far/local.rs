@@ -1,0 +1,182 @@
+//! A shell of this machine in place of a host's, for tests: the same scripts, temporary directories.
+//!
+//! ```text
+//! TMP/home        ~            TMP/bin     fakes that come first in PATH
+//! TMP/etc         for /etc/systemd/system  TMP/boot_id for the kernel's
+//! TMP/bin/at      K: the process group is killed in place of the K-th command that a script calls
+//! ```
+//!
+//! What it does not do: it has no network between. Every [`Local`] is one connection; a dropped one is
+//! a cut link, as the script that is held sees it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::error::{Error, Result};
+use crate::push::{Event, Output, Script, Shell, Watch};
+
+/// What stands for a host: its files, and which shell it has.
+pub(super) struct Machine {
+    pub(super) dir: TempDir,
+    shell: Vec<String>,
+    path: String,
+}
+
+/// The shells of this machine that a host may have: all that are installed.
+pub(super) fn machines() -> Vec<Machine> {
+    let shells = [&["dash"][..], &["bash", "--posix"], &["busybox", "sh"]];
+    let all: Vec<_> = shells.into_iter().filter_map(Machine::new).collect();
+    assert!(!all.is_empty(), "no shell");
+    all
+}
+
+fn which(name: &str) -> Option<PathBuf> {
+    let found = Command::new("sh").args(["-c", "command -v \"$0\"", name]).output().ok()?;
+    let path = String::from_utf8(found.stdout).ok()?;
+    found.status.success().then(|| path.trim().into())
+}
+
+impl Machine {
+    fn new(words: &[&str]) -> Option<Self> {
+        let dir = TempDir::with_prefix("far it's ").expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        let shell = which(words[0])?;
+        for name in ["home", "bin", "etc"] {
+            fs::create_dir(at(name)).expect("a directory");
+        }
+        fs::copy("/proc/sys/kernel/random/boot_id", at("boot_id")).expect("a boot id");
+        let mut path = format!("{}:/usr/bin:/bin", at("bin").display());
+        if words[0] == "busybox" {
+            // Its own tools and no others.
+            fs::create_dir(at("box")).expect("a directory");
+            let mut install = Command::new(&shell);
+            let done = install.args(["--install", "-s"]).arg(at("box")).status();
+            assert!(done.expect("busybox").success());
+            path = format!("{}:{}", at("bin").display(), at("box").display());
+        }
+        let mut words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
+        words[0] = shell.display().to_string();
+        Some(Self { dir, shell: words, path })
+    }
+
+    pub(super) fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A new connection.
+    pub(super) fn connect(&self) -> Local<'_> {
+        Local { machine: self, held: None }
+    }
+
+    /// Puts a program before those of the system.
+    pub(super) fn fake(&self, name: &str, text: &str) {
+        let file = self.at("bin").join(name);
+        fs::write(&file, text).expect("a fake");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+
+    /// From now on, has commands that change something be counted.
+    pub(super) fn count_commands(&self) {
+        let bin = self.at("bin");
+        let names = "cat chmod chown kill ln mkdir mv rm rmdir setsid sha256sum sync tail";
+        for name in names.split(' ') {
+            let path = self.path.split_once(':').expect("two places").1;
+            let text = format!(
+                "#!/bin/sh\nPATH='{}'\ncd '{}'\nread -r at <at; read -r n <count\nn=$((n + 1))\n\
+                 echo $n >count\n[ $n != \"$at\" ] || kill -9 0\ncd /\nexec {name} \"$@\"\n",
+                path.replace('\'', r"'\''"),
+                bin.display().to_string().replace('\'', r"'\''"),
+            );
+            self.fake(name, &text);
+        }
+        self.kill_at(0);
+    }
+
+    /// Has the script be killed in place of its K-th command, counted from now; 0 is never.
+    pub(super) fn kill_at(&self, k: usize) {
+        fs::write(self.at("bin/at"), format!("{k}\n")).expect("a number");
+        fs::write(self.at("bin/count"), "0\n").expect("a number");
+    }
+
+    fn spawn(&self, text: &str) -> Child {
+        let mut command = Command::new(&self.shell[0]);
+        command.args(&self.shell[1..]).arg("-s").env_clear();
+        command.env("HOME", self.at("home")).env("PATH", &self.path);
+        command.process_group(0).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sh");
+        let etc = self.at("etc").display().to_string();
+        let boot = self.at("boot_id").display().to_string();
+        let word = |path: &str| format!("'{}'", path.replace('\'', r"'\''"));
+        let text = text
+            .replace("/etc/systemd/system", &word(&etc))
+            .replace("/run/systemd/system", &word(&self.at("systemd").display().to_string()))
+            .replace("/proc/sys/kernel/random/boot_id", &word(&boot));
+        // One that is killed early does not read all of it.
+        drop(child.stdin.as_mut().expect("a pipe").write_all(text.as_bytes()));
+        child
+    }
+}
+
+/// One connection.
+pub(super) struct Local<'a> {
+    machine: &'a Machine,
+    held: Option<(Child, ChildStdin)>,
+}
+
+impl Shell for Local<'_> {
+    fn host(&self) -> &'static str {
+        "n1"
+    }
+
+    fn run(&mut self, script: &Script, _patience: Duration) -> Result<Output> {
+        let output = self.machine.spawn(&script.text()?).wait_with_output().expect("an end");
+        Output::parse(&output.stdout, &output.stderr)
+            .ok_or_else(|| Error::Unknown("n1: the link was cut".into()))
+    }
+
+    fn send(&mut self, file: &Path, to: &str, watch: &dyn Watch) -> Result<()> {
+        watch.note("n1", &Event::Begins("uploading".into()));
+        fs::copy(file, to).map_err(Error::io("write", Path::new(to)))?;
+        fs::set_permissions(to, fs::Permissions::from_mode(0o600)).expect("a mode");
+        Ok(())
+    }
+
+    fn hold(&mut self, script: &Script, _patience: Duration) -> Result<String> {
+        let mut child = self.machine.spawn(&script.held()?);
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let (mut begin, mut line) = (String::new(), String::new());
+        out.read_line(&mut begin).expect("a line");
+        assert_eq!(begin, "kvs-begin\n");
+        out.read_line(&mut line).expect("a line");
+        if line.is_empty() || line == "\n" {
+            let mut err = String::new();
+            child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
+            line = err;
+        }
+        child.stdout = Some(out.into_inner());
+        let input = child.stdin.take().expect("a pipe");
+        self.held = Some((child, input));
+        Ok(line.trim().to_owned())
+    }
+
+    fn beat(&mut self) -> Result<()> {
+        let (_, input) = self.held.as_mut().expect("a script that is held");
+        input.write_all(b"\n").map_err(|_| Error::Unreachable("n1 is gone".into()))
+    }
+}
+
+impl Drop for Local<'_> {
+    fn drop(&mut self) {
+        if let Some((mut child, input)) = self.held.take() {
+            drop(input);
+            child.wait().expect("an end");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+# Lets go of the lock.
+rm -f "$LOCK/$TOKEN" "$LOCK/$TOKEN".*

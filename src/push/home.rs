@@ -1,0 +1,400 @@
+//! The ring as it is seen from here, by its nodes' own ports.
+//!
+//! ```text
+//! safe      would every partition keep max(R, W) full copies that answer, without n1?
+//! await     n1 answers, the others take it to be up
+//! in sync   a pass of n1 with all others, begun after its start, completed
+//! equal     partitions nobody has written to since: n1's sums are those of the others
+//! ```
+//!
+//! It changes nothing but membership. Caveat: each look opens the ring anew, for nodes come and go.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Fleet, Host};
+use crate::config::{Secret, create_key, fresh_key, read_keys};
+use crate::digest::Sum;
+use crate::embed::random;
+use crate::error::{Error, Result};
+use crate::key::{Partition, Q};
+use crate::repair::sync_pass;
+use crate::ring::{Change, NodeId, RingDoc, RingId, Step};
+use crate::target::{Access, Opening, Target};
+
+/// How often a condition is looked at.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Sums of every partition of every node that answers.
+pub(super) type Sums = BTreeMap<NodeId, BTreeMap<Partition, Sum>>;
+
+/// See the module.
+pub struct Home<'a> {
+    fleet: &'a Fleet,
+    /// Hosts that answered us: asked first.
+    near: Vec<&'a Host>,
+    far: Vec<&'a Host>,
+    timeout: Duration,
+}
+
+impl<'a> Home<'a> {
+    /// The ring of a fleet; `near` are hosts that are known to be up.
+    #[must_use]
+    pub fn new(fleet: &'a Fleet, near: &[&str], timeout: Duration) -> Self {
+        let is_near = |host: &&Host| near.contains(&host.name.as_str());
+        let (near, far) = fleet.all().partition(is_near);
+        Self { fleet, near, far, timeout }
+    }
+
+    /// The keys of the ring, none when there is no key file.
+    ///
+    /// # Errors
+    /// As [`read_keys`].
+    pub fn keys(&self) -> Result<Vec<Secret>> {
+        if self.fleet.key.exists() { read_keys(&self.fleet.key) } else { Ok(Vec::new()) }
+    }
+
+    /// Makes the key file of a ring that begins.
+    ///
+    /// # Errors
+    /// As [`create_key`].
+    pub fn make_key(&self) -> Result<Vec<Secret>> {
+        let key = fresh_key()?;
+        create_key(&self.fleet.key, &[key])?;
+        Ok(vec![key])
+    }
+
+    /// The file they are in.
+    #[must_use]
+    pub fn key_file(&self) -> &Path {
+        &self.fleet.key
+    }
+
+    /// The running ring; `None` when there is no key yet, or nobody answers.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when the key is not the ring's.
+    pub fn open(&self) -> Result<Option<Target>> {
+        if !self.fleet.key.exists() {
+            return Ok(None);
+        }
+        match self.must_open() {
+            Ok(target) => Ok(Some(target)),
+            Err(error) if matches!(error.root(), Error::Unreachable(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The running ring.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when nobody answers, and as [`Target::open`].
+    pub fn must_open(&self) -> Result<Target> {
+        match self.open_by(&self.near) {
+            Err(error) if matches!(error.root(), Error::Unreachable(_)) => {
+                self.open_by(&self.far).map_err(|_| error)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_by(&self, hosts: &[&Host]) -> Result<Target> {
+        if hosts.is_empty() {
+            return Err(Error::Unreachable("No host can be asked for the ring.".into()));
+        }
+        let addresses: Vec<String> = hosts.iter().map(|host| address(host)).collect();
+        Target::open(&Opening {
+            specs: vec![addresses.join(",")],
+            access: Access::Write,
+            timeout: self.timeout,
+            down: Vec::new(),
+            lost: None,
+            key_file: Some(self.fleet.key.clone()),
+            mixed: false,
+            zone: None,
+            purpose: "kvs-push".into(),
+        })
+    }
+
+    /// The first document of a ring of these members.
+    ///
+    /// # Errors
+    /// As [`RingDoc::first`].
+    pub fn first(&self, members: Vec<crate::ring::Member>) -> Result<RingDoc> {
+        let q = Q::new(self.fleet.partitions)?;
+        RingDoc::first(RingId(random()?), q, self.fleet.replicas, members)
+    }
+
+    /// Waits until the ring answers; its document.
+    ///
+    /// # Errors
+    /// [`Error::Partial`] when it does not.
+    pub fn await_open(&self, patience: Duration) -> Result<RingDoc> {
+        let mut doc = None;
+        self.until(patience, || {
+            doc = Some((*self.must_open()?.doc()).clone());
+            Ok(None)
+        })?;
+        doc.ok_or_else(|| Error::Unreachable("The ring does not answer.".into()))
+    }
+
+    /// Waits until a node that is no member yet answers at its address.
+    ///
+    /// # Errors
+    /// [`Error::Partial`] when it does not.
+    pub fn await_node(&self, address: &str, id: NodeId, patience: Duration) -> Result<()> {
+        self.must_open()?.await_node(address, id, patience)
+    }
+
+    /// Where members are, as they say.
+    ///
+    /// # Errors
+    /// As [`Home::must_open`].
+    pub fn addresses(&self) -> Result<BTreeMap<NodeId, String>> {
+        Ok(self.must_open()?.addresses())
+    }
+
+    /// Waits until all of these are up, in each other's eyes too.
+    ///
+    /// # Errors
+    /// [`Error::Partial`] naming what is missing when the time is over.
+    pub fn await_up(&self, names: &[&str], patience: Duration) -> Result<()> {
+        self.until(patience, || {
+            let mut target = self.must_open()?;
+            Ok(names.iter().find_map(|name| not_up(&mut target, name)))
+        })
+    }
+
+    /// Waits until stopping these would leave every partition enough full copies that answer.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when it does not come to that: how many partitions, and what they would keep.
+    pub fn await_safe(&self, names: &[&str], patience: Duration) -> Result<()> {
+        let safe = self.until(patience, || short_without(&mut self.must_open()?, names));
+        safe.map_err(|error| match error {
+            Error::Partial(why) => Error::Denied(format!("{why} {} not stopped.", are(names)))
+                .hint("bring back what is down; or accept it: --accept-downtime"),
+            error => error,
+        })
+    }
+
+    /// Waits until a node has completed a pass with all others, begun now.
+    ///
+    /// # Errors
+    /// [`Error::Partial`] with what is missing when the time is over.
+    pub fn await_in_sync(&self, name: &str, patience: Duration) -> Result<()> {
+        self.until(patience, || {
+            let mut target = self.must_open()?;
+            let id = target.doc().named(name)?.id;
+            if target.nodes().contains(&id) {
+                sync_pass(&mut target, id)
+            } else {
+                Ok(Some(format!("{name} is not up")))
+            }
+        })
+    }
+
+    /// The sums of all nodes, to compare with later.
+    ///
+    /// # Errors
+    /// As [`Home::must_open`].
+    pub fn sums(&self) -> Result<Sums> {
+        let target = self.must_open()?;
+        let of = |id: NodeId| {
+            let sums = target.store(id)?.sums().ok()?;
+            Some((id, sums.into_iter().collect()))
+        };
+        Ok(target.nodes().into_iter().filter_map(of).collect())
+    }
+
+    /// Waits until a node holds what the others do of all that has not been written to since `before`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] naming how many partitions differ when the time is over.
+    pub fn await_equal(&self, name: &str, before: &Sums, patience: Duration) -> Result<()> {
+        let equal = self.until(patience, || {
+            let target = self.must_open()?;
+            let doc = target.doc();
+            let differ = differing(&doc, doc.named(name)?.id, before, &self.sums()?);
+            Ok((differ > 0).then(|| {
+                format!("{name} differs from the others in {differ} partitions nobody writes to")
+            }))
+        });
+        equal.map_err(|error| match error {
+            Error::Partial(why) => Error::Corrupt(why),
+            error => error,
+        })
+    }
+
+    /// Goes on with a change that is under way, and has these wishes granted.
+    ///
+    /// # Errors
+    /// As [`Target::propose`] and [`Target::advance`].
+    pub fn change(&self, changes: Vec<Change>) -> Result<RingDoc> {
+        let mut target = self.must_open()?;
+        if target.doc().step != Step::Settled {
+            target.advance()?;
+        }
+        if !changes.is_empty() {
+            target.admit(&changes, false)?;
+            let plan = target.doc().plan_of(changes);
+            target.propose(&plan)?;
+            target.advance()?;
+        }
+        Ok((*target.doc()).clone())
+    }
+
+    /// Looks until there is nothing missing.
+    fn until(
+        &self,
+        patience: Duration,
+        mut look: impl FnMut() -> Result<Option<String>>,
+    ) -> Result<()> {
+        let until = now() + patience;
+        loop {
+            let missing = match look() {
+                Ok(None) => return Ok(()),
+                Ok(Some(missing)) => missing,
+                Err(error) if is_passing(&error) => error.to_string(),
+                Err(error) => return Err(error),
+            };
+            if now() >= until {
+                let s = patience.as_secs();
+                return Err(Error::Partial(format!("{missing}, after {s} s.")));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Where a host's node is reached.
+#[must_use]
+pub fn address(host: &Host) -> String {
+    host.advertise.unwrap_or(host.listen).to_string()
+}
+
+/// Why a member is not up, if so.
+fn not_up(target: &mut Target, name: &str) -> Option<String> {
+    let doc = target.doc();
+    let Some(id) = doc.present().find(|m| m.name == name).map(|m| m.id) else {
+        return Some(format!("{name} is no member"));
+    };
+    match target.info(id) {
+        Ok(info) if info.waiting => return Some(format!("{name} has not heard the others yet")),
+        Ok(_) => {}
+        Err(error) => return Some(error.to_string()),
+    }
+    for other in target.nodes() {
+        let Ok(news) = target.news(other) else { continue };
+        if !news.iter().any(|n| n.row.id == id && n.up) && other != id {
+            return Some(format!("{} does not take {name} to be up", doc.name(other)));
+        }
+    }
+    None
+}
+
+/// What stopping these would cost, if it is too much.
+fn short_without(target: &mut Target, names: &[&str]) -> Result<Option<String>> {
+    let doc = target.doc();
+    let mut gone = Vec::new();
+    for name in names {
+        gone.push(doc.named(name)?.id);
+    }
+    let need = doc.majority(); // the ring's own R and W
+    let copies = target.full_copies(&gone);
+    let short: Vec<_> = copies.values().filter(|copies| **copies < need).collect();
+    let Some(least) = short.iter().min() else { return Ok(None) };
+    let (count, names) = (short.len(), names.join(" and "));
+    Ok(Some(format!(
+        "Without {names} {count} partitions would keep fewer than the {need} full copies that reads \
+         and writes need, some only {least}"
+    )))
+}
+
+/// Partitions of a node that nobody has written to, and that are not what the others hold.
+fn differing(doc: &RingDoc, id: NodeId, before: &Sums, after: &Sums) -> usize {
+    let Some(own) = after.get(&id) else { return 0 };
+    let differs = |p: &Partition| {
+        let owners = doc.owners_in(doc.read_layout(), *p);
+        let others: Vec<_> = owners.iter().filter(|o| **o != id).collect();
+        let quiet = others.iter().all(|o| match (before.get(o), after.get(o)) {
+            (Some(was), Some(is)) => was.get(p) == is.get(p),
+            _ => false,
+        });
+        let Some(first) = others.first().filter(|_| quiet) else { return false };
+        let theirs = after[*first].get(p);
+        let agreed = others.iter().all(|o| after[*o].get(p) == theirs);
+        agreed && own.get(p) != theirs
+    };
+    doc.owned(id).iter().filter(|p| differs(p)).count()
+}
+
+fn are(names: &[&str]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", names.join(" and "))
+}
+
+/// Whether an error may be gone at the next look: nodes start, stop and are busy.
+fn is_passing(error: &Error) -> bool {
+    use Error::{Busy, Partial, Refused, Unknown, Unreachable};
+    matches!(error.root(), Busy(_) | Partial(_) | Refused(_) | Unknown(_) | Unreachable(_))
+}
+
+#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{Member, State};
+
+    fn doc() -> RingDoc {
+        let member = |n: u64| Member {
+            id: NodeId(n),
+            name: format!("n{n}"),
+            zone: "a".into(),
+            weight: 1,
+            state: State::Normal,
+            public_key: [0; 32],
+        };
+        RingDoc::first(RingId(1), Q::new(8).unwrap(), 3, (1..=3).map(member).collect()).unwrap()
+    }
+
+    /// Every node holds so many records in every partition.
+    fn sums(counts: [u64; 3]) -> Sums {
+        let of = |count| {
+            let sum = Sum { count, ..Sum::default() };
+            (0..8).map(|p| (Partition(p), sum)).collect()
+        };
+        (1..).map(NodeId).zip(counts.map(of)).collect()
+    }
+
+    /// Only what nobody writes to is compared, and only with what the others agree on.
+    #[test]
+    fn a_node_is_compared_where_nothing_moves() {
+        for (before, after, differ) in [
+            ([5, 5, 5], [5, 5, 5], 0),
+            ([5, 5, 5], [4, 5, 5], 8),
+            // What it was before it stopped does not count: others may have gone on meanwhile.
+            ([4, 5, 5], [5, 5, 5], 0),
+            // Written to since.
+            ([5, 5, 5], [5, 6, 6], 0),
+            // The others differ themselves.
+            ([5, 5, 6], [5, 5, 6], 0),
+        ] {
+            let found = differing(&doc(), NodeId(1), &sums(before), &sums(after));
+            assert_eq!(found, differ, "{before:?} {after:?}");
+        }
+        let mut alone = sums([4, 5, 5]);
+        alone.remove(&NodeId(3));
+        assert_eq!(
+            differing(&doc(), NodeId(1), &alone, &alone),
+            0,
+            "one of the others is not there"
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! Hosts that are no members yet: a ring founded of them, or a ring that takes them in.
+//!
+//! ```text
+//! host      node make DATA --identity   ->  public key; its secret never leaves the host
+//! here      document of all founders, or of the ring as it is
+//! host      node make DATA < birth      ->  its directory; start
+//! here      founders: wait for all      joiners: wait, propose, advance, in sync
+//! ```
+//!
+//! What was cut off goes on at the next run: the identity waits on the host. Caveats: a founder that
+//! is late is born filling, for the ring may have been written to meanwhile; the directory of a member
+//! that was removed makes way for a new one.
+
+use std::collections::BTreeMap;
+
+use super::apply::Job;
+use super::home::address;
+use super::plan;
+use crate::config::Secret;
+use crate::embed::Birth;
+use crate::error::{Error, Result};
+use crate::ring::{Change, Member, NodeId, RingDoc, State};
+
+impl<'a> Job<'_, 'a> {
+    /// Makes a ring of all hosts that are staged.
+    pub(super) fn found(&self) -> Result<()> {
+        let survey = self.survey;
+        let names = self.busy();
+        self.may_found(&names)?;
+        let keys = match &survey.keys[..] {
+            [] => survey.home.make_key()?,
+            keys => keys.to_vec(),
+        };
+        let ids = self.identities(&names)?;
+        let members = ids.iter().filter_map(|(name, key)| self.member(name, *key, State::Normal));
+        let doc = survey.home.first(members.collect())?;
+        let names: Vec<_> = ids.keys().copied().collect();
+        let addresses = self.addresses_of(&doc);
+        self.born(&names, &keys, &doc, &addresses, true);
+        let started = self.start_all(&names);
+        survey.home.await_up(&started, survey.fleet.rollout.ready_timeout)?;
+        started.iter().for_each(|name| survey.crew.did(name, "founded the ring"));
+        Ok(())
+    }
+
+    /// Whether these are enough, and there can be no ring elsewhere.
+    fn may_found(&self, names: &[&str]) -> Result<()> {
+        let survey = self.survey;
+        let replicas = usize::from(survey.fleet.replicas);
+        if names.len() < replicas {
+            return Err(Error::Denied(format!(
+                "A ring of {replicas} replicas needs as many hosts, and {} can be used; no ring was \
+                 made.",
+                names.len()
+            ))
+            .hint("mend the hosts that failed, then run it again"));
+        }
+        let unseen = survey.unseen().join(", ");
+        if !survey.keys.is_empty() && !unseen.is_empty() {
+            let key = survey.home.key_file().display();
+            return Err(Error::Denied(format!(
+                "{key} is there, so there may be a ring, and it may be on {unseen}, not looked at; no \
+                 second one was made."
+            ))
+            .hint(format!("bring them back; if there never was a ring, move {key} away")));
+        }
+        Ok(())
+    }
+
+    /// Takes in hosts that are no members yet, and founders that were never made.
+    pub(super) fn join(&self, doc: &RingDoc) -> Result<()> {
+        let survey = self.survey;
+        let lacks = |name: &&str| {
+            survey.facts[name].node_yaml.is_none() || !doc.present().any(|m| m.name == **name)
+        };
+        let founded = survey.doc.is_none() && survey.facts.values().all(|f| f.node_yaml.is_none());
+        let names: Vec<_> = self.busy().into_iter().filter(lacks).collect();
+        if names.is_empty() || founded {
+            return Ok(());
+        }
+        self.stage(&names)?;
+        let ids = self.identities_for(&names, doc)?;
+        let names: Vec<_> = ids.keys().copied().collect();
+        let addresses = survey.home.addresses()?;
+        self.born(&names, &survey.keys, doc, &addresses, false);
+        let started = self.start_all(&names);
+        let mut changes = Vec::new();
+        for name in &started {
+            let member = self.member(name, ids[name], State::Joining);
+            changes.extend(member.map(|m| self.admission(m, doc)).transpose()?.flatten());
+        }
+        survey.home.change(changes)?;
+        for name in started {
+            survey.home.await_up(&[name], survey.fleet.rollout.ready_timeout)?;
+            survey.crew.begins(name, "syncing");
+            survey.home.await_in_sync(name, survey.fleet.rollout.sync_timeout)?;
+            survey.crew.did(name, "joined the ring");
+        }
+        Ok(())
+    }
+
+    /// Waits for the node of one that is to be a member; the change that makes it one, unless it is.
+    fn admission(&self, member: Member, doc: &RingDoc) -> Result<Option<Change>> {
+        let survey = self.survey;
+        survey.crew.begins(&member.name, "joining");
+        let host = survey.host(&member.name).map(address).unwrap_or_default();
+        survey.home.await_node(&host, member.id, survey.fleet.rollout.ready_timeout)?;
+        Ok(match doc.member(member.id) {
+            Some(_) => None,
+            None if survey.wish.replace.contains(&member.name) => Some(Change::Replace(member)),
+            None => Some(Change::Join(member)),
+        })
+    }
+
+    fn member(&self, name: &str, key: [u8; 32], state: State) -> Option<Member> {
+        let host = self.survey.host(name)?;
+        Some(Member {
+            id: NodeId::of_key(&key),
+            name: host.name.clone(),
+            zone: host.zone.clone(),
+            weight: host.weight,
+            state,
+            public_key: key,
+        })
+    }
+
+    fn addresses_of(&self, doc: &RingDoc) -> BTreeMap<NodeId, String> {
+        let of = |m: &Member| Some((m.id, address(self.survey.host(&m.name)?)));
+        doc.present().filter_map(of).collect()
+    }
+
+    /// The public key of each node that is to be.
+    fn identities(&self, names: &[&'a str]) -> Result<BTreeMap<&'a str, [u8; 32]>> {
+        let survey = self.survey;
+        let read = survey.crew.each(names, usize::MAX, |far| {
+            let release = &survey.releases[far.host.name.as_str()].id;
+            let text = far.identity(release)?;
+            let bytes = blake3::Hash::from_hex(text.trim());
+            bytes.map(|hash| *hash.as_bytes()).map_err(|_| {
+                Error::Denied(format!("{} told no public key; no node was made.", far.host.name))
+            })
+        });
+        self.go_ahead()?;
+        Ok(read.into_iter().collect())
+    }
+
+    /// The same, where a directory of a member that was removed makes way for a new one.
+    fn identities_for(
+        &self,
+        names: &[&'a str],
+        doc: &RingDoc,
+    ) -> Result<BTreeMap<&'a str, [u8; 32]>> {
+        let ids = self.identities(names)?;
+        let removed = |key: &[u8; 32]| {
+            doc.member(NodeId::of_key(key)).is_some_and(|m| m.state == State::Removed)
+        };
+        let gone: Vec<_> = ids.iter().filter(|(_, k)| removed(k)).map(|(n, _)| *n).collect();
+        if gone.is_empty() {
+            return Ok(ids);
+        }
+        let survey = self.survey;
+        survey
+            .crew
+            .each(&gone, usize::MAX, |far| far.forget(&survey.facts[far.host.name.as_str()]));
+        self.identities(names)
+    }
+
+    /// Has each host make its node's directory.
+    fn born(
+        &self,
+        names: &[&'a str],
+        keys: &[Secret],
+        doc: &RingDoc,
+        addresses: &BTreeMap<NodeId, String>,
+        founder: bool,
+    ) {
+        let survey = self.survey;
+        survey.crew.each(names, usize::MAX, |far| {
+            let birth = Birth::new(plan::wanted(far.host), keys, doc, addresses, founder);
+            far.make(&survey.releases[far.host.name.as_str()].id, &birth.text()?)
+        });
+    }
+}

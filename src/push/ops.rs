@@ -1,0 +1,186 @@
+//! What is done with a fleet that stands: stopped, started, one release back, made smaller, taken
+//! down.
+//!
+//! ```text
+//! start      all at once, then up                 restart, rollback   in turns      roll
+//! stop       all at once                          destroy             stopped, removed
+//! shrink     leave, then its directory goes (to grow: apply, with a spare that joins)
+//! ```
+//!
+//! It does not ask whether somebody is sure; commands do.
+
+use super::apply::Report;
+use super::crew::Connect;
+use super::roll::{Roll, Turn};
+use super::survey::Survey;
+use super::{Fleet, Service};
+use crate::error::{Error, Result};
+use crate::ring::Change;
+
+/// What is to be done with nodes that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Started, where they do not run.
+    Start,
+    /// Stopped in good order.
+    Stop,
+    /// Stopped and started, in turns.
+    Restart,
+    /// Taken back to the release before, in turns.
+    Rollback,
+}
+
+/// Does it with every host in question. What a single host fails at is in the report.
+#[must_use]
+pub fn operate(survey: Survey<'_>, verb: Verb) -> Report {
+    let fault = survey.crew.alive(|| with_all(&survey, verb)).err();
+    survey.ended(fault)
+}
+
+fn with_all(survey: &Survey<'_>, verb: Verb) -> Result<()> {
+    let crew = &survey.crew;
+    for host in survey.hosts.iter().filter(|h| !has_node(survey, &h.name)) {
+        if crew.is_at_work(&host.name) {
+            let text = format!("{} has no node; nothing was done there.", host.name);
+            crew.give_up(&host.name, Error::Denied(text).hint("bring one: kvs push apply"));
+        }
+    }
+    let there = |name: &&str| survey.host(name).is_some() && has_node(survey, name);
+    let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(there).collect();
+    crew.each(&names, usize::MAX, |far| far.lock(&survey.wish.owner));
+    let patience = survey.fleet.rollout.ready_timeout;
+    match verb {
+        Verb::Start => start(survey, &names),
+        Verb::Stop => {
+            let running: Vec<_> = names.iter().copied().filter(|n| runs(survey, n)).collect();
+            crew.each(&running, usize::MAX, |far| {
+                let name = far.host.name.as_str();
+                crew.begins(name, "stopping");
+                far.stop(&survey.facts[name], patience)?;
+                crew.did(name, "stopped");
+                Ok(())
+            });
+            Ok(())
+        }
+        Verb::Restart => roll(survey, &names, |f| f.current.clone()),
+        Verb::Rollback => roll(survey, &names, |f| f.previous.clone()),
+    }
+}
+
+fn has_node(survey: &Survey<'_>, name: &str) -> bool {
+    survey.facts.get(name).is_some_and(|f| f.node_yaml.is_some() && f.current.is_some())
+}
+
+fn runs(survey: &Survey<'_>, name: &str) -> bool {
+    matches!(survey.facts[name].service, Service::Running(_))
+}
+
+fn start(survey: &Survey<'_>, names: &[&str]) -> Result<()> {
+    let (crew, patience) = (&survey.crew, survey.fleet.rollout.ready_timeout);
+    let still: Vec<&str> = crew
+        .names(survey.fleet)
+        .into_iter()
+        .filter(|n| names.contains(n) && !runs(survey, n))
+        .collect();
+    let started = crew.each(&still, usize::MAX, |far| {
+        let name = far.host.name.as_str();
+        crew.begins(name, "starting");
+        far.start(&survey.facts[name], patience)?;
+        crew.did(name, "started");
+        Ok(())
+    });
+    let started: Vec<_> = started.into_iter().map(|(name, ())| name).collect();
+    if started.is_empty() { Ok(()) } else { survey.home.await_up(&started, patience) }
+}
+
+/// Every host takes a turn with the release that is named.
+fn roll(
+    survey: &Survey<'_>,
+    names: &[&str],
+    release: fn(&super::Facts) -> Option<String>,
+) -> Result<()> {
+    let mut turns = Vec::new();
+    for host in survey.hosts.iter().filter(|h| names.contains(&h.name.as_str())) {
+        let before = survey.facts[host.name.as_str()].clone();
+        match release(&before) {
+            Some(release) => turns.push(Turn { name: &host.name, before, release }),
+            None => {
+                let text = format!("{} has no release before this one.", host.name);
+                survey.crew.give_up(&host.name, Error::Denied(text));
+            }
+        }
+    }
+    let roll = Roll {
+        crew: &survey.crew,
+        home: &survey.home,
+        rules: &survey.fleet.rollout,
+        accept_downtime: survey.wish.accept_downtime,
+    };
+    roll.all(turns)
+}
+
+/// Stops everything and removes it; the nodes' directories too when `data` says so. What a single
+/// host fails at is in the report.
+#[must_use]
+pub fn destroy(survey: Survey<'_>, data: bool) -> Report {
+    let crew = &survey.crew;
+    crew.each(&crew.names(survey.fleet), usize::MAX, |far| {
+        let name = far.host.name.as_str();
+        let facts = &survey.facts[name];
+        let none = facts.current.is_none() && facts.node_yaml.is_none();
+        if none && facts.releases.is_empty() {
+            return Ok(());
+        }
+        far.lock(&survey.wish.owner)?;
+        crew.begins(name, "removing");
+        far.destroy(facts, data)?;
+        crew.did(name, if data { "removed, with its data" } else { "removed; its data stays" });
+        Ok(())
+    });
+    survey.ended(None)
+}
+
+/// The last lines of a host's log.
+///
+/// # Errors
+/// [`Error::Usage`] for an unknown host, and what kept it from being read.
+pub fn logs<'a>(
+    fleet: &'a Fleet,
+    host: &str,
+    lines: usize,
+    connect: &Connect<'a>,
+) -> Result<String> {
+    let host = fleet.all().find(|h| h.name == host).ok_or_else(|| {
+        Error::Usage(format!("There is no host {host} in the inventory; nothing was done."))
+    })?;
+    let mut far = connect(host)?;
+    let facts = far.facts()?;
+    far.logs(&facts, lines)
+}
+
+/// Has the one member in question hand its share over and leave; its node ends by itself, and its
+/// directory goes. What it fails at is in the report.
+#[must_use]
+pub fn shrink(survey: Survey<'_>, member: &str) -> Report {
+    let fault = survey.crew.alive(|| leave(&survey, member)).err();
+    survey.ended(fault)
+}
+
+fn leave(survey: &Survey<'_>, member: &str) -> Result<()> {
+    let crew = &survey.crew;
+    let patience = survey.fleet.rollout.ready_timeout;
+    let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(|n| *n == member).collect();
+    crew.each(&names, 1, |far| far.lock(&survey.wish.owner));
+    if names.is_empty() || !crew.is_at_work(member) {
+        return Ok(()); // the fault is told with the host
+    }
+    crew.begins(member, "leaving");
+    survey.home.change(vec![Change::Leave(member.to_owned())])?;
+    crew.did(member, "left the ring");
+    crew.each(&names, 1, |far| {
+        let facts = &survey.facts[member];
+        far.stop(facts, patience)?;
+        far.forget(facts)
+    });
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! What is to be done, situation by situation.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::*;
+use crate::push::{Become, HostKeys, Init, SshRules};
+
+const NEW: &str = "aaaaaaaaaaaaaaaa";
+const OLD: &str = "bbbbbbbbbbbbbbbb";
+
+fn host() -> Host {
+    let at: SocketAddr = "10.0.0.11:22".parse().unwrap();
+    Host {
+        name: "n1".into(),
+        address: "10.0.0.11".into(),
+        ssh: SshRules {
+            at: vec![at],
+            port: 22,
+            user: "deploy".into(),
+            keys: Vec::new(),
+            agent: false,
+            known_hosts: Vec::new(),
+            host_keys: HostKeys::Strict,
+            connect_timeout: Duration::from_secs(1),
+            command_timeout: Duration::from_secs(1),
+        },
+        zone: "a".into(),
+        weight: 1,
+        listen: "10.0.0.11:7400".parse().unwrap(),
+        advertise: None,
+        metrics: None,
+        quota_bytes: None,
+        root: "/opt/kvs".into(),
+        data: "/opt/kvs/data".into(),
+        binary: None,
+        become_root: Become::None,
+        service: ServiceKind::Auto,
+    }
+}
+
+fn release() -> Release {
+    Release {
+        id: NEW.into(),
+        sha256: "aa".repeat(32),
+        file: "kvs".into(),
+        bytes: 10 << 20,
+        machine: "x86_64".into(),
+        dynamic: false,
+    }
+}
+
+/// A host with nothing on it.
+fn bare() -> Facts {
+    Facts {
+        os: "Linux".into(),
+        machine: "x86_64".into(),
+        user: "deploy".into(),
+        init: Init::Other,
+        root: "/opt/kvs".into(),
+        data: "/opt/kvs/data".into(),
+        root_free: 1 << 40,
+        data_free: 1 << 40,
+        kind: Some(ServiceKind::Background),
+        ..Facts::default()
+    }
+}
+
+/// A host whose node runs as it should.
+fn well() -> Facts {
+    Facts {
+        current: Some(NEW.into()),
+        releases: vec![(NEW.into(), "kvs 0.1.0".into())],
+        service: Service::Running(7),
+        service_as_wanted: true,
+        node_yaml: Some(config::text(&wanted(&host())).unwrap()),
+        ring_keys: vec!["key".into()],
+        ..bare()
+    }
+}
+
+fn member(weight: u32) -> Standing {
+    Standing::Member(Member {
+        id: crate::ring::NodeId(1),
+        name: "n1".into(),
+        zone: "a".into(),
+        weight,
+        state: State::Normal,
+        public_key: [0; 32],
+    })
+}
+
+fn words(facts: &Facts, standing: &Standing) -> String {
+    todo(&host(), facts, &release(), &["key".into()], standing).words()
+}
+
+#[test]
+fn what_is_missing_is_done_and_nothing_else() {
+    let old = |service| Facts {
+        current: Some(OLD.into()),
+        releases: vec![(OLD.into(), "kvs 0.0.9".into())],
+        service,
+        ..well()
+    };
+    let brought = Facts {
+        releases: vec![(NEW.into(), "kvs 0.1.0".into()), (OLD.into(), String::new())],
+        ..old(Service::Running(7))
+    };
+    let yaml = |from: &str, to: &str| Facts {
+        node_yaml: well().node_yaml.map(|text| text.replace(from, to)),
+        ..well()
+    };
+    let upload = "upload aaaaaaaa (10.0 MiB)";
+    for (facts, standing, would) in [
+        (well(), member(1), "nothing".to_owned()),
+        (
+            bare(),
+            Standing::NoRing,
+            format!("{upload}, found the ring, set up a background process, use aaaaaaaa, start"),
+        ),
+        (
+            bare(),
+            Standing::Outside,
+            format!("{upload}, join the ring, set up a background process, use aaaaaaaa, start"),
+        ),
+        (
+            old(Service::Running(7)),
+            member(1),
+            format!("{upload}, switch bbbbbbbb -> aaaaaaaa, restart"),
+        ),
+        (old(Service::Stopped), member(1), format!("{upload}, switch bbbbbbbb -> aaaaaaaa, start")),
+        (brought, member(1), "switch bbbbbbbb -> aaaaaaaa, restart".into()),
+        (Facts { service: Service::Stopped, ..well() }, member(1), "start".into()),
+        (yaml("7400", "7401"), member(1), "configure listen, restart".into()),
+        (well(), member(3), "weight 3 -> 1".into()),
+        (
+            Facts { service_as_wanted: false, ..well() },
+            member(1),
+            "set up a background process, restart".into(),
+        ),
+    ] {
+        assert_eq!(words(&facts, &standing), would);
+    }
+}
+
+#[test]
+fn a_host_that_is_not_fit_is_refused_with_a_reason() {
+    let far = |change: fn(&mut Facts)| {
+        let mut facts = well();
+        change(&mut facts);
+        words(&facts, &member(1))
+    };
+    for (change, why) in [
+        (far(|f| f.os = "Darwin".into()), "it runs Darwin, not Linux"),
+        (far(|f| f.machine = "aarch64".into()), "it is aarch64 and the binary is for x86_64"),
+        (far(|f| f.lacks = vec!["sha256sum".into()]), "it has no sha256sum"),
+        (far(|f| f.skew_ms = -86_400_000), "its clock is 24 hours off"),
+        (far(|f| f.read_only = Some("/opt".into())), "deploy may not write to /opt"),
+        (far(|f| f.noexec = true), "/opt/kvs is on a file system mounted noexec"),
+        (
+            far(|f| {
+                f.releases.clear();
+                f.root_free = 1 << 20;
+            }),
+            "/opt/kvs has 1.0 MiB free, 84.0 MiB are needed",
+        ),
+        (far(|f| f.port_taken = true), "something else listens at 10.0.0.11:7400"),
+        (far(|f| f.data_foreign = true), "/opt/kvs/data is not empty and no node's directory"),
+        (
+            far(|f| f.ring_keys = vec!["another".into()]),
+            "/opt/kvs/data belongs to another ring: its key is not ours",
+        ),
+        (
+            far(|f| f.node_yaml = f.node_yaml.as_ref().map(|t| t.replace("n1", "n9"))),
+            "/opt/kvs/data is the node n9",
+        ),
+    ] {
+        assert!(change.starts_with(&format!("refused: {why}")), "{change}\n{why}");
+    }
+    let keyless = todo(&host(), &well(), &release(), &[], &member(1));
+    assert!(keyless.words().contains("the ring's key file is not here"), "{}", keyless.words());
+}
+
+/// A name in the ring whose directory is gone cannot be made anew under the same name by accident.
+#[test]
+fn a_member_whose_directory_is_gone_is_refused() {
+    let facts = Facts { node_yaml: None, service: Service::Stopped, ..well() };
+    let would = words(&facts, &member(1));
+    assert!(would.contains("kvs push apply --replace n1"), "{would}");
+}
+
+#[test]
+fn what_a_person_should_know_is_a_warning() {
+    let facts = Facts { skew_ms: 90_000, ..well() };
+    let dynamic = Release { dynamic: true, ..release() };
+    let todo = todo(&host(), &facts, &dynamic, &["key".into()], &member(1));
+    assert!(todo.is_empty());
+    assert_eq!(
+        todo.warnings,
+        [
+            "its clock is 90 s ahead of ours: set it",
+            "aaaaaaaa needs the C library of the host: push a static binary"
+        ]
+    );
+}
+
+#[test]
+fn bytes_are_read_by_people() {
+    for (bytes, text) in
+        [(5, "5 B"), (2_048, "2.0 KiB"), (9_856_012, "9.4 MiB"), (3 << 40, "3.0 TiB")]
+    {
+        assert_eq!(size(bytes), text);
+    }
+}
+
+#[test]
+fn a_lost_member_gives_its_place_to_a_new_node() {
+    let Standing::Member(lost) = member(1) else { unreachable!() };
+    let would = words(&bare(), &Standing::Lost(lost.clone()));
+    assert!(would.contains("take the lost member's place"), "{would}");
+    let would = words(&well(), &Standing::Lost(lost));
+    assert_eq!(would, "refused: n1 is not lost: /opt/kvs/data is there");
+}

@@ -1,0 +1,230 @@
+//! The socket and the session on it. Every wait ends.
+//!
+//! ```text
+//! dial         TCP and the handshake        blocking, each call under the connection's own time
+//! after login  operations that give way     poll(2), under a deadline of the caller
+//! dropped      the socket goes first        so that libssh2 has nobody left to wait for
+//! ```
+//!
+//! Caveat: an operation of libssh2 that gave way in the middle of a packet must be repeated before
+//! any other can send. Loops here repeat all of theirs; what is sent now and then waits for
+//! [`Link::is_free`].
+
+use std::cell::Cell;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use ssh2::{BlockDirections, ErrorCode, MethodType, Session};
+
+use super::Access;
+use super::hostkey::HostKey;
+use crate::error::{Error, Result};
+
+/// LIBSSH2_ERROR_EAGAIN
+const GIVES_WAY: ErrorCode = ErrorCode::Session(-37);
+/// LIBSSH2_ERROR_CHANNEL_FAILURE and LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED
+const REFUSALS: [ErrorCode; 2] = [ErrorCode::Session(-21), ErrorCode::Session(-22)];
+/// Between two keepalives, at the most.
+const KEEPALIVE_MAX: u64 = 15;
+/// A wait looks up this often.
+const SLICE: Duration = Duration::from_millis(250);
+
+/// Why an operation did not come to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// Its time was over; the link lives.
+    Late,
+    /// The other side has said nothing for so long, not even that it lives.
+    Silent(Duration),
+    /// The other side refused; the link lives.
+    Refused(String),
+    /// The link is no more.
+    Cut(String),
+}
+
+impl From<ssh2::Error> for Broken {
+    fn from(error: ssh2::Error) -> Self {
+        let what = error.message().to_owned();
+        if REFUSALS.contains(&error.code()) { Self::Refused(what) } else { Self::Cut(what) }
+    }
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Late => write!(f, "its time was over"),
+            Self::Silent(time) => write!(f, "nothing was heard for {} s", time.as_secs()),
+            Self::Refused(what) | Self::Cut(what) => write!(f, "{what}"),
+        }
+    }
+}
+
+/// See the module.
+pub(super) struct Link {
+    pub(super) session: Session,
+    socket: TcpStream,
+    /// When the other side was last heard.
+    heard: Cell<Instant>,
+    /// How long it may say nothing.
+    patience: Duration,
+    is_cut: Cell<bool>,
+}
+
+impl Link {
+    /// Connects to the first address that answers as SSH should.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`].
+    pub(super) fn dial(access: &Access<'_>, host_key: &HostKey<'_>) -> Result<Self> {
+        let mut whys = Vec::new();
+        for at in &access.rules.at {
+            match Self::to(*at, access, host_key) {
+                Ok(link) => return Ok(link),
+                Err(why) => whys.push(format!("{at}: {why}")),
+            }
+        }
+        let (host, rules) = (access.host, access.rules);
+        let why = if whys.is_empty() { "it has no address".to_owned() } else { whys.join("; ") };
+        let error = format!("{host} cannot be reached ({why}): nothing was done there");
+        Err(Error::Unreachable(error).hint(format!(
+            "see that this works: ssh -p {} {}@{} true",
+            rules.port, rules.user, access.address
+        )))
+    }
+
+    fn to(
+        at: SocketAddr,
+        access: &Access<'_>,
+        host_key: &HostKey<'_>,
+    ) -> std::result::Result<Self, String> {
+        let patience = access.rules.connect_timeout.max(Duration::from_millis(1));
+        let socket = TcpStream::connect_timeout(&at, patience).map_err(|e| e.to_string())?;
+        let ours = socket.set_nodelay(true).and_then(|()| socket.try_clone());
+        let ours = ours.map_err(|e| e.to_string())?;
+        let session = Session::new().map_err(|e| e.message().to_owned())?;
+        let silence = access.rules.command_timeout;
+        let (heard, is_cut) = (Cell::new(now()), Cell::new(false));
+        let mut link = Self { session, socket: ours, heard, patience: silence, is_cut };
+        link.session.set_timeout(u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
+        link.prefer(host_key).map_err(|e| e.message().to_owned())?;
+        link.session.set_tcp_stream(socket);
+        link.session.handshake().map_err(|e| format!("no SSH ({})", e.message()))?;
+        Ok(link)
+    }
+
+    fn prefer(&self, host_key: &HostKey<'_>) -> std::result::Result<(), ssh2::Error> {
+        let session = &self.session;
+        let algorithms = host_key.algorithms(&session.supported_algs(MethodType::HostKey)?);
+        session.method_pref(MethodType::HostKey, &algorithms)?;
+        for direction in [MethodType::CryptCs, MethodType::CryptSc] {
+            // GCM has machine instructions on every host that is likely; ChaCha20 is plain C here.
+            let (fast, rest): (Vec<_>, Vec<_>) =
+                session.supported_algs(direction)?.into_iter().partition(|a| a.contains("gcm"));
+            session.method_pref(direction, &[fast, rest].concat().join(","))?;
+        }
+        Ok(())
+    }
+
+    /// After the login: from here on nothing blocks but [`Link::wait`].
+    pub(super) fn give_way(&mut self) {
+        let interval = (self.patience.as_secs() / 4).clamp(2, KEEPALIVE_MAX);
+        self.patience = self.patience.max(Duration::from_secs(4 * interval));
+        self.session.set_keepalive(true, u32::try_from(interval).unwrap_or(15));
+        self.session.set_blocking(false);
+        self.heard.set(now());
+    }
+
+    /// Repeats an operation until it does not give way.
+    pub(super) fn until<T>(
+        &self,
+        until: Instant,
+        mut operation: impl FnMut() -> std::result::Result<T, ssh2::Error>,
+    ) -> std::result::Result<T, Broken> {
+        if self.is_cut.get() {
+            return Err(Broken::Cut("the link was cut before".into()));
+        }
+        loop {
+            match operation() {
+                Ok(value) => return Ok(value),
+                Err(e) if e.code() == GIVES_WAY => self.wait(until)?,
+                Err(e) => return Err(self.broken(e.into())),
+            }
+        }
+    }
+
+    /// Waits for the socket, some time at the most, and keeps the link alive meanwhile.
+    pub(super) fn wait(&self, until: Instant) -> std::result::Result<(), Broken> {
+        let at = now();
+        if at >= until {
+            return Err(Broken::Late);
+        }
+        let sends = self.sends();
+        let flags = if sends { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let ready = self.poll(flags, SLICE.min(until - at));
+        if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+            self.heard.set(now());
+        }
+        if now().duration_since(self.heard.get()) >= self.patience {
+            return Err(self.broken(Broken::Silent(self.patience)));
+        }
+        if !sends && self.is_free() {
+            let kept = self.session.keepalive_send();
+            kept.map_err(|e| self.broken(Broken::Cut(e.message().into())))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a packet is half sent.
+    pub(super) fn sends(&self) -> bool {
+        matches!(self.session.block_directions(), BlockDirections::Outbound | BlockDirections::Both)
+    }
+
+    /// Whether a small packet would leave in one piece.
+    pub(super) fn is_free(&self) -> bool {
+        !self.is_cut.get()
+            && !self.sends()
+            && self.poll(PollFlags::OUT, Duration::ZERO).contains(PollFlags::OUT)
+    }
+
+    /// What the socket is ready for; nothing after the time, or a signal.
+    fn poll(&self, flags: PollFlags, time: Duration) -> PollFlags {
+        let mut sockets = [PollFd::new(&self.socket, flags)];
+        let time = Timespec { tv_sec: 0, tv_nsec: i64::from(time.subsec_nanos()) };
+        match poll(&mut sockets, Some(&time)) {
+            Ok(_) => sockets[0].revents(),
+            Err(_) => PollFlags::empty(),
+        }
+    }
+
+    /// Notes that the link is no more, when that is so.
+    pub(super) fn broken(&self, broken: Broken) -> Broken {
+        if matches!(broken, Broken::Cut(_) | Broken::Silent(_)) {
+            self.cut();
+        }
+        broken
+    }
+
+    /// Gives the link up: whoever is on the other side hears of it.
+    pub(super) fn cut(&self) {
+        self.is_cut.set(true);
+        // It may be closed already; there is nothing to lose.
+        drop(self.socket.shutdown(Shutdown::Both));
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.session.set_blocking(false);
+        self.cut();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a driver: sockets have clocks")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}

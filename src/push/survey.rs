@@ -1,0 +1,264 @@
+//! Everything there is to know before anything is changed: hosts, ring, and what there is to do.
+//!
+//! ```text
+//! connect ── facts ──┐
+//! key file ── ring ──┴── todo of each host
+//! ```
+//!
+//! `check`, `plan`, `status` and `apply` begin with it. It changes nothing anywhere but, with
+//! `accept-new`, the file of known hosts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::apply::Report;
+use super::crew::{Connect, Crew};
+use super::home::Home;
+use super::plan::{Standing, Step, Todo, todo};
+use super::{Facts, Fleet, Host, Release, Watch};
+use crate::config::{Secret, key_text};
+use crate::error::{Error, Result};
+use crate::ring::{Change, RingDoc};
+use crate::target::View;
+
+/// What is to be pushed, and how far.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Only these hosts; all when empty.
+    pub only: Vec<String>,
+    /// Spares that are to be members.
+    pub join: Vec<String>,
+    /// Members whose node is lost for good: their place goes to a new one on the same host.
+    pub replace: Vec<String>,
+    /// Go on although the ring cannot answer meanwhile.
+    pub accept_downtime: bool,
+    /// Who works on the hosts, for others who want to.
+    pub owner: String,
+    /// How long the ring may take to answer.
+    pub timeout: Duration,
+}
+
+/// See the module.
+pub struct Survey<'a> {
+    /// What should be.
+    pub fleet: &'a Fleet,
+    /// What is asked for.
+    pub wish: Wish,
+    /// The connections.
+    pub crew: Crew<'a>,
+    /// The ring, as it is seen from here.
+    pub home: Home<'a>,
+    /// The hosts in question, in the order of the inventory.
+    pub hosts: Vec<&'a Host>,
+    /// What each connected host is like.
+    pub facts: BTreeMap<&'a str, Facts>,
+    /// What each host should run.
+    pub releases: BTreeMap<&'a str, Release>,
+    /// The keys of the ring.
+    pub keys: Vec<Secret>,
+    /// The ring's document, when the ring answers.
+    pub doc: Option<RingDoc>,
+    /// Its members, when it answers.
+    pub views: Vec<View>,
+    /// What there is to do, of each connected host.
+    pub todos: BTreeMap<&'a str, Todo>,
+}
+
+impl<'a> Survey<'a> {
+    /// Looks at hosts and ring.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown host or a binary that is none; as [`Home::open`]. What is wrong
+    /// with a single host is that host's fault, in the crew.
+    pub fn of(
+        fleet: &'a Fleet,
+        wish: Wish,
+        connect: &Connect<'a>,
+        watch: &'a dyn Watch,
+    ) -> Result<Self> {
+        let releases = releases(fleet)?;
+        named(fleet, wish.only.iter().chain(&wish.join).chain(&wish.replace))?;
+        let hosts: Vec<&Host> = fleet.all().filter(|h| is_wished(&wish, h)).collect();
+        let crew = Crew::muster(&hosts, connect, watch);
+        let facts = crew.each(&crew.names(fleet), usize::MAX, super::Far::facts);
+        let home = Home::new(fleet, &crew.names(fleet), wish.timeout);
+        let (facts, keys) = (facts.into_iter().collect(), home.keys()?);
+        let (todos, views) = (BTreeMap::new(), Vec::new());
+        let mut survey =
+            Self { fleet, wish, crew, home, hosts, facts, releases, keys, doc: None, views, todos };
+        survey.look_at_ring()?;
+        survey.leave_out_spares();
+        survey.judge();
+        Ok(survey)
+    }
+
+    /// Asks the ring for its document and its members.
+    ///
+    /// # Errors
+    /// As [`Home::open`].
+    pub fn look_at_ring(&mut self) -> Result<()> {
+        if let Some(mut target) = self.home.open()? {
+            self.views = target.views()?;
+            self.doc = Some((*target.doc()).clone());
+        }
+        Ok(())
+    }
+
+    /// Spares that are no members are none of our business, unless they are to be.
+    fn leave_out_spares(&mut self) {
+        let doc = self.doc.as_ref();
+        let is_member = |h: &Host| match doc {
+            Some(doc) => doc.present().any(|m| m.name == h.name),
+            None => self.facts.get(h.name.as_str()).is_some_and(|f| f.node_yaml.is_some()),
+        };
+        let spares: Vec<&str> = self.fleet.spares.iter().map(|h| h.name.as_str()).collect();
+        self.hosts.retain(|h| {
+            !spares.contains(&h.name.as_str()) || is_member(h) || self.wish.join.contains(&h.name)
+        });
+    }
+
+    /// Works out what there is to do.
+    pub fn judge(&mut self) {
+        let prints = prints(&self.keys);
+        let judged = |host: &&'a Host| {
+            let name = host.name.as_str();
+            let facts = self.facts.get(name)?;
+            let standing = self.standing(host);
+            Some((name, todo(host, facts, &self.releases[name], &prints, &standing)))
+        };
+        self.todos = self.hosts.iter().filter_map(judged).collect();
+    }
+
+    /// How a host stands to the ring.
+    #[must_use]
+    pub fn standing(&self, host: &Host) -> Standing {
+        match &self.doc {
+            Some(doc) => match doc.present().find(|m| m.name == host.name) {
+                Some(member) if self.wish.replace.contains(&host.name) => {
+                    Standing::Lost(member.clone())
+                }
+                Some(member) => Standing::Member(member.clone()),
+                None => Standing::Outside,
+            },
+            None if self.facts.values().any(|f| f.node_yaml.is_some()) => Standing::Silent,
+            None => Standing::NoRing,
+        }
+    }
+
+    /// Looks again at hosts that somebody may have changed meanwhile.
+    ///
+    /// # Errors
+    /// As [`Home::open`].
+    pub fn again(&mut self, names: &[&'a str]) -> Result<()> {
+        let facts = self.crew.each(names, usize::MAX, super::Far::facts);
+        self.facts.extend(facts);
+        self.keys = self.home.keys()?;
+        self.look_at_ring()?;
+        self.leave_out_spares();
+        self.judge();
+        Ok(())
+    }
+
+    /// Hosts of the inventory that were not looked at.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<&'a str> {
+        let names = self.fleet.hosts.iter().map(|h| h.name.as_str());
+        names.filter(|name| !self.facts.contains_key(name)).collect()
+    }
+
+    /// Connected hosts that have something to do and are not refused.
+    #[must_use]
+    pub fn busy(&self) -> Vec<&'a str> {
+        let works = |name: &&str| {
+            self.todos.get(name).is_some_and(|t| t.refused.is_none() && !t.steps.is_empty())
+        };
+        self.crew.names(self.fleet).into_iter().filter(works).collect()
+    }
+
+    /// Whether there is nothing to do anywhere.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.hosts.iter().all(|h| self.todos.get(h.name.as_str()).is_some_and(Todo::is_empty))
+    }
+
+    /// Members that no host of the inventory is for.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<String> {
+        let known = |name: &String| self.fleet.all().any(|h| h.name == *name);
+        let members = self.doc.iter().flat_map(RingDoc::present).map(|m| m.name.clone());
+        members.filter(|name| !known(name)).collect()
+    }
+
+    /// Members whose weight should be another.
+    #[must_use]
+    pub fn weights(&self) -> Vec<Change> {
+        let weight = |(name, todo): (&&str, &Todo)| {
+            todo.steps.iter().find_map(|step| match step {
+                Step::Weigh(_, to) => Some(Change::Weight((*name).to_owned(), *to)),
+                _ => None,
+            })
+        };
+        self.todos.iter().filter_map(weight).collect()
+    }
+
+    /// Ends the connections; what came of it.
+    #[must_use]
+    pub fn ended(self, fault: Option<Error>) -> Report {
+        Report::new(&self.hosts, self.crew.ended(), fault)
+    }
+
+    /// A host in question.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<&'a Host> {
+        self.hosts.iter().find(|h| h.name == name).copied()
+    }
+}
+
+fn is_wished(wish: &Wish, host: &Host) -> bool {
+    wish.only.is_empty() || wish.only.contains(&host.name) || wish.join.contains(&host.name)
+}
+
+/// Refuses names that are not in the inventory.
+fn named<'n>(fleet: &Fleet, names: impl Iterator<Item = &'n String>) -> Result<()> {
+    for name in names {
+        if !fleet.all().any(|h| h.name == *name) {
+            let known: Vec<_> = fleet.all().map(|h| h.name.as_str()).collect();
+            let known = known.join(", ");
+            return Err(Error::Usage(format!(
+                "There is no host {name} in the inventory; there are {known}. Nothing was done."
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The binary of each host, every file read once.
+fn releases(fleet: &Fleet) -> Result<BTreeMap<&str, Release>> {
+    let mut read: BTreeMap<PathBuf, Release> = BTreeMap::new();
+    let mut releases = BTreeMap::new();
+    for host in fleet.all() {
+        let file = match &host.binary {
+            Some(file) => file.clone(),
+            None => std::env::current_exe()
+                .map_err(Error::io("find", std::path::Path::new("this program")))?,
+        };
+        if !read.contains_key(&file) {
+            read.insert(file.clone(), Release::read(&file)?);
+        }
+        releases.insert(host.name.as_str(), read[&file].clone());
+    }
+    Ok(releases)
+}
+
+/// What a host can repeat of keys it has, and nobody can turn round.
+fn prints(keys: &[Secret]) -> Vec<String> {
+    let print = |key: &Secret| {
+        let line = key_text(&[*key]);
+        let hash = Sha256::digest(line.trim_end().as_bytes());
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    keys.iter().map(print).collect()
+}
