@@ -30,6 +30,7 @@ mod newcomers;
 mod ops;
 mod plan;
 mod roll;
+pub mod scale;
 mod shell;
 mod ssh;
 mod survey;

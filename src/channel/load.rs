@@ -35,7 +35,7 @@ pub struct Load {
     pub commits: u64,
     /// Bytes of its tables now.
     pub bytes: u64,
-    /// Bytes that may still be written to its disk now.
+    /// Bytes that may still be written: to its disk, or where its file has room within itself.
     pub disk_free: u64,
     /// Bytes of its disk, without those that only root may use.
     pub disk_total: u64,

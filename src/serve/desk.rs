@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::node::{Event, Reply, Request};
 use crate::quorum::{PutRequest, Verdict};
 use crate::store::Store;
+use crate::store::lmdb::FILE;
 
 /// Whoever waits hears so often that he is not forgotten, in ms.
 const BUSY_MS: u64 = 1_000;
@@ -187,7 +188,11 @@ impl Core {
         })
     }
 
+    /// Pages that are free within the file are room too: it never shrinks, and a node that has handed
+    /// records over must not look as full as before.
     fn load(&self) -> Result<Load> {
+        let used = self.store.used_bytes()?;
+        let file = self.store.dir().join(FILE).metadata().map_or(0, |m| m.len());
         let disk = rustix::fs::statvfs(self.store.dir())
             .map_err(|e| Error::io("inspect", self.store.dir())(e.into()))?;
         let usable = disk.f_blocks.saturating_sub(disk.f_bfree).saturating_add(disk.f_bavail);
@@ -195,9 +200,9 @@ impl Core {
         Ok(Load {
             run: self.papers.hello.run,
             uptime_ms: self.now_ms(),
-            bytes: self.store.used_bytes()?,
+            bytes: used,
             commits: self.store.commit_number(),
-            disk_free: bytes(disk.f_bavail),
+            disk_free: bytes(disk.f_bavail).saturating_add(file.saturating_sub(used)),
             disk_total: bytes(usable),
             ..self.desk.load.clone()
         })

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! TMP/home        ~            TMP/bin     fakes that come first in PATH
-//! TMP/etc         for /etc/systemd/system  TMP/boot_id for the kernel's
+//! TMP/etc         for /etc/systemd/system  TMP/boot_id, TMP/mounts for the kernel's
 //! TMP/bin/at      K: the process group is killed in place of the K-th command that a script calls
 //! ```
 //!
@@ -52,6 +52,7 @@ impl Machine {
             fs::create_dir(at(name)).expect("a directory");
         }
         fs::copy("/proc/sys/kernel/random/boot_id", at("boot_id")).expect("a boot id");
+        fs::copy("/proc/mounts", at("mounts")).expect("mounts");
         let mut path = format!("{}:/usr/bin:/bin", at("bin").display());
         if words[0] == "busybox" {
             // Its own tools and no others.
@@ -111,13 +112,16 @@ impl Machine {
         command.env("HOME", self.at("home")).env("PATH", &self.path);
         command.process_group(0).stdin(Stdio::piped());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sh");
-        let etc = self.at("etc").display().to_string();
-        let boot = self.at("boot_id").display().to_string();
-        let word = |path: &str| format!("'{}'", path.replace('\'', r"'\''"));
-        let text = text
-            .replace("/etc/systemd/system", &word(&etc))
-            .replace("/run/systemd/system", &word(&self.at("systemd").display().to_string()))
-            .replace("/proc/sys/kernel/random/boot_id", &word(&boot));
+        let places = [
+            ("/etc/systemd/system", "etc"),
+            ("/run/systemd/system", "systemd"),
+            ("/proc/sys/kernel/random/boot_id", "boot_id"),
+            ("/proc/mounts", "mounts"),
+        ];
+        let text = places.into_iter().fold(text.to_owned(), |text, (theirs, ours)| {
+            let ours = self.at(ours).display().to_string();
+            text.replace(theirs, &format!("'{}'", ours.replace('\'', r"'\''")))
+        });
         // One that is killed early does not read all of it.
         drop(child.stdin.as_mut().expect("a pipe").write_all(text.as_bytes()));
         child

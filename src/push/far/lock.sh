@@ -35,8 +35,8 @@ for try in 1 2 3 4 5; do
     holder || break
     rm -f "$LOCK/$TOKEN"
     if [ "$try" = 5 ]; then
-        printf 'busy '
-        holder_says
+        release
+        printf 'busy %s\n' "$(holder_says)"
         exit 0
     fi
     # Two that have seen each other do not come back at the same moment.

@@ -4,6 +4,7 @@ mod cut;
 mod lock;
 mod service;
 mod stage;
+mod systemd;
 
 use std::fs;
 use std::net::TcpListener;
@@ -213,29 +214,23 @@ fn what_is_in_the_way_is_seen() {
     }
 }
 
-/// Any place of this machine that is mounted so.
-fn mounted(option: &str) -> Option<String> {
-    let mounts = fs::read_to_string("/proc/mounts").expect("mounts");
-    mounts.lines().find_map(|line| {
-        let words: Vec<_> = line.split(' ').collect();
-        let has = words[3].split(',').any(|one| one == option);
-        (has && Path::new(words[1]).is_dir()).then(|| words[1].to_owned())
-    })
-}
-
 #[test]
 fn mounts_that_will_not_do_are_seen() {
     for machine in machines() {
-        let mut host = host();
-        if let Some(place) = mounted("noexec") {
-            host.root = format!("{place}/no/such/kvs");
-            assert!(far(&machine, &host).facts().expect("facts").noexec, "{place}");
-        }
-        if let Some(place) = mounted("ro") {
-            host.root = format!("{place}/no/such/kvs");
+        let host = host();
+        let real = fs::read_to_string("/proc/mounts").expect("mounts");
+        let home = machine.at("home").display().to_string().replace(' ', "\\040");
+        let mut see = |place: &str, options: &str| {
+            let line = format!("tmpfs {place} tmpfs {options} 0 0\n");
+            fs::write(machine.at("mounts"), format!("{real}{line}")).expect("mounts");
             let facts = far(&machine, &host).facts().expect("facts");
-            assert_eq!(facts.read_only, Some(place));
-        }
+            (facts.noexec, facts.read_only)
+        };
+        assert_eq!(see(&home, "rw,nosuid,noexec"), (true, None));
+        assert_eq!(see(&home, "rw,exec"), (false, None));
+        assert_eq!(see(&home[..home.len() - 1], "ro,noexec"), (false, None), "another place");
+        let shown = machine.at("home").display().to_string();
+        assert_eq!(see(&home, "ro,relatime"), (false, Some(shown)));
     }
 }
 

@@ -1,0 +1,183 @@
+//! What `scale` remembers from one run to the next: when it changed something, and what was too slow.
+//!
+//! ```text
+//! changed_ms: 1758000000000
+//! too_slow:
+//! - {members: 3, rate: 21000.0, at_ms: …}    three were too slow at so many requests/s
+//! ```
+//!
+//! What was too slow is forgotten after a day: it may have been the disk, or the day. It is a help, not a truth: lost, nothing is known; damaged or from the future, the last change is
+//! taken to be now, so that nothing happens in haste. The file is replaced as a whole.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Decision;
+use crate::config;
+use crate::error::{Error, Result};
+
+/// For how long it is remembered what was too slow, in ms.
+const KEPT_MS: u64 = 24 * 3_600 * 1_000;
+
+/// A rate at which so many members were too slow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TooSlow {
+    /// How many.
+    pub members: usize,
+    /// Requests a second of all of them together.
+    pub rate: f64,
+}
+
+/// The same, and when that was.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    members: usize,
+    rate: f64,
+    at_ms: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// When a change was last begun or ended, ms since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed_ms: Option<u64>,
+    /// At most one for each number of members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    too_slow: Vec<Kept>,
+}
+
+impl Memory {
+    /// Reads it; with a warning when it is not what it should be.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it is there and cannot be read.
+    pub fn read(path: &Path, now_ms: u64) -> Result<(Self, Option<String>)> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok((Self::default(), None));
+            }
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        let shown = path.display();
+        // A file without text is what a crash of the whole machine may leave of one.
+        let text = String::from_utf8(bytes).ok().filter(|text| !text.trim().is_empty());
+        let known = text.and_then(|text| config::parse::<Self>(&text, "memory").ok());
+        let rest = "the last change is taken to be just now";
+        Ok(match known {
+            None => {
+                let now = Self { changed_ms: Some(now_ms), ..Self::default() };
+                (now, Some(format!("{shown} is damaged: {rest}")))
+            }
+            Some(known) if known.changed_ms.is_some_and(|at| at > now_ms) => {
+                let now = Self { changed_ms: Some(now_ms), ..known };
+                (now, Some(format!("{shown} is from the future: {rest}")))
+            }
+            Some(known) => (known, None),
+        })
+    }
+
+    /// Replaces it, or makes it with its directories.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; what was there is as it was.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let dir = path.parent().unwrap_or_else(|| Path::new("."));
+        fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+        let made = tempfile::NamedTempFile::new_in(dir);
+        let mut made = made.map_err(|e| Error::io("make", path)(e.kind().into()))?;
+        made.write_all(config::text(self)?.as_bytes())
+            .and_then(|()| made.as_file().sync_all())
+            .map_err(Error::io("write", path))?;
+        made.persist(path).map(drop).map_err(|e| Error::io("replace", path)(e.error))
+    }
+
+    /// For how long the last change is over.
+    #[must_use]
+    pub fn age(&self, now_ms: u64) -> Option<Duration> {
+        self.changed_ms.map(|at| Duration::from_millis(now_ms.saturating_sub(at)))
+    }
+
+    /// What was too slow, as long as that is remembered.
+    #[must_use]
+    pub fn too_slow(&self, now_ms: u64) -> Vec<TooSlow> {
+        let is_fresh = |kept: &&Kept| now_ms.saturating_sub(kept.at_ms) < KEPT_MS;
+        let fresh = self.too_slow.iter().filter(is_fresh);
+        fresh.map(|kept| TooSlow { members: kept.members, rate: kept.rate }).collect()
+    }
+
+    /// A decision is carried out: said when that begins, and again when it has ended.
+    pub fn changed(&mut self, decision: &Decision, now_ms: u64) {
+        self.changed_ms = Some(now_ms);
+        if let Some(slow) = decision.too_slow {
+            self.too_slow.retain(|known| known.members != slow.members);
+            let TooSlow { members, rate } = slow;
+            self.too_slow.push(Kept { members, rate, at_ms: now_ms });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verb;
+    use super::*;
+
+    const NOW: u64 = 1_758_000_000_000;
+
+    fn slow(members: usize, rate: f64) -> TooSlow {
+        TooSlow { members, rate }
+    }
+
+    fn grown(too_slow: Option<TooSlow>) -> Decision {
+        let (verb, reason) = (Verb::Grow("n4".into()), String::new());
+        Decision { verb, reason, figures: Vec::new(), too_slow }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("kvs/prod/scale.yaml");
+        assert_eq!(Memory::read(&path, NOW).unwrap(), (Memory::default(), None));
+        let mut memory = Memory::default();
+        memory.changed(&grown(Some(slow(3, 21_000.0))), NOW);
+        memory.changed(&grown(Some(slow(4, 30_000.5))), NOW + 1);
+        memory.changed(&grown(Some(slow(3, 22_000.0))), NOW + 2);
+        memory.changed(&grown(None), NOW + 3);
+        memory.write(&path).unwrap();
+        memory.write(&path).unwrap();
+        let (read, warning) = Memory::read(&path, NOW + 5_003).unwrap();
+        assert_eq!((&read, warning), (&memory, None));
+        assert_eq!(read.too_slow(NOW + 5_003), [slow(4, 30_000.5), slow(3, 22_000.0)]);
+        assert_eq!(read.too_slow(NOW + 1 + KEPT_MS), [slow(3, 22_000.0)]);
+        assert_eq!(read.age(NOW + 5_003), Some(Duration::from_secs(5)));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_memory_lets_nothing_happen_in_haste() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("scale.yaml");
+        let later =
+            format!("changed_ms: {}\ntoo_slow:\n- members: 3\n  rate: 1.5\n  at_ms: 0\n", NOW + 1);
+        for (bytes, words, kept) in [
+            (&b"changed_ms: soon"[..], "damaged", 0),
+            (b"changed_ms: 1\nmore: 2", "damaged", 0),
+            (b"", "damaged", 0),
+            (b"\xff\xfe", "damaged", 0),
+            (later.as_bytes(), "future", 1),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let (memory, warning) = Memory::read(&path, NOW).unwrap();
+            assert!(warning.is_some_and(|w| w.contains(words)), "{words}");
+            assert_eq!((memory.age(NOW), memory.too_slow.len()), (Some(Duration::ZERO), kept));
+        }
+        assert!(matches!(Memory::read(place.path(), NOW), Err(Error::Io { .. })));
+    }
+}
