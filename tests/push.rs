@@ -3,21 +3,44 @@
 //! ```text
 //! sshd    hosts: sshd's of our own, here or in namespaces
 //! ssh     the connection: who is let in, scripts, files, cut links
-//! fleet   hosts in namespaces, as a fleet has them
+//! fleet   hosts in namespaces with an inventory, and clients whose answers are judged
+//! whole   pushes from nothing, in turns, killed, broken
 //! ```
 #![allow(
     clippy::disallowed_methods,
     reason = "these tests are about the world: its clocks, its threads, its environment"
 )]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "they end in a report")]
+#![allow(dead_code, reason = "shared with the tests across hosts: each uses a part of it")]
 
-#[allow(dead_code, reason = "shared with the hosts of other tests")]
+#[path = "hosts/crowd.rs"]
+mod crowd;
+#[path = "push/fleet.rs"]
+mod fleet;
+#[path = "hosts/load.rs"]
+mod load;
+#[path = "hosts/log.rs"]
+mod log;
 #[path = "hosts/net.rs"]
 mod net;
+#[path = "hosts/oracle.rs"]
+mod oracle;
+#[allow(unreachable_pub, reason = "shared")]
+#[path = "support/rng.rs"]
+mod rng;
 #[path = "faults/shell.rs"]
 mod shell;
 #[path = "push/ssh.rs"]
 mod ssh;
-#[allow(dead_code, reason = "each test uses a part of it")]
 #[path = "push/sshd.rs"]
 mod sshd;
+#[path = "hosts/task.rs"]
+mod task;
+#[path = "push/whole.rs"]
+mod whole;
+
+/// Not a test by itself: what the processes beside a test run.
+#[test]
+fn client_process() {
+    task::run();
+}
