@@ -11,6 +11,8 @@
 )]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "they end in a report")]
 
+#[path = "push/fleet.rs"]
+mod fleet;
 #[allow(dead_code, reason = "shared with the hosts of other tests")]
 #[path = "hosts/net.rs"]
 mod net;
