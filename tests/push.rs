@@ -3,7 +3,8 @@
 //! ```text
 //! sshd    hosts: sshd's of our own, here or in namespaces
 //! ssh     the connection: who is let in, scripts, files, cut links
-//! fleet   hosts in namespaces with an inventory, and clients whose answers are judged
+//! fleet   hosts in namespaces, as a fleet has them
+//! yard    the same with an inventory, and clients whose answers are judged
 //! whole   pushes from nothing, in turns, killed, broken
 //! ```
 #![allow(
@@ -38,6 +39,8 @@ mod sshd;
 mod task;
 #[path = "push/whole.rs"]
 mod whole;
+#[path = "push/yard.rs"]
+mod yard;
 
 /// Not a test by itself: what the processes beside a test run.
 #[test]

@@ -1,193 +1,33 @@
-//! A fleet of hosts, its inventory, and the operator who pushes to it.
-//!
-//! ```text
-//! DESK/fleet.yaml   hosts n1 … nN, spares after them      root: DIR/hN/opt
-//! DESK/kvs          the build that is pushed; others beside it
-//! ```
-//!
-//! Clients of the ring run at the operator's desk, and every answer they get is judged (see the
-//! oracle of the tests across hosts).
+//! Hosts in namespaces, as a fleet has them.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
-use std::process::Child;
-use std::time::Duration;
+use crate::shell::{ended, wait_for};
+use crate::sshd::Hosts;
 
-use crate::load::Plan;
-use crate::log::{self, Op};
-use crate::oracle::judge;
-use crate::shell::{Told, binary, ended};
-use crate::sshd::{Hosts, me};
-use crate::task::{self, Task};
-
-/// Any command ends by then.
-const ENDS: Duration = Duration::from_secs(180);
-
-/// See the module.
-pub(crate) struct Fleet {
-    pub(crate) hosts: Hosts,
-    members: usize,
-    loads: usize,
-}
-
-impl Fleet {
-    /// Hosts and spares, with lines for the inventory.
-    pub(crate) fn new(hosts: usize, spares: usize, more: &str) -> Option<Self> {
-        let fleet = Self { hosts: Hosts::new(hosts + spares)?, members: hosts, loads: 0 };
-        fs::copy(binary(), fleet.desk("kvs")).expect("a copy");
-        fleet.write(more);
-        Some(fleet)
+/// Each is reached from the operator's desk and from nowhere else; one can be cut off, ended, begun.
+#[test]
+fn hosts_can_be_reached_from_the_desk() {
+    let Some(fleet) = Hosts::new(2) else { return };
+    let ssh = |host: usize, script: &str| {
+        let mut command = fleet.command("ssh");
+        command.arg("-i").arg(fleet.key_file()).arg("-p").arg(fleet.ssh_port(host).to_string());
+        let known = fleet.known_hosts();
+        command.arg("-F/dev/null").arg(format!("-oUserKnownHostsFile={}", known.display()));
+        command.args(["-oStrictHostKeyChecking=yes", "-oBatchMode=yes", "-oConnectTimeout=2"]);
+        command.arg(format!("{}@{}", crate::sshd::me(), fleet.address(host))).arg(script);
+        ended(script.into(), command.spawn().expect("ssh"), std::time::Duration::from_secs(20))
+    };
+    for host in [1, 2] {
+        let told = ssh(host, "ip -o -4 addr show eth0");
+        assert!(told.text().contains(&fleet.address(host)), "{host}: {}{}", told.text(), told.err);
     }
-
-    /// Writes the inventory, with more lines.
-    pub(crate) fn write(&self, more: &str) {
-        let row = |host: usize| {
-            let (at, port) = (self.hosts.address(host), self.hosts.ssh_port(host));
-            let root = self.root(host).display().to_string();
-            format!("  - {{name: n{host}, address: {at}, root: {root}, ssh: {{port: {port}}}}}\n")
-        };
-        let all = self.members + self.spares();
-        let hosts: String = (1..=self.members).map(row).collect();
-        let spares: String = (self.members + 1..=all).map(row).collect();
-        let spares = if spares.is_empty() { spares } else { format!("spares:\n{spares}") };
-        let (user, key) = (me(), self.hosts.key_file().display().to_string());
-        let text = format!(
-            "ring: yard\npartitions: 64\ndefaults:\n  ssh: {{user: {user}, keys: [{key}], agent: \
-             false, connect_timeout: 5s, command_timeout: 10s}}\nhosts:\n{hosts}{spares}{more}"
-        );
-        fs::write(self.desk("fleet.yaml"), text).expect("an inventory");
-    }
-
-    fn spares(&self) -> usize {
-        self.hosts.operator() - 1 - self.members
-    }
-
-    pub(crate) fn root(&self, host: usize) -> PathBuf {
-        self.hosts.dir(host, "opt")
-    }
-
-    /// A file of the operator's.
-    pub(crate) fn desk(&self, name: &str) -> PathBuf {
-        self.hosts.desk().join(name)
-    }
-
-    /// Another build: the same program with other bytes.
-    pub(crate) fn build(&self, name: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
-        let bytes = change(fs::read(binary()).expect("the binary"));
-        fs::copy(binary(), self.desk(name)).expect("its mode");
-        fs::write(self.desk(name), bytes).expect("a build");
-    }
-
-    /// Starts a build of `kvs` at the desk.
-    pub(crate) fn start_with(&self, build: &str, line: &str) -> Child {
-        let mut command = self.hosts.command(self.desk(build));
-        command.args(line.split_whitespace()).env("USER", me());
-        command.env("KVS_RING", self.addresses().join(","));
-        command.env("KVS_KEY_FILE", self.desk("yard.key"));
-        command.spawn().expect("the binary")
-    }
-
-    /// Runs a build of `kvs` at the desk.
-    pub(crate) fn with(&self, build: &str, line: &str) -> Told {
-        ended(format!("{build} {line}"), self.start_with(build, line), ENDS)
-    }
-
-    /// Runs `kvs` at the desk.
-    pub(crate) fn kvs(&self, line: &str) -> Told {
-        self.with("kvs", line)
-    }
-
-    /// Runs `kvs push VERB fleet.yaml …`.
-    pub(crate) fn push(&self, line: &str) -> Told {
-        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-        self.kvs(&format!("push {verb} fleet.yaml {rest}"))
-    }
-
-    /// The release a host runs, as its link has it.
-    pub(crate) fn current(&self, host: usize) -> Option<String> {
-        let link = fs::read_link(self.root(host).join("current")).ok()?;
-        Some(link.file_name()?.to_string_lossy().into_owned())
-    }
-
-    /// Where nodes listen, spares too.
-    pub(crate) fn addresses(&self) -> Vec<String> {
-        let all = self.members + self.spares();
-        (1..=all).map(|host| format!("{}:7400", self.hosts.address(host))).collect()
-    }
-
-    fn plan(&self, name: &str) -> Plan {
-        Plan {
-            name: name.into(),
-            specs: self.addresses(),
-            key_file: Some(self.desk("yard.key")),
-            log: self.desk(&format!("{name}.jsonl")),
-            threads: 3,
-            keys: 120,
-            pace: 30,
-            strict: 500,
-            seed: 7,
-        }
-    }
-
-    /// Clients that go on until they are stopped; they have begun.
-    pub(crate) fn load(&mut self) -> Load {
-        self.loads += 1;
-        let plan = self.plan(&format!("c{}", self.loads));
-        let child = task::start(&self.hosts.net, self.hosts.operator(), &Task::Load(plan.clone()));
-        let load = Load { child: Some(child), plan };
-        crate::shell::wait_for("answers", || load.size() > 0);
-        load
-    }
-
-    /// What every key shows now, to a strict read.
-    fn last(&self) -> Vec<Op> {
-        let plan = self.plan("last");
-        let child = task::start(&self.hosts.net, self.hosts.operator(), &Task::Last(plan.clone()));
-        let told = ended("the last reads".into(), child, ENDS);
-        assert_eq!(told.code, 0, "{}\n{}", told.text(), told.err);
-        let mut last: BTreeMap<String, Op> = BTreeMap::new();
-        last.extend(log::read(&plan.log).into_iter().map(|op| (op.key.clone(), op)));
-        last.into_values().collect()
-    }
-
-    /// Nothing that was acknowledged is lost, and no request failed; how many there were.
-    pub(crate) fn judge(&self, load: Load) -> usize {
-        let ops = load.stop();
-        let wrong = judge(&ops, &self.last());
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        let failed = crate::oracle::reasons(&ops);
-        println!("{} operations; failed: {failed:?}", ops.len());
-        assert!(failed.is_empty(), "{failed:?}");
-        ops.len()
-    }
-}
-
-/// Clients at work.
-pub(crate) struct Load {
-    child: Option<Child>,
-    plan: Plan,
-}
-
-impl Load {
-    fn size(&self) -> u64 {
-        fs::metadata(&self.plan.log).map_or(0, |m| m.len())
-    }
-
-    fn stop(mut self) -> Vec<Op> {
-        let mut child = self.child.take().expect("it is stopped once");
-        drop(child.stdin.take());
-        let told = ended("the clients".into(), child, ENDS);
-        assert_eq!(told.code, 0, "{}\n{}", told.text(), told.err);
-        log::read(&self.plan.log)
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop(child.kill());
-            drop(child.wait());
-        }
-    }
+    assert!(!fleet.dir(1, "opt").exists() && fleet.key_file().exists());
+    fleet.net.cut(fleet.operator(), 1);
+    assert_eq!(ssh(1, "true").code, 255);
+    fleet.net.heal();
+    fleet.host(2).kill();
+    assert_eq!(ssh(2, "true").code, 255);
+    fleet.host(2).start();
+    wait_for("both", || ssh(1, "true").code == 0 && ssh(2, "true").code == 0);
+    let version = fleet.kvs("--version").output().expect("kvs");
+    assert!(version.status.success());
 }

@@ -91,6 +91,8 @@ impl Sshd {
         let Some(mut child) = self.child.lock().expect("nobody panics with it").take() else {
             return;
         };
+        // One that stands still serves nobody else in between.
+        send("STOP", &child.id().to_string());
         let served = descendants(child.id());
         drop(child.kill());
         served.iter().for_each(|pid| send("KILL", &pid.to_string()));

@@ -1,7 +1,7 @@
 //! Whole pushes, to hosts that have nothing but an sshd.
 
-use crate::fleet::Fleet;
 use crate::shell::{Told, send, wait_for};
+use crate::yard::Fleet;
 
 /// Each host, and what became of it: `n1 changed`.
 fn results(told: &Told) -> Vec<String> {

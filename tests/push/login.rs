@@ -1,0 +1,199 @@
+//! Who is let in: agents with many keys, key files, wrong users.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use kvs::push::SshRules;
+
+use super::{connect, denied, has};
+use crate::shell::{ended, wait_for};
+use crate::sshd::{Sshd, key, keygen, write_key};
+
+/// The variables of [`login_process`]: the port, and the user's directory.
+const PORT: &str = "KVS_PUSH_LOGIN_PORT";
+const SSH_DIR: &str = "KVS_PUSH_LOGIN_DIR";
+
+/// A real agent.
+struct Agent {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Agent {
+    fn new(dir: &Path) -> Self {
+        let socket = dir.join("agent");
+        let mut command = Command::new("ssh-agent");
+        command.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("an agent");
+        wait_for("an agent", || socket.exists());
+        Self { child, socket }
+    }
+
+    fn add(&self, key: &Path) {
+        let mut command = Command::new("ssh-add");
+        command.arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket);
+        // The passphrase of keys that have one, as a program that is asked for it.
+        let ask = self.socket.with_file_name("ask");
+        fs::write(&ask, "#!/bin/sh\necho secret\n").expect("a file");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(&ask, mode).expect("a mode");
+        command.env("SSH_ASKPASS", &ask).env("SSH_ASKPASS_REQUIRE", "force").env("DISPLAY", "no");
+        assert!(command.status().expect("ssh-add").success(), "{}", key.display());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Not a test by itself: a login with the agent of its environment.
+#[test]
+fn login_process() {
+    let (Ok(port), Ok(dir)) = (std::env::var(PORT), std::env::var(SSH_DIR)) else { return };
+    let at = format!("127.0.0.1:{port}").parse().expect("an address");
+    let rules = rules_of(at, Path::new(&dir));
+    let address = "127.0.0.1";
+    let access = kvs::push::Access {
+        host: "n1",
+        address,
+        rules: &rules,
+        become_root: kvs::push::Become::None,
+    };
+    match kvs::push::Ssh::connect(&access, &super::Ear::default()) {
+        Ok(_) => println!("\nsaid: in"),
+        Err(error) => println!("\nsaid: {}", super::said(&error)),
+    }
+}
+
+fn rules_of(at: std::net::SocketAddr, dir: &Path) -> SshRules {
+    SshRules {
+        at: vec![at],
+        port: at.port(),
+        user: crate::sshd::me(),
+        keys: vec![dir.join("id_ed25519")],
+        agent: true,
+        known_hosts: vec![dir.join("known_hosts")],
+        host_keys: kvs::push::HostKeys::Strict,
+        connect_timeout: super::PATIENCE,
+        command_timeout: super::PATIENCE,
+    }
+}
+
+/// What a login with this agent comes to.
+fn login_with(sshd: &Sshd, agent: &Agent) -> String {
+    let mut command = Command::new(std::env::current_exe().expect("this binary"));
+    command.args(["ssh::login::login_process", "--exact", "--nocapture"]);
+    command.env("SSH_AUTH_SOCK", &agent.socket).env(PORT, sshd.at.port().to_string());
+    command.env(SSH_DIR, sshd.ssh_dir()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("this binary");
+    let told = ended("a login".into(), child, super::PATIENCE);
+    let text = told.text();
+    let said = text.lines().find_map(|line| line.strip_prefix("said: "));
+    said.unwrap_or_else(|| panic!("{text}\n{}", told.err)).to_owned()
+}
+
+fn a_known_host() -> Option<Sshd> {
+    let sshd = Sshd::local()?;
+    sshd.be_known();
+    Some(sshd)
+}
+
+/// Ten identities would be hung up on. The one whose public key lies there comes first.
+#[test]
+fn an_agent_with_ten_keys() {
+    let Some(sshd) = a_known_host() else { return };
+    let agent = Agent::new(&sshd.dir);
+    for number in 0..9 {
+        let file = sshd.dir.join(format!("key{number}"));
+        write_key("ed25519", &format!("agent{number}"), &file);
+        agent.add(&file);
+    }
+    // The key file is tried after three of the agent's.
+    assert_eq!(login_with(&sshd, &agent), "in");
+    // It is in the agent alone, as the last of ten; only its public half is a file.
+    let own = sshd.ssh_dir().join("id_ed25519");
+    agent.add(&own);
+    fs::remove_file(&own).expect("a file");
+    assert_eq!(login_with(&sshd, &agent), "in");
+    // Nothing says which one to try.
+    fs::remove_file(own.with_extension("pub")).expect("a file");
+    let text = login_with(&sshd, &agent);
+    has(&text, &["3 of the agent's 10 identities", "id_ed25519 (which is not there)", "publickey"]);
+    assert!(!sshd.log().contains("Too many authentication failures"), "{}", sshd.log());
+}
+
+#[test]
+fn an_encrypted_key_takes_an_agent() {
+    let Some(sshd) = a_known_host() else { return };
+    let own = sshd.ssh_dir().join("id_ed25519");
+    let file = own.to_str().expect("text");
+    keygen(&["-q", "-p", "-P", "", "-N", "secret", "-f", file]);
+    fs::remove_file(own.with_extension("pub")).expect("a file");
+    let text = denied(connect(&sshd, &sshd.rules()));
+    has(&text, &["takes a passphrase", &format!("ssh-add {file}")]);
+    let agent = Agent::new(&sshd.dir);
+    assert!(login_with(&sshd, &agent).contains("an agent without identities"));
+    agent.add(&own);
+    assert_eq!(login_with(&sshd, &agent), "in");
+}
+
+/// Every kind of key that OpenSSH makes, and an older form.
+#[test]
+fn kinds_of_key_files() {
+    let Some(sshd) = a_known_host() else { return };
+    let mut rules = sshd.rules();
+    let allowed = sshd.dir.join("etc/authorized_keys");
+    for (kind, form) in
+        [("ed25519", "OpenSSH"), ("ecdsa", "OpenSSH"), ("rsa", "OpenSSH"), ("rsa", "PEM")]
+    {
+        let file = sshd.dir.join(format!("{kind}-{form}"));
+        write_key(kind, "kinds", &file);
+        if form == "PEM" {
+            keygen(&[
+                "-q",
+                "-p",
+                "-P",
+                "",
+                "-N",
+                "",
+                "-m",
+                "PEM",
+                "-f",
+                file.to_str().expect("text"),
+            ]);
+        }
+        fs::write(&allowed, key(kind, "kinds").1).expect("a file");
+        rules.keys = vec![sshd.dir.join("no-such-key"), file];
+        drop(
+            connect(&sshd, &rules).unwrap_or_else(|e| panic!("{kind} {form}: {e}\n{}", sshd.log())),
+        );
+    }
+}
+
+#[test]
+fn nobody_is_let_in_without_reason() {
+    let Some(sshd) = a_known_host() else { return };
+    let mut rules = sshd.rules();
+    rules.user = "no-such-user".into();
+    let text = denied(connect(&sshd, &rules));
+    has(
+        &text,
+        &["does not let no-such-user in at 127.0.0.1", "id_ed25519", "takes publickey", "ssh -p"],
+    );
+    // Seven files: no server is asked so often.
+    let mut rules = sshd.rules();
+    let other = |number: usize| {
+        let file = sshd.dir.join(format!("other{number}"));
+        write_key("ed25519", &format!("agent{number}"), &file);
+        file
+    };
+    rules.keys = (0..7).map(other).collect();
+    let text = denied(connect(&sshd, &rules));
+    has(&text, &["other4", "other5 (not tried", "other6 (not tried"]);
+    rules.keys = Vec::new();
+    has(&denied(connect(&sshd, &rules)), &["no key was to be tried"]);
+}
