@@ -374,7 +374,11 @@ impl<'a> Far<'a> {
 
     /// Has a release do something for whoever the node is to run as.
     fn ask_release(&mut self, deed: Deed, own: &[&str]) -> Result<Output> {
-        let script = self.script(deed, &self.host.ssh.user, own);
+        let owner = match self.host.service {
+            ServiceKind::Background => "",
+            _ => &self.host.ssh.user,
+        };
+        let script = self.script(deed, owner, own);
         let output = self.shell.run(&script, LONG)?;
         deed.judge_release(self.shell.host(), &output).map_or(Ok(output), Err)
     }

@@ -66,8 +66,8 @@ pub(super) fn parse(out: &str, host: &Host, ring: &str, asked: (i64, i64)) -> Op
     let wanted = unit::wanted_kind(host, init, is_root);
     let user = said.owned("user")?;
     let owner = said.owned("owner").unwrap_or_else(|| {
-        // What root makes is given to who logged in.
-        if is_root { host.ssh.user.clone() } else { user.clone() }
+        // What root makes for a unit is given to who logged in.
+        if is_root && wanted == ServiceKind::Systemd { host.ssh.user.clone() } else { user.clone() }
     });
     let needed = |name: &&&str| **name != "setsid" || wanted != ServiceKind::Systemd;
     // A second is all that `date` knows: half of one is the best guess.

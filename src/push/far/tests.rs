@@ -77,7 +77,7 @@ pub(super) fn root(machine: &Machine) -> PathBuf {
     machine.at("home/kvs root")
 }
 
-/// A node of a few lines. `run` is what it does once it is ready.
+/// A node of a few lines. `run` is what it does; none outlives its directory.
 pub(super) fn node(version: &str, run: &str) -> String {
     format!(
         r#"#!/bin/sh
@@ -112,7 +112,7 @@ esac
 
 pub(super) const SERVES: &str = r#"trap 'echo ends >&2; exit 0' TERM
     echo "ready n1 127.0.0.1:7101"
-    while :; do /bin/sleep 0.02; done"#;
+    while [ -d "$3" ]; do /bin/sleep 0.02; done"#;
 
 /// A release of that text, in a file here.
 pub(super) fn release(machine: &Machine, text: &str) -> Release {
@@ -220,7 +220,7 @@ fn mounts_that_will_not_do_are_seen() {
         let host = host();
         let real = fs::read_to_string("/proc/mounts").expect("mounts");
         let home = machine.at("home").display().to_string().replace(' ', "\\040");
-        let mut see = |place: &str, options: &str| {
+        let see = |place: &str, options: &str| {
             let line = format!("tmpfs {place} tmpfs {options} 0 0\n");
             fs::write(machine.at("mounts"), format!("{real}{line}")).expect("mounts");
             let facts = far(&machine, &host).facts().expect("facts");

@@ -86,7 +86,7 @@ fn a_node_that_does_not_come_says_why() {
         assert!(told.contains("\n  begins ") && told.contains("\n  no room in the map"), "{told}");
         let error = far.start(&Facts::default(), PATIENCE).expect_err("again");
         assert_eq!(error.to_string().matches("no room").count(), 1, "only of this start: {error}");
-        let mute = release(&machine, &node("2", "while :; do /bin/sleep 0.02; done"));
+        let mute = release(&machine, &node("2", "while [ -d \"$3\" ]; do /bin/sleep 0.02; done"));
         far.stage(&mute, &Deaf).expect("a release");
         far.switch(&mute.id).expect("a switch");
         let second = Duration::from_secs(1);
@@ -102,7 +102,7 @@ fn one_that_does_not_end_is_not_killed() {
         let host = host();
         let mut far = locked(&machine, &host);
         let deaf = "trap '' TERM; echo ready n1; \
-                    while [ ! -e \"$3/end\" ]; do /bin/sleep 0.02; done";
+                    while [ -d \"$3\" ] && [ ! -e \"$3/end\" ]; do /bin/sleep 0.02; done";
         install(&mut far, &release(&machine, &node("1", deaf))).expect("a node");
         let facts = far.facts().expect("facts");
         let error = far.stop(&facts, Duration::from_secs(1)).expect_err("it does not end");

@@ -120,3 +120,26 @@ fn without_systemd_a_unit_is_refused() {
         assert_eq!(tree(&machine.at("etc")), []);
     }
 }
+
+/// Root made it, by sudo; it belongs to who logged in, and runs as them.
+#[test]
+fn what_root_makes_is_given_to_who_logged_in() {
+    for machine in machines().into_iter().filter(|_| whoami() == "root") {
+        with_systemd(&machine);
+        let mut host = host();
+        (host.service, host.ssh.user) = (ServiceKind::Auto, "nobody".into());
+        let mut far = locked(&machine, &host);
+        install(&mut far, &release(&machine, &node("1", SERVES))).expect("a node");
+        let facts = far.facts().expect("facts");
+        assert_eq!((facts.owner.as_str(), facts.user.as_str()), ("nobody", "root"));
+        assert!(facts.service_as_wanted && facts.unit.expect("a unit").contains("\nUser=nobody\n"));
+        let owner = |name: &str| {
+            let found = fs::metadata(root(&machine).join(name)).expect("a file");
+            std::os::unix::fs::MetadataExt::uid(&found)
+        };
+        assert_ne!(owner("data/node.yaml"), 0);
+        assert_eq!((owner("data"), owner("data/birth")), (owner("data/node.yaml"), owner("data")));
+        assert_eq!(owner("releases"), 0, "a node does not write its own program");
+        far.destroy(&Facts::default(), true).expect("an end");
+    }
+}
