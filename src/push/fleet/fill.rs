@@ -110,7 +110,7 @@ impl Filling<'_> {
         let user = user.ok_or("as whom to log in is not known here; say ssh: {user: …}")?;
         let port = own.port.or(all.port).map_or(SSH_PORT, |port| port.0);
         let keys = match own.keys.as_ref().or(all.keys.as_ref()) {
-            Some(keys) => keys.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
+            Some(keys) => keys.iter().map(|key| self.here(key)).collect::<Result<_, _>>()?,
             None => self.usual_keys(),
         };
         let known_hosts = match own.known_hosts.as_ref().or(all.known_hosts.as_ref()) {
@@ -182,17 +182,6 @@ impl Filling<'_> {
         let home = self.me.home.as_ref();
         let home = home.ok_or_else(|| format!("{}: HOME is not set here", path.display()))?;
         Ok(home.join(below))
-    }
-
-    /// A key file; a key itself is refused unseen.
-    fn key(&self, path: &Path) -> Result<PathBuf, Wrong> {
-        let text = path.to_string_lossy();
-        if text.contains("PRIVATE KEY") || text.contains('\n') {
-            return Err("ssh.keys names files, it does not hold keys; no key belongs in this \
-                        file, and this one should be replaced now"
-                .into());
-        }
-        self.here(path)
     }
 
     fn usual_keys(&self) -> Vec<PathBuf> {

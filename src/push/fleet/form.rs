@@ -23,6 +23,9 @@ use crate::error::{Error, Result};
 const SECRETIVE: [&str; 7] =
     ["pass", "secret", "token", "private", "credential", "key_data", "keydata"];
 
+/// Digits of a ring's key.
+const KEY_DIGITS: usize = 64;
+
 /// The file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,6 +195,14 @@ impl Form {
     /// # Errors
     /// [`Error::Usage`] with line and column.
     pub(super) fn parse(text: &str, source: &str) -> Result<Self> {
+        // Before anything else: a message about a field may quote what is in it.
+        if holds_key(text) {
+            let what = "a key is written in it, where none belongs; nothing was done";
+            return Err(Error::Usage(format!("{source}: {what}.")).hint(
+                "keys are named by their files: ssh.keys for logging in, key for the ring; what was \
+                 written here should be replaced by a fresh one",
+            ));
+        }
         config::parse(text, source).map_err(|error| match unknown_field(&error) {
             Some(field) if SECRETIVE.iter().any(|word| field.contains(word)) => error.hint(
                 "no password or key belongs in this file: ssh.keys names key files, an agent \
@@ -205,6 +216,12 @@ impl Form {
     pub(super) fn all(&self) -> impl Iterator<Item = &HostForm> {
         self.hosts.iter().chain(&self.spares).flatten()
     }
+}
+
+/// Whether a private key, or one of a ring, is anywhere in the text.
+fn holds_key(text: &str) -> bool {
+    let other = |c: char| !c.is_ascii_hexdigit();
+    text.contains("PRIVATE KEY-----") || text.split(other).any(|run| run.len() >= KEY_DIGITS)
 }
 
 /// The field that there is none of, in small letters.

@@ -292,12 +292,23 @@ fn who_looks_for_a_password_field_is_told_where_secrets_live() {
         assert!(!refused(&text).contains("hunter2"), "{field}");
     }
     assert_eq!(hint(&one("", ", ssh: {prot: 1}")), None);
-    let pasted = one("", ", ssh: {keys: [\"-----BEGIN OPENSSH PRIVATE KEY-----\\nb3Blb\"]}");
-    says(&[(
-        pasted,
-        "a: ssh.keys names files, it does not hold keys; no key belongs in this file, and this one \
-         should be replaced now",
-    )]);
+}
+
+#[test]
+fn a_key_that_is_written_down_is_not_repeated() {
+    let hex = "c0ffee00".repeat(8);
+    for text in [
+        one("", ", ssh: {keys: [\"-----BEGIN OPENSSH PRIVATE KEY-----\\nc0ffee00\"]}"),
+        one("", ", ssh: {keys: \"-----BEGIN RSA PRIVATE KEY-----\\nc0ffee00\"}"),
+        one(&format!("key: {hex}"), ""),
+        one(&format!("# {hex}"), ""),
+        one(&format!("key: [{hex}]"), ""),
+    ] {
+        let said = refused(&text);
+        assert!(said.starts_with("fleet.yaml: a key is written in it, where none "), "{said}");
+        assert!(!said.contains("c0ffee00"), "{said}");
+    }
+    fleet(&one(&format!("key: {}", &hex[1..]), ""));
 }
 
 #[test]
@@ -525,6 +536,15 @@ fn a_file_is_read_from_where_it_lies() {
     assert!(matches!(Fleet::read(&path, &me()), Err(Error::Io { .. })));
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(Fleet::read(&path, &me()), Err(Error::Io { what: "read", .. })));
+}
+
+/// The binary is static: looking names up must not need what only a dynamic one has.
+#[test]
+fn the_system_is_asked_for_names() {
+    let ips = names::system("localhost").unwrap();
+    assert!(!ips.is_empty() && ips.iter().all(IpAddr::is_loopback), "{ips:?}");
+    assert_eq!(names::system("::1").unwrap(), ["::1".parse::<IpAddr>().unwrap()]);
+    assert!(names::system("no-such-host.invalid").is_err());
 }
 
 fn drafted(hosts: &[&str]) -> Result<String> {
