@@ -140,6 +140,8 @@ pub struct Facts {
     pub node_yaml: Option<String>,
     /// SHA-256 of each line of DATA's `ring.key`.
     pub ring_keys: Vec<String>,
+    /// `DATA.key` is there: a node was to be made, and its key waits for it.
+    pub seeded: bool,
     /// DATA is there and is no node's directory, and not empty.
     pub data_foreign: bool,
     /// Who holds the lock, and when they were last heard of, if anybody lives who does.

@@ -80,6 +80,8 @@ impl<'a> Job<'_, 'a> {
         }
         self.stage(&names)?;
         let ids = self.identities_for(&names, doc)?;
+        let ids: BTreeMap<_, _> =
+            ids.into_iter().filter(|(n, k)| self.may_join(n, k, doc)).collect();
         let names: Vec<_> = ids.keys().copied().collect();
         let addresses = survey.home.addresses()?;
         self.born(&names, &survey.keys, doc, &addresses, false);
@@ -97,6 +99,20 @@ impl<'a> Job<'_, 'a> {
             survey.crew.did(name, "joined the ring");
         }
         Ok(())
+    }
+
+    /// Whether a name is free, is this node's already, or is to be its; the host is given up when not.
+    fn may_join(&self, name: &str, key: &[u8; 32], doc: &RingDoc) -> bool {
+        let survey = self.survey;
+        let holder = doc.present().find(|m| m.name == name).map(|m| m.id);
+        let free = holder.is_none_or(|id| id == NodeId::of_key(key));
+        if free || survey.wish.replace.iter().any(|lost| lost == name) {
+            return true;
+        }
+        let text = format!("{name} is a member with another key; no node was made.");
+        let hint = format!("give its place to a new one: kvs push apply --replace {name}");
+        survey.crew.give_up(name, Error::Denied(text).hint(hint));
+        false
     }
 
     /// Waits for the node of one that is to be a member; the change that makes it one, unless it is.

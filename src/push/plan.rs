@@ -154,6 +154,8 @@ pub(super) fn todo(
     match standing {
         Standing::NoRing if !made => steps.push(Step::Found),
         Standing::Outside => steps.push(Step::Join),
+        // A founder that was cut short; its place waits for it.
+        Standing::Member(_) if !made => steps.push(Step::Join),
         Standing::Silent if !made => steps.push(Step::Join),
         Standing::Lost(_) => steps.push(Step::Replace),
         Standing::Member(member) if member.weight != host.weight => {
@@ -258,7 +260,7 @@ fn foreign(host: &Host, facts: &Facts, keys: &[String], standing: &Standing) -> 
             Standing::Member(member) if member.state == State::Leaving => {
                 Some(format!("{} is leaving the ring", host.name))
             }
-            Standing::Member(_) => Some(format!(
+            Standing::Member(_) if !facts.seeded => Some(format!(
                 "{} is a member and {data} is gone: bring it back, or give its place to a new node: \
                  kvs push apply --replace {0}",
                 host.name

@@ -125,6 +125,7 @@ data_facts() {
     elif [ -e "$DATA" ] && { [ ! -d "$DATA" ] || [ -n "$(ls -A "$DATA" 2>&1)" ]; }; then
         say data_foreign 1
     fi
+    [ ! -e "$DATA.key" ] || say seeded 1
     [ ! -e "$DATA" ] || say owner "$(owner_of "$DATA")"
 }
 
