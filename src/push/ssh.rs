@@ -101,7 +101,7 @@ impl Ssh {
     /// Brings the text of a script and listens, until it is over or has said enough.
     fn converse(&mut self, talk: &mut Talk, text: &[u8], until: Instant, goal: Goal) -> Result<()> {
         let mut left = text;
-        while !talk.is_over() && !(goal == Goal::Line && first_line(talk).is_some()) {
+        while !(talk.is_over() || goal == Goal::Line && first_line(talk).is_some()) {
             let turn = talk.turn(&self.link, left).and_then(|(sent, moved)| {
                 left = &left[sent..];
                 if left.is_empty() && goal == Goal::End {
