@@ -1,23 +1,175 @@
 //! `kvs scale`: adds a spare host when the load asks for it, and takes it back when it does not.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use kvs::channel::p99;
+use kvs::embed::wall_ms;
+use kvs::error::Error;
+use kvs::push::scale::{Condition, Decision, Look, Memory, Sample, Verb, decide, words};
+use kvs::push::{self, Fleet};
+use serde_json::{Value, json};
 
-use crate::common::Common;
-use crate::exit::{Done, Outcome};
+use crate::common::{Common, duration};
+use crate::exit::{Done, Fail, Outcome};
+use crate::push::fleet::{Run, Which};
+use crate::push::here;
+use crate::ring::change::sure;
 use crate::ui::Ui;
 
 /// Add a spare host to the ring, or take one back, as the load asks
 ///
+/// Looks at the nodes for a while, holds requests, latency, bytes and disk against the targets of the
+/// inventory's section `scale`, and adds the first spare that is free or takes the last one back:
+/// one at a time, never while a change is under way or a member is down or filling, not again until
+/// the cool-down is over. Prints a row per member, then the decision and its reason; made for cron. On
+/// a terminal it asks. With --dry-run nothing is changed, and it exits 1 when something would be.
+///
 /// Example: kvs scale fleet.yaml --dry-run
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// The inventory
+    /// The inventory; see kvs-fleet(5)
     #[arg(value_name = "FLEET")]
     fleet: PathBuf,
+    /// How long to look, in place of what the inventory says
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    window: Option<Duration>,
+    /// Go ahead without asking
+    #[arg(long)]
+    yes: bool,
+    /// Print the decision and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
-pub(crate) fn run(_ui: &mut Ui, _common: &Common, _args: &Args) -> Outcome {
-    Ok(Done::Yes)
+pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    let fleet = Fleet::read(&args.fleet, &here::me())?;
+    let rules = fleet.scale.as_ref().ok_or_else(|| {
+        let file = args.fleet.display();
+        Error::Usage(format!("{file} has no section scale; nothing was done."))
+            .hint("kvs-fleet(5) says what goes into it")
+    })?;
+    let memory = memory(ui, &fleet, args)?;
+    let look = Look::at(&fleet, args.window.unwrap_or(rules.window), common.timeout)?;
+    look.silent.iter().for_each(|why| ui.warn(why));
+    let (known, now) = (memory.as_ref().map(|m| &m.1), wall_ms());
+    let too_slow = known.map(|m| m.too_slow(now)).unwrap_or_default();
+    let decision = decide(rules, &look.sight(known.and_then(|m| m.age(now)), &too_slow));
+    show(ui, &look.members, &decision)?;
+    if decision.verb == Verb::Stay {
+        return Ok(Done::Yes);
+    }
+    if args.dry_run {
+        ui.note("nothing was changed");
+        return Ok(Done::No);
+    }
+    if !args.yes && std::io::stdin().is_terminal() {
+        sure(ui, false, "Shall this be done?")?;
+    }
+    let Some((path, mut memory)) = memory else { return Err(forgetful().into()) };
+    memory.changed(&decision, wall_ms());
+    memory.write(&path)?; // before anything is changed: a run cut short is a change too
+    let outcome = carry_out(ui, common, args, &decision.verb);
+    memory.changed(&decision, wall_ms());
+    memory.write(&path)?;
+    outcome
+}
+
+/// Has the one host concerned joined, or left. Others are not touched, not even upgraded.
+fn carry_out(ui: &mut Ui, common: &Common, args: &Args, verb: &Verb) -> Outcome {
+    let (Verb::Grow(name) | Verb::Shrink(name)) = verb else { return Ok(Done::Yes) };
+    let which = Which { fleet: args.fleet.clone(), only: vec![name.clone()] };
+    let mut run = Run::begin(ui, common, &which, "scale", true)?;
+    let report = match verb {
+        Verb::Shrink(_) => push::shrink(run.survey()?, name),
+        _ => {
+            run.wish.join = vec![name.clone()];
+            push::apply(run.survey()?, &run.talk)
+        }
+    };
+    run.told(ui, report)
+}
+
+/// What earlier runs left, and where. A decision that is carried out must be remembered.
+fn memory(ui: &mut Ui, fleet: &Fleet, args: &Args) -> Result<Option<(PathBuf, Memory)>, Error> {
+    let Some(state) = here::state(&here::me()) else {
+        if args.dry_run {
+            ui.warn("of earlier changes nothing is known: XDG_STATE_HOME and HOME are not set");
+            return Ok(None);
+        }
+        return Err(forgetful());
+    };
+    let path = state.join(&fleet.ring).join("scale.yaml");
+    let (memory, warning) = Memory::read(&path, wall_ms())?;
+    ui.warn_all(warning.into_iter().collect());
+    Ok(Some((path, memory)))
+}
+
+fn forgetful() -> Error {
+    let text = "Changes cannot be remembered: neither XDG_STATE_HOME nor HOME is set. Nothing was \
+                changed.";
+    Error::Denied(text.into()).hint("set one of them in the crontab, or look only: --dry-run")
+}
+
+fn show(ui: &mut Ui, members: &[Sample], decision: &Decision) -> Result<(), Fail> {
+    let (verb, host) = match &decision.verb {
+        Verb::Grow(name) => ("grow", Some(name)),
+        Verb::Shrink(name) => ("shrink", Some(name)),
+        Verb::Stay => ("stay", None),
+    };
+    if ui.is_json() {
+        let figures = decision.figures.iter().map(
+            |figure| json!({"name": figure.name(), "value": figure.value, "target": figure.target}),
+        );
+        ui.json(&json!({
+            "schema": "kvs.scale/1", "decision": verb, "host": host, "reason": decision.reason,
+            "figures": figures.collect::<Vec<_>>(),
+            "members": members.iter().map(object).collect::<Vec<_>>(),
+        }))?;
+        return Ok(());
+    }
+    let rows: Vec<_> = members.iter().map(row).collect();
+    ui.rows(&["member", "state", "requests/s", "p99", "bytes", "disk"], &rows)?;
+    ui.line(&format!("{verb}: {}", decision.reason))?;
+    Ok(())
+}
+
+fn state(sample: &Sample) -> &'static str {
+    match sample.condition {
+        Condition::Well => "well",
+        Condition::Down => "down",
+        Condition::Filling => "filling",
+    }
+}
+
+fn row(sample: &Sample) -> Vec<String> {
+    let since = sample.loads.as_ref().map(|(before, after)| after.since(before));
+    let cell = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    let load = since.as_ref();
+    let slowest = load.and_then(|load| p99([load]).0);
+    vec![
+        sample.name.clone(),
+        state(sample).into(),
+        cell(load.and_then(|l| l.rate()).map(words::number)),
+        cell(slowest.map(|took| words::latency(took.as_secs_f64()))),
+        cell(load.map(|l| words::bytes(l.bytes as f64))),
+        cell(load.and_then(|l| l.disk_used()).map(words::percent)),
+    ]
+}
+
+fn object(sample: &Sample) -> Value {
+    let since = sample.loads.as_ref().map(|(before, after)| after.since(before));
+    let load = since.as_ref();
+    json!({
+        "name": sample.name, "state": state(sample),
+        "requests_per_s": load.and_then(|l| l.rate()),
+        "requests": load.map(|l| l.requests.to_string()),
+        "refused": load.map(|l| l.refused.to_string()),
+        "failed": load.map(|l| l.failed.to_string()),
+        "p99_ms": load.and_then(|l| p99([l]).0).map(|took| took.as_secs_f64() * 1e3),
+        "bytes": load.map(|l| l.bytes.to_string()),
+        "disk_used": load.and_then(|l| l.disk_used()),
+    })
 }

@@ -18,6 +18,8 @@ mod faults;
 mod guests;
 #[path = "live/nodes.rs"]
 mod nodes;
+#[path = "live/scale.rs"]
+mod scale;
 #[path = "live/served.rs"]
 mod served;
 #[path = "faults/shell.rs"]

@@ -44,7 +44,8 @@ impl Run {
     ) -> Result<Self, Fail> {
         let me = here::me();
         let fleet = Fleet::read(&which.fleet, &me)?;
-        let command = format!("kvs push {verb} {}", which.fleet.display());
+        let push = if verb == "scale" { "" } else { "push " };
+        let command = format!("kvs {push}{verb} {}", which.fleet.display());
         let begun = changes.then(|| here::audit(ui, &me, &fleet.ring, &command));
         let talk = Talk::new(begun.flatten(), common.quiet, stop_on_ctrl_c()?);
         let (only, timeout) = (which.only.clone(), common.timeout);
@@ -101,8 +102,13 @@ impl Run {
                     [] => String::new(),
                     only => format!(" --only {}", only.join(",")),
                 };
-                Error::Partial(format!("{end}.{why}"))
-                    .hint(format!("mend it and go on: {}{only}", self.command))
+                let hint = match self.command.starts_with("kvs scale") {
+                    true => {
+                        format!("see how it is: kvs push status {}", self.which.fleet.display())
+                    }
+                    false => format!("mend it and go on: {}{only}", self.command),
+                };
+                Error::Partial(format!("{end}.{why}")).hint(hint)
             }
         }
     }

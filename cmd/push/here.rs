@@ -22,19 +22,24 @@ pub(crate) fn name(me: &Me) -> String {
 
 /// Begins the audit of a run. Without one the run goes on, and that is said.
 pub(crate) fn audit(ui: &mut Ui, me: &Me, ring: &str, command: &str) -> Option<Audit> {
-    let own = me.home.as_ref().map(|home| home.join(".local/state"));
-    let Some(state) = place("XDG_STATE_HOME").or(own) else {
+    let Some(state) = state(me) else {
         ui.warn("no audit is kept: neither XDG_STATE_HOME nor HOME is set");
         return None;
     };
     let by = me.user.as_deref().unwrap_or("somebody");
-    match Audit::begin(&state.join("kvs"), ring, &format!("{command}, by {by}")) {
+    match Audit::begin(&state, ring, &format!("{command}, by {by}")) {
         Ok(audit) => Some(audit),
         Err(error) => {
             ui.warn(&format!("no audit is kept: {error}"));
             None
         }
     }
+}
+
+/// Where a run leaves what the next one, or a person, wants to know.
+pub(crate) fn state(me: &Me) -> Option<PathBuf> {
+    let own = me.home.as_ref().map(|home| home.join(".local/state"));
+    Some(place("XDG_STATE_HOME").or(own)?.join("kvs"))
 }
 
 /// An absolute path of the environment.

@@ -12,11 +12,13 @@
 //! members were too slow is remembered, and they are that few again only well below it. It asks
 //! nobody and changes nothing. Caveat: what it is told of a window of seconds is all it knows.
 
+mod look;
 mod memory;
-mod words;
+pub mod words;
 
 use std::time::Duration;
 
+pub use self::look::Look;
 pub use self::memory::{Memory, TooSlow};
 use self::words::{all_of, seconds};
 use super::ScaleRules;

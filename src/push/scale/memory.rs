@@ -6,11 +6,13 @@
 //! - {members: 3, rate: 21000.0, at_ms: …}    three were too slow at so many requests/s
 //! ```
 //!
-//! What was too slow is forgotten after a day: it may have been the disk, or the day. It is a help, not a truth: lost, nothing is known; damaged or from the future, the last change is
-//! taken to be now, so that nothing happens in haste. The file is replaced as a whole.
+//! What was too slow is forgotten after a day: it may have been the disk, or the day. It is a help, not
+//! a truth: lost, nothing is known; damaged or from the future, the last change is taken to be now, so
+//! that nothing happens in haste. The file is replaced as a whole.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -90,7 +92,8 @@ impl Memory {
     /// [`Error::Io`]; what was there is as it was.
     pub fn write(&self, path: &Path) -> Result<()> {
         let dir = path.parent().unwrap_or_else(|| Path::new("."));
-        fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(Error::io("make", dir))?;
         let made = tempfile::NamedTempFile::new_in(dir);
         let mut made = made.map_err(|e| Error::io("make", path)(e.kind().into()))?;
         made.write_all(config::text(self)?.as_bytes())

@@ -71,7 +71,8 @@ pub(super) fn seconds(time: Duration) -> String {
 }
 
 /// With commas from a thousand on, with one decimal below ten.
-pub(super) fn number(value: f64) -> String {
+#[must_use]
+pub fn number(value: f64) -> String {
     if value < 10.0 {
         return format!("{value:.1}").trim_end_matches(".0").to_owned();
     }
@@ -86,11 +87,15 @@ pub(super) fn number(value: f64) -> String {
     out
 }
 
-pub(super) fn percent(share: f64) -> String {
+/// A share as a percentage.
+#[must_use]
+pub fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-fn latency(seconds: f64) -> String {
+/// A time in the unit that suits it.
+#[must_use]
+pub fn latency(seconds: f64) -> String {
     match seconds {
         s if s < 0.001 => format!("{} µs", number((s * 1e6).round())),
         s if s < 1.0 => format!("{} ms", number(s * 1e3)),
@@ -98,7 +103,9 @@ fn latency(seconds: f64) -> String {
     }
 }
 
-fn bytes(value: f64) -> String {
+/// Bytes in the unit that suits them.
+#[must_use]
+pub fn bytes(value: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut unit) = (value, 0);
     while value >= 1024.0 && unit + 1 < units.len() {
