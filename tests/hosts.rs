@@ -44,6 +44,8 @@ mod shell;
 mod small;
 #[path = "hosts/soak.rs"]
 mod soak;
+#[path = "hosts/stranger.rs"]
+mod stranger;
 #[path = "hosts/task.rs"]
 mod task;
 

@@ -14,8 +14,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "they end in a report")]
 #![allow(dead_code, reason = "shared with the tests across hosts: each uses a part of it")]
 
-#[path = "hosts/crowd.rs"]
-mod crowd;
 #[path = "push/fleet.rs"]
 mod fleet;
 #[path = "hosts/load.rs"]
@@ -35,6 +33,8 @@ mod shell;
 mod ssh;
 #[path = "push/sshd.rs"]
 mod sshd;
+#[path = "hosts/stranger.rs"]
+mod stranger;
 #[path = "hosts/task.rs"]
 mod task;
 #[path = "push/whole.rs"]

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crowd::Crowd;
 use crate::load::Plan;
 use crate::net::Net;
+use crate::stranger::Crowd;
 
 /// The variable that holds the task.
 const VARIABLE: &str = "KVS_HOST_TASK";
