@@ -59,6 +59,8 @@ complete -c kvs -n "__fish_kvs_needs_command" -f -a "wait" -d 'Wait until the ri
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "node" -d 'Run one node, ask it how it is, drain it, stop it'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "up" -d 'Run every node of a ring directory'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "transfers" -d 'Show what the running nodes are moving now'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "push" -d 'Push nodes to other hosts over SSH, and look after them there'
+complete -c kvs -n "__fish_kvs_needs_command" -f -a "scale" -d 'Add a spare host to the ring, or take one back, as the load asks'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "diff" -d 'Compare two nodes key by key'
 complete -c kvs -n "__fish_kvs_needs_command" -f -a "repair" -d 'Make all copies equal'
@@ -545,27 +547,28 @@ complete -c kvs -n "__fish_kvs_using_subcommand wait" -s 0 -l null -d 'End lines
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l timeout -d 'How long to wait for a lock or an answer' -r
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l zone -d 'Ask from this zone' -r
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
 table\t'A table with a header'
 plain\t'Tab-separated, no header; columns are only ever appended'
 json\t'One JSON object with a "schema"'"
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -s q -l quiet -d 'Say less on stderr'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "run" -d 'Run one node in the foreground until it is told to stop'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "info" -d 'Show what a running node says of itself'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "drain" -d 'Take a running node out of the service of clients, or back in'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "stop" -d 'Stop a running node, and wait until it has ended'
-complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -f -a "run" -d 'Run one node in the foreground until it is told to stop'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -f -a "info" -d 'Show what a running node says of itself'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -f -a "drain" -d 'Take a running node out of the service of clients, or back in'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -f -a "stop" -d 'Stop a running node, and wait until it has ended'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -f -a "make" -d 'Make a node\'s directory from a description on stdin'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l listen -d 'Where to listen, in place of what node.yaml says; port 0 is any that is free' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l metrics -d 'Where figures can be read, at /metrics; off, or node.yaml\'s, or any free port of 127.0.0.1' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l sync-every -d 'How often to compare all totals with every peer and sync what differs; or off' -r
@@ -637,10 +640,28 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l identity -d 'Print the node\'s public key, and make the key if there is none'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "run" -d 'Run one node in the foreground until it is told to stop'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "info" -d 'Show what a running node says of itself'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "drain" -d 'Take a running node out of the service of clients, or back in'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop a running node, and wait until it has ended'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "make" -d 'Make a node\'s directory from a description on stdin'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l metrics -d 'Where figures can be read, at /metrics; off, or node.yaml\'s, or any free port of 127.0.0.1' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l sync-every -d 'How often to compare all totals with every peer and sync what differs; or off' -r
@@ -678,6 +699,262 @@ complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s 0 -l null -d 'End 
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "init" -d 'Print an inventory for some hosts'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "check" -d 'Look whether hosts are fit to run nodes'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "plan" -d 'Print what `push apply` would do'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "apply" -d 'Make the hosts what the inventory says'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "status" -d 'Show how hosts and their nodes are'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "start" -d 'Start nodes that do not run'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "stop" -d 'Stop nodes, all at once'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "restart" -d 'Restart nodes, in turns that keep every quorum'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "rollback" -d 'Go back to the release before, in turns that keep every quorum'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "logs" -d 'Print the end of a node\'s log'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "destroy" -d 'Stop and remove the nodes of a fleet'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l ring-name -d 'The ring\'s name: a-z, 0-9 and -' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l only -d 'Only these hosts' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l only -d 'Only these hosts' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l only -d 'Only these hosts' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l replace -d 'Give the places of these lost members to new nodes on their hosts' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l yes -d 'Go ahead without asking'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l only -d 'Only these hosts' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l check -d 'Exit 1 when anything needs attention'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l only -d 'Only these hosts' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l only -d 'Only these hosts' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l only -d 'Only these hosts' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l only -d 'Only these hosts' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l lines -d 'How many lines' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l confirm -d 'The ring\'s name, in place of typing it' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l data -d 'Remove the nodes\' directories too, with all they hold'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -s V -l version -d 'Print version'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "init" -d 'Print an inventory for some hosts'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look whether hosts are fit to run nodes'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "plan" -d 'Print what `push apply` would do'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Make the hosts what the inventory says'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "status" -d 'Show how hosts and their nodes are'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "start" -d 'Start nodes that do not run'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop nodes, all at once'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "restart" -d 'Restart nodes, in turns that keep every quorum'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "rollback" -d 'Go back to the release before, in turns that keep every quorum'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "logs" -d 'Print the end of a node\'s log'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "destroy" -d 'Stop and remove the nodes of a fleet'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l window -d 'How long to look, in place of what the inventory says' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l timeout -d 'How long to wait for a lock or an answer' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l key-file -d 'The file of the ring\'s key, for nodes given by address' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l zone -d 'Ask from this zone' -r
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l format -d 'The form of the output' -r -f -a "auto\t'A table on a terminal, plain in a pipe'
+table\t'A table with a header'
+plain\t'Tab-separated, no header; columns are only ever appended'
+json\t'One JSON object with a "schema"'"
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l yes -d 'Go ahead without asking'
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l dry-run -d 'Print the decision and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -s q -l quiet -d 'Say less on stderr'
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l partition -d 'Only this partition' -r
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l depth -d '0: one row per node, 1: per partition, 2: per leaf that holds something' -r
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l check -d 'Compare with rows that were saved with --format plain: 0 the same, 1 not' -r -F
@@ -898,34 +1175,36 @@ complete -c kvs -n "__fish_kvs_using_subcommand completions" -s 0 -l null -d 'En
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "put" -d 'Write a value under a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "get" -d 'Read the value of a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "delete" -d 'Delete the value of a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "edit" -d 'Change a value, and bring siblings together'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "scan" -d 'List keys, with the sizes of their values'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "dump" -d 'Write keys and values as JSON Lines'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "load" -d 'Write the lines of a dump'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "clock" -d 'Show what each replica has seen of a key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "explain" -d 'Tell why a key reads as it does'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "init" -d 'Make a ring directory with one directory per node'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "join" -d 'Add a node to the ring'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "leave" -d 'Take a node out of the ring'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "replace" -d 'Rebuild a lost node under a new identity'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "ring" -d 'Show the ring, plan changes of it, and carry them out'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "status" -d 'Show how the nodes of the ring are'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "wait" -d 'Wait until the ring is as you need it'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "node" -d 'Run one node, ask it how it is, drain it, stop it'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "up" -d 'Run every node of a ring directory'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "transfers" -d 'Show what the running nodes are moving now'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "diff" -d 'Compare two nodes key by key'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "repair" -d 'Make all copies equal'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "verify" -d 'Read every record and prove it'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "hints" -d 'List or deliver the writes that are kept for nodes that were down'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "demo" -d 'Show a ring at work, from a first write to a repaired conflict'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "config" -d 'Show what nodes are set to, make and replace keys'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "completions" -d 'Print completions for a shell'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers digest diff repair verify hints demo config completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "put" -d 'Write a value under a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "get" -d 'Read the value of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "delete" -d 'Delete the value of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "edit" -d 'Change a value, and bring siblings together'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "scan" -d 'List keys, with the sizes of their values'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "dump" -d 'Write keys and values as JSON Lines'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "load" -d 'Write the lines of a dump'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "clock" -d 'Show what each replica has seen of a key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "explain" -d 'Tell why a key reads as it does'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "init" -d 'Make a ring directory with one directory per node'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "join" -d 'Add a node to the ring'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "leave" -d 'Take a node out of the ring'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "replace" -d 'Rebuild a lost node under a new identity'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "ring" -d 'Show the ring, plan changes of it, and carry them out'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "status" -d 'Show how the nodes of the ring are'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "wait" -d 'Wait until the ring is as you need it'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "node" -d 'Run one node, ask it how it is, drain it, stop it'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "up" -d 'Run every node of a ring directory'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "transfers" -d 'Show what the running nodes are moving now'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "push" -d 'Push nodes to other hosts over SSH, and look after them there'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "scale" -d 'Add a spare host to the ring, or take one back, as the load asks'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "digest" -d 'Print digests of nodes, partitions or leaves'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "diff" -d 'Compare two nodes key by key'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "repair" -d 'Make all copies equal'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "verify" -d 'Read every record and prove it'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "hints" -d 'List or deliver the writes that are kept for nodes that were down'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "demo" -d 'Show a ring at work, from a first write to a repaired conflict'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "config" -d 'Show what nodes are set to, make and replace keys'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "completions" -d 'Print completions for a shell'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and not __fish_seen_subcommand_from put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from clock" -f -a "compare" -d 'Say which of two clocks came first'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "show" -d 'Show the members and what each owns'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from ring" -f -a "plan" -d 'Print what changes would do: 1 when they would change something, 0 when nothing'
@@ -936,6 +1215,18 @@ complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from node" -f -a "info" -d 'Show what a running node says of itself'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from node" -f -a "drain" -d 'Take a running node out of the service of clients, or back in'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from node" -f -a "stop" -d 'Stop a running node, and wait until it has ended'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from node" -f -a "make" -d 'Make a node\'s directory from a description on stdin'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "init" -d 'Print an inventory for some hosts'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "check" -d 'Look whether hosts are fit to run nodes'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "plan" -d 'Print what `push apply` would do'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "apply" -d 'Make the hosts what the inventory says'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "status" -d 'Show how hosts and their nodes are'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "start" -d 'Start nodes that do not run'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "stop" -d 'Stop nodes, all at once'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "restart" -d 'Restart nodes, in turns that keep every quorum'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "rollback" -d 'Go back to the release before, in turns that keep every quorum'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "logs" -d 'Print the end of a node\'s log'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "destroy" -d 'Stop and remove the nodes of a fleet'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some are'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print name, address, quota, fingerprints of the ring\'s keys, and place of each node'

@@ -50,7 +50,8 @@ impl Run {
         let talk = Talk::new(begun.flatten(), common.quiet, stop_on_ctrl_c()?);
         let (only, timeout) = (which.only.clone(), common.timeout);
         let owner = here::name(&me);
-        let wish = Wish { only, timeout, owner, ..Wish::default() };
+        let program = here::program()?;
+        let wish = Wish { only, timeout, owner, program, ..Wish::default() };
         Ok(Self { fleet, talk, wish, command, which: which.clone() })
     }
 
@@ -130,7 +131,8 @@ fn ended(report: &Report) -> String {
 fn row(host: &kvs::push::Row) -> Vec<String> {
     let time = format!("{:.1}s", host.took.as_secs_f64());
     let what = match &host.fault {
-        Some(fault) => fault.to_string(),
+        // A log's last lines may be in it; a row is one line.
+        Some(fault) => fault.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" | "),
         None if host.did.is_empty() => "-".into(),
         None => host.did.join(", "),
     };

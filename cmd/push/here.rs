@@ -1,8 +1,9 @@
 //! What a push takes from the environment: who reads the inventory, where its audit goes.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use kvs::error::Error;
 use kvs::push::{Audit, Me};
 
 use crate::ui::Ui;
@@ -11,6 +12,13 @@ use crate::ui::Ui;
 pub(crate) fn me() -> Me {
     let word = |name| env::var_os(name)?.into_string().ok().filter(|word| !word.is_empty());
     Me { user: word("USER").or_else(|| word("LOGNAME")), home: place("HOME") }
+}
+
+/// This program, which is what hosts get unless the inventory names another.
+pub(crate) fn program() -> Result<PathBuf, Error> {
+    let path = env::current_exe().map_err(Error::io("find", Path::new("this program")))?;
+    // One that was replaced meanwhile is still there by this name.
+    Ok(if path.exists() { path } else { "/proc/self/exe".into() })
 }
 
 /// Who works on a host, for whoever meets the lock.

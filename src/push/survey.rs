@@ -9,7 +9,7 @@
 //! `accept-new`, the file of known hosts.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -35,6 +35,8 @@ pub struct Wish {
     pub replace: Vec<String>,
     /// Go on although the ring cannot answer meanwhile.
     pub accept_downtime: bool,
+    /// The binary of hosts for which the inventory names none.
+    pub program: PathBuf,
     /// Who works on the hosts, for others who want to.
     pub owner: String,
     /// How long the ring may take to answer.
@@ -79,7 +81,7 @@ impl<'a> Survey<'a> {
         connect: &Connect<'a>,
         watch: &'a dyn Watch,
     ) -> Result<Self> {
-        let releases = releases(fleet)?;
+        let releases = releases(fleet, &wish.program)?;
         named(fleet, wish.only.iter().chain(&wish.join).chain(&wish.replace))?;
         let hosts: Vec<&Host> = fleet.all().filter(|h| is_wished(&wish, h)).collect();
         let crew = Crew::muster(&hosts, connect, watch);
@@ -236,14 +238,13 @@ fn named<'n>(fleet: &Fleet, names: impl Iterator<Item = &'n String>) -> Result<(
 }
 
 /// The binary of each host, every file read once.
-fn releases(fleet: &Fleet) -> Result<BTreeMap<&str, Release>> {
+fn releases<'a>(fleet: &'a Fleet, program: &Path) -> Result<BTreeMap<&'a str, Release>> {
     let mut read: BTreeMap<PathBuf, Release> = BTreeMap::new();
     let mut releases = BTreeMap::new();
     for host in fleet.all() {
         let file = match &host.binary {
             Some(file) => file.clone(),
-            None => std::env::current_exe()
-                .map_err(Error::io("find", std::path::Path::new("this program")))?,
+            None => program.to_path_buf(),
         };
         if !read.contains_key(&file) {
             read.insert(file.clone(), Release::read(&file)?);

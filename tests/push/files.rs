@@ -131,37 +131,3 @@ fn places_that_cannot_take_it() {
     assert_eq!(left, 0);
     assert_eq!(run(&mut ssh, "echo on").out, "on\n");
 }
-
-/// Against scp, file for file, in turns, each with a connection of its own.
-#[test]
-fn as_fast_as_scp() {
-    let Some(sshd) = Sshd::local() else { return };
-    sshd.be_known();
-    let file = file_of(&sshd, 64 << 20);
-    let to = sshd.dir.join("there");
-    let rules = sshd.rules();
-    let scp = || {
-        let mut command = Command::new("scp");
-        command.args(["-q", "-i"]).arg(&rules.keys[0]);
-        command.arg("-oStrictHostKeyChecking=no").arg("-oUserKnownHostsFile=/dev/null");
-        command.arg("-P").arg(rules.port.to_string()).arg(&file);
-        command.arg(format!("{}@127.0.0.1:{}", rules.user, to.display()));
-        assert!(command.output().expect("scp").status.success());
-    };
-    let mut shares = Vec::new();
-    let rate = |time: Duration| 64.0 / time.as_secs_f64();
-    for _ in 0..5 {
-        let before = Instant::now();
-        let mut ssh = connect(&sshd, &rules).expect("a connection");
-        send(&mut ssh, &file, &to, &Ear::default()).expect("an upload");
-        let ours = rate(before.elapsed());
-        let before = Instant::now();
-        scp();
-        let theirs = rate(before.elapsed());
-        println!("{ours:.0} MiB/s, scp {theirs:.0} MiB/s");
-        shares.push(ours / theirs);
-    }
-    shares.sort_by(f64::total_cmp);
-    println!("median of {shares:.2?}: {:.2} of scp", shares[2]);
-    assert!(shares[2] >= 0.5, "{shares:?}");
-}
