@@ -21,6 +21,8 @@
 )]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "they end in a report")]
 
+#[path = "hosts/clients.rs"]
+mod clients;
 #[path = "hosts/crowd.rs"]
 mod crowd;
 #[path = "hosts/cuts.rs"]

@@ -14,6 +14,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "they end in a report")]
 #![allow(dead_code, reason = "shared with the tests across hosts: each uses a part of it")]
 
+#[path = "hosts/clients.rs"]
+mod clients;
 #[path = "push/fleet.rs"]
 mod fleet;
 #[path = "hosts/load.rs"]

@@ -24,11 +24,12 @@ use std::time::{Duration, Instant};
 use kvs::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use serde_json::Value;
 
+use crate::clients::{Load, last};
 use crate::load::Plan;
-use crate::log::{self, Op};
+use crate::log::Op;
 use crate::net::Net;
 use crate::shell::{Place, Told, binary, ended, send};
-use crate::task::{self, Stop, Task};
+use crate::task::Stop;
 
 /// The port every node listens on, at its own address.
 const PORT: u16 = 7_400;
@@ -318,20 +319,12 @@ impl Ring {
         let mut plan = self.plan(&format!("c{}", self.loads));
         plan.seed = self.loads as u64;
         change(&mut plan);
-        let child = task::start(&self.net, self.outside(), &Task::Load(plan.clone()));
-        Load { child: Some(child), plan }
+        Load::start(&self.net, self.outside(), plan)
     }
 
     /// What every key shows now, to a strict read.
     pub(crate) fn last(&self) -> Vec<Op> {
-        let plan = self.plan("last");
-        let child = task::start(&self.net, self.outside(), &Task::Last(plan.clone()));
-        let told = ended("the last reads".into(), child, SETTLES);
-        assert_eq!(told.code, 0, "{}\n{}", told.text(), told.err);
-        let mut last: BTreeMap<String, Op> = BTreeMap::new();
-        // A read that was refused is asked again: what came last counts.
-        last.extend(log::read(&plan.log).into_iter().map(|op| (op.key.clone(), op)));
-        last.into_values().collect()
+        last(&self.net, self.outside(), &self.plan("last"))
     }
 }
 
@@ -351,38 +344,6 @@ impl Drop for Ring {
                 let from = lines.len().saturating_sub(LAST_WORDS);
                 lines[from..].iter().for_each(|line| println!("{line}"));
             }
-        }
-    }
-}
-
-/// Clients at work.
-pub(crate) struct Load {
-    child: Option<Child>,
-    plan: Plan,
-}
-
-impl Load {
-    /// Whether they have begun: their log has something in it.
-    pub(crate) fn has_begun(&self) -> Result<(), String> {
-        let size = fs::metadata(&self.plan.log).map_or(0, |m| m.len());
-        if size > 0 { Ok(()) } else { Err("nothing in their log".into()) }
-    }
-
-    /// Has them end what they are at; all they were told.
-    pub(crate) fn stop(mut self) -> Vec<Op> {
-        let mut child = self.child.take().expect("it is stopped once");
-        drop(child.stdin.take());
-        let told = ended("the clients".into(), child, SETTLES);
-        assert_eq!(told.code, 0, "{}\n{}", told.text(), told.err);
-        log::read(&self.plan.log)
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop(child.kill());
-            drop(child.wait());
         }
     }
 }

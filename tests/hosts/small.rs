@@ -9,8 +9,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::clients::Load;
 use crate::oracle::Figures;
-use crate::ring::{Load, Ring, alone, pause, wait_until};
+use crate::ring::{Ring, alone, pause, wait_until};
 use crate::shell::skip;
 use crate::soak::{print_figures, soak_seconds, verdict};
 

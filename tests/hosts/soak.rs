@@ -87,7 +87,7 @@ fn soak() {
         println!("  {at:>6.1} s  {event:?}, over after {:.1} s", took.as_secs_f64());
     }
     pause(time.saturating_sub(began.elapsed()));
-    let ops: Vec<Op> = loads.into_iter().flat_map(crate::ring::Load::stop).collect();
+    let ops: Vec<Op> = loads.into_iter().flat_map(crate::clients::Load::stop).collect();
     println!("  {:>6.1} s  the load ends", began.elapsed().as_secs_f64());
     ring.net.heal();
     let took = ring.settles();

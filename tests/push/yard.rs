@@ -8,18 +8,16 @@
 //! Clients of the ring run at the operator's desk, and every answer they get is judged (see the
 //! oracle of the tests across hosts).
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
+use crate::clients::{Load, last};
 use crate::load::Plan;
-use crate::log::{self, Op};
 use crate::oracle::judge;
 use crate::shell::{Told, binary, ended};
 use crate::sshd::{Hosts, me};
-use crate::task::{self, Task};
 
 /// Any command ends by then.
 const ENDS: Duration = Duration::from_secs(180);
@@ -134,60 +132,20 @@ impl Fleet {
     pub(crate) fn load(&mut self) -> Load {
         self.loads += 1;
         let plan = self.plan(&format!("c{}", self.loads));
-        let child = task::start(&self.hosts.net, self.hosts.operator(), &Task::Load(plan.clone()));
-        let load = Load { child: Some(child), plan };
-        crate::shell::wait_for("answers", || load.size() > 0);
+        let load = Load::start(&self.hosts.net, self.hosts.operator(), plan);
+        crate::shell::wait_for("answers", || load.has_begun().is_ok());
         load
-    }
-
-    /// What every key shows now, to a strict read.
-    fn last(&self) -> Vec<Op> {
-        let plan = self.plan("last");
-        let child = task::start(&self.hosts.net, self.hosts.operator(), &Task::Last(plan.clone()));
-        let told = ended("the last reads".into(), child, ENDS);
-        assert_eq!(told.code, 0, "{}\n{}", told.text(), told.err);
-        let mut last: BTreeMap<String, Op> = BTreeMap::new();
-        last.extend(log::read(&plan.log).into_iter().map(|op| (op.key.clone(), op)));
-        last.into_values().collect()
     }
 
     /// Nothing that was acknowledged is lost, and no request failed; how many there were.
     pub(crate) fn judge(&self, load: Load) -> usize {
         let ops = load.stop();
-        let wrong = judge(&ops, &self.last());
+        let last = last(&self.hosts.net, self.hosts.operator(), &self.plan("last"));
+        let wrong = judge(&ops, &last);
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         let failed = crate::oracle::reasons(&ops);
         println!("{} operations; failed: {failed:?}", ops.len());
         assert!(failed.is_empty(), "{failed:?}");
         ops.len()
-    }
-}
-
-/// Clients at work.
-pub(crate) struct Load {
-    child: Option<Child>,
-    plan: Plan,
-}
-
-impl Load {
-    fn size(&self) -> u64 {
-        fs::metadata(&self.plan.log).map_or(0, |m| m.len())
-    }
-
-    fn stop(mut self) -> Vec<Op> {
-        let mut child = self.child.take().expect("it is stopped once");
-        drop(child.stdin.take());
-        let told = ended("the clients".into(), child, ENDS);
-        assert_eq!(told.code, 0, "{}\n{}", told.text(), told.err);
-        log::read(&self.plan.log)
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop(child.kill());
-            drop(child.wait());
-        }
     }
 }
