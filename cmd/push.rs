@@ -42,24 +42,24 @@ enum Verb {
     /// Start nodes that do not run
     ///
     /// Example: kvs push start fleet.yaml
-    Start(operate::Args),
+    Start(operate::Start),
     /// Stop nodes, all at once
     ///
     /// Each finishes what it has begun and tells the others that it goes. Nothing is removed.
     ///
     /// Example: kvs push stop fleet.yaml --only n3
-    Stop(operate::Args),
+    Stop(operate::Stop),
     /// Restart nodes, in turns that keep every quorum
     ///
     /// As `push apply` does it for a new release: the next host follows when this one is up, in sync
     /// and equal.
     ///
     /// Example: kvs push restart fleet.yaml
-    Restart(operate::Args),
+    Restart(operate::Turns),
     /// Go back to the release before, in turns that keep every quorum
     ///
     /// Example: kvs push rollback fleet.yaml --only n1
-    Rollback(operate::Args),
+    Rollback(operate::Turns),
     Logs(logs::Args),
     Destroy(destroy::Args),
 }
@@ -71,10 +71,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         Verb::Plan(args) => plan::run(ui, common, args),
         Verb::Apply(args) => apply::run(ui, common, args),
         Verb::Status(args) => status::run(ui, common, args),
-        Verb::Start(args) => operate::run(ui, common, args, "start", Deed::Start),
-        Verb::Stop(args) => operate::run(ui, common, args, "stop", Deed::Stop),
-        Verb::Restart(args) => operate::run(ui, common, args, "restart", Deed::Restart),
-        Verb::Rollback(args) => operate::run(ui, common, args, "rollback", Deed::Rollback),
+        Verb::Start(args) => operate::start(ui, common, args),
+        Verb::Stop(args) => operate::stop(ui, common, args),
+        Verb::Restart(args) => operate::turns(ui, common, args, "restart", Deed::Restart),
+        Verb::Rollback(args) => operate::turns(ui, common, args, "rollback", Deed::Rollback),
         Verb::Logs(args) => logs::run(ui, common, args),
         Verb::Destroy(args) => destroy::run(ui, common, args),
     }

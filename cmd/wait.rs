@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use kvs::error::Error;
-use kvs::repair::{apart, sync_pass};
+use kvs::repair::{Peers, apart, sync_pass};
 use kvs::ring::{NodeId, Step};
 use kvs::target::{Access, Target, View};
 use serde_json::json;
@@ -187,7 +187,7 @@ fn pass(
         if synced.contains(&id) {
             continue;
         }
-        match sync_pass(target, id)? {
+        match sync_pass(target, id, Peers::All)? {
             None => drop(synced.insert(id)),
             Some(why) => missing.push(why),
         }

@@ -17,7 +17,7 @@ mod sync;
 use std::collections::BTreeSet;
 
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
-pub use self::sync::{apart, sync_pass};
+pub use self::sync::{Peers, apart, sync_pass};
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};

@@ -6,6 +6,10 @@
 //! fleet   hosts in namespaces, as a fleet has them
 //! yard    the same with an inventory, and clients whose answers are judged
 //! whole   pushes from nothing, in turns, killed, broken
+//! faults  hosts that cannot be used, beside others that can
+//! broken  what breaks in the middle: killed, stopped, cut, full
+//! stands  rings that stand: crashed nodes, lost directories, changed inventories
+//! scale   spares that join and leave as the load asks
 //! ```
 #![allow(
     clippy::disallowed_methods,
@@ -14,6 +18,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "they end in a report")]
 #![allow(dead_code, reason = "shared with the tests across hosts: each uses a part of it")]
 
+#[path = "push/broken.rs"]
+mod broken;
+#[path = "push/faults.rs"]
+mod faults;
 #[path = "hosts/clients.rs"]
 mod clients;
 #[path = "push/fleet.rs"]
@@ -29,12 +37,16 @@ mod oracle;
 #[allow(unreachable_pub, reason = "shared")]
 #[path = "support/rng.rs"]
 mod rng;
+#[path = "push/scale.rs"]
+mod scale;
 #[path = "faults/shell.rs"]
 mod shell;
 #[path = "push/ssh.rs"]
 mod ssh;
 #[path = "push/sshd.rs"]
 mod sshd;
+#[path = "push/stands.rs"]
+mod stands;
 #[path = "hosts/stranger.rs"]
 mod stranger;
 #[path = "hosts/task.rs"]

@@ -1,6 +1,7 @@
 //! What the commands of `push` share: the inventory, the survey, the end.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use kvs::error::Error;
@@ -47,7 +48,9 @@ impl Run {
         let push = if verb == "scale" { "" } else { "push " };
         let command = format!("kvs {push}{verb} {}", which.fleet.display());
         let begun = changes.then(|| here::audit(ui, &me, &fleet.ring, &command));
-        let talk = Talk::new(begun.flatten(), common.quiet, stop_on_ctrl_c()?);
+        // What changes nothing may be cut off anywhere.
+        let stop = if changes { stop_on_ctrl_c()? } else { Arc::default() };
+        let talk = Talk::new(begun.flatten(), common.quiet, stop);
         let (only, timeout) = (which.only.clone(), common.timeout);
         let owner = here::name(&me);
         let program = here::program()?;
@@ -90,7 +93,12 @@ impl Run {
 
     /// One error for all: that of the hosts when all of them have the same and nothing was changed.
     fn failed(&self, report: Report, end: &str) -> Error {
-        let changed = report.changed;
+        let some_well = report.hosts.iter().any(|h| h.fault.is_none()) && report.fault.is_none();
+        let changed = report.changed || some_well;
+        // Those that are back already would go forward again.
+        let back = self.command.contains(" rollback ");
+        let left = report.hosts.iter().filter(|h| h.did.is_empty()).map(|h| h.name.clone());
+        let only = if back { left.collect() } else { self.which.only.clone() };
         let mut faults: Vec<Error> = report.fault.into_iter().collect();
         faults.extend(report.hosts.into_iter().filter_map(|h| h.fault));
         let codes: Vec<u8> = faults.iter().map(number).collect();
@@ -99,7 +107,7 @@ impl Run {
             Some(error) if same && !changed => error,
             first => {
                 let why = first.map(|e| format!(" {e}")).unwrap_or_default();
-                let only = match &self.which.only[..] {
+                let only = match &only[..] {
                     [] => String::new(),
                     only => format!(" --only {}", only.join(",")),
                 };

@@ -25,8 +25,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let fleet = Fleet::read(&args.fleet, &super::here::me())?;
-    let stop = crate::common::stop_on_ctrl_c()?;
-    let talk = super::talk::Talk::new(None, common.quiet, stop);
+    let talk = super::talk::Talk::new(None, common.quiet, Default::default());
     let text = logs(&fleet, &args.name, args.lines, &|host| connect(&fleet, host, &talk))?;
     ui.bytes(text.as_bytes())?;
     Ok(Done::Yes)

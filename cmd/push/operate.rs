@@ -1,16 +1,36 @@
 //! `kvs push start`, `stop`, `restart` and `rollback`: what is done with nodes that are there.
 
+use std::io::IsTerminal;
+
 use clap::Args as ClapArgs;
 use kvs::push::{Verb, operate};
 
 use super::fleet::{Run, Which};
 use crate::common::Common;
 use crate::exit::Outcome;
+use crate::ring::change::sure;
 use crate::ui::Ui;
 
-/// Of all four.
+/// Of `start`.
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Args {
+pub(crate) struct Start {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Of `stop`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Stop {
+    #[command(flatten)]
+    which: Which,
+    /// Go ahead without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Of `restart` and `rollback`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Turns {
     #[command(flatten)]
     which: Which,
     /// Restart nodes even where reads and writes will fail meanwhile
@@ -18,10 +38,27 @@ pub(crate) struct Args {
     accept_downtime: bool,
 }
 
-pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args, word: &str, verb: Verb) -> Outcome {
+pub(crate) fn start(ui: &mut Ui, common: &Common, args: &Start) -> Outcome {
+    let run = Run::begin(ui, common, &args.which, "start", true)?;
+    done(ui, &run, Verb::Start)
+}
+
+pub(crate) fn stop(ui: &mut Ui, common: &Common, args: &Stop) -> Outcome {
+    let run = Run::begin(ui, common, &args.which, "stop", true)?;
+    // Scripts say what they want by running it.
+    if !args.yes && std::io::stdin().is_terminal() {
+        sure(ui, false, "Reads and writes may fail then. Shall the nodes be stopped?")?;
+    }
+    done(ui, &run, Verb::Stop)
+}
+
+pub(crate) fn turns(ui: &mut Ui, common: &Common, args: &Turns, word: &str, verb: Verb) -> Outcome {
     let mut run = Run::begin(ui, common, &args.which, word, true)?;
     run.wish.accept_downtime = args.accept_downtime;
-    let survey = run.survey()?;
-    let report = operate(survey, verb);
+    done(ui, &run, verb)
+}
+
+fn done(ui: &mut Ui, run: &Run, verb: Verb) -> Outcome {
+    let report = operate(run.survey()?, verb);
     run.told(ui, report)
 }

@@ -127,11 +127,10 @@ impl Birth {
             (Some(m), _) if m.state == State::Removed => {
                 deny("was removed from the ring for good".into())
             }
-            (Some(m), false) => {
-                deny(format!("is the member {} already, and its data is lost", m.name))
-            }
             (None, true) => deny("is none of the ring's founders".into()),
-            (Some(m), true)
+            // A founder that was never made may come late, filling: its key still waits beside the
+            // directory, so it has never run and nothing of it is lost.
+            (Some(m), _)
                 if m.state != State::Normal
                     || m.name != self.node.name
                     || m.public_key != *public =>

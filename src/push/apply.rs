@@ -17,11 +17,11 @@ use std::time::Duration;
 use super::crew::Ended;
 use super::plan::{Standing, Step};
 use super::roll::{Roll, Turn, stopped};
-use super::survey::Survey;
+use super::survey::{Survey, guard};
 use super::{Far, Host, Watch, plan};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::ring::RingDoc;
+use crate::ring::{RingDoc, Step as RingStep};
 
 /// Releases that are kept on a host.
 const KEPT: usize = 3;
@@ -91,7 +91,7 @@ fn refuse(survey: &Survey<'_>) {
 fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
     let busy = survey.busy();
     if busy.is_empty() {
-        return Ok(());
+        return survey.answers();
     }
     survey.crew.each(&busy, usize::MAX, |far| far.lock(&survey.wish.owner));
     // Whoever had the lock before us may have changed things.
@@ -111,6 +111,18 @@ impl<'a> Job<'_, 'a> {
     /// The hosts that have something to do, as far as they are still at work.
     pub(super) fn busy(&self) -> Vec<&'a str> {
         self.survey.busy()
+    }
+
+    /// Has members weigh what they should.
+    fn weigh(&self) -> Result<()> {
+        let survey = self.survey;
+        let weights = survey.weights();
+        if weights.is_empty() {
+            return Ok(());
+        }
+        survey.home.change(weights.iter().map(|(_, change)| change.clone()).collect())?;
+        weights.iter().for_each(|(name, _)| survey.crew.did(name, "has its weight"));
+        Ok(())
     }
 
     /// Brings each host its release. Nothing that runs is touched.
@@ -149,20 +161,24 @@ impl<'a> Job<'_, 'a> {
                 self.awaited()?
             }
         };
+        if doc.step != RingStep::Settled {
+            survey.home.change(Vec::new())?;
+        }
         self.join(&doc)?;
         self.go_ahead()?;
         self.turns()?;
-        let weights = survey.weights();
-        if !weights.is_empty() {
-            survey.home.change(weights)?;
-        }
+        self.weigh()?;
         survey.crew.each(&self.busy(), usize::MAX, |far| far.prune(KEPT));
         Ok(())
     }
 
     /// Starts every node that has a directory, of a ring that does not run.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when some run and do not answer: they are not touched.
     fn wake(&self) -> Result<()> {
         let survey = self.survey;
+        survey.answers()?;
         let has_dir = |name: &&str| survey.facts[name].node_yaml.is_some();
         let names: Vec<_> = self.busy().into_iter().filter(has_dir).collect();
         for name in self.start_all(&names) {
@@ -188,10 +204,23 @@ impl<'a> Job<'_, 'a> {
         let moves =
             |name: &&str| survey.todos[name].has(|s| matches!(s, Step::Restart | Step::Start));
         let names: Vec<_> = self.busy().into_iter().filter(is_member).filter(moves).collect();
-        let (first, rest) = names.split_at(names.len().min(1));
-        // A release that is no good shows itself on the first host, and no other ever has it.
-        self.turns_of(first)?;
-        self.turns_of(rest)
+        if !names.is_empty() {
+            guard(survey, &self.busy())?;
+        }
+        // A release that is no good shows itself on the first host, and no other ever has it. A host
+        // that fails before its turn, for reasons of its own, proves nothing: the next is the first.
+        let mut names = names.into_iter();
+        for first in names.by_ref() {
+            self.turns_of(&[first])?;
+            if survey.crew.is_at_work(first) {
+                break;
+            }
+            if survey.crew.refused(first) {
+                let text = format!("{first} refused the release; no other host was touched.");
+                return Err(Error::Partial(text));
+            }
+        }
+        self.turns_of(&names.collect::<Vec<_>>())
     }
 
     fn turns_of(&self, names: &[&'a str]) -> Result<()> {
@@ -246,8 +275,8 @@ fn start(
     far.configure(before, &config::text(&plan::wanted(far.host))?)?;
     if before.current.as_deref() != Some(release) {
         // One that never became a member may run all the same.
-        far.stop(before, patience)?;
+        far.stop(patience)?;
         far.switch(release)?;
     }
-    far.start(before, patience)
+    far.start(patience)
 }

@@ -9,6 +9,7 @@
 //! It knows nothing of what is done. Caveat: a host's work is bounded by its shell, not here.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,7 +58,9 @@ impl<'a> Crew<'a> {
                 scope.spawn(move || connect_one(host))
             };
             let running: Vec<_> = hosts.iter().map(start).collect();
-            running.into_iter().filter_map(|t| t.join().ok()).collect()
+            let broken = |host: &&'a Host| (*host, Err(defect(&host.name)), began.elapsed());
+            let joined = running.into_iter().zip(hosts);
+            joined.map(|(t, host)| t.join().unwrap_or_else(|_| broken(host))).collect()
         });
         let crew = Self {
             watch,
@@ -133,10 +136,25 @@ impl<'a> Crew<'a> {
         done
     }
 
-    /// Goes on without a host.
+    /// Whether a host was given up because it refused.
+    pub fn refused(&self, name: &str) -> bool {
+        let faults = lock(&self.faults);
+        faults.get(name).is_some_and(|e| matches!(e.root(), Error::Denied(_)))
+    }
+
+    /// Goes on without a host. Why it was given up first is what counts, and what is told.
     pub fn give_up(&self, name: &str, error: Error) {
-        self.watch.note(name, &Event::Failed(error.to_string()));
-        lock(&self.faults).entry(name.to_owned()).or_insert(error);
+        let text = with_hints(&error);
+        let is_first = match lock(&self.faults).entry(name.to_owned()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(error);
+                true
+            }
+        };
+        if is_first {
+            self.watch.note(name, &Event::Failed(text));
+        }
     }
 
     /// Something was changed on a host.
@@ -213,6 +231,17 @@ impl Drop for Over<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An error and its way out: among many hosts, nobody else tells it.
+fn with_hints(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut inner = error;
+    while let Error::Hinted { error, hint } = inner {
+        text += &format!(" ({hint})");
+        inner = error;
+    }
+    text
 }
 
 fn defect(name: &str) -> Error {

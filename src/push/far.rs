@@ -280,7 +280,7 @@ impl<'a> Far<'a> {
     ///
     /// # Errors
     /// [`crate::error::Error::Busy`] when it still runs after the time.
-    pub fn stop(&mut self, _facts: &Facts, patience: Duration) -> Result<()> {
+    pub fn stop(&mut self, patience: Duration) -> Result<()> {
         let own = [&*seconds(patience)];
         self.tell(scripts::STOP, &own, patience + SLACK).map(drop)
     }
@@ -298,7 +298,7 @@ impl<'a> Far<'a> {
     /// # Errors
     /// [`crate::error::Error::Partial`] with the last lines of its log when it ends or takes too long;
     /// [`crate::error::Error::Busy`] when it runs, of another release.
-    pub fn start(&mut self, _facts: &Facts, patience: Duration) -> Result<()> {
+    pub fn start(&mut self, patience: Duration) -> Result<()> {
         let own = [&*seconds(patience)];
         self.tell(scripts::START, &own, patience + SLACK).map(drop)
     }
@@ -313,7 +313,7 @@ impl<'a> Far<'a> {
         let ran = matches!(before.service, Service::Running(_));
         let untouched = ran && self.facts()?.service == before.service;
         if !untouched {
-            self.stop(before, patience)?;
+            self.stop(patience)?;
         }
         let known = before.mark.is_some() || before.unit.is_some();
         let kind = before.kind.filter(|_| known);
@@ -328,7 +328,7 @@ impl<'a> Far<'a> {
             &text(&before.mark),
         ];
         self.tell(scripts::RESTORE, &own, LONG)?;
-        if ran && !untouched { self.start(before, patience) } else { Ok(()) }
+        if ran && !untouched { self.start(patience) } else { Ok(()) }
     }
 
     /// Removes all releases but the newest so many, never the current or previous one, nor one that
@@ -344,7 +344,7 @@ impl<'a> Far<'a> {
     ///
     /// # Errors
     /// As [`Shell::run`].
-    pub fn logs(&mut self, _facts: &Facts, lines: usize) -> Result<String> {
+    pub fn logs(&mut self, lines: usize) -> Result<String> {
         let output = self.tell(scripts::LOGS, &[&lines.to_string()], SHORT)?;
         Ok(output.out)
     }
@@ -354,7 +354,7 @@ impl<'a> Far<'a> {
     /// # Errors
     /// [`crate::error::Error::Busy`] while it runs; [`crate::error::Error::Denied`] when DATA is no
     /// node's directory.
-    pub fn forget(&mut self, _facts: &Facts) -> Result<()> {
+    pub fn forget(&mut self) -> Result<()> {
         self.tell(scripts::FORGET, &[], LONG).map(drop)
     }
 
@@ -363,7 +363,7 @@ impl<'a> Far<'a> {
     ///
     /// # Errors
     /// As [`Shell::run`]; [`crate::error::Error::Busy`] when the node does not end.
-    pub fn destroy(&mut self, _facts: &Facts, data: bool) -> Result<()> {
+    pub fn destroy(&mut self, data: bool) -> Result<()> {
         let own = [&*seconds(DESTROY), if data { "1" } else { "0" }];
         self.tell(scripts::DESTROY, &own, DESTROY + LONG).map(drop)
     }

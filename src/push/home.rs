@@ -20,7 +20,7 @@ use crate::digest::Sum;
 use crate::embed::random;
 use crate::error::{Error, Result};
 use crate::key::{Partition, Q};
-use crate::repair::sync_pass;
+use crate::repair::{Peers, sync_pass};
 use crate::ring::{Change, NodeId, RingDoc, RingId, Step};
 use crate::target::{Access, Opening, Target};
 
@@ -167,6 +167,21 @@ impl<'a> Home<'a> {
         })
     }
 
+    /// Members that answer.
+    #[must_use]
+    pub fn up(&self) -> Vec<String> {
+        let Ok(target) = self.must_open() else { return Vec::new() };
+        let doc = target.doc();
+        target.nodes().into_iter().map(|id| doc.name(id)).collect()
+    }
+
+    /// The port at which nodes are asked.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let first = self.near.iter().chain(&self.far).next();
+        first.map_or(0, |host| host.advertise.unwrap_or(host.listen).port())
+    }
+
     /// Waits until stopping these would leave every partition enough full copies that answer.
     ///
     /// # Errors
@@ -180,7 +195,7 @@ impl<'a> Home<'a> {
         })
     }
 
-    /// Waits until a node has completed a pass with all others, begun now.
+    /// Waits until a node has completed a pass with all others that are up, begun now.
     ///
     /// # Errors
     /// [`Error::Partial`] with what is missing when the time is over.
@@ -188,11 +203,10 @@ impl<'a> Home<'a> {
         self.until(patience, || {
             let mut target = self.must_open()?;
             let id = target.doc().named(name)?.id;
-            if target.nodes().contains(&id) {
-                sync_pass(&mut target, id)
-            } else {
-                Ok(Some(format!("{name} is not up")))
+            if !target.nodes().contains(&id) {
+                return Ok(Some(format!("{name} is not up")));
             }
+            sync_pass(&mut target, id, Peers::Up)
         })
     }
 
@@ -217,7 +231,11 @@ impl<'a> Home<'a> {
         let equal = self.until(patience, || {
             let target = self.must_open()?;
             let doc = target.doc();
-            let differ = differing(&doc, doc.named(name)?.id, before, &self.sums()?);
+            let (id, after) = (doc.named(name)?.id, self.sums()?);
+            let Some(own) = after.get(&id) else {
+                return Ok(Some(format!("{name} does not tell what it holds")));
+            };
+            let differ = differing(&doc, id, own, before, &after);
             Ok((differ > 0).then(|| {
                 format!("{name} differs from the others in {differ} partitions nobody writes to")
             }))
@@ -298,6 +316,9 @@ fn not_up(target: &mut Target, name: &str) -> Option<String> {
 /// What stopping these would cost, if it is too much.
 fn short_without(target: &mut Target, names: &[&str]) -> Result<Option<String>> {
     let doc = target.doc();
+    if doc.step != Step::Settled {
+        return Ok(Some(format!("A change of the ring is under way, at step {}", doc.step)));
+    }
     let mut gone = Vec::new();
     for name in names {
         gone.push(doc.named(name)?.id);
@@ -314,8 +335,13 @@ fn short_without(target: &mut Target, names: &[&str]) -> Result<Option<String>> 
 }
 
 /// Partitions of a node that nobody has written to, and that are not what the others hold.
-fn differing(doc: &RingDoc, id: NodeId, before: &Sums, after: &Sums) -> usize {
-    let Some(own) = after.get(&id) else { return 0 };
+fn differing(
+    doc: &RingDoc,
+    id: NodeId,
+    own: &BTreeMap<Partition, Sum>,
+    before: &Sums,
+    after: &Sums,
+) -> usize {
     let differs = |p: &Partition| {
         let owners = doc.owners_in(doc.read_layout(), *p);
         let others: Vec<_> = owners.iter().filter(|o| **o != id).collect();
@@ -386,15 +412,13 @@ mod tests {
             // The others differ themselves.
             ([5, 5, 6], [5, 5, 6], 0),
         ] {
-            let found = differing(&doc(), NodeId(1), &sums(before), &sums(after));
-            assert_eq!(found, differ, "{before:?} {after:?}");
+            let after = sums(after);
+            let found = differing(&doc(), NodeId(1), &after[&NodeId(1)], &sums(before), &after);
+            assert_eq!(found, differ, "{before:?}");
         }
         let mut alone = sums([4, 5, 5]);
         alone.remove(&NodeId(3));
-        assert_eq!(
-            differing(&doc(), NodeId(1), &alone, &alone),
-            0,
-            "one of the others is not there"
-        );
+        let found = differing(&doc(), NodeId(1), &alone[&NodeId(1)], &alone, &alone);
+        assert_eq!(found, 0, "one of the others is not there");
     }
 }

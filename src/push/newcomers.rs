@@ -8,8 +8,8 @@
 //! ```
 //!
 //! What was cut off goes on at the next run: the identity waits on the host. Caveats: a founder that
-//! is late is born filling, for the ring may have been written to meanwhile; the directory of a member
-//! that was removed makes way for a new one.
+//! is late is born filling, for the ring may have been written to meanwhile; the directory of a
+//! spare that has left makes way for a new one.
 
 use std::collections::BTreeMap;
 
@@ -27,11 +27,11 @@ impl<'a> Job<'_, 'a> {
         let survey = self.survey;
         let names = self.busy();
         self.may_found(&names)?;
+        let ids = self.identities(&names)?;
         let keys = match &survey.keys[..] {
             [] => survey.home.make_key()?,
             keys => keys.to_vec(),
         };
-        let ids = self.identities(&names)?;
         let members = ids.iter().filter_map(|(name, key)| self.member(name, *key, State::Normal));
         let doc = survey.home.first(members.collect())?;
         let names: Vec<_> = ids.keys().copied().collect();
@@ -55,14 +55,25 @@ impl<'a> Job<'_, 'a> {
             ))
             .hint("mend the hosts that failed, then run it again"));
         }
-        let unseen = survey.unseen().join(", ");
-        if !survey.keys.is_empty() && !unseen.is_empty() {
-            let key = survey.home.key_file().display();
+        let (unseen, key) = (survey.unseen(), survey.home.key_file().display());
+        let seeded = survey.facts.values().any(|f| f.seeded);
+        let first_time = survey.keys.is_empty() || seeded && unseen.is_empty();
+        if !first_time {
             return Err(Error::Denied(format!(
-                "{key} is there, so there may be a ring, and it may be on {unseen}, not looked at; no \
-                 second one was made."
+                "{key} is there, so there may be a ring, on hosts or in directories that were not \
+                 looked at; no second one was made."
             ))
-            .hint(format!("bring them back; if there never was a ring, move {key} away")));
+            .hint(format!(
+                "if there never was one, move {key} away; else name its hosts and data:"
+            )));
+        }
+        if !survey.wish.only.is_empty() || 2 * unseen.len() >= survey.fleet.hosts.len() {
+            return Err(Error::Denied(
+                "A ring is made of more than half of the inventory's hosts at once, or there may be \
+                 one already on those that were not looked at; no ring was made."
+                    .into(),
+            )
+            .hint("run it without --only once the hosts can be reached"));
         }
         Ok(())
     }
@@ -88,11 +99,14 @@ impl<'a> Job<'_, 'a> {
         let started = self.start_all(&names);
         let mut changes = Vec::new();
         for name in &started {
-            let member = self.member(name, ids[name], State::Joining);
-            changes.extend(member.map(|m| self.admission(m, doc)).transpose()?.flatten());
+            let Some(member) = self.member(name, ids[name], State::Joining) else { continue };
+            match self.admission(member, doc) {
+                Ok(change) => changes.extend(change),
+                Err(error) => survey.crew.give_up(name, error),
+            }
         }
         survey.home.change(changes)?;
-        for name in started {
+        for name in started.into_iter().filter(|name| survey.crew.is_at_work(name)) {
             survey.home.await_up(&[name], survey.fleet.rollout.ready_timeout)?;
             survey.crew.begins(name, "syncing");
             survey.home.await_in_sync(name, survey.fleet.rollout.sync_timeout)?;
@@ -160,7 +174,7 @@ impl<'a> Job<'_, 'a> {
         Ok(read.into_iter().collect())
     }
 
-    /// The same, where a directory of a member that was removed makes way for a new one.
+    /// The same, where the directory of a spare that has left makes way for a new one.
     fn identities_for(
         &self,
         names: &[&'a str],
@@ -175,9 +189,16 @@ impl<'a> Job<'_, 'a> {
             return Ok(ids);
         }
         let survey = self.survey;
-        survey
-            .crew
-            .each(&gone, usize::MAX, |far| far.forget(&survey.facts[far.host.name.as_str()]));
+        survey.crew.each(&gone, usize::MAX, |far| {
+            let name = &far.host.name;
+            if !survey.wish.join.contains(name) {
+                let data = &survey.facts[name.as_str()].data;
+                let text =
+                    format!("{name}: {data} is of a member that was removed; it was left alone.");
+                return Err(Error::Denied(text).hint(format!("move {data} away there")));
+            }
+            far.forget()
+        });
         self.identities(names)
     }
 

@@ -12,7 +12,7 @@
 use super::apply::Report;
 use super::crew::Connect;
 use super::roll::{Roll, Turn};
-use super::survey::Survey;
+use super::survey::{Survey, guard};
 use super::{Fleet, Service};
 use crate::error::{Error, Result};
 use crate::ring::Change;
@@ -32,39 +32,49 @@ pub enum Verb {
 
 /// Does it with every host in question. What a single host fails at is in the report.
 #[must_use]
-pub fn operate(survey: Survey<'_>, verb: Verb) -> Report {
-    let fault = survey.crew.alive(|| with_all(&survey, verb)).err();
-    survey.ended(fault)
+pub fn operate(mut survey: Survey<'_>, verb: Verb) -> Report {
+    let fault = locked(&mut survey).and_then(|names| {
+        survey.crew.alive(|| match verb {
+            Verb::Start => start(&survey, &names),
+            Verb::Stop => {
+                stop(&survey, &names);
+                Ok(())
+            }
+            Verb::Restart => roll(&survey, &names, |f| f.current.clone()),
+            Verb::Rollback => roll(&survey, &names, |f| f.previous.clone()),
+        })
+    });
+    survey.ended(fault.err())
 }
 
-fn with_all(survey: &Survey<'_>, verb: Verb) -> Result<()> {
-    let crew = &survey.crew;
+/// Locks the hosts in question that have a node of ours, and looks at them again: somebody may have
+/// been there before us.
+fn locked<'a>(survey: &mut Survey<'a>) -> Result<Vec<&'a str>> {
+    survey.give_up_foreign();
     for host in survey.hosts.iter().filter(|h| !has_node(survey, &h.name)) {
-        if crew.is_at_work(&host.name) {
+        if survey.crew.is_at_work(&host.name) {
             let text = format!("{} has no node; nothing was done there.", host.name);
-            crew.give_up(&host.name, Error::Denied(text).hint("bring one: kvs push apply"));
+            survey.crew.give_up(&host.name, Error::Denied(text).hint("bring one: kvs push apply"));
         }
     }
     let there = |name: &&str| survey.host(name).is_some() && has_node(survey, name);
-    let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(there).collect();
-    crew.each(&names, usize::MAX, |far| far.lock(&survey.wish.owner));
-    let patience = survey.fleet.rollout.ready_timeout;
-    match verb {
-        Verb::Start => start(survey, &names),
-        Verb::Stop => {
-            let running: Vec<_> = names.iter().copied().filter(|n| runs(survey, n)).collect();
-            crew.each(&running, usize::MAX, |far| {
-                let name = far.host.name.as_str();
-                crew.begins(name, "stopping");
-                far.stop(&survey.facts[name], patience)?;
-                crew.did(name, "stopped");
-                Ok(())
-            });
-            Ok(())
-        }
-        Verb::Restart => roll(survey, &names, |f| f.current.clone()),
-        Verb::Rollback => roll(survey, &names, |f| f.previous.clone()),
-    }
+    let names: Vec<_> = survey.crew.names(survey.fleet).into_iter().filter(there).collect();
+    survey.crew.each(&names, usize::MAX, |far| far.lock(&survey.wish.owner));
+    survey.again(&names)?;
+    Ok(names)
+}
+
+fn stop(survey: &Survey<'_>, names: &[&str]) {
+    let (crew, patience) = (&survey.crew, survey.fleet.rollout.ready_timeout);
+    let all = crew.names(survey.fleet).into_iter();
+    let running: Vec<_> = all.filter(|n| names.contains(n) && runs(survey, n)).collect();
+    crew.each(&running, usize::MAX, |far| {
+        let name = far.host.name.as_str();
+        crew.begins(name, "stopping");
+        far.stop(patience)?;
+        crew.did(name, "stopped");
+        Ok(())
+    });
 }
 
 fn has_node(survey: &Survey<'_>, name: &str) -> bool {
@@ -85,7 +95,7 @@ fn start(survey: &Survey<'_>, names: &[&str]) -> Result<()> {
     let started = crew.each(&still, usize::MAX, |far| {
         let name = far.host.name.as_str();
         crew.begins(name, "starting");
-        far.start(&survey.facts[name], patience)?;
+        far.start(patience)?;
         crew.did(name, "started");
         Ok(())
     });
@@ -116,6 +126,7 @@ fn roll(
         rules: &survey.fleet.rollout,
         accept_downtime: survey.wish.accept_downtime,
     };
+    guard(survey, names)?;
     roll.all(turns)
 }
 
@@ -123,6 +134,7 @@ fn roll(
 /// host fails at is in the report.
 #[must_use]
 pub fn destroy(survey: Survey<'_>, data: bool) -> Report {
+    survey.give_up_foreign();
     let crew = &survey.crew;
     crew.each(&crew.names(survey.fleet), usize::MAX, |far| {
         let name = far.host.name.as_str();
@@ -133,7 +145,7 @@ pub fn destroy(survey: Survey<'_>, data: bool) -> Report {
         }
         far.lock(&survey.wish.owner)?;
         crew.begins(name, "removing");
-        far.destroy(facts, data)?;
+        far.destroy(data)?;
         crew.did(name, if data { "removed, with its data" } else { "removed; its data stays" });
         Ok(())
     });
@@ -154,8 +166,7 @@ pub fn logs<'a>(
         Error::Usage(format!("There is no host {host} in the inventory; nothing was done."))
     })?;
     let mut far = connect(host)?;
-    let facts = far.facts()?;
-    far.logs(&facts, lines)
+    far.logs(lines)
 }
 
 /// Has the one member in question hand its share over and leave; its node ends by itself, and its
@@ -167,6 +178,7 @@ pub fn shrink(survey: Survey<'_>, member: &str) -> Report {
 }
 
 fn leave(survey: &Survey<'_>, member: &str) -> Result<()> {
+    survey.give_up_foreign();
     let crew = &survey.crew;
     let patience = survey.fleet.rollout.ready_timeout;
     let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(|n| *n == member).collect();
@@ -178,9 +190,8 @@ fn leave(survey: &Survey<'_>, member: &str) -> Result<()> {
     survey.home.change(vec![Change::Leave(member.to_owned())])?;
     crew.did(member, "left the ring");
     crew.each(&names, 1, |far| {
-        let facts = &survey.facts[member];
-        far.stop(facts, patience)?;
-        far.forget(facts)
+        far.stop(patience)?;
+        far.forget()
     });
     Ok(())
 }

@@ -92,6 +92,8 @@ pub struct Todo {
     pub steps: Vec<Step>,
     /// Why nothing may be done there.
     pub refused: Option<String>,
+    /// Why its directory is not ours, if so: a reason to be refused, too.
+    pub foreign: Option<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -142,7 +144,9 @@ pub(super) fn todo(
     standing: &Standing,
 ) -> Todo {
     let mut todo = Todo { warnings: warnings(facts, release), ..Todo::default() };
-    todo.refused = refusal(host, facts, release, keys, standing);
+    todo.foreign = foreign(host, facts, keys, standing);
+    todo.refused = refusal(host, facts, release).or_else(|| todo.foreign.clone());
+    todo.warnings.extend(moved(host, standing));
     if todo.refused.is_some() {
         return todo;
     }
@@ -198,13 +202,7 @@ fn warnings(facts: &Facts, release: &Release) -> Vec<String> {
     warnings
 }
 
-fn refusal(
-    host: &Host,
-    facts: &Facts,
-    release: &Release,
-    keys: &[String],
-    standing: &Standing,
-) -> Option<String> {
+fn refusal(host: &Host, facts: &Facts, release: &Release) -> Option<String> {
     let has = |id: &str| facts.releases.iter().any(|(have, _)| have == id);
     if facts.os != "Linux" {
         return Some(format!("it runs {}, not Linux", facts.os));
@@ -243,7 +241,18 @@ fn refusal(
     if facts.port_taken {
         return Some(format!("something else listens at {}", host.listen));
     }
-    foreign(host, facts, keys, standing)
+    None
+}
+
+/// A zone that cannot be changed in place.
+fn moved(host: &Host, standing: &Standing) -> Option<String> {
+    let Standing::Member(member) = standing else { return None };
+    let (is, should) = (&member.zone, &host.zone);
+    (is != should).then(|| {
+        format!(
+            "it is in the zone {is}, not {should}: a member changes its zone by leaving and joining"
+        )
+    })
 }
 
 /// Why the directory over there is not for us.

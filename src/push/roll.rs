@@ -1,15 +1,16 @@
 //! Hosts in turns: what runs is stopped, changed, started and proven, a few at a time.
 //!
 //! ```text
-//! safe? ── configure ── stop ── switch ── start ── up ── in sync ── equal ── next
+//! safe? ── stop ── configure ── switch ── start ── up ── in sync ── equal ── next
 //!   no: refused              \______ fails: back to what it had, started; the rest stays ______/
 //! ```
 //!
-//! A node that does not run costs nothing to stop and goes first. It does not bring releases; they
-//! are there. Caveat: a node that goes back is not proven again, only ready.
+//! Nodes that do not run go first, all at once: they may need each other. It does not bring releases;
+//! they are there. Caveat: a node that goes back is not proven again, only ready.
 
 use std::collections::BTreeMap;
 use std::thread;
+use std::time::Duration;
 
 use super::crew::Crew;
 use super::home::Home;
@@ -48,17 +49,23 @@ impl<'a> Roll<'_, 'a> {
     /// [`Error::Denied`] when stopping the next would leave too few copies: it was not touched. The
     /// first fault of a host ends the roll: that host is back as it was, and given up.
     pub(super) fn all(&self, turns: Vec<Turn<'a>>) -> Result<()> {
-        let is_up = |t: &Turn<'_>| matches!(t.before.service, Service::Running(_));
+        let answer = self.home.up();
+        let is_up = |t: &Turn<'_>| {
+            matches!(t.before.service, Service::Running(_)) || answer.iter().any(|n| n == t.name)
+        };
         let (up, down): (Vec<_>, Vec<_>) = turns.into_iter().partition(is_up);
-        let mut first = true;
-        for batch in down.chunks(self.rules.batch).chain(up.chunks(self.rules.batch)) {
+        // Those that are down may need each other to be of any use.
+        if !down.is_empty() {
+            self.batch(&down, false)?;
+        }
+        for (i, batch) in up.chunks(self.rules.batch).enumerate() {
             if self.crew.stops() {
                 return Err(stopped());
             }
-            if !std::mem::take(&mut first) {
+            if i > 0 {
                 thread::sleep(self.rules.pause);
             }
-            self.batch(batch, is_up(&batch[0]))?;
+            self.batch(batch, true)?;
         }
         Ok(())
     }
@@ -75,18 +82,17 @@ impl<'a> Roll<'_, 'a> {
             let turn = turns[far.host.name.as_str()];
             self.turn(far, turn)
         });
-        let done: Vec<&str> = done.into_iter().map(|(name, ())| name).collect();
-        for name in &done {
+        for (name, ()) in done {
             if let Err(error) = self.prove(name, &before) {
-                self.put_back(turns[name], error);
+                self.unproven(turns[name], error, up);
             }
         }
         let given_up = names.iter().find(|name| !self.crew.is_at_work(name));
         match given_up {
             None => Ok(()),
-            Some(name) => Err(Error::Partial(format!(
-                "{name} failed and is as it was; the hosts after it were not touched."
-            ))),
+            Some(name) => {
+                Err(Error::Partial(format!("{name} failed; the hosts after it were not touched.")))
+            }
         }
     }
 
@@ -116,14 +122,17 @@ impl<'a> Roll<'_, 'a> {
 
     fn change(&self, far: &mut super::Far<'a>, turn: &Turn<'a>) -> Result<()> {
         let (name, before, patience) = (turn.name, &turn.before, self.rules.ready_timeout);
-        far.configure(before, &config::text(&super::plan::wanted(far.host))?)?;
         self.crew.begins(name, "stopping");
-        far.stop(before, patience)?;
+        far.stop(patience).map_err(|error| {
+            Error::Partial(format!("{error} It was told to end: once it has, start it again."))
+                .hint(format!("kvs push start FLEET --only {name}"))
+        })?;
+        far.configure(before, &config::text(&super::plan::wanted(far.host))?)?;
         if before.current.as_ref() != Some(&turn.release) {
             far.switch(&turn.release)?;
         }
         self.crew.begins(name, "starting");
-        far.start(before, patience)
+        far.start(patience)
     }
 
     /// The ring sees it, it has synced, and holds what it should.
@@ -137,15 +146,26 @@ impl<'a> Roll<'_, 'a> {
         Ok(())
     }
 
-    fn put_back(&self, turn: &Turn<'a>, error: Error) {
-        self.crew.begins(turn.name, "going back");
-        let patience = self.rules.ready_timeout;
-        let back = self.crew.one(turn.name, |far| far.restore(&turn.before, patience));
+    /// A node that runs and is not what it should be goes back, unless the ring cannot do without it,
+    /// or nothing was better before.
+    fn unproven(&self, turn: &Turn<'a>, error: Error, was_up: bool) {
+        let (name, patience) = (turn.name, self.rules.ready_timeout);
+        let same = turn.before.current.as_ref() == Some(&turn.release);
+        if !was_up || same {
+            return self.crew.give_up(name, error);
+        }
+        let safe = self.accept_downtime || self.home.await_safe(&[name], Duration::ZERO).is_ok();
+        if !safe {
+            let text = format!("{error} It stays with the new release: the ring needs it now.");
+            return self.crew.give_up(name, Error::Partial(text));
+        }
+        self.crew.begins(name, "going back");
+        let back = self.crew.one(name, |far| far.restore(&turn.before, patience));
         let error = match back {
             Ok(()) => error,
             Err(worse) => Error::Partial(format!("{error} It could not go back: {worse}")),
         };
-        self.crew.give_up(turn.name, error);
+        self.crew.give_up(name, error);
     }
 }
 

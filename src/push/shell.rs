@@ -32,7 +32,7 @@ const END_MAX: usize = 64;
 pub(super) const KEPT_MAX: usize = 1 << 20;
 
 /// A text for `sh`, with arguments.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Script {
     /// What it defines, or does; it is read as a whole before any of it is done.
     pub body: String,
@@ -49,6 +49,13 @@ pub struct Output {
     pub out: String,
     /// Its standard error.
     pub err: String,
+}
+
+/// Shows nothing of it: keys may be in it.
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Script of {} bytes, {} arguments", self.body.len(), self.args.len())
+    }
 }
 
 impl Script {

@@ -107,7 +107,10 @@ impl Ssh {
                 if left.is_empty() && goal == Goal::End {
                     talk.close_input(&self.link)?;
                 }
-                if moved || talk.is_over() { Ok(()) } else { self.link.wait(until) }
+                match moved && now() < until || talk.is_over() {
+                    true => Ok(()),
+                    false => self.link.wait(until),
+                }
             });
             turn.map_err(|broken| self.lost(&broken, !left.is_empty()))?;
             self.beat_if_due();

@@ -18,10 +18,10 @@ use super::apply::Report;
 use super::crew::{Connect, Crew};
 use super::home::Home;
 use super::plan::{Standing, Step, Todo, todo};
-use super::{Facts, Fleet, Host, Release, Watch};
+use super::{Facts, Fleet, Host, Release, Service, Watch};
 use crate::config::{Secret, key_text};
 use crate::error::{Error, Result};
-use crate::ring::{Change, RingDoc};
+use crate::ring::{Change, RingDoc, Step as RingStep};
 use crate::target::View;
 
 /// What is to be pushed, and how far.
@@ -84,7 +84,10 @@ impl<'a> Survey<'a> {
         let releases = releases(fleet, &wish.program)?;
         named(fleet, wish.only.iter().chain(&wish.join).chain(&wish.replace))?;
         let hosts: Vec<&Host> = fleet.all().filter(|h| is_wished(&wish, h)).collect();
-        let crew = Crew::muster(&hosts, connect, watch);
+        // The first host keeps other pushes out while nodes take turns, whoever's they are.
+        let guard = fleet.hosts.first().filter(|g| !hosts.iter().any(|h| h.name == g.name));
+        let all: Vec<&Host> = hosts.iter().copied().chain(guard).collect();
+        let crew = Crew::muster(&all, connect, watch);
         let facts = crew.each(&crew.names(fleet), usize::MAX, super::Far::facts);
         let home = Home::new(fleet, &crew.names(fleet), wish.timeout);
         let (facts, keys) = (facts.into_iter().collect(), home.keys()?);
@@ -180,10 +183,48 @@ impl<'a> Survey<'a> {
         self.crew.names(self.fleet).into_iter().filter(works).collect()
     }
 
+    /// Gives up hosts whose directory is another's: nothing there is ours to touch.
+    pub fn give_up_foreign(&self) {
+        for (name, todo) in &self.todos {
+            if let Some(why) = &todo.foreign {
+                let text = format!("{name}: {why}. Nothing was changed there.");
+                self.crew.give_up(name, Error::Denied(text));
+            }
+        }
+    }
+
+    /// Hosts whose node runs.
+    #[must_use]
+    pub fn running(&self) -> Vec<&'a str> {
+        let runs = |f: &Facts| matches!(f.service, Service::Running(_));
+        self.facts.iter().filter(|(_, facts)| runs(facts)).map(|(name, _)| *name).collect()
+    }
+
+    /// Whether the ring of nodes that run answers.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when it does not.
+    pub fn answers(&self) -> Result<()> {
+        let running = self.running().join(", ");
+        if self.doc.is_some() || running.is_empty() {
+            return Ok(());
+        }
+        let port = self.home.port();
+        Err(Error::Unreachable(format!(
+            "{running} run, and no node answers from here at port {port}; nothing was changed."
+        ))
+        .hint("open that port for this machine, or push from one that reaches it"))
+    }
+
     /// Whether there is nothing to do anywhere.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.hosts.iter().all(|h| self.todos.get(h.name.as_str()).is_some_and(Todo::is_empty))
+        let settled = self.doc.as_ref().is_some_and(|doc| doc.step == RingStep::Settled);
+        settled
+            && self
+                .hosts
+                .iter()
+                .all(|h| self.todos.get(h.name.as_str()).is_some_and(Todo::is_empty))
     }
 
     /// Members that no host of the inventory is for.
@@ -196,14 +237,15 @@ impl<'a> Survey<'a> {
 
     /// Members whose weight should be another.
     #[must_use]
-    pub fn weights(&self) -> Vec<Change> {
-        let weight = |(name, todo): (&&str, &Todo)| {
+    pub fn weights(&self) -> Vec<(&'a str, Change)> {
+        let weight = |(name, todo): (&&'a str, &Todo)| {
             todo.steps.iter().find_map(|step| match step {
-                Step::Weigh(_, to) => Some(Change::Weight((*name).to_owned(), *to)),
+                Step::Weigh(_, to) => Some((*name, Change::Weight((*name).to_owned(), *to))),
                 _ => None,
             })
         };
-        self.todos.iter().filter_map(weight).collect()
+        let weights = self.todos.iter().filter_map(weight);
+        weights.filter(|(name, _)| self.crew.is_at_work(name)).collect()
     }
 
     /// Ends the connections; what came of it.
@@ -216,6 +258,20 @@ impl<'a> Survey<'a> {
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&'a Host> {
         self.hosts.iter().find(|h| h.name == name).copied()
+    }
+}
+
+/// Keeps other pushes out while nodes take turns: two that stop a node each may stop a quorum. The lock
+/// of the first host that can be reached is everybody's; `locked` are ours already.
+///
+/// # Errors
+/// As [`super::Far::lock`].
+pub(super) fn guard(survey: &Survey<'_>, locked: &[&str]) -> Result<()> {
+    match survey.crew.names(survey.fleet).first() {
+        Some(first) if !locked.contains(first) => {
+            survey.crew.one(first, |far| far.lock(&survey.wish.owner))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -43,18 +43,29 @@ pub fn apart(target: &Target) -> Result<Vec<(NodeId, NodeId, usize)>> {
     Ok(pairs)
 }
 
-/// Has a node sync once with all others; what kept this from being complete, or `None`.
+/// With whom a pass has to be completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// With every member.
+    All,
+    /// With those that are up.
+    Up,
+}
+
+/// Has a node sync once with others; what kept this from being complete, or `None`.
 ///
 /// # Errors
 /// When the node cannot be asked. What was synced stays so.
-pub fn sync_pass(target: &mut Target, id: NodeId) -> Result<Option<String>> {
+pub fn sync_pass(target: &mut Target, id: NodeId, with: Peers) -> Result<Option<String>> {
     let (doc, request) = (target.doc(), Request::Repair(RepairRequest::default()));
     let name = doc.name(id);
     let Some(Reply::Repair(report)) = ask(target, id, request)? else {
         return Ok(Some(format!("{name} has failed")));
     };
-    if !report.missed.is_empty() {
-        let missed: Vec<_> = report.missed.iter().map(|peer| doc.name(*peer)).collect();
+    let up = target.nodes();
+    let counts = |peer: &&NodeId| with == Peers::All || up.contains(peer);
+    let missed: Vec<_> = report.missed.iter().filter(counts).map(|peer| doc.name(*peer)).collect();
+    if !missed.is_empty() {
         return Ok(Some(format!("{name} has not synced with {}", missed.join(", "))));
     }
     let filling = report.filling.len();

@@ -15,13 +15,13 @@ const PORT: &str = "KVS_PUSH_LOGIN_PORT";
 const SSH_DIR: &str = "KVS_PUSH_LOGIN_DIR";
 
 /// A real agent.
-struct Agent {
+pub(crate) struct Agent {
     child: Child,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
 }
 
 impl Agent {
-    fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         let socket = dir.join("agent");
         let mut command = Command::new("ssh-agent");
         command.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
@@ -30,7 +30,7 @@ impl Agent {
         Self { child, socket }
     }
 
-    fn add(&self, key: &Path) {
+    pub(crate) fn add(&self, key: &Path) {
         let mut command = Command::new("ssh-add");
         command.arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket);
         // The passphrase of keys that have one, as a program that is asked for it.

@@ -16,7 +16,7 @@ use crate::sshd::Sshd;
 
 mod files;
 mod known;
-mod login;
+pub(crate) mod login;
 mod work;
 
 const PATIENCE: Duration = Duration::from_secs(20);

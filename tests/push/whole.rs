@@ -4,14 +4,14 @@ use crate::shell::{Told, send, wait_for};
 use crate::yard::Fleet;
 
 /// Each host, and what became of it: `n1 changed`.
-fn results(told: &Told) -> Vec<String> {
+pub(crate) fn results(told: &Told) -> Vec<String> {
     let text = told.text();
     let rows = text.lines().map(|line| line.split('\t').take(2).collect::<Vec<_>>().join(" "));
     rows.collect()
 }
 
 /// Another build that does the same.
-fn second(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn second(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.extend(b"the second build");
     bytes
 }

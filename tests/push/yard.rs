@@ -25,6 +25,8 @@ const ENDS: Duration = Duration::from_secs(180);
 /// See the module.
 pub(crate) struct Fleet {
     pub(crate) hosts: Hosts,
+    /// The socket of the operator's agent.
+    pub(crate) agent: Option<PathBuf>,
     members: usize,
     loads: usize,
 }
@@ -32,7 +34,8 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Hosts and spares, with lines for the inventory.
     pub(crate) fn new(hosts: usize, spares: usize, more: &str) -> Option<Self> {
-        let fleet = Self { hosts: Hosts::new(hosts + spares)?, members: hosts, loads: 0 };
+        let (hosts, members) = (Hosts::new(hosts + spares)?, hosts);
+        let fleet = Self { hosts, agent: None, members, loads: 0 };
         fs::copy(binary(), fleet.desk("kvs")).expect("a copy");
         fleet.write(more);
         Some(fleet)
@@ -55,6 +58,39 @@ impl Fleet {
              false, connect_timeout: 5s, command_timeout: 10s}}\nhosts:\n{hosts}{spares}{more}"
         );
         fs::write(self.desk("fleet.yaml"), text).expect("an inventory");
+    }
+
+    /// Changes words of the inventory.
+    #[track_caller]
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.desk("fleet.yaml")).expect("an inventory");
+        assert!(text.contains(from), "no {from:?} in\n{text}");
+        fs::write(self.desk("fleet.yaml"), text.replace(from, to)).expect("an inventory");
+    }
+
+    /// Has a host's line say more: of itself, and of its ssh.
+    #[track_caller]
+    pub(crate) fn say(&self, host: usize, of_host: &str, of_ssh: &str) {
+        let port = self.hosts.ssh_port(host);
+        let more =
+            |words: &str| if words.is_empty() { String::new() } else { format!(", {words}") };
+        let (of_host, of_ssh) = (more(of_host), more(of_ssh));
+        let to = format!("ssh: {{port: {port}{of_ssh}}}{of_host}");
+        self.edit(&format!("ssh: {{port: {port}}}"), &to);
+    }
+
+    /// The process of a host's node, as its pid file has it.
+    pub(crate) fn pid(&self, host: usize) -> Option<u32> {
+        let file = self.root(host).join(format!("run/n{host}.pid"));
+        fs::read_to_string(file).ok()?.split(' ').next()?.parse().ok()
+    }
+
+    /// Ends a host's node as a crash would.
+    pub(crate) fn crash(&self, host: usize) {
+        let pid = self.pid(host).expect("a pid file");
+        crate::shell::send("KILL", &pid.to_string());
+        let is_gone = || !std::path::Path::new(&format!("/proc/{pid}/exe")).exists();
+        crate::shell::wait_for("the end of a node", is_gone);
     }
 
     fn spares(&self) -> usize {
@@ -83,6 +119,7 @@ impl Fleet {
         command.args(line.split_whitespace()).env("USER", me());
         command.env("KVS_RING", self.addresses().join(","));
         command.env("KVS_KEY_FILE", self.desk("yard.key"));
+        command.envs(self.agent.iter().map(|socket| ("SSH_AUTH_SOCK", socket)));
         command.spawn().expect("the binary")
     }
 

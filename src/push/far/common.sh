@@ -149,7 +149,7 @@ cmp_text() { [ "$(sha256sum)" = "$(sha256sum <"$1")" ]; }
 # Gives a thing that root has made for somebody else to them.
 hand_over() {
     if [ -n "$OWNER" ] && [ "$(id -u)" = 0 ] && [ "$(owner_of "$1")" != "$OWNER" ]; then
-        chown -R "$OWNER" "$1"
+        chown -hR "$OWNER" "$1"
     fi
 }
 

@@ -1,6 +1,7 @@
 # Writes node.yaml, $1, keeping the one before; then what keeps the node running: $2 is systemd with
 # the unit $3, or background; $4 is the mark that says so.
 ours
+[ ! -L "$DATA/node.yaml" ] || refuse "'$DATA/node.yaml' is a link"
 [ -f "$DATA/node.yaml" ] || refuse "'$DATA' is no node's directory"
 if ! printf '%s' "$1" | cmp_text "$DATA/node.yaml"; then
     hold_text "$DATA/node.yaml.before" "$(cat "$DATA/node.yaml")

@@ -113,11 +113,12 @@ release_facts() {
 }
 
 data_facts() {
-    if [ -f "$DATA/node.yaml" ]; then
+    # A link could lead to anything, and we may be root.
+    if [ -f "$DATA/node.yaml" ] && [ ! -L "$DATA/node.yaml" ]; then
         say node 1
         say_lines node_yaml <"$DATA/node.yaml"
         # The keys themselves stay here.
-        if [ -r "$DATA/ring.key" ]; then
+        if [ -r "$DATA/ring.key" ] && [ ! -L "$DATA/ring.key" ]; then
             while read -r line || [ -n "$line" ]; do
                 [ -z "$line" ] || say ring_key "$(printf '%s' "$line" | sha256sum | awk '{ print $1 }')"
             done <"$DATA/ring.key"

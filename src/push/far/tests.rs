@@ -140,9 +140,9 @@ pub(super) fn install(far: &mut Far<'_>, release: &Release) -> Result<()> {
     far.identity(&release.id)?;
     far.make(&release.id, "the birth's text")?;
     far.configure(&facts, YAML)?;
-    far.stop(&facts, PATIENCE)?;
+    far.stop(PATIENCE)?;
     far.switch(&release.id)?;
-    far.start(&facts, PATIENCE)
+    far.start(PATIENCE)
 }
 
 /// Every file below a directory, with what is in it; links with where they lead.

@@ -78,8 +78,8 @@ impl<'a> HostKey<'a> {
         }
         match verdict {
             Verdict::Changed(line) => Err(self.changed(line, key)),
-            Verdict::OtherKinds(lines) => self.unknown(key, &others(&lines), watch),
-            _ => self.unknown(key, "", watch),
+            Verdict::OtherKinds(lines) => Err(self.refused(key, &others(&lines))),
+            _ => self.unknown(key, watch),
         }
     }
 
@@ -127,29 +127,37 @@ impl<'a> HostKey<'a> {
         }
     }
 
-    /// A key that no line is about.
-    fn unknown(&self, key: &[u8], others: &str, watch: &dyn Watch) -> Result<()> {
+    /// A key of a host that no line is about.
+    fn unknown(&self, key: &[u8], watch: &dyn Watch) -> Result<()> {
         let rules = self.access.rules;
         let file = rules.known_hosts.first();
         if let (HostKeys::AcceptNew, Some(file)) = (&rules.host_keys, file) {
             if write_down(file, &self.name, key)? {
                 let (key, file) = (described(key), file.display());
-                let what = format!("its host key {key} is new, and was added to {file}{others}");
+                let what = format!("its host key {key} is new, and was added to {file}");
                 watch.note(self.access.host, &Event::Warning(what));
             }
             return Ok(());
         }
+        Err(self.refused(key, ""))
+    }
+
+    /// A host whose key cannot be told from a stranger's. One known by other kinds of key would have
+    /// shown one of those: that is no new host.
+    fn refused(&self, key: &[u8], others: &str) -> Error {
+        let rules = self.access.rules;
+        let file = rules.known_hosts.first();
         let error = Error::Denied(format!(
             "the host key of {} is not known: it shows {}{others}; nothing was done there",
             self.who(),
             described(key)
         ));
         let file = file.map_or("~/.ssh/known_hosts".into(), |file| file.display().to_string());
-        Err(error.hint(format!(
+        error.hint(format!(
             "compare it with what `ssh-keygen -lf` says of /etc/ssh/ssh_host_*.pub there, then `ssh-keyscan \
              -p {} {} >> {file}`; or set host_keys to accept-new, or to this fingerprint",
             rules.port, self.access.address
-        )))
+        ))
     }
 
     fn who(&self) -> String {

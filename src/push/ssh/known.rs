@@ -118,8 +118,9 @@ impl Known {
             return Verdict::Revoked(line);
         }
         let own: Vec<&Line> = self.of(&name.full).collect();
-        // A key that is known of the host holds at all its ports, as with OpenSSH.
-        if own.iter().copied().chain(self.of(&name.host)).any(|line| line.key == key) {
+        // Where nothing is said of this port, what is known of the host holds, as with OpenSSH.
+        let host = self.of(&name.host).filter(|_| own.is_empty());
+        if own.iter().copied().chain(host).any(|line| line.key == key) {
             return Verdict::Known;
         }
         let kind = kind(key).unwrap_or_default();

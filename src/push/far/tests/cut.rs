@@ -29,8 +29,8 @@ const STEPS: [(&str, Step, Step); 12] = [
     ("stop", start, stop),
     ("restore", upgrade, |far, at| far.restore(&at.before, PATIENCE)),
     ("prune", upgrade, |far, _| far.prune(1)),
-    ("forget", remake, |far, at| far.forget(&at.before)),
-    ("destroy", found, |far, at| far.destroy(&at.before, true)),
+    ("forget", remake, |far, _| far.forget()),
+    ("destroy", found, |far, _| far.destroy(true)),
 ];
 
 fn remove_second(_: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
@@ -38,17 +38,17 @@ fn remove_second(_: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-fn stop(far: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
-    far.stop(&at.before, PATIENCE)
+fn stop(far: &mut Far<'_>, _: &Stage<'_>) -> Result<()> {
+    far.stop(PATIENCE)
 }
 
-fn start(far: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
-    far.start(&at.before, PATIENCE)
+fn start(far: &mut Far<'_>, _: &Stage<'_>) -> Result<()> {
+    far.start(PATIENCE)
 }
 
 fn forget(far: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
     stop(far, at)?;
-    far.forget(&at.before)
+    far.forget()
 }
 
 fn make(far: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {

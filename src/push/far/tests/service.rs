@@ -25,20 +25,20 @@ fn a_node_lives_and_is_upgraded_and_goes_back() {
         assert!(first.service_as_wanted && !first.data_foreign);
         let shown = fs::read(format!("/proc/{}/cmdline", pid(&first))).expect("a process");
         assert!(String::from_utf8_lossy(&shown).contains("current/kvs\0node\0run\0"));
-        far.start(&first, PATIENCE).expect("it runs already");
+        far.start(PATIENCE).expect("it runs already");
         assert_eq!(far.facts().expect("facts").service, first.service);
 
         let two = release(&machine, &node("2", SERVES));
         far.stage(&two, &Deaf).expect("a release");
         assert_eq!(far.facts().expect("facts").service, first.service, "nothing was touched");
         far.switch(&two.id).expect("a switch");
-        let error = far.start(&first, PATIENCE).expect_err("the old one runs");
+        let error = far.start(PATIENCE).expect_err("the old one runs");
         assert!(matches!(error.root(), Error::Busy(_)), "{error}");
-        far.stop(&first, PATIENCE).expect("an end");
-        far.stop(&first, PATIENCE).expect("it has ended already");
+        far.stop(PATIENCE).expect("an end");
+        far.stop(PATIENCE).expect("it has ended already");
         assert_eq!(far.facts().expect("facts").service, Service::Stopped);
         far.configure(&first, "name: n1\nlisten: 127.0.0.1:9\n").expect("another file");
-        far.start(&first, PATIENCE).expect("the new one");
+        far.start(PATIENCE).expect("the new one");
         let second = far.facts().expect("facts");
         assert_ne!(second.service, first.service);
         assert_eq!(second.previous.as_ref(), Some(&one.id));
@@ -52,10 +52,10 @@ fn a_node_lives_and_is_upgraded_and_goes_back() {
         assert_ne!(pid(&third), pid(&second));
         far.restore(&first, PATIENCE).expect("once more");
         far.restore(&third, PATIENCE).expect("once more");
-        let log = far.logs(&first, 2).expect("a log");
+        let log = far.logs(2).expect("a log");
         assert_eq!(log.lines().count(), 2, "{log}");
         assert!(log.contains("begins "), "{log}");
-        far.stop(&first, PATIENCE).expect("an end");
+        far.stop(PATIENCE).expect("an end");
     }
 }
 
@@ -84,15 +84,15 @@ fn a_node_that_does_not_come_says_why() {
         let told = error.to_string();
         assert!(told.starts_with("n1 could not start its node: its node ended before"), "{told}");
         assert!(told.contains("\n  begins ") && told.contains("\n  no room in the map"), "{told}");
-        let error = far.start(&Facts::default(), PATIENCE).expect_err("again");
+        let error = far.start(PATIENCE).expect_err("again");
         assert_eq!(error.to_string().matches("no room").count(), 1, "only of this start: {error}");
         let mute = release(&machine, &node("2", "while [ -d \"$3\" ]; do /bin/sleep 0.02; done"));
         far.stage(&mute, &Deaf).expect("a release");
         far.switch(&mute.id).expect("a switch");
         let second = Duration::from_secs(1);
-        let error = far.start(&Facts::default(), second).expect_err("a mute one");
+        let error = far.start(second).expect_err("a mute one");
         assert!(error.to_string().contains("its node is not ready after 1 s"), "{error}");
-        far.stop(&Facts::default(), PATIENCE).expect("an end");
+        far.stop(PATIENCE).expect("an end");
     }
 }
 
@@ -105,14 +105,14 @@ fn one_that_does_not_end_is_not_killed() {
                     while [ -d \"$3\" ] && [ ! -e \"$3/end\" ]; do /bin/sleep 0.02; done";
         install(&mut far, &release(&machine, &node("1", deaf))).expect("a node");
         let facts = far.facts().expect("facts");
-        let error = far.stop(&facts, Duration::from_secs(1)).expect_err("it does not end");
+        let error = far.stop(Duration::from_secs(1)).expect_err("it does not end");
         assert!(matches!(error.root(), Error::Busy(_)), "{error}");
         assert!(error.to_string().contains(&format!("(process {})", pid(&facts))), "{error}");
         assert_eq!(far.facts().expect("facts").service, facts.service);
-        let error = far.forget(&facts).expect_err("it runs");
+        let error = far.forget().expect_err("it runs");
         assert!(matches!(error.root(), Error::Busy(_)), "{error}");
         fs::write(root(&machine).join("data/end"), "").expect("a file");
-        far.stop(&facts, PATIENCE).expect("an end");
+        far.stop(PATIENCE).expect("an end");
     }
 }
 
@@ -123,11 +123,11 @@ fn a_stranger_with_the_number_is_left_alone() {
         let host = host();
         let mut far = locked(&machine, &host);
         install(&mut far, &release(&machine, &node("1", SERVES))).expect("a node");
-        let facts = far.facts().expect("facts");
+
         let file = root(&machine).join("run/n1.pid");
         let line = fs::read_to_string(&file).expect("a pid file");
         let [_, boot, since, id] = line.trim().split(' ').collect::<Vec<_>>()[..] else { panic!() };
-        far.stop(&facts, PATIENCE).expect("an end");
+        far.stop(PATIENCE).expect("an end");
         let mut stranger = Command::new("sleep").arg("1000").spawn().expect("a process");
         let number = stranger.id();
         let stat = fs::read_to_string(format!("/proc/{number}/stat")).expect("its figures");
@@ -143,7 +143,7 @@ fn a_stranger_with_the_number_is_left_alone() {
         ] {
             fs::write(&file, &line).expect("a file");
             assert_eq!(far.facts().expect("facts").service, Service::Stopped, "{line}");
-            far.stop(&facts, PATIENCE).expect("nobody to stop");
+            far.stop(PATIENCE).expect("nobody to stop");
             assert!(stranger.try_wait().expect("a state").is_none(), "{line}");
         }
         stranger.kill().expect("an end");
@@ -161,23 +161,23 @@ fn data_of_others_is_not_made_nor_removed() {
         let error = far.make(&one.id, "of another ring").expect_err("it is another's");
         assert!(matches!(error.root(), Error::Denied(_)), "{error}");
         assert!(error.to_string().contains("this is of another ring"), "{error}");
-        let facts = far.facts().expect("facts");
-        far.forget(&facts).expect_err("it runs");
-        far.stop(&facts, PATIENCE).expect("an end");
+
+        far.forget().expect_err("it runs");
+        far.stop(PATIENCE).expect("an end");
         // Somebody has it open, without a service.
         let data = root(&machine).join("data");
         let lock = fs::File::create(data.join("kvs.lock")).expect("a file");
-        let error = far.forget(&facts).expect_err("it is in use");
+        let error = far.forget().expect_err("it is in use");
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
         drop(lock);
         fs::rename(data.join("node.yaml"), data.join("thesis.tex")).expect("a rename");
-        let error = far.forget(&facts).expect_err("no node");
+        let error = far.forget().expect_err("no node");
         assert!(matches!(error.root(), Error::Denied(_)), "{error}");
         fs::rename(data.join("thesis.tex"), data.join("node.yaml")).expect("a rename");
-        far.forget(&facts).expect("it is gone");
-        far.forget(&facts).expect("it was gone");
+        far.forget().expect("it is gone");
+        far.forget().expect("it was gone");
         assert!(!data.exists());
-        far.destroy(&facts, false).expect("the rest");
+        far.destroy(false).expect("the rest");
         assert_eq!(tree(&machine.at("home")), []);
     }
 }
@@ -189,8 +189,8 @@ fn all_is_removed_but_data_unless_asked_for() {
         for data in [false, true] {
             let mut far = locked(&machine, &host);
             install(&mut far, &release(&machine, &node("1", SERVES))).expect("a node");
-            let facts = far.facts().expect("facts");
-            far.destroy(&facts, data).expect("an end");
+
+            far.destroy(data).expect("an end");
             let left = tree(&root(&machine));
             assert_eq!(left.is_empty(), data, "{left:?}");
             assert!(left.iter().all(|(name, _)| name.starts_with("data/")), "{left:?}");

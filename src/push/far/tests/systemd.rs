@@ -64,24 +64,24 @@ fn a_unit_keeps_it() {
         let facts = far.facts().expect("facts");
         assert!(facts.service_as_wanted && facts.unit.as_deref() == Some(&text));
         let Service::Running(_) = facts.service else { panic!("{facts:?}") };
-        far.start(&facts, PATIENCE).expect("it runs already");
+        far.start(PATIENCE).expect("it runs already");
         assert_eq!(far.facts().expect("facts").service, facts.service);
-        far.stop(&facts, PATIENCE).expect("an end");
+        far.stop(PATIENCE).expect("an end");
         assert_eq!(far.facts().expect("facts").service, Service::Stopped);
         fs::write(&unit, text.replace("65536", "1024")).expect("a unit");
         assert!(!far.facts().expect("facts").service_as_wanted);
         far.restore(&facts, PATIENCE).expect("the way back");
         assert_eq!(fs::read_to_string(&unit).expect("a unit"), text);
-        far.stop(&facts, PATIENCE).expect("an end");
+        far.stop(PATIENCE).expect("an end");
 
         let dies = release(&machine, &node("2", "exit 8"));
         let error = install(&mut far, &dies).expect_err("it dies");
         assert!(matches!(error.root(), Error::Partial(_)), "{error}");
         assert!(error.to_string().contains("\n  of kvs-prod-n1.service: no room"), "{error}");
-        assert!(far.logs(&facts, 5).expect("a log").contains("no room in the map"));
+        assert!(far.logs(5).expect("a log").contains("no room in the map"));
         far.restore(&facts, PATIENCE).expect("the way back");
         let Service::Running(_) = far.facts().expect("facts").service else { panic!("stopped") };
-        far.destroy(&facts, true).expect("an end");
+        far.destroy(true).expect("an end");
         assert_eq!((unit.exists(), tree(&machine.at("home"))), (false, vec![]));
     }
 }
@@ -104,7 +104,7 @@ fn what_keeps_it_can_be_changed() {
         assert!(after.unit.is_none() && after.service != facts.service);
         far.restore(&facts, PATIENCE).expect("the way back");
         assert_eq!(far.facts().expect("facts").kind, Some(ServiceKind::Systemd));
-        far.destroy(&facts, true).expect("an end");
+        far.destroy(true).expect("an end");
     }
 }
 
@@ -140,6 +140,6 @@ fn what_root_makes_is_given_to_who_logged_in() {
         assert_ne!(owner("data/node.yaml"), 0);
         assert_eq!((owner("data"), owner("data/birth")), (owner("data/node.yaml"), owner("data")));
         assert_eq!(owner("releases"), 0, "a node does not write its own program");
-        far.destroy(&Facts::default(), true).expect("an end");
+        far.destroy(true).expect("an end");
     }
 }
