@@ -46,7 +46,9 @@ impl Run {
         let me = here::me();
         let fleet = Fleet::read(&which.fleet, &me)?;
         let push = if verb == "scale" { "" } else { "push " };
-        let command = format!("kvs {push}{verb} {}", which.fleet.display());
+        // The program as it was typed: another one would bring another build.
+        let typed = here::typed();
+        let command = format!("{typed} {push}{verb} {}", which.fleet.display());
         let begun = changes.then(|| here::audit(ui, &me, &fleet.ring, &command));
         // What changes nothing may be cut off anywhere.
         let stop = if changes { stop_on_ctrl_c()? } else { Arc::default() };
@@ -104,14 +106,14 @@ impl Run {
         let codes: Vec<u8> = faults.iter().map(number).collect();
         let same = codes.windows(2).all(|two| two[0] == two[1]);
         match faults.into_iter().next() {
-            Some(error) if same && !changed => error,
+            Some(error) if same && !changed && number(&error) != 7 => error,
             first => {
                 let why = first.map(|e| format!(" {e}")).unwrap_or_default();
                 let only = match &only[..] {
                     [] => String::new(),
                     only => format!(" --only {}", only.join(",")),
                 };
-                let hint = match self.command.starts_with("kvs scale") {
+                let hint = match self.command.contains(" scale ") {
                     true => {
                         format!("see how it is: kvs push status {}", self.which.fleet.display())
                     }

@@ -14,6 +14,12 @@ pub(crate) fn me() -> Me {
     Me { user: word("USER").or_else(|| word("LOGNAME")), home: place("HOME") }
 }
 
+/// This program as it was typed.
+pub(crate) fn typed() -> String {
+    let typed = env::args_os().next().map(|word| word.to_string_lossy().into_owned());
+    typed.unwrap_or_else(|| "kvs".into())
+}
+
 /// This program, which is what hosts get unless the inventory names another.
 pub(crate) fn program() -> Result<PathBuf, Error> {
     let path = env::current_exe().map_err(Error::io("find", Path::new("this program")))?;

@@ -36,7 +36,12 @@ const FINGERPRINT: &str = "kvs 1 fingerprint of a key";
 /// [`Error::Io`], [`Error::Denied`] when others may read it, [`Error::Corrupt`] for another form.
 pub fn read_keys(path: &Path) -> Result<Vec<Secret>> {
     let file = File::open(path).map_err(Error::io("read", path))?;
-    let mode = file.metadata().map_err(Error::io("read", path))?.permissions().mode();
+    let about = file.metadata().map_err(Error::io("read", path))?;
+    if about.is_dir() {
+        let shown = path.display();
+        return Err(Error::Usage(format!("{shown} is a directory and no key file.")));
+    }
+    let mode = about.permissions().mode();
     if mode & 0o077 != 0 {
         let shown = path.display();
         return Err(Error::Denied(format!(

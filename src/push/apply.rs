@@ -18,7 +18,7 @@ use super::crew::Ended;
 use super::plan::{Standing, Step};
 use super::roll::{Roll, Turn, stopped};
 use super::survey::{Survey, guard};
-use super::{Far, Host, Watch, plan};
+use super::{Far, Host, Service, Watch, plan};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::ring::{RingDoc, Step as RingStep};
@@ -82,7 +82,7 @@ pub fn apply(mut survey: Survey<'_>, watch: &dyn Watch) -> Report {
 fn refuse(survey: &Survey<'_>) {
     for (name, todo) in &survey.todos {
         if let Some(why) = &todo.refused {
-            let text = format!("{name}: {why}. Nothing was changed there.");
+            let text = format!("{name}: {}. Nothing was changed there.", why.trim_end_matches('.'));
             survey.crew.give_up(name, Error::Denied(text));
         }
     }
@@ -97,6 +97,9 @@ fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
     // Whoever had the lock before us may have changed things.
     survey.again(&busy)?;
     refuse(survey);
+    if !busy.iter().any(|name| survey.crew.is_at_work(name)) {
+        return Ok(()); // why is told with each host
+    }
     let job = Job { survey, watch };
     job.survey.crew.alive(|| job.go_on())
 }
@@ -167,6 +170,8 @@ impl<'a> Job<'_, 'a> {
         self.join(&doc)?;
         self.go_ahead()?;
         self.turns()?;
+        // A release may only be missing, with nothing to restart.
+        self.stage(&self.busy())?;
         self.weigh()?;
         survey.crew.each(&self.busy(), usize::MAX, |far| far.prune(KEPT));
         Ok(())
@@ -207,6 +212,14 @@ impl<'a> Job<'_, 'a> {
         if !names.is_empty() {
             guard(survey, &self.busy())?;
         }
+        // Those that are down may need each other, and the others may need them.
+        let up = survey.home.up();
+        let (names, down): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| {
+            matches!(survey.facts[name].service, Service::Running(_))
+                || up.iter().any(|n| n == name)
+        });
+        self.turns_of(&down)?;
+        self.willing(&down)?;
         // A release that is no good shows itself on the first host, and no other ever has it. A host
         // that fails before its turn, for reasons of its own, proves nothing: the next is the first.
         let mut names = names.into_iter();
@@ -215,12 +228,19 @@ impl<'a> Job<'_, 'a> {
             if survey.crew.is_at_work(first) {
                 break;
             }
-            if survey.crew.refused(first) {
-                let text = format!("{first} refused the release; no other host was touched.");
-                return Err(Error::Partial(text));
-            }
+            self.willing(&[first])?;
         }
         self.turns_of(&names.collect::<Vec<_>>())
+    }
+
+    /// Stops where a host has refused the release: it is no good for the others either.
+    fn willing(&self, names: &[&str]) -> Result<()> {
+        match names.iter().find(|name| self.survey.crew.refused(name)) {
+            None => Ok(()),
+            Some(name) => Err(Error::Partial(format!(
+                "{name} refused the release; the hosts after it were not touched."
+            ))),
+        }
     }
 
     fn turns_of(&self, names: &[&'a str]) -> Result<()> {

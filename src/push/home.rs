@@ -14,7 +14,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Fleet, Host};
+use super::{Fleet, Host, Watch};
 use crate::config::{Secret, create_key, fresh_key, read_keys};
 use crate::digest::Sum;
 use crate::embed::random;
@@ -37,15 +37,16 @@ pub struct Home<'a> {
     near: Vec<&'a Host>,
     far: Vec<&'a Host>,
     timeout: Duration,
+    watch: &'a dyn Watch,
 }
 
 impl<'a> Home<'a> {
     /// The ring of a fleet; `near` are hosts that are known to be up.
     #[must_use]
-    pub fn new(fleet: &'a Fleet, near: &[&str], timeout: Duration) -> Self {
+    pub fn new(fleet: &'a Fleet, near: &[&str], timeout: Duration, watch: &'a dyn Watch) -> Self {
         let is_near = |host: &&Host| near.contains(&host.name.as_str());
         let (near, far) = fleet.all().partition(is_near);
-        Self { fleet, near, far, timeout }
+        Self { fleet, near, far, timeout, watch }
     }
 
     /// The keys of the ring, none when there is no key file.
@@ -278,6 +279,11 @@ impl<'a> Home<'a> {
                 Err(error) if is_passing(&error) => error.to_string(),
                 Err(error) => return Err(error),
             };
+            if self.watch.stops() {
+                return Err(Error::Partial(format!(
+                    "It was stopped while this was so: {missing}."
+                )));
+            }
             if now() >= until {
                 let s = patience.as_secs();
                 return Err(Error::Partial(format!("{missing}, after {s} s.")));
@@ -327,11 +333,18 @@ fn short_without(target: &mut Target, names: &[&str]) -> Result<Option<String>> 
     let copies = target.full_copies(&gone);
     let short: Vec<_> = copies.values().filter(|copies| **copies < need).collect();
     let Some(least) = short.iter().min() else { return Ok(None) };
-    let (count, names) = (short.len(), names.join(" and "));
-    Ok(Some(format!(
+    let (count, least, names) = (short.len(), **least, names.join(" and "));
+    let why = format!(
         "Without {names} {count} partitions would keep fewer than the {need} full copies that reads \
          and writes need, some only {least}"
-    )))
+    );
+    // With everything well it will never be otherwise.
+    let whole = target.full_copies(&[]).values().all(|copies| *copies == doc.n());
+    if whole {
+        return Err(Error::Denied(format!("{why}. Nothing was stopped."))
+            .hint("accept it: --accept-downtime"));
+    }
+    Ok(Some(why))
 }
 
 /// Partitions of a node that nobody has written to, and that are not what the others hold.

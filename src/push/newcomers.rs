@@ -38,6 +38,9 @@ impl<'a> Job<'_, 'a> {
         let addresses = self.addresses_of(&doc);
         self.born(&names, &keys, &doc, &addresses, true);
         let started = self.start_all(&names);
+        if started.is_empty() {
+            return Err(Error::Partial("No node of the new ring could be started.".into()));
+        }
         survey.home.await_up(&started, survey.fleet.rollout.ready_timeout)?;
         started.iter().for_each(|name| survey.crew.did(name, "founded the ring"));
         Ok(())

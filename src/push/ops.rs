@@ -66,19 +66,21 @@ fn locked<'a>(survey: &mut Survey<'a>) -> Result<Vec<&'a str>> {
 
 fn stop(survey: &Survey<'_>, names: &[&str]) {
     let (crew, patience) = (&survey.crew, survey.fleet.rollout.ready_timeout);
-    let all = crew.names(survey.fleet).into_iter();
-    let running: Vec<_> = all.filter(|n| names.contains(n) && runs(survey, n)).collect();
-    crew.each(&running, usize::MAX, |far| {
+    let all: Vec<_> = crew.names(survey.fleet).into_iter().filter(|n| names.contains(n)).collect();
+    crew.each(&all, usize::MAX, |far| {
         let name = far.host.name.as_str();
         crew.begins(name, "stopping");
+        // Also where none seems to run: only the host itself knows.
         far.stop(patience)?;
-        crew.did(name, "stopped");
+        if runs(survey, name) {
+            crew.did(name, "stopped");
+        }
         Ok(())
     });
 }
 
 fn has_node(survey: &Survey<'_>, name: &str) -> bool {
-    survey.facts.get(name).is_some_and(|f| f.node_yaml.is_some() && f.current.is_some())
+    survey.facts.get(name).is_some_and(|f| f.node_yaml.is_some())
 }
 
 fn runs(survey: &Survey<'_>, name: &str) -> bool {
@@ -113,6 +115,11 @@ fn roll(
     for host in survey.hosts.iter().filter(|h| names.contains(&h.name.as_str())) {
         let before = survey.facts[host.name.as_str()].clone();
         match release(&before) {
+            Some(id) if !before.releases.iter().any(|(have, _)| *have == id) => {
+                let text = format!("{} has lost the release {id}; it was not touched.", host.name);
+                let error = Error::Denied(text).hint("bring it anew: kvs push apply");
+                survey.crew.give_up(&host.name, error);
+            }
             Some(release) => turns.push(Turn { name: &host.name, before, release }),
             None => {
                 let text = format!("{} has no release before this one.", host.name);

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use super::{Facts, Host, Release, Service, ServiceKind};
+use super::{Facts, Host, Init, Release, Service, ServiceKind};
 use crate::config::{self, NodeConfig};
 use crate::ring::{Member, State};
 
@@ -224,6 +224,9 @@ fn refusal(host: &Host, facts: &Facts, release: &Release) -> Option<String> {
             "{user} may not write to {path}: choose root: and data:, or become: sudo"
         ));
     }
+    if host.service == ServiceKind::Systemd && !(facts.init == Init::Systemd && facts.is_root) {
+        return Some("there is no systemd for us: it takes one, and root (become: sudo)".into());
+    }
     if facts.noexec {
         return Some(format!(
             "{} is on a file system mounted noexec: choose another root:",
@@ -283,6 +286,9 @@ fn foreign(host: &Host, facts: &Facts, keys: &[String], standing: &Standing) -> 
         }
         Ok(_) => {}
         Err(error) => return Some(error.to_string()),
+    }
+    if facts.ring_keys.is_empty() {
+        return Some(format!("{data}/ring.key is gone or cannot be read"));
     }
     if keys.is_empty() {
         return Some(format!("{data} is a node already, and the ring's key file is not here"));

@@ -151,7 +151,7 @@ impl<'a> Roll<'_, 'a> {
     fn unproven(&self, turn: &Turn<'a>, error: Error, was_up: bool) {
         let (name, patience) = (turn.name, self.rules.ready_timeout);
         let same = turn.before.current.as_ref() == Some(&turn.release);
-        if !was_up || same {
+        if !was_up || same || self.crew.stops() {
             return self.crew.give_up(name, error);
         }
         let safe = self.accept_downtime || self.home.await_safe(&[name], Duration::ZERO).is_ok();

@@ -91,7 +91,8 @@ impl Ssh {
         Talk::open(&self.link, command, until).map_err(|broken| match broken {
             Broken::Refused(why) => Error::Denied(format!(
                 "{host} lets {user} run no command ({why}): nothing was done there"
-            )),
+            ))
+            .hint("its sshd must allow commands, and two at once: MaxSessions 2 or more"),
             why => Error::Unreachable(format!(
                 "{host} started no shell ({why}): nothing was done there"
             )),

@@ -89,7 +89,7 @@ impl<'a> Survey<'a> {
         let all: Vec<&Host> = hosts.iter().copied().chain(guard).collect();
         let crew = Crew::muster(&all, connect, watch);
         let facts = crew.each(&crew.names(fleet), usize::MAX, super::Far::facts);
-        let home = Home::new(fleet, &crew.names(fleet), wish.timeout);
+        let home = Home::new(fleet, &crew.names(fleet), wish.timeout, watch);
         let (facts, keys) = (facts.into_iter().collect(), home.keys()?);
         let (todos, views) = (BTreeMap::new(), Vec::new());
         let mut survey =
@@ -187,6 +187,7 @@ impl<'a> Survey<'a> {
     pub fn give_up_foreign(&self) {
         for (name, todo) in &self.todos {
             if let Some(why) = &todo.foreign {
+                let why = why.trim_end_matches('.');
                 let text = format!("{name}: {why}. Nothing was changed there.");
                 self.crew.give_up(name, Error::Denied(text));
             }

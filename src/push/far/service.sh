@@ -73,6 +73,8 @@ end_service() {
             wait_for "$deadline" "$PID"
         done
     fi
+    # A pid file may be lost; whoever has the directory open is what counts.
+    ! in_use || busy "process $BY has '$DATA' in use and is not of our pid file: end it there"
     rm -f "$RUN/$NAME.pid"
 }
 
@@ -113,6 +115,7 @@ remove_data() {
     case $HOME/ in
     "$DATA"/*) refuse "'$DATA' holds the user's home and is not removed" ;;
     esac
+    [ ! -L "$DATA" ] || refuse "'$DATA' is a link: what it leads to is not removed"
     if [ -e "$DATA" ]; then
         if [ ! -f "$DATA/node.yaml" ] && [ -n "$(ls -A "$DATA")" ]; then
             refuse "'$DATA' is no node's directory and is not removed"
