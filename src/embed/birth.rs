@@ -47,7 +47,8 @@ pub struct Birth {
     pub doc: String,
     /// Its `peers.yaml`.
     pub peers: Peers,
-    /// Whether it is a member of a new ring: then its share is full, for there is nothing to fetch.
+    /// Whether it is a member of a new ring: then its share is full, for there is nothing to fetch. One
+    /// of its members that comes later is born as one that joins.
     pub founder: bool,
 }
 
@@ -126,6 +127,14 @@ impl Birth {
         match (doc.member(id), self.founder) {
             (Some(m), _) if m.state == State::Removed => {
                 deny("was removed from the ring for good".into())
+            }
+            // A founder that was never made: whoever was made has no key beside its directory.
+            (Some(m), false)
+                if m.state == State::Normal
+                    && m.name == self.node.name
+                    && m.public_key == *public =>
+            {
+                Ok(id)
             }
             (Some(m), false) => {
                 deny(format!("is the member {} already, and its data is lost", m.name))
