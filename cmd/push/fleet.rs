@@ -101,12 +101,19 @@ impl Run {
         let back = self.command.contains(" rollback ");
         let left = report.hosts.iter().filter(|h| h.did.is_empty()).map(|h| h.name.clone());
         let only = if back { left.collect() } else { self.which.only.clone() };
+        // That of a host was told with the host.
+        let way_out = match &report.fault {
+            Some(Error::Hinted { hint, .. }) => Some(hint.clone()),
+            _ => None,
+        };
         let mut faults: Vec<Error> = report.fault.into_iter().collect();
         faults.extend(report.hosts.into_iter().filter_map(|h| h.fault));
         let codes: Vec<u8> = faults.iter().map(number).collect();
         let same = codes.windows(2).all(|two| two[0] == two[1]);
+        // Whoever stopped it, or met something passing, wants to know how to go on.
+        let is_final = faults.iter().any(|e| !matches!(e.root(), Error::Partial(_)));
         match faults.into_iter().next() {
-            Some(error) if same && !changed && number(&error) != 7 => error,
+            Some(error) if same && is_final && !changed => error,
             first => {
                 let why = first.map(|e| format!(" {e}")).unwrap_or_default();
                 let only = match &only[..] {
@@ -119,7 +126,11 @@ impl Run {
                     }
                     false => format!("mend it and go on: {}{only}", self.command),
                 };
-                Error::Partial(format!("{end}.{why}")).hint(hint)
+                let error = Error::Partial(format!("{end}.{why}")).hint(hint);
+                match way_out {
+                    Some(way_out) => error.hint(way_out),
+                    None => error,
+                }
             }
         }
     }

@@ -47,7 +47,8 @@ pub struct Birth {
     pub doc: String,
     /// Its `peers.yaml`.
     pub peers: Peers,
-    /// Whether it is a member of a new ring: then its share is full, for there is nothing to fetch.
+    /// Whether it is a member of a new ring: then its share is full, for there is nothing to fetch. One
+    /// of its members that comes later is born as one that joins.
     pub founder: bool,
 }
 

@@ -18,7 +18,7 @@ use super::crew::Ended;
 use super::plan::{Standing, Step};
 use super::roll::{Roll, Turn, stopped};
 use super::survey::{Survey, guard};
-use super::{Far, Host, Service, Watch, plan};
+use super::{Far, Host, Service, Watch, newcomers, plan};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::ring::{RingDoc, Step as RingStep};
@@ -97,8 +97,14 @@ fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
     // Whoever had the lock before us may have changed things.
     survey.again(&busy)?;
     refuse(survey);
-    if !busy.iter().any(|name| survey.crew.is_at_work(name)) {
-        return Ok(()); // why is told with each host
+    let unborn = newcomers::unborn(survey);
+    if !unborn.is_empty() {
+        survey.crew.each(&unborn, usize::MAX, Far::forget);
+        survey.again(&busy)?;
+        refuse(survey);
+    }
+    if survey.busy().is_empty() {
+        return Ok(()); // why is told with the hosts
     }
     let job = Job { survey, watch };
     job.survey.crew.alive(|| job.go_on())
@@ -154,6 +160,7 @@ impl<'a> Job<'_, 'a> {
         let doc = match &survey.doc {
             Some(doc) => doc.clone(),
             None => {
+                self.may_begin()?;
                 self.stage(&self.busy())?;
                 if survey.facts.values().any(|f| f.node_yaml.is_some()) {
                     self.wake()?;
@@ -175,6 +182,24 @@ impl<'a> Job<'_, 'a> {
         self.weigh()?;
         survey.crew.each(&self.busy(), usize::MAX, |far| far.prune(KEPT));
         Ok(())
+    }
+
+    /// Whether no ring answers because there is none of ours, and not because its key is not here.
+    fn may_begin(&self) -> Result<()> {
+        let survey = self.survey;
+        let made = |name: &&&str| survey.facts[**name].node_yaml.is_some();
+        let (busy, others) = (self.busy(), survey.facts.keys().filter(made).copied());
+        let others: Vec<_> = others.collect();
+        if others.is_empty() || others.iter().any(|name| busy.contains(name)) {
+            return Ok(());
+        }
+        let text = format!(
+            "{} has a node that is not ours, so there may be a ring already; no ring was made.",
+            others.join(" and ")
+        );
+        let only = busy.join(",");
+        Err(Error::Denied(text)
+            .hint(format!("if it is another ring: kvs push apply --only {only}")))
     }
 
     /// Starts every node that has a directory, of a ring that does not run.

@@ -37,16 +37,22 @@ pub struct Home<'a> {
     near: Vec<&'a Host>,
     far: Vec<&'a Host>,
     timeout: Duration,
-    watch: &'a dyn Watch,
+    watch: Option<&'a dyn Watch>,
 }
 
 impl<'a> Home<'a> {
     /// The ring of a fleet; `near` are hosts that are known to be up.
     #[must_use]
-    pub fn new(fleet: &'a Fleet, near: &[&str], timeout: Duration, watch: &'a dyn Watch) -> Self {
+    pub fn new(fleet: &'a Fleet, near: &[&str], timeout: Duration) -> Self {
         let is_near = |host: &&Host| near.contains(&host.name.as_str());
         let (near, far) = fleet.all().partition(is_near);
-        Self { fleet, near, far, timeout, watch }
+        Self { fleet, near, far, timeout, watch: None }
+    }
+
+    /// The same, for one who may want to stop while something is waited for.
+    #[must_use]
+    pub fn heeding(self, watch: &'a dyn Watch) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     /// The keys of the ring, none when there is no key file.
@@ -279,7 +285,7 @@ impl<'a> Home<'a> {
                 Err(error) if is_passing(&error) => error.to_string(),
                 Err(error) => return Err(error),
             };
-            if self.watch.stops() {
+            if self.watch.is_some_and(Watch::stops) {
                 return Err(Error::Partial(format!(
                     "It was stopped while this was so: {missing}."
                 )));

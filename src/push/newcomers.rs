@@ -7,19 +7,34 @@
 //! here      founders: wait for all      joiners: wait, propose, advance, in sync
 //! ```
 //!
-//! What was cut off goes on at the next run: the identity waits on the host. Caveats: a founder that
-//! is late is born filling, for the ring may have been written to meanwhile; the directory of a
-//! spare that has left makes way for a new one.
+//! What was cut off goes on at the next run: the identity waits on the host. A founding that was cut
+//! off before any node was started begins anew; later, a founder that is missing is born filling, for
+//! the ring may have been written to. Too many of those could never fill, so that no node is started
+//! then. Caveat: the directory of a spare that has left makes way for a new one.
 
 use std::collections::BTreeMap;
 
 use super::apply::Job;
 use super::home::address;
-use super::plan;
+use super::survey::Survey;
+use super::{Facts, plan};
 use crate::config::Secret;
 use crate::embed::Birth;
 use crate::error::{Error, Result};
 use crate::ring::{Change, Member, NodeId, RingDoc, State};
+
+/// Hosts whose nodes were made for a ring that not all founders were made for, and that no node ever
+/// ran of: nothing is in them. Empty unless all hosts were seen, so that this is sure.
+pub(super) fn unborn<'a>(survey: &Survey<'a>) -> Vec<&'a str> {
+    let made: Vec<_> = survey.facts.iter().filter(|(_, f)| f.node_yaml.is_some()).collect();
+    let is_fresh = |(name, facts): &(&&str, &Facts)| {
+        let never_ran = facts.mark.is_none() && facts.unit.is_none();
+        never_ran && survey.todos.get(**name).is_some_and(|todo| todo.refused.is_none())
+    };
+    let some_lack = survey.facts.values().any(|f| f.node_yaml.is_none() && f.seeded);
+    let sure = survey.doc.is_none() && survey.unseen().is_empty() && made.iter().all(is_fresh);
+    if sure && some_lack { made.into_iter().map(|(name, _)| *name).collect() } else { Vec::new() }
+}
 
 impl<'a> Job<'_, 'a> {
     /// Makes a ring of all hosts that are staged.
@@ -37,6 +52,15 @@ impl<'a> Job<'_, 'a> {
         let names: Vec<_> = ids.keys().copied().collect();
         let addresses = self.addresses_of(&doc);
         self.born(&names, &keys, &doc, &addresses, true);
+        // Those that come later fill from N-W+1 others, which have to be full.
+        let late = names.iter().filter(|name| !survey.crew.is_at_work(name)).count();
+        if late >= doc.majority() {
+            return Err(Error::Partial(format!(
+                "{late} of {} founders could not be made; no node was started.",
+                names.len()
+            )));
+        }
+        self.go_ahead()?;
         let started = self.start_all(&names);
         if started.is_empty() {
             return Err(Error::Partial("No node of the new ring could be started.".into()));
@@ -70,13 +94,13 @@ impl<'a> Job<'_, 'a> {
                 "if there never was one, move {key} away; else name its hosts and data:"
             )));
         }
-        if !survey.wish.only.is_empty() || 2 * unseen.len() >= survey.fleet.hosts.len() {
+        if 2 * unseen.len() >= survey.fleet.hosts.len() {
             return Err(Error::Denied(
                 "A ring is made of more than half of the inventory's hosts at once, or there may be \
                  one already on those that were not looked at; no ring was made."
                     .into(),
             )
-            .hint("run it without --only once the hosts can be reached"));
+            .hint("run it once more of the hosts can be reached"));
         }
         Ok(())
     }

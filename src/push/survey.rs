@@ -89,7 +89,7 @@ impl<'a> Survey<'a> {
         let all: Vec<&Host> = hosts.iter().copied().chain(guard).collect();
         let crew = Crew::muster(&all, connect, watch);
         let facts = crew.each(&crew.names(fleet), usize::MAX, super::Far::facts);
-        let home = Home::new(fleet, &crew.names(fleet), wish.timeout, watch);
+        let home = Home::new(fleet, &crew.names(fleet), wish.timeout).heeding(watch);
         let (facts, keys) = (facts.into_iter().collect(), home.keys()?);
         let (todos, views) = (BTreeMap::new(), Vec::new());
         let mut survey =

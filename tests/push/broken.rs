@@ -99,7 +99,9 @@ fn a_push_that_is_told_to_stop_says_how_to_go_on() {
         let mut child = fleet.start_with("kvs", "push apply fleet.yaml");
         comes(&fleet, &mut child, moment);
         send("INT", &child.id().to_string());
-        count += usize::from(stopped(&ended(moment.1.into(), child, ENDS).sane()));
+        let told = ended(moment.1.into(), child, ENDS);
+        // It may not even have begun to listen to signals.
+        count += usize::from(told.code != -2 && stopped(&told.sane()));
     }
     assert!(count >= 4, "{count} were stopped");
     fleet.push("apply").ends(0);
@@ -124,10 +126,10 @@ fn a_push_that_is_told_to_stop_says_how_to_go_on() {
 /// The second ctrl-C waits for nothing; what waits for nobody is bounded by the time it was given.
 #[test]
 fn one_host_that_breaks_during_its_upload_stops_nobody() {
-    let Some(mut fleet) = Fleet::new(4, 0, "") else { return };
+    let Some(fleet) = Fleet::new(4, 0, "") else { return };
     fleet.edit("command_timeout: 10s", "command_timeout: 3s");
     fleet.build("large", large);
-    let mount = Mount::new(&fleet.root(4), "size=900m");
+    let mount = Mount::new(&fleet.root(4), "size=440m");
     fleet.hosts.host(4).kill();
     fleet.hosts.host(4).start();
     let push = || fleet.start_with("large", "push apply fleet.yaml");
@@ -151,6 +153,7 @@ fn one_host_that_breaks_during_its_upload_stops_nobody() {
     let told = ended("told twice".into(), child, ENDS);
     assert!(told.code == 7 && began.elapsed() < Duration::from_secs(2), "{told:?}");
     fleet.hosts.host(4).signal_sessions("CONT");
+    wait_for("what had arrived is removed", || uploads(&fleet, 4).is_empty());
     // It is cut off.
     let child = push();
     uploading(&fleet, 4);
@@ -159,21 +162,22 @@ fn one_host_that_breaks_during_its_upload_stops_nobody() {
     assert_eq!(results(&told), ["n1 ok", "n2 ok", "n3 ok", "n4 failed"]);
     has(&row(&told, "n4"), &["n4", "removed there as soon as the cut is noticed"]);
     fleet.hosts.net.heal();
-    // Who stands in the way over there goes with its connection.
-    fleet.hosts.host(4).kill();
-    fleet.hosts.host(4).start();
+    // As an sshd ends a connection that it has given up.
+    fleet.hosts.host(4).signal_sessions("KILL");
+    wait_for("what had arrived is removed", || uploads(&fleet, 4).is_empty());
     if let Some(mount) = &mount {
-        no_room(&fleet, mount, push());
+        no_room(&fleet, mount);
     }
     let told = fleet.with("large", "push apply fleet.yaml").ends(0);
     assert_eq!(results(&told), ["n1 ok", "n2 ok", "n3 ok", "n4 changed"]);
     fs::rename(fleet.desk("large"), fleet.desk("kvs")).expect("a build");
-    fleet.agent = None;
     stands(&fleet, 4);
 }
 
 /// Its disk is full before the upload ends.
-fn no_room(fleet: &Fleet, mount: &Mount, child: Child) {
+fn no_room(fleet: &Fleet, mount: &Mount) {
+    fleet.edit("command_timeout: 3s", "command_timeout: 10s");
+    let child = fleet.start_with("large", "push apply fleet.yaml");
     uploading(fleet, 4);
     fleet.hosts.host(4).signal_sessions("STOP");
     let filler = mount.0.join("filler");

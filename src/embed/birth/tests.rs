@@ -80,6 +80,12 @@ fn identities_do_not_change_from_build_to_build() {
     assert_eq!(NodeId::of_key(&[0; 32]).to_string(), "0affe14b425f5ad5");
 }
 
+/// Who a directory is, and which of its partitions are filling.
+fn filling(dir: &Path) -> (NodeId, Vec<u8>) {
+    let store = Lmdb::open(dir, Access::Read, Map::default()).unwrap().store;
+    (store.identity().node, store.row(Table::Meta, "filling").unwrap().unwrap())
+}
+
 #[test]
 fn a_founder_is_born_full_and_a_joiner_empty() {
     let (place, dir, birth) = founder();
@@ -88,10 +94,6 @@ fn a_founder_is_born_full_and_a_joiner_empty() {
     assert_eq!(config::read::<NodeConfig>(&dir.join(NODE_FILE)).unwrap(), birth.node);
     assert_eq!(read_keys(&dir.join(RING_KEY)).unwrap(), [KEY]);
     assert_eq!((mode(&dir), mode(&dir.join(NODE_KEY))), (0o700, 0o600));
-    let filling = |dir: &Path| {
-        let store = Lmdb::open(dir, Access::Read, Map::default()).unwrap().store;
-        (store.identity().node, store.row(Table::Meta, "filling").unwrap().unwrap())
-    };
     let public = identity(&dir).unwrap();
     assert_eq!(filling(&dir), (NodeId::of_key(&public), vec![0]));
 
@@ -169,6 +171,16 @@ fn an_empty_directory_that_waits_is_taken() {
     assert_eq!(be_born(&dir, &birth).unwrap(), Made::New);
 }
 
+/// A member whose directory was never made comes when the ring may have been written to.
+#[test]
+fn a_founder_that_is_late_is_born_empty() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("n1");
+    let own = doc(1, vec![member("n1", identity(&dir).unwrap(), State::Normal)]);
+    assert_eq!(be_born(&dir, &birth("n1", &own, false)).unwrap(), Made::New);
+    assert_eq!(filling(&dir).1, vec![0xff]);
+}
+
 #[test]
 fn ring_and_birth_must_fit() {
     let place = tempfile::tempdir().unwrap();
@@ -179,7 +191,7 @@ fn ring_and_birth_must_fit() {
     denied(be_born(&dir, &birth("n1", &others, true)), "none of the ring's founders");
     let own = doc(1, vec![member("n1", public, State::Normal)]);
     denied(be_born(&dir, &birth("n2", &own, true)), "as another");
-    denied(be_born(&dir, &birth("n1", &own, false)), "already");
+    denied(be_born(&dir, &birth("n2", &own, false)), "already");
     let mut stranger = own.clone();
     stranger.members[0].public_key = [3; 32];
     denied(be_born(&dir, &birth("n1", &stranger, true)), "as another");

@@ -8,6 +8,10 @@ if ! printf '%s' "$1" | cmp_text "$DATA/node.yaml"; then
 " 644
     hold_text "$DATA/node.yaml" "$1" 644
 fi
+# Beside a directory that is made it would let a lost one be made again.
+if [ -f "$DATA.key" ] && [ -f "$DATA/node.key" ] && cmp_text "$DATA/node.key" <"$DATA.key"; then
+    rm -f "$DATA.key"
+fi
 OWNER=$(owner_of "$DATA")
 hand_over "$DATA/node.yaml"
 [ ! -e "$DATA/node.yaml.before" ] || hand_over "$DATA/node.yaml.before"
