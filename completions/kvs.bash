@@ -3463,7 +3463,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__start)
-            opts="-0 -q -h -V --only --accept-downtime --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3555,7 +3555,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__stop)
-            opts="-0 -q -h -V --only --accept-downtime --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --yes --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

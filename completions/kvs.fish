@@ -830,7 +830,6 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -848,7 +847,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l yes -d 'Go ahead without asking'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'

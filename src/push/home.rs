@@ -27,6 +27,9 @@ use crate::target::{Access, Opening, Target};
 /// How often a condition is looked at.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long something is still waited for after it was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Sums of every partition of every node that answers.
 pub(super) type Sums = BTreeMap<NodeId, BTreeMap<Partition, Sum>>;
 
@@ -277,7 +280,7 @@ impl<'a> Home<'a> {
         patience: Duration,
         mut look: impl FnMut() -> Result<Option<String>>,
     ) -> Result<()> {
-        let until = now() + patience;
+        let (until, mut told): (_, Option<Instant>) = (now() + patience, None);
         loop {
             let missing = match look() {
                 Ok(None) => return Ok(()),
@@ -285,7 +288,9 @@ impl<'a> Home<'a> {
                 Err(error) if is_passing(&error) => error.to_string(),
                 Err(error) => return Err(error),
             };
-            if self.watch.is_some_and(Watch::stops) {
+            // What was begun is brought to its end, unless that takes long.
+            let stops = self.watch.is_some_and(|watch| watch.stops());
+            if stops && now() >= *told.get_or_insert_with(|| now() + GRACE) {
                 return Err(Error::Partial(format!(
                     "It was stopped while this was so: {missing}."
                 )));

@@ -207,7 +207,7 @@ impl<'a> Survey<'a> {
     /// [`Error::Unreachable`] when it does not.
     pub fn answers(&self) -> Result<()> {
         let running = self.running().join(", ");
-        if self.doc.is_some() || running.is_empty() {
+        if self.doc.is_some() || running.is_empty() || self.keys.is_empty() {
             return Ok(());
         }
         let port = self.home.port();

@@ -85,7 +85,7 @@ fn a_founding_that_is_killed_goes_on() {
 fn stopped(told: &Told) -> bool {
     assert!(told.code == 0 || told.code == 7, "{}: {}\n{}", told.what, told.code, told.err);
     if told.code == 7 {
-        has(&told.err, &["stopped", "kvs push apply fleet.yaml"]);
+        has(&told.err, &["stopped", "push apply fleet.yaml"]);
     }
     told.code == 7
 }
@@ -113,7 +113,7 @@ fn a_push_that_is_told_to_stop_says_how_to_go_on() {
         wait_for("a turn", || fleet.current(host) != first);
         send("INT", &child.id().to_string());
         let told = ended(format!("the turn of n{host}"), child, ENDS).ends(7);
-        has(&told.err, &["stopped", "kvs push apply fleet.yaml"]);
+        has(&told.err, &["stopped", "push apply fleet.yaml"]);
         // What was begun was brought to its end.
         has(&row(&told, &format!("n{host}")), &["in sync, equal"]);
         assert_eq!(fleet.current(3), first);

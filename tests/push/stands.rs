@@ -85,11 +85,11 @@ fn a_node_that_crashed_is_seen_and_brought_back() {
 fn lost(fleet: &Fleet) {
     fleet.crash(3);
     fs::remove_dir_all(fleet.root(3).join("data")).expect("its directory");
-    let told = fleet.push("apply").ends(10);
+    let told = fleet.push("apply").ends(7);
     assert_eq!(results(&told), ["n1 ok", "n2 ok", "n3 failed"]);
     has(&row(&told, "n3"), &["n3 is a member", "is gone", "--replace n3", "Nothing was changed"]);
     assert!(!fleet.root(3).join("data").exists());
-    let told = fleet.push("apply --replace n2").ends(10);
+    let told = fleet.push("apply --replace n2").ends(7);
     has(&told.err, &["n2", "is not lost", "Nothing was changed"]);
     let told = fleet.push("apply --replace n3").ends(0);
     assert_eq!(results(&told), ["n1 ok", "n2 ok", "n3 changed"]);
@@ -117,7 +117,7 @@ fn what_belongs_to_others_is_left_alone() {
     assert!(!fleet.desk("yard.key").exists());
     let told = fleet.push("apply --only n1,n2,n3").ends(0);
     assert_eq!(results(&told), ["n1 changed", "n2 changed", "n3 changed"]);
-    let told = fleet.push("apply").ends(10);
+    let told = fleet.push("apply").ends(7);
     assert_eq!(results(&told), ["n1 ok", "n2 ok", "n3 ok", "n4 failed"]);
     has(
         &row(&told, "n4"),
@@ -169,7 +169,7 @@ fn a_ring_of_one_has_to_accept_that_it_is_down() {
     let pid = fleet.pid(1);
     fleet.build("kvs2", second);
     let told = fleet.with("kvs2", "push apply fleet.yaml").ends_in(&[7, 10]);
-    has(&told.err, &["Without n1", "is not stopped", "--accept-downtime"]);
+    has(&told.err, &["Without n1", "Nothing was stopped", "--accept-downtime"]);
     assert_eq!((fleet.current(1), fleet.pid(1)), (first.clone(), pid), "it was touched");
     fleet.with("kvs2", "push apply fleet.yaml --accept-downtime").ends(0);
     assert_ne!(fleet.current(1), first);

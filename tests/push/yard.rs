@@ -54,8 +54,9 @@ impl Fleet {
         let spares = if spares.is_empty() { spares } else { format!("spares:\n{spares}") };
         let (user, key) = (me(), self.hosts.key_file().display().to_string());
         let text = format!(
-            "ring: yard\npartitions: 64\ndefaults:\n  ssh: {{user: {user}, keys: [{key}], agent: \
-             false, connect_timeout: 5s, command_timeout: 10s}}\nhosts:\n{hosts}{spares}{more}"
+            "ring: yard\npartitions: 64\ndefaults:\n  service: background\n  ssh: {{user: {user}, \
+             keys: [{key}], agent: false, connect_timeout: 5s, command_timeout: 10s}}\nhosts:\n\
+             {hosts}{spares}{more}"
         );
         fs::write(self.desk("fleet.yaml"), text).expect("an inventory");
     }
