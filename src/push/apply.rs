@@ -122,6 +122,13 @@ impl<'a> Job<'_, 'a> {
         self.survey.busy()
     }
 
+    /// Hosts whose node runs as it should, of a release that is gone from its place.
+    fn lacking(&self) -> Vec<&'a str> {
+        let brings = |s: &Step| matches!(s, Step::Bring(..) | Step::Weigh(..));
+        let only = |name: &&str| self.survey.todos[name].steps.iter().all(brings);
+        self.busy().into_iter().filter(only).collect()
+    }
+
     /// Has members weigh what they should.
     fn weigh(&self) -> Result<()> {
         let survey = self.survey;
@@ -177,8 +184,7 @@ impl<'a> Job<'_, 'a> {
         self.join(&doc)?;
         self.go_ahead()?;
         self.turns()?;
-        // A release may only be missing, with nothing to restart.
-        self.stage(&self.busy())?;
+        self.stage(&self.lacking())?;
         self.weigh()?;
         survey.crew.each(&self.busy(), usize::MAX, |far| far.prune(KEPT));
         Ok(())
