@@ -73,7 +73,7 @@ impl<'a> Survey<'a> {
     /// Looks at hosts and ring.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown host or a binary that is none; as [`Home::open`]. What is wrong
+    /// [`Error::Usage`] for an unknown host or a binary that is none; as [`crate::target::Target::open`]. What is wrong
     /// with a single host is that host's fault, in the crew.
     pub fn of(
         fleet: &'a Fleet,
@@ -103,7 +103,7 @@ impl<'a> Survey<'a> {
     /// Asks the ring for its document and its members.
     ///
     /// # Errors
-    /// As [`Home::open`].
+    /// As [`crate::target::Target::open`].
     pub fn look_at_ring(&mut self) -> Result<()> {
         if let Some(mut target) = self.home.open()? {
             self.views = target.views()?;
@@ -156,7 +156,7 @@ impl<'a> Survey<'a> {
     /// Looks again at hosts that somebody may have changed meanwhile.
     ///
     /// # Errors
-    /// As [`Home::open`].
+    /// As [`crate::target::Target::open`].
     pub fn again(&mut self, names: &[&'a str]) -> Result<()> {
         let facts = self.crew.each(names, usize::MAX, super::Far::facts);
         self.facts.extend(facts);
