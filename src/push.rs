@@ -29,13 +29,14 @@ mod home;
 mod newcomers;
 mod ops;
 mod plan;
+mod report;
 mod roll;
 pub mod scale;
 mod shell;
 mod ssh;
 mod survey;
 
-pub use self::apply::{Report, Row, apply};
+pub use self::apply::apply;
 pub use self::audit::Audit;
 pub use self::crew::{Connect, Crew};
 pub use self::far::{Facts, Far, Init, Release, Service};
@@ -45,6 +46,7 @@ pub use self::fleet::{
 pub use self::home::address;
 pub use self::ops::{Verb, destroy, logs, operate, shrink};
 pub use self::plan::{Standing, Step, Todo, short, size};
+pub use self::report::{Report, Row};
 pub use self::shell::{Output, Script, Shell};
 pub use self::ssh::{Access, Ssh};
 pub use self::survey::{Survey, Wish};

@@ -14,61 +14,17 @@
 
 use std::time::Duration;
 
-use super::crew::Ended;
 use super::plan::{Standing, Step};
+use super::report::Report;
 use super::roll::{Roll, Turn, stopped};
 use super::survey::{Survey, guard};
-use super::{Far, Host, Service, Watch, newcomers, plan};
+use super::{Far, Service, Watch, plan};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::ring::{RingDoc, Step as RingStep};
 
 /// Releases that are kept on a host.
 const KEPT: usize = 3;
-
-/// What came of it.
-#[derive(Debug)]
-pub struct Report {
-    /// Each host in question, what was changed there, how long it took, and why it failed.
-    pub hosts: Vec<Row>,
-    /// What stopped the whole, if anything did.
-    pub fault: Option<Error>,
-    /// Something was changed somewhere.
-    pub changed: bool,
-}
-
-/// One host.
-#[derive(Debug)]
-pub struct Row {
-    /// Its name.
-    pub name: String,
-    /// What was changed.
-    pub did: Vec<String>,
-    /// Why it was given up.
-    pub fault: Option<Error>,
-    /// How long the work on it took.
-    pub took: Duration,
-}
-
-impl Report {
-    /// Whether everything is as it should be.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.fault.is_none() && self.hosts.iter().all(|h| h.fault.is_none())
-    }
-
-    pub(super) fn new(hosts: &[&Host], ended: Ended, fault: Option<Error>) -> Self {
-        let Ended { mut faults, mut did, spent } = ended;
-        let changed = !did.is_empty();
-        let row = |host: &&Host| Row {
-            name: host.name.clone(),
-            did: did.remove(&host.name).unwrap_or_default(),
-            fault: faults.remove(&host.name),
-            took: spent.get(&host.name).copied().unwrap_or_default(),
-        };
-        Self { hosts: hosts.iter().map(row).collect(), fault, changed }
-    }
-}
 
 /// Makes the fleet what it should be. What a single host fails at is in the report.
 #[must_use]
@@ -97,7 +53,7 @@ fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
     // Whoever had the lock before us may have changed things.
     survey.again(&busy)?;
     refuse(survey);
-    let unborn = newcomers::unborn(survey);
+    let unborn = survey.unborn();
     if !unborn.is_empty() {
         survey.crew.each(&unborn, usize::MAX, Far::forget);
         survey.again(&busy)?;

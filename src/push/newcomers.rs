@@ -16,25 +16,11 @@ use std::collections::BTreeMap;
 
 use super::apply::Job;
 use super::home::address;
-use super::survey::Survey;
-use super::{Facts, plan};
+use super::plan;
 use crate::config::Secret;
 use crate::embed::Birth;
 use crate::error::{Error, Result};
 use crate::ring::{Change, Member, NodeId, RingDoc, State};
-
-/// Hosts whose nodes were made for a ring that not all founders were made for, and that no node ever
-/// ran of: nothing is in them. Empty unless all hosts were seen, so that this is sure.
-pub(super) fn unborn<'a>(survey: &Survey<'a>) -> Vec<&'a str> {
-    let made: Vec<_> = survey.facts.iter().filter(|(_, f)| f.node_yaml.is_some()).collect();
-    let is_fresh = |(name, facts): &(&&str, &Facts)| {
-        let never_ran = facts.mark.is_none() && facts.unit.is_none();
-        never_ran && survey.todos.get(**name).is_some_and(|todo| todo.refused.is_none())
-    };
-    let some_lack = survey.facts.values().any(|f| f.node_yaml.is_none() && f.seeded);
-    let sure = survey.doc.is_none() && survey.unseen().is_empty() && made.iter().all(is_fresh);
-    if sure && some_lack { made.into_iter().map(|(name, _)| *name).collect() } else { Vec::new() }
-}
 
 impl<'a> Job<'_, 'a> {
     /// Makes a ring of all hosts that are staged.

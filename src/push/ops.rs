@@ -9,8 +9,8 @@
 //!
 //! It does not ask whether somebody is sure; commands do.
 
-use super::apply::Report;
 use super::crew::Connect;
+use super::report::Report;
 use super::roll::{Roll, Turn};
 use super::survey::{Survey, guard};
 use super::{Fleet, Service};

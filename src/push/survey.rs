@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::apply::Report;
 use super::crew::{Connect, Crew};
 use super::home::Home;
 use super::plan::{Standing, Step, Todo, todo};
+use super::report::Report;
 use super::{Facts, Fleet, Host, Release, Service, Watch};
 use crate::config::{Secret, key_text};
 use crate::error::{Error, Result};
@@ -172,6 +172,24 @@ impl<'a> Survey<'a> {
     pub fn unseen(&self) -> Vec<&'a str> {
         let names = self.fleet.hosts.iter().map(|h| h.name.as_str());
         names.filter(|name| !self.facts.contains_key(name)).collect()
+    }
+
+    /// Hosts whose nodes were made for a ring that not all founders were made for, and that no node ever
+    /// ran of: nothing is in them. Empty unless all hosts were seen, so that this is sure.
+    #[must_use]
+    pub fn unborn(&self) -> Vec<&'a str> {
+        let made: Vec<_> = self.facts.iter().filter(|(_, f)| f.node_yaml.is_some()).collect();
+        let is_fresh = |(name, facts): &(&&str, &Facts)| {
+            let never_ran = facts.mark.is_none() && facts.unit.is_none();
+            never_ran && self.todos.get(**name).is_some_and(|todo| todo.refused.is_none())
+        };
+        let some_lack = self.facts.values().any(|f| f.node_yaml.is_none() && f.seeded);
+        let sure = self.doc.is_none() && self.unseen().is_empty() && made.iter().all(is_fresh);
+        if sure && some_lack {
+            made.into_iter().map(|(name, _)| *name).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Connected hosts that have something to do and are not refused.
