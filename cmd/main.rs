@@ -40,6 +40,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "planted")]
+    if let Some(ahead) = std::env::var_os("KVS_PLANTED_CLOCK_MS") {
+        kvs::planted::set_clock(ahead.to_str().and_then(|ms| ms.parse().ok()).unwrap_or(0));
+    }
     let cli = cli::Cli::parse();
     let mut ui = ui::Ui::new(&cli.common);
     // A panic is a defect of kvs: it has its own code, and says so in one sentence.

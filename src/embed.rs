@@ -174,7 +174,8 @@ impl Embed {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a driver gives the core its time")]
 pub fn wall_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+    let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    ms.saturating_add_signed(crate::planted::clock_ms())
 }
 
 /// Fresh random bits for identities and openings.

@@ -1,4 +1,4 @@
-//! Deliberate bugs, for the simulator to prove that it finds them.
+//! Deliberate bugs, for the simulator to prove that it finds them, and a wall clock that is wrong.
 //!
 //! Each is one naive design that loses data. They exist only under the Cargo feature `planted`, are
 //! chosen at run time for the calling thread, and are never in a release build: without the feature
@@ -61,6 +61,30 @@ pub fn plant(bug: Option<Bug>) {
 #[must_use]
 pub fn is(bug: Bug) -> bool {
     PLANTED.with(|p| p.get() == Some(bug))
+}
+
+#[cfg(feature = "planted")]
+static CLOCK_MS: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+
+/// Has this process take the wall clock for so many ms ahead: a static program takes no library that
+/// could say so from outside.
+#[cfg(feature = "planted")]
+pub fn set_clock(ahead_ms: i64) {
+    CLOCK_MS.store(ahead_ms, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// How many ms the wall clock is ahead.
+#[cfg(feature = "planted")]
+#[must_use]
+pub fn clock_ms() -> i64 {
+    CLOCK_MS.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// How many ms the wall clock is ahead: none, in this build.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+pub const fn clock_ms() -> i64 {
+    0
 }
 
 /// Whether the bug is planted: never, in this build.

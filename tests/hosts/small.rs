@@ -6,7 +6,6 @@
 //!
 //! A ring of five has ten links; a third of them is three.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::clients::Load;
@@ -110,30 +109,19 @@ fn a_stopped_node_costs_no_request_and_comes_back_by_hints_alone() {
 #[test]
 fn clocks_may_be_a_day_apart() {
     let _alone = alone();
-    let Some(library) = faketime() else {
-        return skip("hosts whose clocks are a day apart: there is no libfaketime here");
-    };
+    if !cfg!(feature = "planted") {
+        return skip("hosts whose clocks are a day apart: it takes the feature planted");
+    }
     let Some(mut ring) = Ring::new(3, &[]) else { return };
-    ring.set("n2", "LD_PRELOAD", &library);
-    ring.set("n2", "FAKETIME", "+1d");
-    // Its timers go by the clock that never jumps.
-    ring.set("n2", "FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    ring.set("n2", "DONT_FAKE_MONOTONIC", "1");
+    ring.set("n2", "KVS_PLANTED_CLOCK_MS", "86400000");
     ring.start_all();
+    ring.kvs("status --check").ends(1).says("the wall clock of n2 is 86");
     ring.at("n2", "put -q --strict day tomorrow").ends(0);
     ring.at("n1", "put -q --strict day today").ends(0);
     ring.at("n3", "get -q --strict day").ends(0).prints("today");
     let load = begun(&mut ring, 500);
     pause(Duration::from_secs(5));
     is_whole(&ring, "clocks a day apart", load);
-}
-
-/// The library that answers questions for the time, where it is installed.
-fn faketime() -> Option<String> {
-    let dirs = std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok).map(|d| d.path());
-    let dirs = dirs.chain([Path::new("/usr/lib").to_path_buf()]);
-    let file = |dir: std::path::PathBuf| dir.join("faketime/libfaketimeMT.so.1");
-    dirs.map(file).find(|file| file.exists()).map(|file| file.display().to_string())
 }
 
 /// The clients themselves, on directories: what the oracle says of a ring without faults.
