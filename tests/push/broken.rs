@@ -129,7 +129,9 @@ fn one_host_that_breaks_during_its_upload_stops_nobody() {
     let Some(fleet) = Fleet::new(4, 0, "") else { return };
     fleet.edit("command_timeout: 10s", "command_timeout: 3s");
     fleet.build("large", large);
-    let mount = Mount::new(&fleet.root(4), "size=440m");
+    // Builds for tests are large, too: room for three.
+    let room = 3 * crate::shell::size(&fleet.desk("large")) / (1 << 20) + 128;
+    let mount = Mount::new(&fleet.root(4), &format!("size={room}m"));
     fleet.hosts.host(4).kill();
     fleet.hosts.host(4).start();
     let push = || fleet.start_with("large", "push apply fleet.yaml");
