@@ -88,6 +88,7 @@ impl Ssh {
             Become::Sudo => "sudo -n sh -s",
         };
         let (host, user) = (&self.host, &self.user);
+        self.link.listen();
         Talk::open(&self.link, command, until).map_err(|broken| match broken {
             Broken::Refused(why) => Error::Denied(format!(
                 "{host} lets {user} run no command ({why}): nothing was done there"

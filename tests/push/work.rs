@@ -203,3 +203,16 @@ fn hosts_that_do_not_answer() {
         has(&said(&error), &["no SSH"]);
     });
 }
+
+/// Silence counts from the moment something is asked: an idle connection is not a dead one.
+#[test]
+fn a_connection_may_be_idle_for_longer_than_a_command() {
+    let Some(sshd) = Sshd::local() else { return };
+    sshd.be_known();
+    let mut rules = sshd.rules();
+    rules.command_timeout = Duration::from_secs(1);
+    let mut ssh = connect(&sshd, &rules).expect("a connection");
+    let (_never, quiet) = std::sync::mpsc::channel::<()>();
+    assert!(quiet.recv_timeout(rules.command_timeout * 3 / 2).is_err());
+    assert_eq!(run(&mut ssh, "echo on").out, "on\n");
+}

@@ -175,6 +175,11 @@ impl Link {
         Ok(())
     }
 
+    /// Silence counts from now: before, nobody was asked anything.
+    pub(super) fn listen(&self) {
+        self.heard.set(now());
+    }
+
     /// Whether a packet is half sent.
     pub(super) fn sends(&self) -> bool {
         matches!(self.session.block_directions(), BlockDirections::Outbound | BlockDirections::Both)
