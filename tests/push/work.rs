@@ -212,7 +212,18 @@ fn a_connection_may_be_idle_for_longer_than_a_command() {
     let mut rules = sshd.rules();
     rules.command_timeout = Duration::from_secs(1);
     let mut ssh = connect(&sshd, &rules).expect("a connection");
-    let (_never, quiet) = std::sync::mpsc::channel::<()>();
-    assert!(quiet.recv_timeout(rules.command_timeout * 3 / 2).is_err());
-    assert_eq!(run(&mut ssh, "echo on").out, "on\n");
+    let quiet = |time| {
+        let (_never, quiet) = std::sync::mpsc::channel::<()>();
+        assert!(quiet.recv_timeout(time).is_err());
+    };
+    quiet(rules.command_timeout * 3 / 2);
+    // It does not answer at once.
+    sshd.signal_sessions("STOP");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            quiet(rules.command_timeout * 7 / 10);
+            sshd.signal_sessions("CONT");
+        });
+        assert_eq!(run(&mut ssh, "echo on").out, "on\n");
+    });
 }
