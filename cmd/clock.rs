@@ -10,10 +10,9 @@ use kvs::key::Key;
 use kvs::target::{Access, Actors, Inspection, Replica, State};
 use serde_json::json;
 
-use crate::common::Common;
+use crate::common::{Common, key_parser};
 use crate::exit::{Done, Outcome};
 use crate::get::object;
-use crate::put::key_parser;
 use crate::ui::Ui;
 
 /// Show what each replica has seen of a key

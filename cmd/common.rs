@@ -1,14 +1,16 @@
 //! The flags commands share, and opening what they name.
 
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 pub(crate) use kvs::config::duration;
 use kvs::error::Error;
-use kvs::key::Partition;
+use kvs::key::{Key, Partition};
 use kvs::quorum::{Level, Options};
 use kvs::target::{Access, Opening, Target};
 
@@ -221,4 +223,9 @@ pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, Error> {
     ctrlc::set_handler(handler)
         .map_err(|e| Error::Denied(format!("ctrl-C cannot be caught: {e}; nothing was tried.")))?;
     Ok(stop)
+}
+
+/// Reads an argument as a key: any bytes.
+pub(crate) fn key_parser() -> impl TypedValueParser<Value = Key> {
+    OsStringValueParser::new().try_map(|text| Key::new(text.into_vec()))
 }

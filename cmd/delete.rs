@@ -6,9 +6,9 @@ use kvs::key::Key;
 use kvs::quorum::{Basis, Item};
 use kvs::target::Access;
 
-use crate::common::{Common, Quorum};
+use crate::common::{Common, Quorum, key_parser};
 use crate::exit::Outcome;
-use crate::put::{Told, key_parser};
+use crate::put::Told;
 use crate::ui::Ui;
 
 /// Delete the value of a key

@@ -14,10 +14,10 @@ use kvs::quorum::{Basis, Item, Options, PutReply};
 use kvs::record::{Record, Value};
 use kvs::target::{Access, Actors, Target};
 
-use crate::common::{Common, Quorum};
+use crate::common::{Common, Quorum, key_parser};
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::{self, time};
-use crate::put::{Told, key_parser, read_all};
+use crate::put::{Told, read_all};
 use crate::ui::Ui;
 
 /// Change a value, and bring siblings together

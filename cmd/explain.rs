@@ -7,10 +7,9 @@ use kvs::record::Record;
 use kvs::target::{Access, Actors, Inspection, State, Target};
 use serde_json::json;
 
-use crate::common::Common;
+use crate::common::{Common, key_parser};
 use crate::exit::{Done, Outcome};
 use crate::get::{object, preview};
-use crate::put::key_parser;
 use crate::ui::Ui;
 
 /// Tell why a key reads as it does

@@ -13,9 +13,8 @@ use kvs::record::{Record, Value};
 use kvs::target::{Access, Actors, Replica, State, Target};
 use serde_json::json;
 
-use crate::common::{Common, LevelName};
+use crate::common::{Common, LevelName, key_parser};
 use crate::exit::{Done, Outcome};
-use crate::put::key_parser;
 use crate::ui::Ui;
 
 /// Read the value of a key

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use kvs::clock::{parse_token, token};
 use kvs::embed::wall_ms;
 use kvs::error::Error;
@@ -18,7 +17,7 @@ use kvs::record::RECORD_BYTES_MAX;
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::{Common, Quorum, duration};
+use crate::common::{Common, Quorum, duration, key_parser};
 use crate::exit::{Done, Outcome};
 use crate::get;
 use crate::ui::Ui;
@@ -141,11 +140,6 @@ pub(crate) fn read_all(input: impl Read) -> std::io::Result<Result<Vec<u8>, Erro
         .hint("split it over several keys")));
     }
     Ok(Ok(bytes))
-}
-
-/// Reads an argument as a key: any bytes.
-pub(crate) fn key_parser() -> impl TypedValueParser<Value = Key> {
-    OsStringValueParser::new().try_map(|text| Key::new(text.into_vec()))
 }
 
 /// How a write of one key is told.

@@ -6,9 +6,8 @@ use kvs::repair::{Report, Wish, count, repair};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::{Common, Scope, stop_on_ctrl_c};
+use crate::common::{Common, Scope, key_parser, stop_on_ctrl_c};
 use crate::exit::{Done, Fail, Outcome};
-use crate::put::key_parser;
 use crate::ui::Ui;
 
 /// Make all copies equal

@@ -9,9 +9,8 @@ mod show;
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::key::Key;
 
-use crate::common::Common;
+use crate::common::{Common, key_parser};
 use crate::exit::Outcome;
-use crate::put::key_parser;
 use crate::ui::Ui;
 
 /// Show the ring, plan changes of it, and carry them out

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 
-use super::fill::Wrong;
-use super::form::Form;
+use super::form::{Form, Wrong};
 use super::{Fleet, Host, HostKeys, ScaleRules, SshRules};
 use crate::key::Q;
 

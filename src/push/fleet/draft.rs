@@ -10,7 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use super::fill::{NODE_PORT, Wrong};
+use super::fill::NODE_PORT;
+use super::form::Wrong;
 use super::{check, names};
 use crate::error::{Error, Result};
 

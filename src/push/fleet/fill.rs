@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::form::{
-    Count, Defaults, Form, HostForm, HostKeysForm, RolloutForm, ScaleForm, SshForm, Time,
+    Count, Defaults, Form, HostForm, HostKeysForm, RolloutForm, ScaleForm, SshForm, Time, Wrong,
 };
 use super::names::{self, Names};
 use super::{Become, Fleet, Host, HostKeys, Me, Rollout, ScaleRules, ServiceKind, SshRules};
@@ -27,9 +27,6 @@ pub(super) const NODE_PORT: u16 = 7400;
 const ROOT: [&str; 2] = ["/opt/kvs", "~/kvs"];
 /// The files in ~/.ssh that are tried when none are named.
 const KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
-
-/// What was found wrong.
-pub(super) type Wrong = String;
 
 /// The surroundings of an inventory.
 pub(super) struct Filling<'a> {

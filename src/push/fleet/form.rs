@@ -19,6 +19,9 @@ use super::{Become, ServiceKind};
 use crate::config;
 use crate::error::{Error, Result};
 
+/// What was found wrong: a sentence without its file.
+pub(super) type Wrong = String;
+
 /// Words in the names of fields that people look for in other tools' inventories.
 const SECRETIVE: [&str; 7] =
     ["pass", "secret", "token", "private", "credential", "key_data", "keydata"];

@@ -13,8 +13,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::thread;
 
-use super::fill::Wrong;
-use super::form::Form;
+use super::form::{Form, Wrong};
 
 /// Names that are looked up at once.
 const AT_ONCE: usize = 32;
