@@ -5,7 +5,9 @@
 //! ROOT/current -> releases/…      what runs; switched by one rename
 //! ROOT/previous -> releases/…     what ran before
 //! ROOT/run/{NAME.pid,NAME.ready,lock/}    ROOT/log/NAME.log
+//! ROOT/run/NAME.proving           it was started, and nobody has seen yet that it is well
 //! DATA                            the node's directory; DATA.key until it is made
+//! DATA.unborn                     it was made, and no node ever ran there
 //! ```
 //!
 //! Every script may be run again, wherever the one before was cut off. Whatever changes something first
@@ -142,6 +144,10 @@ pub struct Facts {
     pub ring_keys: Vec<String>,
     /// `DATA.key` is there: a node was to be made, and its key waits for it.
     pub seeded: bool,
+    /// DATA is a node's directory in which no node ever ran: nothing is in it.
+    pub unborn: bool,
+    /// The node was started, and was not seen to be as it should be since.
+    pub proving: bool,
     /// DATA is there and is no node's directory, and not empty.
     pub data_foreign: bool,
     /// Who holds the lock, and when they were last heard of, if anybody lives who does.
@@ -223,6 +229,17 @@ impl<'a> Far<'a> {
         Err(lost)
     }
 
+    /// Takes the lock unless we have it; sees that it is still ours when we do.
+    ///
+    /// # Errors
+    /// As [`Far::lock`].
+    pub fn hold(&mut self, owner: &str) -> Result<()> {
+        match self.token {
+            None => self.lock(owner),
+            Some(_) => self.tell(scripts::OURS, &[], SHORT).map(drop),
+        }
+    }
+
     /// Lets go of the lock.
     pub fn unlock(&mut self) {
         if self.token.is_some() {
@@ -281,7 +298,12 @@ impl<'a> Far<'a> {
     /// # Errors
     /// [`crate::error::Error::Busy`] when it still runs after the time.
     pub fn stop(&mut self, patience: Duration) -> Result<()> {
-        let own = [&*seconds(patience)];
+        self.end(patience, false)
+    }
+
+    /// The same, after the time by force when that is allowed: what is durable stays so.
+    fn end(&mut self, patience: Duration, by_force: bool) -> Result<()> {
+        let own = [&*seconds(patience), if by_force { "1" } else { "0" }];
         self.tell(scripts::STOP, &own, patience + SLACK).map(drop)
     }
 
@@ -303,18 +325,25 @@ impl<'a> Far<'a> {
         self.tell(scripts::START, &own, patience + SLACK).map(drop)
     }
 
+    /// Notes that the node that was started is as it should be.
+    ///
+    /// # Errors
+    /// As [`Shell::run`].
+    pub fn proven(&mut self) -> Result<()> {
+        self.tell(scripts::PROVEN, &[], SHORT).map(drop)
+    }
+
     /// Goes back: `current`, `node.yaml` and service files as the facts found them, started when it
     /// ran. What was not there is stopped and its link removed; DATA stays. A process that was running
-    /// all the time goes on.
+    /// all the time goes on; one that was started since, and does not end when told to, is killed.
     ///
     /// # Errors
     /// As [`Far::start`].
     pub fn restore(&mut self, before: &Facts, patience: Duration) -> Result<()> {
         let ran = matches!(before.service, Service::Running(_));
         let untouched = ran && self.facts()?.service == before.service;
-        if !untouched {
-            self.stop(patience)?;
-        }
+        // What is there goes back even when the node hangs: who starts it next must not start this.
+        let ended = if untouched { Ok(()) } else { self.end(patience, true) };
         let known = before.mark.is_some() || before.unit.is_some();
         let kind = before.kind.filter(|_| known);
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -328,7 +357,11 @@ impl<'a> Far<'a> {
             &text(&before.mark),
         ];
         self.tell(scripts::RESTORE, &own, LONG)?;
-        if ran && !untouched { self.start(patience) } else { Ok(()) }
+        if untouched || !ran {
+            return ended;
+        }
+        self.start(patience).map_err(|error| ended.err().unwrap_or(error))?;
+        if before.proving { Ok(()) } else { self.proven() }
     }
 
     /// Removes all releases but the newest so many, never the current or previous one, nor one that
@@ -349,13 +382,21 @@ impl<'a> Far<'a> {
         Ok(output.out)
     }
 
-    /// Removes DATA of a node that has left its ring, once its process has ended.
+    /// Removes DATA of a node that has left its ring, once its process has ended, and its service.
     ///
     /// # Errors
     /// [`crate::error::Error::Busy`] while it runs; [`crate::error::Error::Denied`] when DATA is no
     /// node's directory.
     pub fn forget(&mut self) -> Result<()> {
-        self.tell(scripts::FORGET, &[], LONG).map(drop)
+        self.tell(scripts::FORGET, &["0"], LONG).map(drop)
+    }
+
+    /// Removes DATA in which no node ever ran.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Denied`] when one may have, and as [`Far::forget`].
+    pub fn unmake(&mut self) -> Result<()> {
+        self.tell(scripts::FORGET, &["1"], LONG).map(drop)
     }
 
     /// Stops and removes the service, ROOT's releases, logs and links, and DATA too when asked for.

@@ -63,7 +63,8 @@ age() {
     '' | *[!0-9]*) at=0 boot='' ;;
     esac
     uptime_s
-    if [ -n "$boot" ] && [ "$boot" = "$BOOT" ]; then AGE=$((UP - at)); fi
+    # Where a container has an uptime of its own, a beat may be from before it: from the future.
+    if [ -n "$boot" ] && [ "$boot" = "$BOOT" ] && [ "$at" -le "$UP" ]; then AGE=$((UP - at)); fi
     for sent in "$ROOT"/releases/.*."$1".tmp; do
         wrote=$(date -r "$sent" +%s 2>/dev/null) || continue
         silent=$(($(date +%s) - wrote))

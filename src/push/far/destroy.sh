@@ -1,10 +1,10 @@
 # Ends the service within $1 seconds, removes it and, unless another node uses them, ROOT's releases
 # and links; DATA too when $2 is 1.
 ours
-end_service "$1"
+end_service "$1" 0
 [ "$2" != 1 ] || remove_data
-[ ! -e "$UNITS/$UNIT" ] || remove_unit
-rm -f "$RUN/$NAME.service" "$RUN/$NAME.pid" "$RUN/$NAME.ready" "$LOG" "$LOG.1"
+forget_service
+rm -f "$LOG" "$LOG.1"
 for mark in "$RUN"/*.service; do
     [ ! -e "$mark" ] || exit 0
 done

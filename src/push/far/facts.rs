@@ -97,6 +97,8 @@ pub(super) fn parse(out: &str, host: &Host, ring: &str, asked: (i64, i64)) -> Op
         node_yaml: said.has("node").then(|| said.text("node_yaml").unwrap_or_default()),
         ring_keys: said.all("ring_key").iter().map(|&sum| sum.to_owned()).collect(),
         seeded: said.has("seeded"),
+        unborn: said.has("unborn"),
+        proving: said.has("proving"),
         data_foreign: said.has("data_foreign"),
         locked: said.owned("locked"),
         owner,

@@ -96,6 +96,7 @@ service_facts() {
         [ "$(systemctl is-enabled "$UNIT" 2>/dev/null)" != enabled ] || say enabled 1
         if [ "$(id -u)" = 0 ] && [ ! -w "$UNITS" ]; then say units_read_only "$UNITS"; fi
     fi
+    [ ! -e "$RUN/$NAME.proving" ] || say proving 1
     [ ! -r "$UNITS/$UNIT" ] || say_lines unit <"$UNITS/$UNIT"
     [ ! -r "$RUN/$NAME.service" ] || say_lines mark <"$RUN/$NAME.service"
     ! port_taken "$1" "$2" "${running#0}" || say port_taken 1
@@ -127,6 +128,7 @@ data_facts() {
         say data_foreign 1
     fi
     [ ! -e "$DATA.key" ] || say seeded 1
+    ! is_unborn || say unborn 1
     [ ! -e "$DATA" ] || say owner "$(owner_of "$DATA")"
 }
 

@@ -19,5 +19,5 @@ esac
 if [ -n "$7" ]; then
     hold_text "$RUN/$NAME.service" "$7" 644
 else
-    rm -f "$RUN/$NAME.service" "$RUN/$NAME.ready"
+    rm -f "$RUN/$NAME.service" "$RUN/$NAME.ready" "$RUN/$NAME.proving"
 fi

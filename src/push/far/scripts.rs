@@ -40,6 +40,7 @@ macro_rules! deeds {
 deeds! {
     FACTS: "facts.sh" with SERVICE, "be looked at", "nothing was changed";
     LOCK: "lock.sh" with "", "be locked", "nothing was changed";
+    OURS: "ours.sh" with "", "be kept", "nothing that runs was touched";
     UNLOCK: "unlock.sh" with "", "be unlocked", "nothing was changed";
     STAGED: "staged.sh" with "", "be asked for its releases", "nothing that runs was touched";
     STAGE: "stage.sh" with TRYOUT, "take the release", "nothing that runs was touched";
@@ -50,6 +51,7 @@ deeds! {
     STOP: "stop.sh" with SERVICE, "stop its node", "it was not killed";
     SWITCH: "switch.sh" with "", "switch to the release", "no process was touched";
     START: "start.sh" with SERVICE, "start its node", "its files are as they were";
+    PROVEN: "proven.sh" with "", "note that its node is well", "no process was touched";
     RESTORE: "restore.sh" with SERVICE, "go back to what it had", "its data was not touched";
     PRUNE: "prune.sh" with "", "remove old releases", "the releases in use were kept";
     LOGS: "logs.sh" with "", "show its log", "nothing was changed";

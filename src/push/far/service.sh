@@ -57,31 +57,43 @@ is_of_root() {
     return 1
 }
 
-# Ends it in good order, whoever keeps it, within $1 seconds; never by force.
+# Ends it in good order, whoever keeps it, within $1 seconds; after that by force when $2 is 1.
 end_service() {
     uptime_s
-    deadline=$((UP + $1))
+    DEADLINE=$((UP + $1)) FORCE=$2
     if unit_runs; then
         systemctl stop --no-block "$UNIT"
         while unit_runs; do
-            wait_for "$deadline" "${UNIT_PID#0}"
+            wait_for "${UNIT_PID#0}"
         done
     fi
     if process_runs; then
         kill -TERM "$PID" 2>/dev/null || :
         while process_runs; do
-            wait_for "$deadline" "$PID"
+            wait_for "$PID"
         done
     fi
-    # A pid file may be lost; whoever has the directory open is what counts.
-    ! in_use || busy "process $BY has '$DATA' in use and is not of our pid file: end it there"
+    # A pid file may be lost; whoever has the directory open is what counts. Readers come and go.
+    while in_use; do
+        beat
+        uptime_s
+        [ "$UP" -lt "$DEADLINE" ] ||
+            busy "process $BY has '$DATA' in use and is not of our pid file: end it there"
+        nap
+    done
     rm -f "$RUN/$NAME.pid"
 }
 
+# Waits a moment for the end of the process $1. Past the deadline it is ended by force, once, if at all.
 wait_for() {
     beat
     uptime_s
-    [ "$UP" -lt "$1" ] || busy "its node was told to end and still runs (process ${2:-unknown})"
+    if [ "$UP" -ge "$DEADLINE" ]; then
+        [ "$FORCE" = 1 ] || busy "its node was told to end and still runs (process ${1:-unknown})"
+        FORCE=0 DEADLINE=$((UP + 10))
+        if unit_runs; then systemctl kill -s KILL "$UNIT" || :; fi
+        if process_runs; then kill -KILL "$PID" 2>/dev/null || :; fi
+    fi
     nap
 }
 
@@ -92,6 +104,17 @@ remove_unit() {
         rm -f "$UNITS/$UNIT"
     fi
     ! has_systemd || systemctl daemon-reload
+}
+
+# Takes away what kept the node running.
+forget_service() {
+    [ ! -e "$UNITS/$UNIT" ] || remove_unit
+    rm -f "$RUN/$NAME.service" "$RUN/$NAME.pid" "$RUN/$NAME.ready" "$RUN/$NAME.proving"
+}
+
+# Whether a node was made in DATA and none ever ran there, not even one that somebody else started.
+is_unborn() {
+    [ -f "$DATA/node.yaml" ] && [ -e "$DATA.unborn" ] && ! [ "$DATA/data.mdb" -nt "$DATA.unborn" ]
 }
 
 # A process that has the lock file of the node's directory open, in BY; other users' may not be seen.
@@ -123,7 +146,7 @@ remove_data() {
         ! in_use || busy "'$DATA' is in use by process $BY and is not removed"
         mv "$DATA" "$DATA.gone.$TOKEN"
     fi
-    rm -f "$DATA.key"
+    rm -f "$DATA.key" "$DATA.unborn"
     for gone in "$DATA".gone.*; do
         ! is_id "${gone##*.}" || rm -rf "$gone"
     done

@@ -5,7 +5,10 @@ log_from=1
 # Ends without success, for the reason $1.
 give_up() {
     if [ "$KIND" = systemd ]; then
-        journalctl -u "$UNIT" -n 20 --no-pager -o cat 2>/dev/null || :
+        # Of this start alone; what came before it was another story.
+        run=$(show InvocationID)
+        if [ -n "$run" ]; then of="_SYSTEMD_INVOCATION_ID=$run"; else of="--unit=$UNIT"; fi
+        journalctl "$of" -n 20 --no-pager -o cat 2>/dev/null || :
     else
         tail -c "+$log_from" "$LOG" 2>/dev/null | tail -n 20
     fi
@@ -23,6 +26,12 @@ is_current() {
     fi
 }
 
+# From now on a node may have run, and it is not known yet whether it is any good.
+begin() {
+    rm -f "$DATA.unborn"
+    printf '%s\n' "$(named current)" >"$RUN/$NAME.proving"
+}
+
 start_unit() {
     if unit_runs && [ "$(show ActiveState)" = active ]; then
         is_current "$UNIT_PID" ''
@@ -32,6 +41,7 @@ start_unit() {
     [ -e "$UNITS/$UNIT" ] || refuse "there is no unit $UNIT"
     [ "$(show NeedDaemonReload)" != yes ] || systemctl daemon-reload
     systemctl reset-failed "$UNIT" 2>/dev/null || :
+    begin
     # It comes back when the node has said that it is ready, or has ended.
     systemctl start "$UNIT" >/dev/null 2>&1 &
     job=$!
@@ -82,6 +92,7 @@ log_bytes() { if [ -f "$LOG" ]; then wc -c <"$LOG"; else echo 0; fi; }
 launch() {
     id=$(named current)
     is_whole "$id" || refuse 'there is no current release'
+    begin
     umask 077
     rm -f "$RUN/$NAME.pid" "$RUN/$NAME.ready"
     if [ "$(log_bytes)" -gt 67108864 ]; then mv -f "$LOG" "$LOG.1"; fi

@@ -1,5 +1,6 @@
 //! Every script in every shell there is, with a release that is a few lines of `sh`.
 
+mod born;
 mod cut;
 mod lock;
 mod service;

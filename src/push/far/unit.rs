@@ -1,7 +1,7 @@
 //! What keeps a node running: the text of its unit, and the mark that says which kind it is.
 //!
 //! ```text
-//! /etc/systemd/system/kvs-RING-NAME.service    the unit
+//! /etc/systemd/system/kvs-RING_NAME.service    the unit
 //! ROOT/run/NAME.service                        "systemd", or "background DATA"
 //! ```
 //!
@@ -10,9 +10,9 @@
 
 use crate::push::{Facts, Host, Init, ServiceKind};
 
-/// What the unit is called.
+/// What the unit is called. No ring has a `_` in its name, so that no two nodes have one unit.
 pub(super) fn name(ring: &str, node: &str) -> String {
-    format!("kvs-{ring}-{node}.service")
+    format!("kvs-{ring}_{node}.service")
 }
 
 /// What is to keep the node running on such a host: never `Auto`.

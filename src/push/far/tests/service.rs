@@ -116,6 +116,32 @@ fn one_that_does_not_end_is_not_killed() {
     }
 }
 
+/// One that was started last, is no good and does not end, must not keep the host from going back.
+#[test]
+fn a_new_one_that_hangs_is_ended_and_the_old_one_runs_again() {
+    for machine in machines() {
+        let host = host();
+        let mut far = locked(&machine, &host);
+        install(&mut far, &release(&machine, &node("1", SERVES))).expect("a node");
+        let before = far.facts().expect("facts");
+        let hangs = "trap '' TERM; while [ -d \"$3\" ]; do /bin/sleep 0.02; done";
+        let two = release(&machine, &node("2", hangs));
+        far.stage(&two, &Deaf).expect("a release");
+        far.stop(PATIENCE).expect("an end");
+        far.switch(&two.id).expect("a switch");
+        far.start(Duration::from_secs(1)).expect_err("it is never ready");
+        let hung = pid(&far.facts().expect("facts"));
+        far.restore(&before, Duration::from_secs(2)).expect("the way back");
+        let after = far.facts().expect("facts");
+        assert_eq!((&after.current, &after.previous), (&before.current, &before.previous));
+        assert!(![hung, pid(&before)].contains(&pid(&after)));
+        // Who ran all the time is never ended by force.
+        far.restore(&after, Duration::from_secs(2)).expect("nothing to do");
+        assert_eq!(far.facts().expect("facts").service, after.service);
+        far.stop(PATIENCE).expect("an end");
+    }
+}
+
 /// A pid file is no licence to kill: the process has to be the one that was started.
 #[test]
 fn a_stranger_with_the_number_is_left_alone() {

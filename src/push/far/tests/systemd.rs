@@ -15,6 +15,7 @@ show)
     case $3 in
     ActiveState) value=inactive; [ ! -e failed ] || value=failed; ! runs || value=active ;;
     MainPID) value=0; ! runs || value=$pid ;;
+    InvocationID) value=77 ;;
     esac
     echo "$3=$value" ;;
 is-enabled) [ -e enabled ] || { echo disabled; exit 1; }; echo enabled ;;
@@ -43,7 +44,7 @@ fn with_systemd(machine: &Machine) {
     }
     let tmp = machine.dir.path().display().to_string().replace('\'', r"'\''");
     machine.fake("systemctl", &SYSTEMCTL.replace("TMP", &tmp));
-    machine.fake("journalctl", "#!/bin/sh\necho \"of $2: no room in the map\"\n");
+    machine.fake("journalctl", "#!/bin/sh\necho \"of $1: no room in the map\"\n");
 }
 
 /// The scripts want root for a unit, and get it in the tests of those who have it.
@@ -58,9 +59,10 @@ fn a_unit_keeps_it() {
         assert_eq!(before.kind, Some(ServiceKind::Systemd));
         let one = release(&machine, &node("1", SERVES));
         install(&mut far, &one).expect("a node");
-        let unit = machine.at("etc/kvs-prod-n1.service");
+        let unit = machine.at("etc/kvs-prod_n1.service");
         let text = fs::read_to_string(&unit).expect("a unit");
         assert!(text.contains("\nUser=root\n"), "{text}");
+        far.proven().expect("a note");
         let facts = far.facts().expect("facts");
         assert!(facts.service_as_wanted && facts.unit.as_deref() == Some(&text));
         let Service::Running(_) = facts.service else { panic!("{facts:?}") };
@@ -77,10 +79,12 @@ fn a_unit_keeps_it() {
         let dies = release(&machine, &node("2", "exit 8"));
         let error = install(&mut far, &dies).expect_err("it dies");
         assert!(matches!(error.root(), Error::Partial(_)), "{error}");
-        assert!(error.to_string().contains("\n  of kvs-prod-n1.service: no room"), "{error}");
+        assert!(error.to_string().contains("\n  of _SYSTEMD_INVOCATION_ID=77: no room"), "{error}");
         assert!(far.logs(5).expect("a log").contains("no room in the map"));
         far.restore(&facts, PATIENCE).expect("the way back");
-        let Service::Running(_) = far.facts().expect("facts").service else { panic!("stopped") };
+        let after = far.facts().expect("facts");
+        let Service::Running(_) = after.service else { panic!("stopped") };
+        assert!(!after.proving, "what was proven is back");
         far.destroy(true).expect("an end");
         assert_eq!((unit.exists(), tree(&machine.at("home"))), (false, vec![]));
     }

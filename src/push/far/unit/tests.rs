@@ -27,7 +27,7 @@ fn the_unit_lets_a_node_do_what_it_needs() {
         (vec!["yes"], vec!["yes"])
     );
     assert_eq!(value(&text, "WantedBy"), ["multi-user.target"]);
-    assert_eq!(name("prod", "n1"), "kvs-prod-n1.service");
+    assert_eq!(name("prod", "n1"), "kvs-prod_n1.service");
 }
 
 #[test]
@@ -54,12 +54,12 @@ fn systemd_takes_it() {
     std::fs::copy("/bin/true", bin.join("kvs")).expect("a program");
     let mut facts = facts(&root);
     facts.owner = "root".into();
-    let file = dir.path().join("kvs-prod-n1.service");
+    let file = dir.path().join("kvs-prod_n1.service");
     std::fs::write(&file, text("prod", "n1", &facts)).expect("a unit");
     let verify = || Command::new("systemd-analyze").arg("verify").arg(&file).output();
     let told = verify().expect("an answer");
     let said = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(!said.contains("kvs-prod-n1"), "{said}");
+    assert!(!said.contains("kvs-prod_n1"), "{said}");
     std::fs::write(&file, "[Service]\nExecStart=/no/such/kvs\nTypo=yes\n").expect("a unit");
     let said = verify().expect("an answer").stderr;
     assert!(String::from_utf8_lossy(&said).contains("Typo"), "it cannot say no");

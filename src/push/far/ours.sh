@@ -1,0 +1,2 @@
+# Whether the lock is still ours.
+ours
