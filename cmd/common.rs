@@ -30,7 +30,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) down: Vec<String>,
     /// The file of the ring's key, for nodes given by address
-    #[arg(long, env = "KVS_KEY_FILE", global = true, value_name = "FILE", hide_short_help = true)]
+    #[arg(long, env = "KVS_KEY_FILE", global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
     /// Ask from this zone
     #[arg(long, global = true, value_name = "ZONE")]
@@ -211,9 +211,15 @@ fn partition(target: &Target, p: u16) -> Result<Partition, Error> {
 
 /// A flag that the first ctrl-C raises. The second ends the process: what is committed stays.
 pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    raise_on_ctrl_c(&stop)?;
+    Ok(stop)
+}
+
+/// The same for a flag that is there. Until then ctrl-C simply ends the process.
+pub(crate) fn raise_on_ctrl_c(stop: &Arc<AtomicBool>) -> Result<(), Error> {
     /// Part of the work is done, as `exit` has it.
     const PARTLY: i32 = 7;
-    let stop = Arc::new(AtomicBool::new(false));
     let raised = stop.clone();
     let handler = move || {
         if raised.swap(true, Ordering::Relaxed) {
@@ -221,8 +227,7 @@ pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, Error> {
         }
     };
     ctrlc::set_handler(handler)
-        .map_err(|e| Error::Denied(format!("ctrl-C cannot be caught: {e}; nothing was tried.")))?;
-    Ok(stop)
+        .map_err(|e| Error::Denied(format!("ctrl-C cannot be caught: {e}; nothing was tried.")))
 }
 
 /// Reads an argument as a key: any bytes.

@@ -23,7 +23,8 @@ use crate::ui::Ui;
 ///
 /// The hosts of an inventory become a ring: binary, configuration, service, membership. A host needs
 /// sshd and a POSIX shell, nothing else. What is as it should be is left alone, so that every command
-/// may be run again. Hosts that fail stop nobody else (7); what was done is in a file per run.
+/// may be run again. Hosts that fail stop nobody else (7); what was done is in a file per run. The ring
+/// and its key are those of the inventory: --ring and --key-file say nothing here.
 ///
 /// Example: kvs push init deploy@10.0.0.{11,12,13} > fleet.yaml && kvs push apply fleet.yaml
 #[derive(Debug, ClapArgs)]

@@ -25,6 +25,7 @@ mod audit;
 mod crew;
 mod far;
 mod fleet;
+mod guard;
 mod home;
 mod newcomers;
 mod ops;

@@ -50,9 +50,15 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     }
     // Scripts say what they want by running it.
     if !survey.busy().is_empty() && !args.yes && std::io::stdin().is_terminal() {
-        show(ui, &survey)?;
-        sure(ui, false, "Shall this be done?")?;
+        if ui.is_json() {
+            let would = |(name, todo): (&&str, &push::Todo)| format!("{name}: {}", todo.words());
+            survey.todos.iter().map(would).for_each(|line| ui.say(&line));
+        } else {
+            show(ui, &survey)?;
+        }
+        // Hosts hang up on those that are silent for long.
+        survey.crew.alive(|| sure(ui, false, "Shall this be done?"))?;
     }
-    let report = push::apply(survey, &run.talk);
+    let report = run.work(|| push::apply(survey, &run.talk))?;
     run.told(ui, report)
 }

@@ -32,7 +32,12 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if ui.is_json() {
         let hosts: Vec<_> = rows
             .iter()
-            .map(|r| json!({"name": r[0], "fit": is_fit(&survey, &r[0]), "verdict": r[7]}))
+            .map(|r| {
+                let warnings = survey.todos.get(r[0].as_str()).map(|t| t.warnings.clone());
+                json!({"name": r[0], "address": r[1], "system": r[2], "user": r[3],
+                    "service": r[4], "room": r[5], "clock": r[6], "verdict": r[7],
+                    "fit": is_fit(&survey, &r[0]), "warnings": warnings})
+            })
             .collect();
         ui.json(&json!({"schema": "kvs.push.check/1", "fit": fit, "hosts": hosts}))?;
     } else {

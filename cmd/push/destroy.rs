@@ -35,7 +35,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let run = Run::begin(ui, common, &which, "destroy", true)?;
     confirmed(ui, args, &run.fleet.ring)?;
     let survey = run.survey()?;
-    let report = destroy(survey, args.data);
+    let report = run.work(|| destroy(survey, args.data))?;
     run.told(ui, report)
 }
 

@@ -1,7 +1,6 @@
 //! What the commands of `push` share: the inventory, the survey, the end.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use kvs::error::Error;
@@ -10,7 +9,7 @@ use serde_json::json;
 
 use super::here;
 use super::talk::Talk;
-use crate::common::{Common, stop_on_ctrl_c};
+use crate::common::{Common, raise_on_ctrl_c};
 use crate::exit::{Done, Fail, Outcome, number};
 use crate::ui::Ui;
 
@@ -30,8 +29,19 @@ pub(crate) struct Run {
     pub(crate) fleet: Fleet,
     pub(crate) talk: Talk,
     pub(crate) wish: Wish,
+    /// An object of JSON that the report becomes a part of.
+    pub(crate) frame: Option<serde_json::Value>,
     command: String,
     which: Which,
+}
+
+/// Refuses what rehearses a cut elsewhere, and would be done for real here.
+pub(crate) fn no_rehearsal(common: &Common) -> Result<(), Error> {
+    if common.down.is_empty() && common.zone.is_none() {
+        return Ok(());
+    }
+    let text = "--down and --zone mean nothing to hosts that are pushed to; nothing was done.";
+    Err(Error::Usage(text.into()).hint("name the hosts that are meant: --only"))
 }
 
 impl Run {
@@ -43,6 +53,7 @@ impl Run {
         verb: &str,
         changes: bool,
     ) -> Result<Self, Fail> {
+        no_rehearsal(common)?;
         let me = here::me();
         let fleet = Fleet::read(&which.fleet, &me)?;
         let push = if verb == "scale" { "" } else { "push " };
@@ -50,14 +61,12 @@ impl Run {
         let typed = here::typed();
         let command = format!("{typed} {push}{verb} {}", which.fleet.display());
         let begun = changes.then(|| here::audit(ui, &me, &fleet.ring, &command));
-        // What changes nothing may be cut off anywhere.
-        let stop = if changes { stop_on_ctrl_c()? } else { Arc::default() };
-        let talk = Talk::new(begun.flatten(), common.quiet, stop);
+        let talk = Talk::new(begun.flatten(), common.quiet);
         let (only, timeout) = (which.only.clone(), common.timeout);
         let owner = here::name(&me);
         let program = here::program()?;
         let wish = Wish { only, timeout, owner, program, ..Wish::default() };
-        Ok(Self { fleet, talk, wish, command, which: which.clone() })
+        Ok(Self { fleet, talk, wish, frame: None, command, which: which.clone() })
     }
 
     /// Looks at everything.
@@ -72,13 +81,24 @@ impl Run {
         survey
     }
 
+    /// Does what changes something. Before, ctrl-C may cut it off anywhere; now it ends between steps.
+    pub(crate) fn work(&self, work: impl FnOnce() -> Report) -> Result<Report, Error> {
+        raise_on_ctrl_c(self.talk.stop())?;
+        Ok(work())
+    }
+
     /// Tells what came of it.
     pub(crate) fn told(&self, ui: &mut Ui, report: Report) -> Outcome {
         self.talk.ends();
         let end = ended(&report);
         let log = self.talk.outcome(ui, &end);
         if ui.is_json() {
-            ui.json(&object(&report, log.as_deref()))?;
+            let mut json = object(&report, log.as_deref());
+            if let Some(mut frame) = self.frame.clone() {
+                frame["push"] = json;
+                json = frame;
+            }
+            ui.json(&json)?;
         } else if !report.hosts.is_empty() {
             let rows: Vec<_> = report.hosts.iter().map(row).collect();
             ui.rows(&["host", "result", "time", "what"], &rows)?;
@@ -116,15 +136,11 @@ impl Run {
             Some(error) if same && is_final && !changed => error,
             first => {
                 let why = first.map(|e| format!(" {e}")).unwrap_or_default();
-                let only = match &only[..] {
-                    [] => String::new(),
-                    only => format!(" --only {}", only.join(",")),
-                };
                 let hint = match self.command.contains(" scale ") {
                     true => {
                         format!("see how it is: kvs push status {}", self.which.fleet.display())
                     }
-                    false => format!("mend it and go on: {}{only}", self.command),
+                    false => format!("mend it and go on: {}", self.line(&only)),
                 };
                 let error = Error::Partial(format!("{end}.{why}")).hint(hint);
                 match way_out {
@@ -133,6 +149,19 @@ impl Run {
                 }
             }
         }
+    }
+}
+
+impl Run {
+    /// The command again, for some hosts.
+    fn line(&self, only: &[String]) -> String {
+        let named = |flag: &str, names: &[String]| match names {
+            [] => String::new(),
+            names => format!(" {flag} {}", names.join(",")),
+        };
+        let replace = named("--replace", &self.wish.replace);
+        let downtime = if self.wish.accept_downtime { " --accept-downtime" } else { "" };
+        format!("{}{}{replace}{downtime}", self.command, named("--only", only))
     }
 }
 
@@ -152,12 +181,21 @@ fn ended(report: &Report) -> String {
 fn row(host: &kvs::push::Row) -> Vec<String> {
     let time = format!("{:.1}s", host.took.as_secs_f64());
     let what = match &host.fault {
-        // A log's last lines may be in it; a row is one line.
-        Some(fault) => fault.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" | "),
+        Some(fault) => one_line(&fault.to_string()),
         None if host.did.is_empty() => "-".into(),
         None => host.did.join(", "),
     };
     vec![host.name.clone(), result(host).into(), time, what]
+}
+
+/// A row is one line: of a log's last lines, which were told above, the very last.
+fn one_line(text: &str) -> String {
+    const LAST: usize = 2;
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    match lines.len() {
+        all if all > LAST + 1 => [&lines[..1], &["…"], &lines[all - LAST..]].concat().join(" | "),
+        _ => lines.join(" | "),
+    }
 }
 
 fn result(host: &kvs::push::Row) -> &'static str {

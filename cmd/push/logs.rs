@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let fleet = Fleet::read(&args.fleet, &super::here::me())?;
-    let talk = super::talk::Talk::new(None, common.quiet, Default::default());
+    let talk = super::talk::Talk::new(None, common.quiet);
     let text = logs(&fleet, &args.name, args.lines, &|host| connect(&fleet, host, &talk))?;
     ui.bytes(text.as_bytes())?;
     Ok(Done::Yes)

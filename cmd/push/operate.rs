@@ -59,6 +59,7 @@ pub(crate) fn turns(ui: &mut Ui, common: &Common, args: &Turns, word: &str, verb
 }
 
 fn done(ui: &mut Ui, run: &Run, verb: Verb) -> Outcome {
-    let report = operate(run.survey()?, verb);
+    let survey = run.survey()?;
+    let report = run.work(|| operate(survey, verb))?;
     run.told(ui, report)
 }

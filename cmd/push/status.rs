@@ -2,6 +2,7 @@
 
 use clap::Args as ClapArgs;
 use kvs::push::{Service, Survey, short};
+use kvs::ring::Step;
 use kvs::target::View;
 use serde_json::json;
 
@@ -32,7 +33,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let run = Run::begin(ui, common, &args.which, "status", false)?;
     let survey = run.survey()?;
     let rows: Vec<_> = survey.hosts.iter().map(|h| row(&survey, &h.name)).collect();
-    let well = rows.iter().all(|r| r[9] == "-");
+    let strangers = survey.strangers();
+    let settled = survey.doc.as_ref().is_some_and(|doc| doc.step == Step::Settled);
+    let well = rows.iter().all(|r| r[9] == "-") && settled && strangers.is_empty();
     if ui.is_json() {
         let hosts: Vec<_> = rows
             .iter()
@@ -46,10 +49,15 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     } else {
         ui.rows(&HEADER, &rows)?;
     }
-    if survey.doc.is_none() {
-        ui.note("no node of the ring answers from here");
+    match &survey.doc {
+        None => ui.note("no node of the ring answers from here"),
+        Some(_) if settled => {}
+        Some(doc) => ui.note(&format!(
+            "a change of the ring is under way, at step {}; kvs push apply goes on with it",
+            doc.step
+        )),
     }
-    for name in survey.strangers() {
+    for name in strangers {
         ui.note(&format!("{name} is a member and not in the inventory"));
     }
     Ok(if args.check && !well { Done::No } else { Done::Yes })
@@ -98,7 +106,13 @@ fn notes(survey: &Survey<'_>, name: &str, view: Option<&View>) -> Vec<String> {
         }
         _ => notes.push("cannot be looked at".into()),
     }
+    if view.is_some_and(|v| v.status.is_none()) {
+        notes.push("its node does not answer: kvs push logs".into());
+    }
     if let Some(status) = view.and_then(|v| v.status.as_ref()) {
+        if status.waiting {
+            notes.push("its node has not heard the others yet".into());
+        }
         if status.filling > 0 {
             notes.push(format!("filling {} partitions", status.filling));
         }

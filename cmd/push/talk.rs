@@ -29,12 +29,18 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    pub(crate) fn new(audit: Option<Audit>, quiet: bool, stop: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(audit: Option<Audit>, quiet: bool) -> Self {
         let moves = std::io::stderr().is_terminal() && !quiet;
         let target =
             if moves { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
-        Self { audit, bars, of: Mutex::new(BTreeMap::new()), quiet, moves, stop }
+        let (of, stop) = (Mutex::new(BTreeMap::new()), Arc::default());
+        Self { audit, bars, of, quiet, moves, stop }
+    }
+
+    /// Raised, it stops the run between two steps.
+    pub(crate) fn stop(&self) -> &Arc<AtomicBool> {
+        &self.stop
     }
 
     /// Ends the moving lines.

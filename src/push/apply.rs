@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! survey ─ lock ─────────┬─ no ring:   identities, document, births, all start
-//!                        ├─ silent:    what has a directory starts
-//!                        ├─ outside:   birth, start, join
-//!                        └─ members:   the first takes its turn, then the rest  roll
-//!                        weights ─ prune
+//!                        └─ silent:    what has a directory starts
+//! members that are down start, those that were not proven are
+//! outside: birth, start, join ─ the first member takes its turn, then the rest   newcomers, roll
+//! weights ─ prune
 //! ```
 //!
 //! Every step may be repeated: what is done already is seen and left alone, so that a push that was
@@ -14,11 +14,12 @@
 
 use std::time::Duration;
 
+use super::home::Sums;
 use super::plan::{Standing, Step};
 use super::report::Report;
-use super::roll::{Roll, Turn, stopped};
-use super::survey::{Survey, guard};
-use super::{Far, Service, Watch, plan};
+use super::roll::{PROVEN, Roll, Turn, is_up, prove, stopped};
+use super::survey::Survey;
+use super::{Far, Watch, plan};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::ring::{RingDoc, Step as RingStep};
@@ -55,7 +56,7 @@ fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
     refuse(survey);
     let unborn = survey.unborn();
     if !unborn.is_empty() {
-        survey.crew.each(&unborn, usize::MAX, Far::forget);
+        survey.crew.each(&unborn, usize::MAX, Far::unmake);
         survey.again(&busy)?;
         refuse(survey);
     }
@@ -124,8 +125,8 @@ impl<'a> Job<'_, 'a> {
             Some(doc) => doc.clone(),
             None => {
                 self.may_begin()?;
-                self.stage(&self.busy())?;
                 if survey.facts.values().any(|f| f.node_yaml.is_some()) {
+                    self.stage(&self.busy())?;
                     self.wake()?;
                 } else {
                     self.found()?;
@@ -134,12 +135,17 @@ impl<'a> Job<'_, 'a> {
                 self.awaited()?
             }
         };
+        // A change of the ring needs all its members.
+        let (up, down) = self.movers();
+        self.raise(&down, &doc)?;
+        self.prove_all(&self.unproven())?;
+        self.go_ahead()?;
         if doc.step != RingStep::Settled {
             survey.home.change(Vec::new())?;
         }
         self.join(&doc)?;
         self.go_ahead()?;
-        self.turns()?;
+        self.turns(up)?;
         self.stage(&self.lacking())?;
         self.weigh()?;
         survey.crew.each(&self.busy(), usize::MAX, |far| far.prune(KEPT));
@@ -173,40 +179,73 @@ impl<'a> Job<'_, 'a> {
         survey.answers()?;
         let has_dir = |name: &&str| survey.facts[name].node_yaml.is_some();
         let names: Vec<_> = self.busy().into_iter().filter(has_dir).collect();
-        for name in self.start_all(&names) {
-            survey.crew.did(name, "started");
-        }
-        Ok(())
+        let started = self.start_all(&names);
+        started.iter().for_each(|name| survey.crew.did(name, "started"));
+        self.awaited()?;
+        self.prove_all(&started)
     }
 
     /// The document of a ring that is about to answer.
-    fn awaited(&self) -> Result<RingDoc> {
+    pub(super) fn awaited(&self) -> Result<RingDoc> {
         let patience = self.survey.fleet.rollout.ready_timeout;
         self.survey.home.await_open(patience)
     }
 
-    /// Members whose node is to be started anew, or at all.
-    fn turns(&self) -> Result<()> {
+    /// Members whose node is to be started anew, or at all: those that run, and those that are down.
+    fn movers(&self) -> (Vec<&'a str>, Vec<&'a str>) {
         let survey = self.survey;
-        let is_member = |name: &&str| {
-            survey.doc.is_some()
-                && matches!(self.standing(name), Some(Standing::Member(_)))
-                && survey.facts[name].node_yaml.is_some()
-        };
         let moves =
             |name: &&str| survey.todos[name].has(|s| matches!(s, Step::Restart | Step::Start));
-        let names: Vec<_> = self.busy().into_iter().filter(is_member).filter(moves).collect();
-        if !names.is_empty() {
-            guard(survey, &self.busy())?;
+        let names = self.busy().into_iter().filter(|name| self.is_member(name)).filter(moves);
+        names.partition(|name| is_up(survey, name, survey.facts[name].service))
+    }
+
+    /// Members that run and were not seen to be well since they were started.
+    fn unproven(&self) -> Vec<&'a str> {
+        let lacks = |name: &&str| self.survey.todos[name].has(|s| matches!(s, Step::Prove));
+        self.busy().into_iter().filter(|name| self.is_member(name)).filter(lacks).collect()
+    }
+
+    fn is_member(&self, name: &str) -> bool {
+        let survey = self.survey;
+        survey.doc.is_some()
+            && matches!(self.standing(name), Some(Standing::Member(_)))
+            && survey.facts[name].node_yaml.is_some()
+    }
+
+    /// Has members that are down run, all at once: they may need each other, and the others them.
+    fn raise(&self, down: &[&'a str], doc: &RingDoc) -> Result<()> {
+        // One that never ran may have been made for a place that nobody gave it.
+        let unborn = |name: &&&str| self.survey.facts[**name].unborn;
+        let unborn: Vec<_> = down.iter().filter(unborn).copied().collect();
+        self.stage(&unborn)?;
+        for (name, key) in self.identities(&unborn)? {
+            self.may_join(name, &key, doc);
         }
-        // Those that are down may need each other, and the others may need them.
-        let up = survey.home.up();
-        let (names, down): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| {
-            matches!(survey.facts[name].service, Service::Running(_))
-                || up.iter().any(|n| n == name)
-        });
-        self.turns_of(&down)?;
-        self.willing(&down)?;
+        self.turns_of(down)?;
+        self.willing(down)
+    }
+
+    /// Sees that each of these is well. What is not ends the run: the next could be no better.
+    pub(super) fn prove_all(&self, names: &[&'a str]) -> Result<()> {
+        let survey = self.survey;
+        let before = if names.is_empty() { Sums::new() } else { survey.home.sums()? };
+        for name in names {
+            if let Err(error) = prove(survey, name, &before) {
+                let hint = format!("see why: kvs push logs FLEET {name}");
+                survey.crew.give_up(name, error.hint(hint));
+                return Err(Error::Partial(format!(
+                    "{name} runs and is not as it should be; the hosts after it were not touched."
+                )));
+            }
+            survey.crew.did(name, PROVEN);
+        }
+        Ok(())
+    }
+
+    /// Has members that run take their turns.
+    fn turns(&self, names: Vec<&'a str>) -> Result<()> {
+        let survey = self.survey;
         // A release that is no good shows itself on the first host, and no other ever has it. A host
         // that fails before its turn, for reasons of its own, proves nothing: the next is the first.
         let mut names = names.into_iter();
@@ -239,16 +278,7 @@ impl<'a> Job<'_, 'a> {
             release: survey.releases[name].id.clone(),
         };
         let staged = names.iter().filter(|name| survey.crew.is_at_work(name));
-        self.roll().all(staged.map(turn).collect())
-    }
-
-    fn roll(&self) -> Roll<'_, 'a> {
-        Roll {
-            crew: &self.survey.crew,
-            home: &self.survey.home,
-            rules: &self.survey.fleet.rollout,
-            accept_downtime: self.survey.wish.accept_downtime,
-        }
+        Roll::of(survey).all(staged.map(turn).collect())
     }
 
     fn standing(&self, name: &str) -> Option<Standing> {

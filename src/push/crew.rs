@@ -136,6 +136,11 @@ impl<'a> Crew<'a> {
         done
     }
 
+    /// Whether a host was given up because somebody else works on it.
+    pub fn is_shared(&self) -> bool {
+        lock(&self.faults).values().any(|e| matches!(e.root(), Error::Busy(_)))
+    }
+
     /// Whether a host was given up because it refused.
     pub fn refused(&self, name: &str) -> bool {
         let faults = lock(&self.faults);

@@ -39,6 +39,8 @@ pub struct Home<'a> {
     /// Hosts that answered us: asked first.
     near: Vec<&'a Host>,
     far: Vec<&'a Host>,
+    /// Where nodes are that may be told to listen elsewhere soon.
+    heard: Vec<String>,
     timeout: Duration,
     watch: Option<&'a dyn Watch>,
 }
@@ -49,7 +51,13 @@ impl<'a> Home<'a> {
     pub fn new(fleet: &'a Fleet, near: &[&str], timeout: Duration) -> Self {
         let is_near = |host: &&Host| near.contains(&host.name.as_str());
         let (near, far) = fleet.all().partition(is_near);
-        Self { fleet, near, far, timeout, watch: None }
+        Self { fleet, near, far, heard: Vec::new(), timeout, watch: None }
+    }
+
+    /// The same, for a ring some of whose nodes are elsewhere than the inventory says.
+    #[must_use]
+    pub fn knowing(self, heard: Vec<String>) -> Self {
+        Self { heard, ..self }
     }
 
     /// The same, for one who may want to stop while something is waited for.
@@ -114,7 +122,9 @@ impl<'a> Home<'a> {
         if hosts.is_empty() {
             return Err(Error::Unreachable("No host can be asked for the ring.".into()));
         }
-        let addresses: Vec<String> = hosts.iter().map(|host| address(host)).collect();
+        let mut addresses: Vec<String> = hosts.iter().map(|host| address(host)).collect();
+        let elsewhere = self.heard.iter().filter(|at| !addresses.contains(at));
+        addresses.extend(elsewhere.cloned().collect::<Vec<_>>());
         Target::open(&Opening {
             specs: vec![addresses.join(",")],
             access: Access::Write,
@@ -254,6 +264,14 @@ impl<'a> Home<'a> {
             Error::Partial(why) => Error::Corrupt(why),
             error => error,
         })
+    }
+
+    /// Whether these wishes can be granted.
+    ///
+    /// # Errors
+    /// As [`Target::admit`].
+    pub fn admit(&self, changes: &[Change]) -> Result<()> {
+        self.must_open()?.admit(changes, false)
     }
 
     /// Goes on with a change that is under way, and has these wishes granted.

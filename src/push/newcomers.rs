@@ -28,6 +28,7 @@ impl<'a> Job<'_, 'a> {
         let survey = self.survey;
         let names = self.busy();
         self.may_found(&names)?;
+        self.stage(&names)?;
         let ids = self.identities(&names)?;
         let keys = match &survey.keys[..] {
             [] => survey.home.make_key()?,
@@ -51,15 +52,23 @@ impl<'a> Job<'_, 'a> {
         if started.is_empty() {
             return Err(Error::Partial("No node of the new ring could be started.".into()));
         }
-        survey.home.await_up(&started, survey.fleet.rollout.ready_timeout)?;
+        self.awaited()?;
         started.iter().for_each(|name| survey.crew.did(name, "founded the ring"));
-        Ok(())
+        self.prove_all(&started)
     }
 
     /// Whether these are enough, and there can be no ring elsewhere.
     fn may_found(&self, names: &[&str]) -> Result<()> {
         let survey = self.survey;
         let replicas = usize::from(survey.fleet.replicas);
+        if survey.crew.is_shared() {
+            return Err(Error::Busy(
+                "Somebody else works on some of the hosts, and may be making the ring; no second one \
+                 was made."
+                    .into(),
+            )
+            .hint("wait until they are done, then run this again"));
+        }
         if names.len() < replicas {
             return Err(Error::Denied(format!(
                 "A ring of {replicas} replicas needs as many hosts, and {} can be used; no ring was \
@@ -95,7 +104,8 @@ impl<'a> Job<'_, 'a> {
     pub(super) fn join(&self, doc: &RingDoc) -> Result<()> {
         let survey = self.survey;
         let lacks = |name: &&str| {
-            survey.facts[name].node_yaml.is_none() || !doc.present().any(|m| m.name == **name)
+            let made = survey.facts[name].node_yaml.is_some();
+            !made || self.replaces(name) || !doc.present().any(|m| m.name == **name)
         };
         let founded = survey.doc.is_none() && survey.facts.values().all(|f| f.node_yaml.is_none());
         let names: Vec<_> = self.busy().into_iter().filter(lacks).collect();
@@ -107,52 +117,66 @@ impl<'a> Job<'_, 'a> {
         let ids: BTreeMap<_, _> =
             ids.into_iter().filter(|(n, k)| self.may_join(n, k, doc)).collect();
         let names: Vec<_> = ids.keys().copied().collect();
+        let wishes: BTreeMap<_, _> = ids
+            .iter()
+            .filter_map(|(name, key)| Some((*name, self.wish(name, *key, doc)?)))
+            .collect();
+        survey.home.admit(&wishes.values().cloned().collect::<Vec<_>>())?;
         let addresses = survey.home.addresses()?;
         self.born(&names, &survey.keys, doc, &addresses, false);
         let started = self.start_all(&names);
-        let mut changes = Vec::new();
         for name in &started {
-            let Some(member) = self.member(name, ids[name], State::Joining) else { continue };
-            match self.admission(member, doc) {
-                Ok(change) => changes.extend(change),
-                Err(error) => survey.crew.give_up(name, error),
+            survey.crew.begins(name, "joining");
+            if let Err(error) = self.await_node(name, NodeId::of_key(&ids[name])) {
+                survey.crew.give_up(name, error);
             }
         }
-        survey.home.change(changes)?;
-        for name in started.into_iter().filter(|name| survey.crew.is_at_work(name)) {
-            survey.home.await_up(&[name], survey.fleet.rollout.ready_timeout)?;
-            survey.crew.begins(name, "syncing");
-            survey.home.await_in_sync(name, survey.fleet.rollout.sync_timeout)?;
-            survey.crew.did(name, "joined the ring");
-        }
-        Ok(())
+        let there: Vec<_> =
+            started.into_iter().filter(|name| survey.crew.is_at_work(name)).collect();
+        survey.home.change(there.iter().filter_map(|name| wishes.get(name).cloned()).collect())?;
+        there.iter().for_each(|name| survey.crew.did(name, "joined the ring"));
+        self.prove_all(&there)
+    }
+
+    /// Whether a host's node is to have the place of a lost member.
+    fn replaces(&self, name: &str) -> bool {
+        self.survey.wish.replace.iter().any(|lost| lost == name)
     }
 
     /// Whether a name is free, is this node's already, or is to be its; the host is given up when not.
-    fn may_join(&self, name: &str, key: &[u8; 32], doc: &RingDoc) -> bool {
+    pub(super) fn may_join(&self, name: &str, key: &[u8; 32], doc: &RingDoc) -> bool {
         let survey = self.survey;
         let holder = doc.present().find(|m| m.name == name).map(|m| m.id);
-        let free = holder.is_none_or(|id| id == NodeId::of_key(key));
-        if free || survey.wish.replace.iter().any(|lost| lost == name) {
+        let (own, replaces) = (holder == Some(NodeId::of_key(key)), self.replaces(name));
+        if holder.is_none() || own != replaces {
             return true;
         }
-        let text = format!("{name} is a member with another key; no node was made.");
-        let hint = format!("give its place to a new one: kvs push apply --replace {name}");
+        let (text, hint) = if own {
+            let data = &survey.facts[name].data;
+            let text = format!("{name} is not lost: {data} is there. Nothing was changed there.");
+            (text, format!("start it: kvs push start FLEET --only {name}"))
+        } else {
+            let text = format!("{name} is a member with another key; no node was made.");
+            (text, format!("give its place to a new one: kvs push apply --replace {name}"))
+        };
         survey.crew.give_up(name, Error::Denied(text).hint(hint));
         false
     }
 
-    /// Waits for the node of one that is to be a member; the change that makes it one, unless it is.
-    fn admission(&self, member: Member, doc: &RingDoc) -> Result<Option<Change>> {
-        let survey = self.survey;
-        survey.crew.begins(&member.name, "joining");
-        let host = survey.host(&member.name).map(address).unwrap_or_default();
-        survey.home.await_node(&host, member.id, survey.fleet.rollout.ready_timeout)?;
-        Ok(match doc.member(member.id) {
+    /// Waits for the node of one that is to be a member.
+    fn await_node(&self, name: &str, id: NodeId) -> Result<()> {
+        let at = self.survey.host(name).map(address).unwrap_or_default();
+        self.survey.home.await_node(&at, id, self.survey.fleet.rollout.ready_timeout)
+    }
+
+    /// The change that makes a node a member, unless it is one.
+    fn wish(&self, name: &str, key: [u8; 32], doc: &RingDoc) -> Option<Change> {
+        let member = self.member(name, key, State::Joining)?;
+        match doc.member(member.id) {
             Some(_) => None,
-            None if survey.wish.replace.contains(&member.name) => Some(Change::Replace(member)),
+            None if self.replaces(name) => Some(Change::Replace(member)),
             None => Some(Change::Join(member)),
-        })
+        }
     }
 
     fn member(&self, name: &str, key: [u8; 32], state: State) -> Option<Member> {
@@ -173,7 +197,7 @@ impl<'a> Job<'_, 'a> {
     }
 
     /// The public key of each node that is to be.
-    fn identities(&self, names: &[&'a str]) -> Result<BTreeMap<&'a str, [u8; 32]>> {
+    pub(super) fn identities(&self, names: &[&'a str]) -> Result<BTreeMap<&'a str, [u8; 32]>> {
         let survey = self.survey;
         let read = survey.crew.each(names, usize::MAX, |far| {
             let release = &survey.releases[far.host.name.as_str()].id;

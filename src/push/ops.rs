@@ -10,9 +10,10 @@
 //! It does not ask whether somebody is sure; commands do.
 
 use super::crew::Connect;
+use super::plan::short;
 use super::report::Report;
-use super::roll::{Roll, Turn};
-use super::survey::{Survey, guard};
+use super::roll::{PROVEN, Roll, Turn, prove};
+use super::survey::Survey;
 use super::{Fleet, Service};
 use crate::error::{Error, Result};
 use crate::ring::Change;
@@ -41,7 +42,14 @@ pub fn operate(mut survey: Survey<'_>, verb: Verb) -> Report {
                 Ok(())
             }
             Verb::Restart => roll(&survey, &names, |f| f.current.clone()),
-            Verb::Rollback => roll(&survey, &names, |f| f.previous.clone()),
+            Verb::Rollback => match earlier(&survey, &names)? {
+                None => roll(&survey, &names, |f| f.previous.clone()),
+                Some(id) => {
+                    let differ = |name: &&&str| survey.facts[**name].current.as_ref() != Some(&id);
+                    let back: Vec<_> = names.iter().filter(differ).copied().collect();
+                    roll(&survey, &back, |_| Some(id.clone()))
+                }
+            },
         })
     });
     survey.ended(fault.err())
@@ -102,14 +110,23 @@ fn start(survey: &Survey<'_>, names: &[&str]) -> Result<()> {
         Ok(())
     });
     let started: Vec<_> = started.into_iter().map(|(name, ())| name).collect();
-    if started.is_empty() { Ok(()) } else { survey.home.await_up(&started, patience) }
+    let Some(first) = started.first() else { return Ok(()) };
+    survey.home.await_up(&[first], patience)?;
+    let before = survey.home.sums()?;
+    for name in started {
+        match prove(survey, name, &before) {
+            Ok(()) => crew.did(name, PROVEN),
+            Err(error) => crew.give_up(name, error),
+        }
+    }
+    Ok(())
 }
 
 /// Every host takes a turn with the release that is named.
 fn roll(
     survey: &Survey<'_>,
     names: &[&str],
-    release: fn(&super::Facts) -> Option<String>,
+    release: impl Fn(&super::Facts) -> Option<String>,
 ) -> Result<()> {
     let mut turns = Vec::new();
     for host in survey.hosts.iter().filter(|h| names.contains(&h.name.as_str())) {
@@ -127,23 +144,46 @@ fn roll(
             }
         }
     }
-    let roll = Roll {
-        crew: &survey.crew,
-        home: &survey.home,
-        rules: &survey.fleet.rollout,
-        accept_downtime: survey.wish.accept_downtime,
+    Roll::of(survey).all(turns)
+}
+
+/// The release that all are to go back to. Of a fleet in which a push or a rollback was cut off, the one
+/// that each host has or had before: those that have it stay.
+///
+/// # Errors
+/// [`Error::Denied`] when it could be several, or none.
+fn earlier(survey: &Survey<'_>, names: &[&str]) -> Result<Option<String>> {
+    let facts: Vec<_> = names.iter().map(|name| &survey.facts[name]).collect();
+    let mut now: Vec<_> = facts.iter().filter_map(|f| f.current.as_deref()).collect();
+    now.sort_unstable();
+    now.dedup();
+    if now.len() < 2 || !survey.wish.only.is_empty() {
+        return Ok(None); // each to its own
+    }
+    let fits = |id: &&str| {
+        facts.iter().all(|f| [&f.current, &f.previous].iter().any(|r| r.as_deref() == Some(id)))
     };
-    guard(survey, names)?;
-    roll.all(turns)
+    match now.iter().filter(|id| fits(id)).collect::<Vec<_>>()[..] {
+        [one] => Ok(Some((*one).to_owned())),
+        _ => Err(Error::Denied(format!(
+            "The hosts run different releases ({}), and it is not clear which of them to go back to. \
+             Nothing was changed.",
+            now.iter().map(|id| short(id)).collect::<Vec<_>>().join(", ")
+        ))
+        .hint("name those that are to go back: --only")),
+    }
 }
 
 /// Stops everything and removes it; the nodes' directories too when `data` says so. What a single
 /// host fails at is in the report.
 #[must_use]
-pub fn destroy(survey: Survey<'_>, data: bool) -> Report {
+pub fn destroy(mut survey: Survey<'_>, data: bool) -> Report {
     survey.give_up_foreign();
+    survey.take_in_spares();
     let crew = &survey.crew;
-    crew.each(&crew.names(survey.fleet), usize::MAX, |far| {
+    let ours = |name: &&str| survey.host(name).is_some();
+    let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(ours).collect();
+    crew.each(&names, usize::MAX, |far| {
         let name = far.host.name.as_str();
         let facts = &survey.facts[name];
         let none = facts.current.is_none() && facts.node_yaml.is_none();

@@ -62,6 +62,8 @@ pub enum Step {
     Start,
     /// The node is stopped and started, in its turn.
     Restart,
+    /// The node runs, and it is not known whether it is as it should be.
+    Prove,
     /// Its weight changes.
     Weigh(u32, u32),
 }
@@ -80,6 +82,7 @@ impl fmt::Display for Step {
             Self::Switch(Some(from), to) => write!(f, "switch {} -> {}", short(from), short(to)),
             Self::Start => f.write_str("start"),
             Self::Restart => f.write_str("restart"),
+            Self::Prove => f.write_str("see it up, in sync and equal"),
             Self::Weigh(from, to) => write!(f, "weight {from} -> {to}"),
         }
     }
@@ -134,7 +137,8 @@ pub(super) fn wanted(host: &Host) -> NodeConfig {
     }
 }
 
-/// Works out what is to be done. `keys` are the SHA-256 of the lines of our key file, if there is one.
+/// Works out what is to be done. `keys` are the SHA-256 of the lines of our key file, if there is one;
+/// `up` is whether a member of this name answers.
 #[must_use]
 pub(super) fn todo(
     host: &Host,
@@ -142,9 +146,10 @@ pub(super) fn todo(
     release: &Release,
     keys: &[String],
     standing: &Standing,
+    up: bool,
 ) -> Todo {
     let mut todo = Todo { warnings: warnings(facts, release), ..Todo::default() };
-    todo.foreign = foreign(host, facts, keys, standing);
+    todo.foreign = foreign(host, facts, keys, standing, up);
     todo.refused = refusal(host, facts, release).or_else(|| todo.foreign.clone());
     todo.warnings.extend(moved(host, standing));
     if todo.refused.is_some() {
@@ -182,6 +187,9 @@ pub(super) fn todo(
     }
     match facts.service {
         Service::Running(_) if switches || configures || sets_up => steps.push(Step::Restart),
+        Service::Running(_) if facts.proving || matches!(standing, Standing::Member(_)) && !up => {
+            steps.push(Step::Prove);
+        }
         Service::Running(_) => {}
         _ => steps.push(Step::Start),
     }
@@ -259,10 +267,16 @@ fn moved(host: &Host, standing: &Standing) -> Option<String> {
 }
 
 /// Why the directory over there is not for us.
-fn foreign(host: &Host, facts: &Facts, keys: &[String], standing: &Standing) -> Option<String> {
+pub(super) fn foreign(
+    host: &Host,
+    facts: &Facts,
+    keys: &[String],
+    standing: &Standing,
+    up: bool,
+) -> Option<String> {
     let data = &facts.data;
-    if let (Standing::Lost(_), Some(_)) = (standing, &facts.node_yaml) {
-        return Some(format!("{} is not lost: {data} is there", host.name));
+    if matches!(standing, Standing::Lost(_)) && up {
+        return Some(format!("{} is not lost: it answers", host.name));
     }
     if facts.data_foreign {
         return Some(format!("{data} is not empty and no node's directory"));
@@ -272,6 +286,10 @@ fn foreign(host: &Host, facts: &Facts, keys: &[String], standing: &Standing) -> 
             Standing::Member(member) if member.state == State::Leaving => {
                 Some(format!("{} is leaving the ring", host.name))
             }
+            Standing::Member(_) if up => Some(format!(
+                "{} runs, and {data} is not its directory: root: or data: is not as it was",
+                host.name
+            )),
             Standing::Member(_) if !facts.seeded => Some(format!(
                 "{} is a member and {data} is gone: bring it back, or give its place to a new node: \
                  kvs push apply --replace {0}",

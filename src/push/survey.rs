@@ -15,11 +15,12 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::crew::{Connect, Crew};
+use super::guard::guards;
 use super::home::Home;
-use super::plan::{Standing, Step, Todo, todo};
+use super::plan::{Standing, Step, Todo, foreign, todo};
 use super::report::Report;
 use super::{Facts, Fleet, Host, Release, Service, Watch};
-use crate::config::{Secret, key_text};
+use crate::config::{self, NodeConfig, Secret, key_text};
 use crate::error::{Error, Result};
 use crate::ring::{Change, RingDoc, Step as RingStep};
 use crate::target::View;
@@ -84,20 +85,39 @@ impl<'a> Survey<'a> {
         let releases = releases(fleet, &wish.program)?;
         named(fleet, wish.only.iter().chain(&wish.join).chain(&wish.replace))?;
         let hosts: Vec<&Host> = fleet.all().filter(|h| is_wished(&wish, h)).collect();
-        // The first host keeps other pushes out while nodes take turns, whoever's they are.
-        let guard = fleet.hosts.first().filter(|g| !hosts.iter().any(|h| h.name == g.name));
-        let all: Vec<&Host> = hosts.iter().copied().chain(guard).collect();
+        let guards = guards(fleet).iter().filter(|g| !hosts.iter().any(|h| h.name == g.name));
+        let all: Vec<&Host> = hosts.iter().copied().chain(guards).collect();
         let crew = Crew::muster(&all, connect, watch);
         let facts = crew.each(&crew.names(fleet), usize::MAX, super::Far::facts);
-        let home = Home::new(fleet, &crew.names(fleet), wish.timeout).heeding(watch);
-        let (facts, keys) = (facts.into_iter().collect(), home.keys()?);
+        let facts: BTreeMap<&str, Facts> = facts.into_iter().collect();
+        let (near, heard) = (crew.names(fleet), facts.values().filter_map(listens).collect());
+        let home = Home::new(fleet, &near, wish.timeout).knowing(heard).heeding(watch);
+        let keys = home.keys()?;
         let (todos, views) = (BTreeMap::new(), Vec::new());
         let mut survey =
             Self { fleet, wish, crew, home, hosts, facts, releases, keys, doc: None, views, todos };
         survey.look_at_ring()?;
+        survey.leave_out_strangers();
         survey.leave_out_spares();
         survey.judge();
         Ok(survey)
+    }
+
+    /// What belongs to others on hosts that nobody asked for says nothing of our ring.
+    fn leave_out_strangers(&mut self) {
+        let (prints, doc) = (prints(&self.keys), self.doc.as_ref());
+        let is_named =
+            |h: &Host| [&self.wish.only, &self.wish.join].iter().any(|n| n.contains(&h.name));
+        let is_member = |h: &Host| doc.is_some_and(|d| d.present().any(|m| m.name == h.name));
+        let hosts = self.fleet.hosts.iter().filter(|h| self.host(&h.name).is_none());
+        let spares = self.fleet.spares.iter().filter(|h| !is_named(h) && !is_member(h));
+        for host in hosts.chain(spares).collect::<Vec<_>>() {
+            let is_foreign =
+                |f: &Facts| foreign(host, f, &prints, &Standing::Silent, false).is_some();
+            if self.facts.get(host.name.as_str()).is_some_and(is_foreign) {
+                self.facts.remove(host.name.as_str());
+            }
+        }
     }
 
     /// Asks the ring for its document and its members.
@@ -105,10 +125,10 @@ impl<'a> Survey<'a> {
     /// # Errors
     /// As [`crate::target::Target::open`].
     pub fn look_at_ring(&mut self) -> Result<()> {
-        if let Some(mut target) = self.home.open()? {
-            self.views = target.views()?;
-            self.doc = Some((*target.doc()).clone());
-        }
+        (self.doc, self.views) = match self.home.open()? {
+            Some(mut target) => (Some((*target.doc()).clone()), target.views()?),
+            None => (None, Vec::new()),
+        };
         Ok(())
     }
 
@@ -131,10 +151,30 @@ impl<'a> Survey<'a> {
         let judged = |host: &&'a Host| {
             let name = host.name.as_str();
             let facts = self.facts.get(name)?;
-            let standing = self.standing(host);
-            Some((name, todo(host, facts, &self.releases[name], &prints, &standing)))
+            let (standing, up) = (self.standing(host), self.is_up(name));
+            Some((name, todo(host, facts, &self.releases[name], &prints, &standing, up)))
         };
         self.todos = self.hosts.iter().filter_map(judged).collect();
+    }
+
+    /// Whether a member of this name answers and has heard the others.
+    #[must_use]
+    pub fn is_up(&self, name: &str) -> bool {
+        let view = self.views.iter().find(|v| v.member.name == name);
+        view.and_then(|v| v.status.as_ref()).is_some_and(|status| !status.waiting)
+    }
+
+    /// Takes spares that are no members in, as far as what is there is ours: all of it is to go.
+    pub(super) fn take_in_spares(&mut self) {
+        let prints = prints(&self.keys);
+        for host in &self.fleet.spares {
+            let Some(facts) = self.facts.get(host.name.as_str()) else { continue };
+            let standing = self.standing(host);
+            let is_ours = foreign(host, facts, &prints, &standing, false).is_none();
+            if is_ours && self.host(&host.name).is_none() {
+                self.hosts.push(host);
+            }
+        }
     }
 
     /// How a host stands to the ring.
@@ -180,8 +220,7 @@ impl<'a> Survey<'a> {
     pub fn unborn(&self) -> Vec<&'a str> {
         let made: Vec<_> = self.facts.iter().filter(|(_, f)| f.node_yaml.is_some()).collect();
         let is_fresh = |(name, facts): &(&&str, &Facts)| {
-            let never_ran = facts.mark.is_none() && facts.unit.is_none();
-            never_ran && self.todos.get(**name).is_some_and(|todo| todo.refused.is_none())
+            facts.unborn && self.todos.get(**name).is_some_and(|todo| todo.refused.is_none())
         };
         let some_lack = self.facts.values().any(|f| f.node_yaml.is_none() && f.seeded);
         let sure = self.doc.is_none() && self.unseen().is_empty() && made.iter().all(is_fresh);
@@ -280,22 +319,15 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Keeps other pushes out while nodes take turns: two that stop a node each may stop a quorum. The lock
-/// of the first host that can be reached is everybody's; `locked` are ours already.
-///
-/// # Errors
-/// As [`super::Far::lock`].
-pub(super) fn guard(survey: &Survey<'_>, locked: &[&str]) -> Result<()> {
-    match survey.crew.names(survey.fleet).first() {
-        Some(first) if !locked.contains(first) => {
-            survey.crew.one(first, |far| far.lock(&survey.wish.owner))
-        }
-        _ => Ok(()),
-    }
+fn is_wished(wish: &Wish, host: &Host) -> bool {
+    let named = [&wish.only, &wish.join, &wish.replace];
+    wish.only.is_empty() || named.iter().any(|names| names.contains(&host.name))
 }
 
-fn is_wished(wish: &Wish, host: &Host) -> bool {
-    wish.only.is_empty() || wish.only.contains(&host.name) || wish.join.contains(&host.name)
+/// Where the node of a host listens, or is reached, before anything is changed there.
+fn listens(facts: &Facts) -> Option<String> {
+    let config = config::parse::<NodeConfig>(facts.node_yaml.as_deref()?, "node.yaml").ok()?;
+    config.advertise.or(config.listen)
 }
 
 /// Refuses names that are not in the inventory.

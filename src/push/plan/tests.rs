@@ -91,7 +91,12 @@ fn member(weight: u32) -> Standing {
 }
 
 fn words(facts: &Facts, standing: &Standing) -> String {
-    todo(&host(), facts, &release(), &["key".into()], standing).words()
+    words_of(facts, standing, true)
+}
+
+/// Of one whose member answers, or does not.
+fn words_of(facts: &Facts, standing: &Standing, up: bool) -> String {
+    todo(&host(), facts, &release(), &["key".into()], standing, up).words()
 }
 
 #[test]
@@ -177,7 +182,7 @@ fn a_host_that_is_not_fit_is_refused_with_a_reason() {
     ] {
         assert!(change.starts_with(&format!("refused: {why}")), "{change}\n{why}");
     }
-    let keyless = todo(&host(), &well(), &release(), &[], &member(1));
+    let keyless = todo(&host(), &well(), &release(), &[], &member(1), true);
     assert!(keyless.words().contains("the ring's key file is not here"), "{}", keyless.words());
 }
 
@@ -185,15 +190,33 @@ fn a_host_that_is_not_fit_is_refused_with_a_reason() {
 #[test]
 fn a_member_whose_directory_is_gone_is_refused() {
     let facts = Facts { node_yaml: None, service: Service::Stopped, ..well() };
-    let would = words(&facts, &member(1));
+    let would = words_of(&facts, &member(1), false);
     assert!(would.contains("kvs push apply --replace n1"), "{would}");
+    // It runs somewhere else: whoever replaced it would stop it.
+    let would = words(&facts, &member(1));
+    assert_eq!(
+        would,
+        "refused: n1 runs, and /opt/kvs/data is not its directory: root: or data: is not as it was"
+    );
+}
+
+/// A node that runs is not yet one that is well.
+#[test]
+fn what_was_not_seen_to_be_well_is_looked_at() {
+    let proves = "see it up, in sync and equal";
+    assert_eq!(words_of(&well(), &member(1), false), proves);
+    let proving = Facts { proving: true, ..well() };
+    assert_eq!(words(&proving, &member(1)), proves);
+    // A turn proves it by itself.
+    let old = Facts { current: Some(OLD.into()), ..proving };
+    assert_eq!(words(&old, &member(1)), "switch bbbbbbbb -> aaaaaaaa, restart");
 }
 
 #[test]
 fn what_a_person_should_know_is_a_warning() {
     let facts = Facts { skew_ms: 90_000, ..well() };
     let dynamic = Release { dynamic: true, ..release() };
-    let todo = todo(&host(), &facts, &dynamic, &["key".into()], &member(1));
+    let todo = todo(&host(), &facts, &dynamic, &["key".into()], &member(1), true);
     assert!(todo.is_empty());
     assert_eq!(
         todo.warnings,
@@ -216,8 +239,11 @@ fn bytes_are_read_by_people() {
 #[test]
 fn a_lost_member_gives_its_place_to_a_new_node() {
     let Standing::Member(lost) = member(1) else { unreachable!() };
-    let would = words(&bare(), &Standing::Lost(lost.clone()));
-    assert!(would.contains("take the lost member's place"), "{would}");
-    let would = words(&well(), &Standing::Lost(lost));
-    assert_eq!(would, "refused: n1 is not lost: /opt/kvs/data is there");
+    let lost = Standing::Lost(lost);
+    // Also when the new one was made already, before somebody pulled the plug.
+    for facts in [bare(), Facts { service: Service::Stopped, ..well() }] {
+        let would = words_of(&facts, &lost, false);
+        assert!(would.contains("take the lost member's place"), "{would}");
+    }
+    assert_eq!(words(&bare(), &lost), "refused: n1 is not lost: it answers");
 }

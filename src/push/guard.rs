@@ -1,0 +1,70 @@
+//! Keeps two pushes from stopping nodes at the same time, whichever hosts each was asked for.
+//!
+//! ```text
+//! guards   n1 n2 n3 n4 n5     the first five hosts of the inventory, whoever's turn it is
+//! ours     n1 n2    n4        a majority of them locked: nobody else can have one
+//! ```
+//!
+//! It is taken before the first node is stopped and looked at before each batch. Locks live on the
+//! hosts and go with the connection, so that a push that died is in nobody's way. Caveat: with fewer
+//! than three hosts one that cannot be reached is a majority that cannot be had.
+
+use super::Survey;
+use super::fleet::{Fleet, Host};
+use crate::error::{Error, Result};
+
+/// So many hosts, at the most, are asked.
+const GUARDS: usize = 5;
+
+/// The hosts whose locks stand for the whole fleet.
+pub(super) fn guards(fleet: &Fleet) -> &[Host] {
+    &fleet.hosts[..fleet.hosts.len().min(GUARDS)]
+}
+
+/// A majority of the guards, locked.
+pub(super) struct Guard<'g, 'a> {
+    survey: &'g Survey<'a>,
+}
+
+impl<'g, 'a> Guard<'g, 'a> {
+    /// Locks guards that are not ours yet.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] naming who has them; [`Error::Denied`] when too few can be reached, unless
+    /// downtime is accepted.
+    pub(super) fn take(survey: &'g Survey<'a>) -> Result<Self> {
+        let guard = Self { survey };
+        guard.holds()?;
+        Ok(guard)
+    }
+
+    /// Whether a majority is ours still.
+    ///
+    /// # Errors
+    /// As [`Guard::take`].
+    pub(super) fn holds(&self) -> Result<()> {
+        let (survey, guards) = (self.survey, guards(self.survey.fleet));
+        let (mut ours, mut busy, mut lost) = (0, None, Vec::new());
+        for host in guards {
+            match survey.crew.one(&host.name, |far| far.hold(&survey.wish.owner)) {
+                Ok(()) => ours += 1,
+                Err(error) if matches!(error.root(), Error::Busy(_)) => busy = Some(error),
+                Err(_) => lost.push(host.name.as_str()),
+            }
+        }
+        if ours > guards.len() / 2 {
+            return Ok(());
+        }
+        match busy {
+            Some(error) => Err(error),
+            None if survey.wish.accept_downtime => Ok(()),
+            None => Err(Error::Denied(format!(
+                "Of the hosts that keep two pushes apart ({}) most have to be reached, and {} cannot \
+                 be: no further node was stopped.",
+                guards.iter().map(|h| h.name.as_str()).collect::<Vec<_>>().join(", "),
+                lost.join(" and ")
+            ))
+            .hint("go on once they can; or say that nobody else pushes: --accept-downtime")),
+        }
+    }
+}
