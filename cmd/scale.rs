@@ -9,12 +9,12 @@ use kvs::channel::p99;
 use kvs::embed::wall_ms;
 use kvs::error::Error;
 use kvs::push::scale::{Condition, Decision, Look, Memory, Sample, Verb, decide, words};
-use kvs::push::{self, Fleet};
+use kvs::push::{self, Fleet, Report};
 use serde_json::{Value, json};
 
 use crate::common::{Common, duration};
 use crate::exit::{Done, Fail, Outcome};
-use crate::push::fleet::{Run, Which};
+use crate::push::fleet::{Run, Which, no_rehearsal};
 use crate::push::here;
 use crate::ring::change::sure;
 use crate::ui::Ui;
@@ -45,6 +45,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    no_rehearsal(common)?;
     let fleet = Fleet::read(&args.fleet, &here::me())?;
     let rules = fleet.scale.as_ref().ok_or_else(|| {
         let file = args.fleet.display();
@@ -56,40 +57,66 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     look.silent.iter().for_each(|why| ui.warn(why));
     let (known, now) = (memory.as_ref().map(|m| &m.1), wall_ms());
     let too_slow = known.map(|m| m.too_slow(now)).unwrap_or_default();
-    let decision = decide(rules, &look.sight(known.and_then(|m| m.age(now)), &too_slow));
-    show(ui, &look.members, &decision)?;
-    if decision.verb == Verb::Stay {
-        return Ok(Done::Yes);
-    }
-    if args.dry_run {
-        ui.note("nothing was changed");
-        return Ok(Done::No);
+    let failed = known.map(|m| m.failed(now)).unwrap_or_default();
+    let age = known.and_then(|m| m.age(now));
+    let decision = decide(rules, &look.sight(age, &too_slow, &failed));
+    let name = match &decision.verb {
+        Verb::Grow(name) | Verb::Shrink(name) if !args.dry_run => name,
+        verb => {
+            show(ui, &look.members, &decision)?;
+            if *verb == Verb::Stay {
+                return Ok(Done::Yes);
+            }
+            ui.note("nothing was changed");
+            return Ok(Done::No);
+        }
+    };
+    let mut run = begin(ui, common, args, name)?;
+    if ui.is_json() {
+        run.frame = Some(object(&look.members, &decision)); // told as one, at the end
+    } else {
+        show(ui, &look.members, &decision)?;
     }
     if !args.yes && std::io::stdin().is_terminal() {
         sure(ui, false, "Shall this be done?")?;
     }
-    let Some((path, mut memory)) = memory else { return Err(forgetful().into()) };
+    let Some((path, before)) = memory else { return Err(forgetful().into()) };
+    let mut memory = before.clone();
     memory.changed(&decision, wall_ms());
     memory.write(&path)?; // before anything is changed: a run cut short is a change too
-    let outcome = carry_out(ui, common, args, &decision.verb);
-    memory.changed(&decision, wall_ms());
-    memory.write(&path)?;
-    outcome
-}
-
-/// Has the one host concerned joined, or left. Others are not touched, not even upgraded.
-fn carry_out(ui: &mut Ui, common: &Common, args: &Args, verb: &Verb) -> Outcome {
-    let (Verb::Grow(name) | Verb::Shrink(name)) = verb else { return Ok(Done::Yes) };
-    let which = Which { fleet: args.fleet.clone(), only: vec![name.clone()] };
-    let mut run = Run::begin(ui, common, &which, "scale", true)?;
-    let report = match verb {
-        Verb::Shrink(_) => push::shrink(run.survey()?, name),
-        _ => {
-            run.wish.join = vec![name.clone()];
-            push::apply(run.survey()?, &run.talk)
+    let report = match carry_out(&mut run, &decision.verb) {
+        Ok(report) => report,
+        Err(error) => {
+            before.write(&path)?; // nothing was begun
+            return Err(error.into());
         }
     };
+    match report.changed {
+        true => memory.changed(&decision, wall_ms()),
+        false => memory = before,
+    }
+    if report.hosts.iter().any(|host| host.name == *name && host.fault.is_some()) {
+        memory.has_failed(name, wall_ms());
+    }
+    memory.write(&path)?;
     run.told(ui, report)
+}
+
+/// A run on the one host concerned. Others are not touched, not even upgraded.
+fn begin(ui: &mut Ui, common: &Common, args: &Args, name: &str) -> Result<Run, Fail> {
+    let which = Which { fleet: args.fleet.clone(), only: vec![name.to_owned()] };
+    Run::begin(ui, common, &which, "scale", true)
+}
+
+/// Has it joined, or left.
+fn carry_out(run: &mut Run, verb: &Verb) -> Result<Report, Error> {
+    if let Verb::Shrink(name) = verb {
+        let survey = run.survey()?;
+        return run.work(|| push::shrink(survey, name));
+    }
+    run.wish.join.clone_from(&run.wish.only);
+    let survey = run.survey()?;
+    run.work(|| push::apply(survey, &run.talk))
 }
 
 /// What earlier runs left, and where. A decision that is carried out must be remembered.
@@ -114,26 +141,36 @@ fn forgetful() -> Error {
 }
 
 fn show(ui: &mut Ui, members: &[Sample], decision: &Decision) -> Result<(), Fail> {
-    let (verb, host) = match &decision.verb {
-        Verb::Grow(name) => ("grow", Some(name)),
-        Verb::Shrink(name) => ("shrink", Some(name)),
-        Verb::Stay => ("stay", None),
-    };
     if ui.is_json() {
-        let figures = decision.figures.iter().map(
-            |figure| json!({"name": figure.name(), "value": figure.value, "target": figure.target}),
-        );
-        ui.json(&json!({
-            "schema": "kvs.scale/1", "decision": verb, "host": host, "reason": decision.reason,
-            "figures": figures.collect::<Vec<_>>(),
-            "members": members.iter().map(object).collect::<Vec<_>>(),
-        }))?;
+        ui.json(&object(members, decision))?;
         return Ok(());
     }
+    let verb = verb(decision).0;
     let rows: Vec<_> = members.iter().map(row).collect();
     ui.rows(&["member", "state", "requests/s", "p99", "bytes", "disk"], &rows)?;
     ui.line(&format!("{verb}: {}", decision.reason))?;
     Ok(())
+}
+
+/// What is decided in one word, and about whom.
+fn verb(decision: &Decision) -> (&'static str, Option<&String>) {
+    match &decision.verb {
+        Verb::Grow(name) => ("grow", Some(name)),
+        Verb::Shrink(name) => ("shrink", Some(name)),
+        Verb::Stay => ("stay", None),
+    }
+}
+
+fn object(members: &[Sample], decision: &Decision) -> Value {
+    let (verb, host) = verb(decision);
+    let figures = decision.figures.iter().map(
+        |figure| json!({"name": figure.name(), "value": figure.value, "target": figure.target}),
+    );
+    json!({
+        "schema": "kvs.scale/1", "decision": verb, "host": host, "reason": decision.reason,
+        "figures": figures.collect::<Vec<_>>(),
+        "members": members.iter().map(of_member).collect::<Vec<_>>(),
+    })
 }
 
 fn state(sample: &Sample) -> &'static str {
@@ -159,7 +196,7 @@ fn row(sample: &Sample) -> Vec<String> {
     ]
 }
 
-fn object(sample: &Sample) -> Value {
+fn of_member(sample: &Sample) -> Value {
     let since = sample.loads.as_ref().map(|(before, after)| after.since(before));
     let load = since.as_ref();
     json!({

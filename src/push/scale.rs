@@ -66,6 +66,8 @@ pub struct Sight<'a> {
     pub age: Option<Duration>,
     /// Rates that so many members were too slow at.
     pub too_slow: &'a [TooSlow],
+    /// Spares that could not join lately.
+    pub failed: &'a [String],
 }
 
 /// What to do.
@@ -157,12 +159,19 @@ fn judge(
     let is_member = |name: &&String| sight.members.iter().any(|m| m.name == **name);
     let over = over.join(" and ");
     let max = rules.max;
-    match sight.spares.iter().find(|name| !is_member(name)) {
+    let is_free = |name: &&String| !is_member(name) && !sight.failed.contains(name);
+    match sight.spares.iter().find(is_free) {
         _ if sight.members.len() >= max => {
             let n = sight.members.len();
             (Verb::Stay, format!("{over}, but there are {n} members of at most {max}"))
         }
-        None => (Verb::Stay, format!("{over}, but no spare is left to join")),
+        None if sight.spares.iter().all(|name| is_member(&name)) => {
+            (Verb::Stay, format!("{over}, but no spare is left to join"))
+        }
+        None => {
+            let failed = sight.failed.join(", ");
+            (Verb::Stay, format!("{over}, but no spare is left to join; lately failed: {failed}"))
+        }
         Some(name) => (Verb::Grow(name.clone()), format!("{over}: {name} joins")),
     }
 }

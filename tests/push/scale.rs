@@ -24,6 +24,12 @@ fn members(fleet: &Fleet) -> usize {
     fleet.kvs("status --format plain").ends(0).text().lines().count()
 }
 
+/// Has the next run know nothing of earlier ones.
+fn forget(fleet: &Fleet) {
+    let file = fleet.desk(".local/state/kvs/yard/scale.yaml");
+    std::fs::remove_file(file).expect("a memory");
+}
+
 fn rate(told: &Told) -> String {
     told.text().lines().last().unwrap_or_default().to_owned()
 }
@@ -36,8 +42,17 @@ fn a_ring_grows_and_shrinks_under_load_and_loses_nothing() {
     let told = scale(&fleet, "--dry-run").ends(1).says("nothing was changed");
     has(&rate(&told), &["grow:", "requests", "n4 joins"]);
     assert!(members(&fleet) == 3 && !fleet.root(4).exists(), "a dry run has changed something");
-    has(&scale(&fleet, "").ends(0).text(), &["n4 joins", "n4\tchanged"]);
+    // A spare that cannot join keeps no other out for long.
+    fleet.hosts.host(4).kill();
+    let told = scale(&fleet, "").ends(6);
+    has(&told.err, &["n4 cannot be reached"]);
     has(&scale(&fleet, "").ends(0).text(), &["n5 joins", "n5\tchanged"]);
+    has(&rate(&scale(&fleet, "").ends(0)), &["stay:", "no spare is left", "lately failed: n4"]);
+    fleet.hosts.host(4).start();
+    forget(&fleet);
+    let told = scale(&fleet, "--format json").ends(0).text();
+    has(&told, &["\"schema\":\"kvs.scale/1\"", "n4 joins", "\"push\":{", "kvs.push/1"]);
+    assert_eq!(told.lines().count(), 1, "{told}");
     assert_eq!(members(&fleet), 5);
     let told = scale(&fleet, "").ends(0);
     has(&rate(&told), &["stay:", "5 members"]);

@@ -63,9 +63,15 @@ impl Look {
 
     /// What a decision is made from.
     #[must_use]
-    pub fn sight<'a>(&'a self, age: Option<Duration>, too_slow: &'a [TooSlow]) -> Sight<'a> {
-        let Self { members, hosts, spares, replicas, changing, .. } = self;
-        Sight { members, hosts, spares, replicas: *replicas, changing: *changing, age, too_slow }
+    pub fn sight<'a>(
+        &'a self,
+        age: Option<Duration>,
+        too_slow: &'a [TooSlow],
+        failed: &'a [String],
+    ) -> Sight<'a> {
+        let (replicas, changing) = (self.replicas, self.changing);
+        let Self { members, hosts, spares, .. } = self;
+        Sight { members, hosts, spares, replicas, changing, age, too_slow, failed }
     }
 }
 

@@ -4,8 +4,11 @@
 //! changed_ms: 1758000000000
 //! too_slow:
 //! - {members: 3, rate: 21000.0, at_ms: …}    three were too slow at so many requests/s
+//! failed:
+//! - {name: n4, at_ms: …}                     a spare that could not join: others come first
 //! ```
 //!
+//! A spare that failed is passed over for an hour.
 //! What was too slow is forgotten after a day: it may have been the disk, or the day. It is a help, not
 //! a truth: lost, nothing is known; damaged or from the future, the last change is taken to be now, so
 //! that nothing happens in haste. The file is replaced as a whole.
@@ -25,6 +28,9 @@ use crate::error::{Error, Result};
 /// For how long it is remembered what was too slow, in ms.
 const KEPT_MS: u64 = 24 * 3_600 * 1_000;
 
+/// For how long a spare that could not join is passed over, in ms.
+const FAILED_MS: u64 = 3_600 * 1_000;
+
 /// A rate at which so many members were too slow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TooSlow {
@@ -43,6 +49,14 @@ struct Kept {
     at_ms: u64,
 }
 
+/// A spare that could not join, and when that was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failed {
+    name: String,
+    at_ms: u64,
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +67,9 @@ pub struct Memory {
     /// At most one for each number of members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     too_slow: Vec<Kept>,
+    /// At most one for each spare.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failed>,
 }
 
 impl Memory {
@@ -116,6 +133,19 @@ impl Memory {
         fresh.map(|kept| TooSlow { members: kept.members, rate: kept.rate }).collect()
     }
 
+    /// Spares that could not join, as long as that is remembered.
+    #[must_use]
+    pub fn failed(&self, now_ms: u64) -> Vec<String> {
+        let is_fresh = |failed: &&Failed| now_ms.saturating_sub(failed.at_ms) < FAILED_MS;
+        self.failed.iter().filter(is_fresh).map(|failed| failed.name.clone()).collect()
+    }
+
+    /// A spare could not join.
+    pub fn has_failed(&mut self, name: &str, now_ms: u64) {
+        self.failed.retain(|failed| failed.name != name);
+        self.failed.push(Failed { name: name.into(), at_ms: now_ms });
+    }
+
     /// A decision is carried out: said when that begins, and again when it has ended.
     pub fn changed(&mut self, decision: &Decision, now_ms: u64) {
         self.changed_ms = Some(now_ms);
@@ -153,12 +183,17 @@ mod tests {
         memory.changed(&grown(Some(slow(4, 30_000.5))), NOW + 1);
         memory.changed(&grown(Some(slow(3, 22_000.0))), NOW + 2);
         memory.changed(&grown(None), NOW + 3);
+        memory.has_failed("n4", NOW);
+        memory.has_failed("n5", NOW);
+        memory.has_failed("n4", NOW + 3);
         memory.write(&path).unwrap();
         memory.write(&path).unwrap();
         let (read, warning) = Memory::read(&path, NOW + 5_003).unwrap();
         assert_eq!((&read, warning), (&memory, None));
         assert_eq!(read.too_slow(NOW + 5_003), [slow(4, 30_000.5), slow(3, 22_000.0)]);
         assert_eq!(read.too_slow(NOW + 1 + KEPT_MS), [slow(3, 22_000.0)]);
+        assert_eq!(read.failed(NOW + 5_003), ["n5", "n4"]);
+        assert_eq!(read.failed(NOW + FAILED_MS), ["n4"]);
         assert_eq!(read.age(NOW + 5_003), Some(Duration::from_secs(5)));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }

@@ -56,6 +56,7 @@ struct Ring {
     changing: bool,
     age: Option<Duration>,
     too_slow: Vec<TooSlow>,
+    failed: Vec<String>,
 }
 
 impl Ring {
@@ -72,6 +73,7 @@ impl Ring {
             changing: false,
             age: None,
             too_slow: Vec::new(),
+            failed: Vec::new(),
         }
     }
 
@@ -84,6 +86,7 @@ impl Ring {
             changing: self.changing,
             age: self.age,
             too_slow: &self.too_slow,
+            failed: &self.failed,
         };
         decide(rules, &sight)
     }
@@ -142,6 +145,16 @@ fn spares_are_taken_in_the_order_of_the_inventory_whoever_is_in() {
     let mut ring = Ring::of(4, CALM);
     ring.members.push(Sample { name: "n6".into(), ..ring.members[0].clone() });
     assert_eq!(ring.decide(&rules()).verb, shrink("n6"));
+}
+
+/// A spare that could not join keeps nobody else out.
+#[test]
+fn a_spare_that_failed_is_passed_over() {
+    let mut ring = Ring::of(3, Told { rate: 7_200.0, ..CALM });
+    ring.failed = vec!["n4".into()];
+    assert_eq!(ring.decide(&rules()).verb, grow("n5"));
+    ring.failed = vec!["n4".into(), "n6".into(), "n5".into()];
+    ring.stays("but no spare is left to join; lately failed: n4, n6, n5");
 }
 
 #[test]
