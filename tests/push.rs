@@ -7,8 +7,10 @@
 //! yard    the same with an inventory, and clients whose answers are judged
 //! whole   pushes from nothing, in turns, killed, broken
 //! faults  hosts that cannot be used, beside others that can
+//! booted  hosts with a real systemd
 //! broken  what breaks in the middle: killed, stopped, cut, full
 //! stands  rings that stand: crashed nodes, lost directories, changed inventories
+//! safe    what a push must never do
 //! scale   spares that join and leave as the load asks
 //! ```
 #![allow(
@@ -18,6 +20,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "they end in a report")]
 #![allow(dead_code, reason = "shared with the tests across hosts: each uses a part of it")]
 
+#[path = "push/booted.rs"]
+mod booted;
 #[path = "push/broken.rs"]
 mod broken;
 #[path = "push/faults.rs"]
@@ -37,6 +41,8 @@ mod oracle;
 #[allow(unreachable_pub, reason = "shared")]
 #[path = "support/rng.rs"]
 mod rng;
+#[path = "push/safe.rs"]
+mod safe;
 #[path = "push/scale.rs"]
 mod scale;
 #[path = "faults/shell.rs"]

@@ -184,6 +184,15 @@ pub(crate) struct Hosts {
 impl Hosts {
     /// Hosts 1 to so many, known to the operator; `None`, said aloud, where that cannot be.
     pub(crate) fn new(hosts: usize) -> Option<Self> {
+        Self::with(hosts, |_| (SSHD, Vec::new()))
+    }
+
+    /// The same, each with a systemd of its own that starts its sshd.
+    pub(crate) fn booted(hosts: usize) -> Option<Self> {
+        Self::with(hosts, crate::booted::boot)
+    }
+
+    fn with(hosts: usize, program: fn(&Path) -> (&'static str, Vec<String>)) -> Option<Self> {
         if let Some(why) = missing() {
             skip(&format!("{hosts} hosts: {why}"));
             return None;
@@ -193,7 +202,7 @@ impl Hosts {
         let home = place.path().join("home");
         write_user(&home);
         let hosts: Vec<Sshd> =
-            (1..=hosts).map(|host| namespaced(&net, place.path(), host)).collect();
+            (1..=hosts).map(|host| namespaced(&net, place.path(), host, program)).collect();
         let known: String =
             hosts.iter().map(|h| format!("{} {}\n", h.name(), h.host_key("ed25519"))).collect();
         fs::write(home.join(".ssh/known_hosts"), known).expect("a file");
@@ -254,13 +263,23 @@ impl Hosts {
 }
 
 /// One host of a fleet.
-fn namespaced(net: &Arc<Net>, place: &Path, host: usize) -> Sshd {
+fn namespaced(
+    net: &Arc<Net>,
+    place: &Path,
+    host: usize,
+    program: fn(&Path) -> (&'static str, Vec<String>),
+) -> Sshd {
     let port = 2200 + u16::try_from(host).expect("few hosts");
     let at: SocketAddr = format!("{}:{port}", net.address(host)).parse().expect("an address");
     let dir = place.join(format!("h{host}"));
     write_host(&dir, at, "", KINDS);
     let net = Arc::clone(net);
-    let launch = Box::new(move || net.command(host, SSHD));
+    let (program, words) = program(&dir);
+    let launch = Box::new(move || {
+        let mut command = net.command(host, program);
+        command.args(&words);
+        command
+    });
     let sshd = Sshd { dir, at, launch, child: Mutex::new(None), _place: None };
     sshd.start();
     sshd

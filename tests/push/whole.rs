@@ -17,7 +17,7 @@ pub(crate) fn second(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// A build that says its version and cannot find any node's directory.
-fn broken(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn broken(mut bytes: Vec<u8>) -> Vec<u8> {
     let (from, to) = (b"node.yaml", b"nope.yaml");
     let mut at = 0;
     while at + from.len() <= bytes.len() {

@@ -20,7 +20,7 @@ use crate::shell::{Told, binary, ended};
 use crate::sshd::{Hosts, me};
 
 /// Any command ends by then.
-const ENDS: Duration = Duration::from_secs(180);
+pub(crate) const ENDS: Duration = Duration::from_secs(180);
 
 /// See the module.
 pub(crate) struct Fleet {
@@ -38,6 +38,15 @@ impl Fleet {
         let fleet = Self { hosts, agent: None, members, loads: 0 };
         fs::copy(binary(), fleet.desk("kvs")).expect("a copy");
         fleet.write(more);
+        Some(fleet)
+    }
+
+    /// Hosts that a real systemd runs on.
+    pub(crate) fn booted(hosts: usize) -> Option<Self> {
+        let fleet = Self { hosts: Hosts::booted(hosts)?, agent: None, members: hosts, loads: 0 };
+        fs::copy(binary(), fleet.desk("kvs")).expect("a copy");
+        fleet.write("");
+        fleet.edit("service: background", "service: systemd");
         Some(fleet)
     }
 
