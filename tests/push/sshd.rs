@@ -187,12 +187,11 @@ impl Hosts {
         Self::with(hosts, |_| (SSHD, Vec::new()))
     }
 
-    /// The same, each with a systemd of its own that starts its sshd.
-    pub(crate) fn booted(hosts: usize) -> Option<Self> {
-        Self::with(hosts, crate::booted::boot)
-    }
-
-    fn with(hosts: usize, program: fn(&Path) -> (&'static str, Vec<String>)) -> Option<Self> {
+    /// The same, each sshd started by what a program and its first arguments bring up.
+    pub(crate) fn with(
+        hosts: usize,
+        program: fn(&Path) -> (&'static str, Vec<String>),
+    ) -> Option<Self> {
         if let Some(why) = missing() {
             skip(&format!("{hosts} hosts: {why}"));
             return None;

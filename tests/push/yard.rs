@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
+use crate::booted::boot;
 use crate::clients::{Load, last};
 use crate::load::Plan;
 use crate::oracle::judge;
@@ -43,7 +44,8 @@ impl Fleet {
 
     /// Hosts that a real systemd runs on.
     pub(crate) fn booted(hosts: usize) -> Option<Self> {
-        let fleet = Self { hosts: Hosts::booted(hosts)?, agent: None, members: hosts, loads: 0 };
+        let machines = Hosts::with(hosts, boot)?;
+        let fleet = Self { hosts: machines, agent: None, members: hosts, loads: 0 };
         fs::copy(binary(), fleet.desk("kvs")).expect("a copy");
         fleet.write("");
         fleet.edit("service: background", "service: systemd");
