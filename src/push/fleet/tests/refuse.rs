@@ -91,12 +91,20 @@ fn a_key_that_is_written_down_is_not_repeated() {
         one(&format!("key: {hex}"), ""),
         one(&format!("# {hex}"), ""),
         one(&format!("key: [{hex}]"), ""),
+        one(&format!("key: '{hex}'"), ""),
+        one(&format!("key: {hex}{hex}"), ""),
+        one("", &format!(", metrics: {hex}")),
+        one("", &format!(", ssh: {{keys: [\"{hex}\\n\"]}}")),
     ] {
         let said = refused(&text);
         assert!(said.starts_with("fleet.yaml: a key is written in it, where none "), "{said}");
         assert!(!said.contains("c0ffee00"), "{said}");
     }
     fleet(&one(&format!("key: {}", &hex[1..]), ""));
+    // Checksums in paths are none.
+    for path in ["/cas/HEX/kvs", "./kvs-HEX", "/cas/HEX", "'~/HEX.d/kvs'"] {
+        fleet(&one("", &format!(", binary: {}", path.replace("HEX", &hex))));
+    }
 }
 
 #[test]
