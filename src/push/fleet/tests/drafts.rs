@@ -36,7 +36,17 @@ fn a_draft_says_what_all_have_in_common_once() {
         lines(&["127.0.0.1:2201", "127.0.0.1:2202"]),
         [
             "- {name: n1, address: 127.0.0.1, ssh: {port: 2201}}",
-            "- {name: n2, address: 127.0.0.1, ssh: {port: 2202}, port: 7401}"
+            "- {name: n2, address: 127.0.0.1, ssh: {port: 2202}, port: 7401, \
+             root: ~/kvs-n2, data: ~/kvs-n2/data}"
+        ]
+    );
+    assert_eq!(
+        lines(&["root@n1", "root@N1.:2202", "root@n1:2203"])[2..],
+        [
+            "- {name: n2, address: N1., ssh: {port: 2202}, port: 7401, \
+             root: /opt/kvs-n2, data: /opt/kvs-n2/data}",
+            "- {name: n3, address: n1, ssh: {port: 2203}, port: 7402, \
+             root: /opt/kvs-n3, data: /opt/kvs-n3/data}"
         ]
     );
 }
@@ -48,8 +58,46 @@ fn a_host_that_cannot_be_read_has_no_draft() {
     }
     let said = drafted(&["n1", "n2", "bob@n1"]).unwrap_err().to_string();
     assert_eq!(said, "bob@n1 is named twice; nothing was printed.");
+    // One sshd, however it is written.
+    for (one, other) in [
+        ("127.0.0.1", "127.0.0.1:22"),
+        ("127.0.0.1:22", "bob@127.0.0.1"),
+        ("[::1]:22", "[0:0::1]"),
+        ("n2.example", "N2.example.:22"),
+    ] {
+        let said = drafted(&[one, other]).unwrap_err().to_string();
+        assert_eq!(said, format!("{other} is named twice; nothing was printed."));
+    }
     assert!(matches!(draft("Prod", &["n1".into()]), Err(Error::Usage(_))));
     assert!(matches!(draft("prod", &[]), Err(Error::Usage(_))));
+}
+
+/// Whether two sshds of one address share a disk is not known: nothing of their nodes is one.
+#[test]
+fn a_draft_of_hosts_that_share_an_address_can_be_taken() {
+    for hosts in [
+        &["127.0.0.1", "127.0.0.1:2202"][..],
+        &["127.0.0.1:22", "root@127.0.0.1:2202", "ann@127.0.0.1:2203"],
+        &["root@10.0.0.1", "root@10.0.0.1:23", "root@10.0.0.1:24"],
+        &["n2.example:1", "N2.example:2", "n2.example.:3"],
+        &["[::1]:1", "bob@[0::1]:2"],
+    ] {
+        let text = drafted(hosts).unwrap();
+        let any = |name: &str| lookup(&name.trim_end_matches('.').to_lowercase());
+        // Also with what it proposes for all.
+        let places = text.replace("# root:", "root:").replace("# data:", "data:");
+        for text in [text, places] {
+            let fleet = Fleet::parse(&text, "draft", Path::new(""), &me(), &any);
+            let fleet = fleet.unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let own = |what: fn(&Host) -> String| {
+                let all: std::collections::BTreeSet<_> = fleet.hosts.iter().map(what).collect();
+                assert_eq!(all.len(), hosts.len(), "{all:?}\n{text}");
+            };
+            own(|host| host.listen.to_string());
+            own(|host| host.root.clone());
+            own(|host| host.data.clone());
+        }
+    }
 }
 
 #[test]
