@@ -50,6 +50,14 @@ pub struct Access<'a> {
     pub become_root: Become,
 }
 
+impl Access<'_> {
+    /// What people type to see for themselves.
+    fn by_hand(&self) -> String {
+        let Self { address, rules, .. } = self;
+        format!("see that this works: ssh -p {} {}@{address} true", rules.port, rules.user)
+    }
+}
+
 /// A connection. See the module.
 pub struct Ssh {
     host: String,
@@ -69,10 +77,8 @@ impl Ssh {
     /// [`Error::Unreachable`]; [`Error::Denied`] for a host key or a login that is refused. Nothing
     /// was done there.
     pub fn connect(access: &Access<'_>, watch: &dyn Watch) -> Result<Self> {
-        let host_key = HostKey::read(access)?;
-        let mut link = Link::dial(access, &host_key)?;
-        let key = link.session.host_key().map(|(key, _)| key.to_vec());
-        host_key.decide(&key.unwrap_or_default(), watch)?;
+        let until = now() + access.rules.connect_timeout;
+        let mut link = meet(access, watch, until)?;
         login::login(&link.session, access)?;
         link.give_way();
         let (host, user) = (access.host.to_owned(), access.rules.user.clone());
@@ -231,6 +237,20 @@ impl Drop for Ssh {
     fn drop(&mut self) {
         // Before the channels go: they would wait for the other side.
         self.link.cut();
+    }
+}
+
+/// A link to the host, which has shown the key that it should.
+fn meet(access: &Access<'_>, watch: &dyn Watch, until: Instant) -> Result<Link> {
+    let mut host_key = HostKey::read(access)?;
+    loop {
+        let Some(link) = Link::dial(access, &host_key, until)? else {
+            return Err(host_key.not_pinned());
+        };
+        let key = link.session.host_key().map(|(key, _)| key.to_vec());
+        if host_key.decide(&key.unwrap_or_default(), watch)? {
+            return Ok(link);
+        }
     }
 }
 
