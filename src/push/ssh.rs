@@ -3,6 +3,7 @@
 //! ```text
 //! connect   link: TCP, handshake ── hostkey: is it the host? ── login: agent, key files
 //!                                   known: files of known hosts   keyfile: what a file is
+//!                                                                 agent: what it has, if it answers
 //! run       talk: `sh -s`, the script in, both streams out, no longer than the caller waits
 //! send      a script that counts what it takes
 //! hold      a talk that stays; beat: a line to it, now and then, also while others run
@@ -14,6 +15,7 @@
 //! It asks for no password and no passphrase, forwards no agent, and goes through no other host.
 //! Caveat: a script that is given up may go on over there.
 
+mod agent;
 mod hostkey;
 mod keyfile;
 mod known;
@@ -71,7 +73,7 @@ pub struct Ssh {
 }
 
 impl Ssh {
-    /// Connects, checks the host's key and logs in.
+    /// Connects, checks the host's key and logs in, all within one time.
     ///
     /// # Errors
     /// [`Error::Unreachable`]; [`Error::Denied`] for a host key or a login that is refused. Nothing
@@ -79,7 +81,7 @@ impl Ssh {
     pub fn connect(access: &Access<'_>, watch: &dyn Watch) -> Result<Self> {
         let until = now() + access.rules.connect_timeout;
         let mut link = meet(access, watch, until)?;
-        login::login(&link.session, access)?;
+        login::login(&link, access, until)?;
         link.give_way();
         let (host, user) = (access.host.to_owned(), access.rules.user.clone());
         let patience = access.rules.command_timeout;
