@@ -224,6 +224,37 @@ fn a_connection_may_be_idle_for_longer_than_a_command() {
     });
 }
 
+/// A server that asks whether we live hears it, though nothing runs.
+#[test]
+fn beats_keep_an_idle_connection() {
+    let config = "ClientAliveInterval 1\nClientAliveCountMax 2";
+    let Some(sshd) = Sshd::local_with(config, &["ed25519"]) else { return };
+    sshd.be_known();
+    let mut ssh = connect(&sshd, &sshd.rules()).expect("a connection");
+    let idle = |ssh: &mut kvs::push::Ssh| {
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            ssh.beat().expect("a link");
+            quiet(Duration::from_millis(200));
+        }
+    };
+    idle(&mut ssh);
+    assert_eq!(run(&mut ssh, "echo on").out, "on\n");
+    // Also after something ran, and when it is over what was held.
+    assert_eq!(ssh.hold(&script("echo taken", &[]), PATIENCE).expect("a line"), "taken");
+    while ssh.beat().is_ok() {}
+    idle(&mut ssh);
+    for number in 0..3 {
+        assert_eq!(run(&mut ssh, &format!("echo {number}")).out, format!("{number}\n"));
+    }
+    assert!(sshd.signal_sessions("KILL") > 0);
+    let gone = (0..500).find_map(|_| {
+        quiet(Duration::from_millis(10));
+        ssh.beat().err()
+    });
+    has(&said(&gone.expect("an end")), &["is no more", "again"]);
+}
+
 /// A way to the host on which some of what comes back takes its time.
 fn slow(sshd: &Sshd, delay: impl Fn(usize) -> Duration + Send + 'static) -> std::net::SocketAddr {
     use std::io::{Read as _, Write as _};

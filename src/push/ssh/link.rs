@@ -222,11 +222,16 @@ impl Link {
         if now().duration_since(self.heard.get()) >= self.patience {
             return Err(self.broken(Broken::Silent(self.patience)));
         }
-        if !sends && self.is_free() {
-            let kept = self.session.keepalive_send();
-            kept.map_err(|e| self.broken(Broken::Cut(e.message().into())))?;
+        if sends { Ok(()) } else { self.keep_alive() }
+    }
+
+    /// Says that we live, when that was not said for some time and can be in one piece.
+    pub(super) fn keep_alive(&self) -> std::result::Result<(), Broken> {
+        if !self.is_free() {
+            return Ok(());
         }
-        Ok(())
+        let kept = self.session.keepalive_send();
+        kept.map(drop).map_err(|e| self.broken(Broken::Cut(e.message().into())))
     }
 
     /// Silence counts from now: before, nobody was asked anything.
