@@ -3,9 +3,11 @@
 //! ```text
 //! connect   link: TCP, handshake ── hostkey: is it the host? ── login: agent, key files
 //!                                   known: files of known hosts   keyfile: what a file is
+//!                                                                 agent: what it has, if it answers
 //! run       talk: `sh -s`, the script in, both streams out, no longer than the caller waits
 //! send      a script that counts what it takes
 //! hold      a talk that stays; beat: a line to it, now and then, also while others run
+//! beat      spare: with nothing held, a channel by which the link is listened to
 //! ```
 //!
 //! Whether a script was done is told by its own last line alone ([`super::shell`]). A script of which
@@ -14,12 +16,14 @@
 //! It asks for no password and no passphrase, forwards no agent, and goes through no other host.
 //! Caveat: a script that is given up may go on over there.
 
+mod agent;
 mod hostkey;
 mod keyfile;
 mod known;
 mod link;
 mod login;
 mod send;
+mod spare;
 mod talk;
 
 use std::path::Path;
@@ -27,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use self::hostkey::HostKey;
 use self::link::{Broken, Link, now};
+use self::spare::Spare;
 use self::talk::Talk;
 use super::shell::{Output, Script, Shell};
 use super::{Become, SshRules, Watch};
@@ -34,6 +39,8 @@ use crate::error::{Error, Result};
 
 /// Between two beats while something runs.
 const BEAT: Duration = Duration::from_secs(10);
+/// A beat takes no longer, for others are waiting for theirs. What it has begun, the next goes on with.
+const BEAT_MAX: Duration = Duration::from_millis(250);
 /// What is said of a host's own words, at the most.
 const WORDS_MAX: usize = 300;
 
@@ -50,6 +57,14 @@ pub struct Access<'a> {
     pub become_root: Become,
 }
 
+impl Access<'_> {
+    /// What people type to see for themselves.
+    fn by_hand(&self) -> String {
+        let Self { address, rules, .. } = self;
+        format!("see that this works: ssh -p {} {}@{address} true", rules.port, rules.user)
+    }
+}
+
 /// A connection. See the module.
 pub struct Ssh {
     host: String,
@@ -58,38 +73,41 @@ pub struct Ssh {
     patience: Duration,
     become_root: Become,
     held: Option<Talk>,
+    /// Of a link that was idle.
+    spare: Option<Spare>,
     beaten: Instant,
     link: Link,
 }
 
 impl Ssh {
-    /// Connects, checks the host's key and logs in.
+    /// Connects, checks the host's key and logs in, all within one time.
     ///
     /// # Errors
     /// [`Error::Unreachable`]; [`Error::Denied`] for a host key or a login that is refused. Nothing
     /// was done there.
     pub fn connect(access: &Access<'_>, watch: &dyn Watch) -> Result<Self> {
-        let host_key = HostKey::read(access)?;
-        let mut link = Link::dial(access, &host_key)?;
-        let key = link.session.host_key().map(|(key, _)| key.to_vec());
-        host_key.decide(&key.unwrap_or_default(), watch)?;
-        login::login(&link.session, access)?;
+        let until = now() + access.rules.connect_timeout;
+        let mut link = meet(access, watch, until)?;
+        login::login(&link, access, until)?;
         link.give_way();
         let (host, user) = (access.host.to_owned(), access.rules.user.clone());
         let patience = access.rules.command_timeout;
         let become_root = access.become_root;
-        Ok(Self { host, user, patience, become_root, held: None, beaten: now(), link })
+        let (held, spare, beaten) = (None, None, now());
+        Ok(Self { host, user, patience, become_root, held, spare, beaten, link })
     }
 
     /// Starts a shell.
-    fn open(&self, until: Instant) -> Result<Talk> {
+    fn open(&mut self, until: Instant) -> Result<Talk> {
         let command = match self.become_root {
             Become::None => "sh -s",
             Become::Sudo => "sudo -n sh -s",
         };
-        let (host, user) = (&self.host, &self.user);
         self.link.listen();
-        Talk::open(&self.link, command, until).map_err(|broken| match broken {
+        let talk =
+            self.take_spare(until).and_then(|spare| Talk::open(&self.link, spare, command, until));
+        let (host, user) = (&self.host, &self.user);
+        talk.map_err(|broken| match broken {
             Broken::Refused(why) => Error::Denied(format!(
                 "{host} lets {user} run no command ({why}): nothing was done there"
             ))
@@ -98,6 +116,24 @@ impl Ssh {
                 "{host} started no shell ({why}): nothing was done there"
             )),
         })
+    }
+
+    /// The channel that an idle link was listened to by, as long as it is open.
+    fn take_spare(&mut self, until: Instant) -> std::result::Result<Option<ssh2::Channel>, Broken> {
+        // What it has begun to answer must leave whole, or nothing else can.
+        self.spare.iter_mut().try_for_each(|spare| spare.drain(&self.link, until))?;
+        Ok(self.spare.take().filter(|spare| !spare.is_over()).map(Spare::channel))
+    }
+
+    /// Listens to a link on which nothing runs, and says that we live.
+    fn listen_idle(&mut self) -> std::result::Result<(), Broken> {
+        let until = now() + BEAT_MAX;
+        self.link.listen();
+        if self.spare.as_ref().is_none_or(Spare::is_over) {
+            self.spare = Some(Spare::open(&self.link, until)?);
+        }
+        self.spare.iter_mut().try_for_each(|spare| spare.drain(&self.link, until))?;
+        self.link.keep_alive()
     }
 
     /// Brings the text of a script and listens, until it is over or has said enough.
@@ -164,9 +200,14 @@ impl Ssh {
             .hint("give the user /bin/sh as its shell, and no ForceCommand")
     }
 
-    /// A beat, when the last is long ago. One that fails is told by what comes after.
+    fn gone(&self, why: &str) -> Error {
+        Error::Unreachable(format!("the link to {} is no more ({why})", self.host))
+            .hint("run the command again when the host answers")
+    }
+
+    /// A beat to what is held, when the last is long ago. One that fails is told by what comes after.
     fn beat_if_due(&mut self) {
-        if now().duration_since(self.beaten) >= BEAT {
+        if self.held.is_some() && now().duration_since(self.beaten) >= BEAT {
             drop(self.beat());
         }
     }
@@ -210,14 +251,19 @@ impl Shell for Ssh {
 
     fn beat(&mut self) -> Result<()> {
         self.beaten = now();
-        let gone = |why: &str| format!("the link to {} is no more ({why})", self.host);
         if self.link.is_cut() {
-            return Err(Error::Unreachable(gone("it was cut")));
+            return Err(self.gone("it was cut"));
         }
         let Some(held) = &mut self.held else {
-            return Ok(());
+            return match self.listen_idle() {
+                // The link lives; what it is good for is told by what comes after.
+                Ok(()) | Err(Broken::Late | Broken::Refused(_)) => Ok(()),
+                Err(why) => Err(self.gone(&why.to_string())),
+            };
         };
-        held.say(&self.link, b"\n").map_err(|why| Error::Unreachable(gone(&why.to_string())))?;
+        if let Err(why) = held.say(&self.link, b"\n") {
+            return Err(self.gone(&why.to_string()));
+        }
         if held.is_over() {
             self.held = None;
             let what = format!("what was held on {} has ended there", self.host);
@@ -231,6 +277,20 @@ impl Drop for Ssh {
     fn drop(&mut self) {
         // Before the channels go: they would wait for the other side.
         self.link.cut();
+    }
+}
+
+/// A link to the host, which has shown the key that it should.
+fn meet(access: &Access<'_>, watch: &dyn Watch, until: Instant) -> Result<Link> {
+    let mut host_key = HostKey::read(access)?;
+    loop {
+        let Some(link) = Link::dial(access, &host_key, until)? else {
+            return Err(host_key.not_pinned());
+        };
+        let key = link.session.host_key().map(|(key, _)| key.to_vec());
+        if host_key.decide(&key.unwrap_or_default(), watch)? {
+            return Ok(link);
+        }
     }
 }
 

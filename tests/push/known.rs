@@ -6,14 +6,19 @@ use std::path::Path;
 use kvs::push::{Become, HostKeys};
 
 use super::{Ear, connect, connect_by, denied, has};
-use crate::sshd::{Sshd, keygen, write_key};
+use crate::sshd::{KINDS, Sshd, keygen, write_key};
 
 #[test]
 fn an_unknown_host_is_refused_or_written_down() {
     let Some(sshd) = Sshd::local() else { return };
     let mut rules = sshd.rules();
     let text = denied(connect(&sshd, &rules));
-    has(&text, &["not known", "ssh-ed25519 SHA256:", "ssh-keyscan -p", "accept-new"]);
+    let print = fingerprint(&sshd, "ed25519");
+    let pin = format!("host_key of this host to {print}");
+    has(&text, &["not known", "ssh-ed25519 SHA256:", "ssh-keyscan -p", "accept-new", &pin]);
+    // The hint is a field that helps.
+    rules.host_keys = HostKeys::Pin(print);
+    drop(connect(&sshd, &rules).expect("the pinned key"));
     assert!(!rules.known_hosts[0].exists());
 
     rules.host_keys = HostKeys::AcceptNew;
@@ -39,11 +44,7 @@ fn a_changed_key_is_refused_under_every_rule() {
     let (_, public) = crate::sshd::key("ed25519", "other");
     sshd.know(&format!("# ours\n\n{} {public}", sshd.name()));
     let mut rules = sshd.rules();
-    let print = |file: &Path| {
-        let told = keygen(&["-l", "-f", file.to_str().expect("text")]);
-        told.split(' ').nth(1).expect("a fingerprint").to_owned()
-    };
-    let (theirs, known) = (print(&sshd.dir.join("etc/ssh_host_ed25519_key")), print(&other));
+    let (theirs, known) = (fingerprint(&sshd, "ed25519"), print_of(&other));
     let place = format!("{}:3", rules.known_hosts[0].display());
     for host_keys in [HostKeys::Strict, HostKeys::AcceptNew] {
         rules.host_keys = host_keys;
@@ -73,7 +74,10 @@ fn other_kinds_known_are_asked_for_or_said() {
     has(&text, &["not known", "keys of other kinds only: ssh-rsa by", "known_hosts:1"]);
     rules.host_keys = HostKeys::AcceptNew;
     // No new host: one that has the known key would have shown it.
-    has(&denied(connect(&sshd, &rules)), &["not known", "keys of other kinds only"]);
+    let text = denied(connect(&sshd, &rules));
+    has(&text, &["not known", "keys of other kinds only", "ssh-keyscan -p"]);
+    has(&text, &[&format!("host_key of this host to {}", fingerprint(&sshd, "ed25519"))]);
+    assert!(!text.contains("accept-new"), "{text}");
 }
 
 #[test]
@@ -110,12 +114,37 @@ fn hashed_patterns_revoked() {
 fn a_pin_is_all_that_counts() {
     let Some(sshd) = Sshd::local() else { return };
     let mut rules = sshd.rules();
-    let file = sshd.dir.join("etc/ssh_host_ed25519_key");
-    let print = keygen(&["-l", "-f", file.to_str().expect("text")]);
-    let print = print.split(' ').nth(1).expect("a fingerprint").to_owned();
-    rules.host_keys = HostKeys::Pin(print.clone());
-    drop(connect(&sshd, &rules).expect("the pinned key"));
+    // A key of any kind can be pinned, whatever is known.
+    for known in KINDS {
+        sshd.know(&format!("{} {}\n", sshd.name(), sshd.host_key(known)));
+        for kind in KINDS {
+            rules.host_keys = HostKeys::Pin(fingerprint(&sshd, kind));
+            let told = connect(&sshd, &rules);
+            drop(told.unwrap_or_else(|e| panic!("{known} is known, {kind} pinned: {e}")));
+        }
+    }
     rules.host_keys = HostKeys::Pin("SHA256:AAAA".into());
-    sshd.be_known();
-    has(&denied(connect(&sshd, &rules)), &["pins SHA256:AAAA", &print]);
+    let text = denied(connect(&sshd, &rules));
+    has(&text, &["shows the host keys ssh-ed25519", "pins SHA256:AAAA", "host_key of this host"]);
+    KINDS.iter().for_each(|kind| has(&text, &[&fingerprint(&sshd, kind)]));
+    // One that is revoked will not do, pinned or not.
+    sshd.know(&format!("@revoked * {}\n", sshd.host_key("rsa")));
+    rules.host_keys = HostKeys::Pin(fingerprint(&sshd, "rsa"));
+    has(&denied(connect(&sshd, &rules)), &["known_hosts:1 revokes"]);
+    // A host that has no more kinds is not asked for them for ever.
+    let Some(sshd) = Sshd::local_with("", &["ecdsa"]) else { return };
+    let mut rules = sshd.rules();
+    rules.host_keys = HostKeys::Pin("SHA256:AAAA".into());
+    let text = denied(connect(&sshd, &rules));
+    has(&text, &["shows the host key ecdsa-sha2-nistp256 SHA256:", "pins SHA256:AAAA"]);
+}
+
+/// What `ssh-keygen` calls a host key of it.
+fn fingerprint(sshd: &Sshd, kind: &str) -> String {
+    print_of(&sshd.dir.join(format!("etc/ssh_host_{kind}_key")))
+}
+
+fn print_of(file: &Path) -> String {
+    let told = keygen(&["-l", "-f", file.to_str().expect("text")]);
+    told.split(' ').nth(1).expect("a fingerprint").to_owned()
 }

@@ -1,14 +1,19 @@
 //! Who is let in: agents with many keys, key files, wrong users.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use kvs::error::Error;
 use kvs::push::SshRules;
 
-use super::{connect, denied, has};
-use crate::shell::{ended, wait_for};
-use crate::sshd::{Sshd, key, keygen, write_key};
+use super::{connect, denied, has, said};
+use crate::shell::{ended, send, wait_for};
+use crate::sshd::{KINDS, Sshd, key, keygen, write_key};
 
 /// The variables of [`login_process`]: the port, and the user's directory.
 const PORT: &str = "KVS_PUSH_LOGIN_PORT";
@@ -89,6 +94,8 @@ fn login_with(sshd: &Sshd, agent: &Agent) -> String {
     command.args(["ssh::login::login_process", "--exact", "--nocapture"]);
     command.env("SSH_AUTH_SOCK", &agent.socket).env(PORT, sshd.at.port().to_string());
     command.env(SSH_DIR, sshd.ssh_dir()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A group of its own, to be ended with when it hangs.
+    command.process_group(0);
     let child = command.spawn().expect("this binary");
     let told = ended("a login".into(), child, super::PATIENCE);
     let text = told.text();
@@ -102,17 +109,28 @@ fn a_known_host() -> Option<Sshd> {
     Some(sshd)
 }
 
+/// An agent with so many keys that open nothing.
+fn agent_of_strangers(sshd: &Sshd, strangers: usize) -> Agent {
+    let agent = Agent::new(&sshd.dir);
+    for number in 0..strangers {
+        agent.add(&stranger(sshd, number));
+    }
+    agent
+}
+
+/// The file of a key that opens nothing.
+fn stranger(sshd: &Sshd, number: usize) -> PathBuf {
+    let file = sshd.dir.join(format!("key{number}"));
+    write_key("ed25519", &format!("agent{number}"), &file);
+    file
+}
+
 /// Ten identities would be hung up on. The one whose public key lies there comes first.
 #[test]
 fn an_agent_with_ten_keys() {
     let Some(sshd) = a_known_host() else { return };
-    let agent = Agent::new(&sshd.dir);
-    for number in 0..9 {
-        let file = sshd.dir.join(format!("key{number}"));
-        write_key("ed25519", &format!("agent{number}"), &file);
-        agent.add(&file);
-    }
-    // The key file is tried after three of the agent's.
+    let agent = agent_of_strangers(&sshd, 9);
+    // The key file is tried before them.
     assert_eq!(login_with(&sshd, &agent), "in");
     // It is in the agent alone, as the last of ten; only its public half is a file.
     let own = sshd.ssh_dir().join("id_ed25519");
@@ -124,6 +142,69 @@ fn an_agent_with_ten_keys() {
     let text = login_with(&sshd, &agent);
     has(&text, &["3 of the agent's 10 identities", "id_ed25519 (which is not there)", "publickey"]);
     assert!(!sshd.log().contains("Too many authentication failures"), "{}", sshd.log());
+}
+
+/// What is named is tried before what happens to be in an agent; who hangs up is told from who refuses.
+#[test]
+fn a_server_that_takes_few_tries() {
+    let Some(sshd) = Sshd::local_with("MaxAuthTries 3", KINDS) else { return };
+    sshd.be_known();
+    let agent = agent_of_strangers(&sshd, 4);
+    assert_eq!(login_with(&sshd, &agent), "in");
+    assert!(sshd.log().contains("Accepted publickey"), "{}", sshd.log());
+    assert!(!sshd.log().contains("Failed publickey"), "{}", sshd.log());
+    // The named one opens nothing either.
+    fs::write(sshd.dir.join("etc/authorized_keys"), key("ecdsa", "user").1).expect("a file");
+    let text = login_with(&sshd, &agent);
+    has(
+        &text,
+        &["does not let", "hung up after 3 keys", "id_ed25519, 3 of the agent's 4 identities"],
+    );
+    has(&text, &["nothing was done", "in ssh.keys, with its .pub", "`agent: false`"]);
+    let mut rules = sshd.rules();
+    rules.keys = (0..4).map(|number| stranger(&sshd, number)).collect();
+    has(&denied(connect(&sshd, &rules)), &["hung up after 3 keys"]);
+}
+
+#[test]
+fn a_server_that_hangs_up_before_a_key_is_out_of_reach() {
+    let Some(sshd) = Sshd::local_with("MaxAuthTries 0", KINDS) else { return };
+    sshd.be_known();
+    let mut rules = sshd.rules();
+    for keys in [rules.keys.clone(), Vec::new()] {
+        rules.keys = keys;
+        let error = connect(&sshd, &rules).err().expect("nobody is let in");
+        assert!(matches!(error.root(), Error::Unreachable(_)), "{error:?}");
+        has(&said(&error), &["hung up during the login", "nothing was done", "ssh -p"]);
+    }
+}
+
+/// An agent that stands still, and one that does not even take connections any more: key files go on.
+#[test]
+fn an_agent_that_does_not_answer() {
+    let Some(sshd) = a_known_host() else { return };
+    let agent = Agent::new(&sshd.dir);
+    send("STOP", &agent.child.id().to_string());
+    let before = Instant::now();
+    assert_eq!(login_with(&sshd, &agent), "in");
+    assert!(before.elapsed() < Duration::from_secs(15), "{:?}", before.elapsed());
+    fs::remove_file(sshd.ssh_dir().join("id_ed25519")).expect("a file");
+    let (socket, waiting) = (agent.socket.clone(), AtomicUsize::new(0));
+    let text = std::thread::scope(|scope| {
+        // Whoever waits for it waits no longer when it is gone.
+        let agent = agent;
+        scope.spawn(|| {
+            let mut all = Vec::new();
+            while let Ok(one) = UnixStream::connect(&socket) {
+                all.push(one);
+                waiting.store(all.len(), Ordering::Relaxed);
+            }
+        });
+        // It has room for 128.
+        wait_for("a full queue", || waiting.load(Ordering::Relaxed) >= 120);
+        login_with(&sshd, &agent)
+    });
+    has(&text, &["does not let", "the agent does not answer", "id_ed25519 (which is not there)"]);
 }
 
 #[test]
@@ -186,14 +267,9 @@ fn nobody_is_let_in_without_reason() {
     );
     // Seven files: no server is asked so often.
     let mut rules = sshd.rules();
-    let other = |number: usize| {
-        let file = sshd.dir.join(format!("other{number}"));
-        write_key("ed25519", &format!("agent{number}"), &file);
-        file
-    };
-    rules.keys = (0..7).map(other).collect();
+    rules.keys = (0..7).map(|number| stranger(&sshd, number)).collect();
     let text = denied(connect(&sshd, &rules));
-    has(&text, &["other4", "other5 (not tried", "other6 (not tried"]);
+    has(&text, &["key4,", "key5 (not tried", "key6 (not tried"]);
     rules.keys = Vec::new();
     has(&denied(connect(&sshd, &rules)), &["no key was to be tried"]);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kvs::error::Error;
 use kvs::push::{Become, Output, Shell};
 
-use super::{Ear, PATIENCE, connect, connect_by, connected, denied, has, run, said, script};
+use super::{Ear, PATIENCE, connect, connect_by, connected, denied, has, quiet, run, said, script};
 use crate::shell::wait_for;
 use crate::sshd::Sshd;
 
@@ -212,10 +212,6 @@ fn a_connection_may_be_idle_for_longer_than_a_command() {
     let mut rules = sshd.rules();
     rules.command_timeout = Duration::from_secs(1);
     let mut ssh = connect(&sshd, &rules).expect("a connection");
-    let quiet = |time| {
-        let (_never, quiet) = std::sync::mpsc::channel::<()>();
-        assert!(quiet.recv_timeout(time).is_err());
-    };
     quiet(rules.command_timeout * 3 / 2);
     // It does not answer at once.
     sshd.signal_sessions("STOP");
@@ -226,4 +222,98 @@ fn a_connection_may_be_idle_for_longer_than_a_command() {
         });
         assert_eq!(run(&mut ssh, "echo on").out, "on\n");
     });
+}
+
+/// A server that asks whether we live hears it, though nothing runs.
+#[test]
+fn beats_keep_an_idle_connection() {
+    let config = "ClientAliveInterval 1\nClientAliveCountMax 2";
+    let Some(sshd) = Sshd::local_with(config, &["ed25519"]) else { return };
+    sshd.be_known();
+    let mut ssh = connect(&sshd, &sshd.rules()).expect("a connection");
+    let idle = |ssh: &mut kvs::push::Ssh| {
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            ssh.beat().expect("a link");
+            quiet(Duration::from_millis(200));
+        }
+    };
+    idle(&mut ssh);
+    assert_eq!(run(&mut ssh, "echo on").out, "on\n");
+    // Also after something ran, and when it is over what was held.
+    assert_eq!(ssh.hold(&script("echo taken", &[]), PATIENCE).expect("a line"), "taken");
+    while ssh.beat().is_ok() {}
+    idle(&mut ssh);
+    for number in 0..3 {
+        assert_eq!(run(&mut ssh, &format!("echo {number}")).out, format!("{number}\n"));
+    }
+    assert!(sshd.signal_sessions("KILL") > 0);
+    let gone = (0..500).find_map(|_| {
+        quiet(Duration::from_millis(10));
+        ssh.beat().err()
+    });
+    has(&said(&gone.expect("an end")), &["is no more", "again"]);
+}
+
+/// A way to the host on which some of what comes back takes its time.
+fn slow(sshd: &Sshd, delay: impl Fn(usize) -> Duration + Send + 'static) -> std::net::SocketAddr {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (at, to) = (listener.local_addr().expect("its address"), sshd.at);
+    std::thread::spawn(move || {
+        let (client, _) = listener.accept().expect("a client");
+        let server = std::net::TcpStream::connect(to).expect("the host");
+        let (mut up, mut there) = (client.try_clone().expect("a socket"), &server);
+        std::thread::scope(|scope| {
+            scope.spawn(|| std::io::copy(&mut up, &mut there));
+            let mut bytes = vec![0; 64 << 10];
+            for number in 1.. {
+                let Ok(some @ 1..) = (&server).read(&mut bytes) else { break };
+                quiet(delay(number));
+                if (&client).write_all(&bytes[..some]).is_err() {
+                    break;
+                }
+            }
+            drop(client.shutdown(std::net::Shutdown::Both));
+            drop(server.shutdown(std::net::Shutdown::Both));
+        });
+    });
+    at
+}
+
+/// Connecting and logging in share one time: neither alone takes longer here.
+#[test]
+fn a_login_that_takes_too_long_as_a_whole() {
+    let Some(sshd) = Sshd::local() else { return };
+    sshd.be_known();
+    let mut rules = sshd.rules();
+    rules.connect_timeout = Duration::from_secs(2);
+    let time = rules.connect_timeout;
+    // The greeting, and what comes after the keys are exchanged.
+    rules.at = vec![slow(&sshd, move |number| match number {
+        1 => time * 7 / 10,
+        2..6 => Duration::ZERO,
+        _ => time * 35 / 100,
+    })];
+    let before = Instant::now();
+    let error = connect(&sshd, &rules).err().expect("no login in time");
+    assert!(matches!(error.root(), Error::Unreachable(_)), "{error:?}");
+    has(&said(&error), &["let nobody in within 2s", "nothing was done", "ssh.connect_timeout"]);
+    assert!(before.elapsed() < time * 3 / 2, "{:?}", before.elapsed());
+}
+
+/// An address that swallows what is sent to it leaves time for the next.
+#[test]
+fn an_address_that_does_not_answer_is_not_the_last() {
+    let Some(sshd) = Sshd::local() else { return };
+    sshd.be_known();
+    let mut rules = sshd.rules();
+    rules.connect_timeout = Duration::from_secs(4);
+    // Who has no room for more connections does not say so.
+    let full = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = full.local_addr().expect("its address");
+    let fill = || std::net::TcpStream::connect_timeout(&at, Duration::from_millis(100)).ok();
+    let _waiting: Vec<_> = std::iter::from_fn(fill).collect();
+    rules.at = vec![at, sshd.at];
+    drop(connect(&sshd, &rules).unwrap_or_else(|e| panic!("{e}")));
 }

@@ -7,7 +7,8 @@
 //! anything else            it broke: a full disk, a command that failed; its last words are told
 //! ```
 //!
-//! Every sentence that comes out of here names the host and says what is unchanged. It runs nothing.
+//! Every sentence that comes out of here names the host and says what is unchanged. What a host says
+//! is told in its own words, but for characters that would move the terminal. It runs nothing.
 
 use crate::error::Error;
 use crate::push::Output;
@@ -79,7 +80,7 @@ impl Deed {
     /// What its end means on this host; `None` when it is done.
     pub(super) fn judge(self, host: &str, output: &Output) -> Option<Error> {
         let Self { what, unchanged, .. } = self;
-        let said = last_line(&output.err);
+        let said = plain(last_line(&output.err));
         let status = output.status;
         Some(match status {
             0 => return None,
@@ -127,9 +128,18 @@ impl Deed {
     }
 }
 
+/// A host's own words, with what is no text written out. A tab does no harm.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain
+}
+
 /// The last lines of a log, below a sentence.
 fn log_lines(out: &str) -> String {
-    let lines: String = out.lines().map(|line| format!("\n  {line}")).collect();
+    let lines: String = out.lines().map(|line| format!("\n  {}", plain(line))).collect();
     if lines.is_empty() { lines } else { format!(" The last lines of its log:{lines}") }
 }
 
@@ -141,7 +151,7 @@ fn last_line(text: &str) -> &str {
 /// What was said, on one line and not too much of it.
 fn words(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let all = lines.join("; ");
+    let all = plain(&lines.join("; "));
     match all.len().checked_sub(WORDS_MAX) {
         _ if all.is_empty() => "it said nothing".into(),
         None => all.trim_end_matches('.').into(),
@@ -149,5 +159,32 @@ fn words(text: &str) -> String {
             let at = (extra..all.len()).find(|at| all.is_char_boundary(*at)).unwrap_or(0);
             format!("…{}", all[at..].trim_end_matches('.'))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever ends badly, and whatever was said meanwhile: no byte of it moves the terminal.
+    #[test]
+    fn what_a_host_says_does_not_reach_the_terminal_as_it_is() {
+        let evil = "\x1b]0;owned\x07 \u{9b}2J\r\x08\x7f it's\tfull";
+        let wanted = r"\u{1b}]0;owned\u{7} \u{9b}2J\r\u{8}\u{7f} it's";
+        let out = format!("first {evil}\n\nlast {evil}\n");
+        for status in [REFUSED, BUSY, UNDONE, LOST, 1, 137] {
+            let output = Output { status, out: out.clone(), err: format!("{evil}\n{evil}\n") };
+            for error in [START.judge("n1", &output), START.judge_release("n1", &output)] {
+                let said = error.expect("a bad end").to_string();
+                let others = said.chars().filter(|c| c.is_control() && !"\n\t".contains(*c));
+                assert_eq!(others.count(), 0, "{said:?}");
+                assert!(status == LOST || said.contains(wanted), "{said}");
+                // The lines of a log stay lines.
+                let lines = if status == UNDONE { 4 } else { 1 };
+                assert_eq!(said.lines().count(), lines, "{said}");
+            }
+        }
+        let said = FACTS.nonsense("n1", &out).to_string();
+        assert!(said.contains(wanted) && !said.contains('\x1b'), "{said}");
     }
 }

@@ -5,15 +5,22 @@
 //!                                                 hosts: n1, n2 with ssh: {port: 2222}
 //! ```
 //!
-//! What all hosts have in common goes to the defaults. It looks no name up: a draft may be made
-//! before the hosts are.
+//! What all hosts have in common goes to the defaults. Nodes that share an address get a port and
+//! directories of their own: whether its sshds share a disk is not known here. It looks no name up: a
+//! draft may be made before the hosts are.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::fill::NODE_PORT;
 use super::form::Wrong;
 use super::{check, names};
 use crate::error::{Error, Result};
+
+/// Where sshd is when nothing else is said.
+const SSH_PORT: u16 = 22;
+/// Where further nodes of an address go, for root and for others; their numbers follow.
+const ROOTS: [&str; 2] = ["/opt/kvs-n", "~/kvs-n"];
 
 /// A host of the command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +28,19 @@ struct Given {
     user: Option<String>,
     host: String,
     port: Option<u16>,
+}
+
+impl Given {
+    /// Its address, however it was written.
+    fn address(&self) -> String {
+        let name = || self.host.trim_end_matches('.').to_lowercase();
+        self.host.parse::<IpAddr>().map_or_else(|_| name(), |ip| ip.to_string())
+    }
+
+    /// Where it is reached.
+    fn sshd(&self) -> (String, u16) {
+        (self.address(), self.port.unwrap_or(SSH_PORT))
+    }
 }
 
 /// The text of an inventory for these hosts, `[user@]host[:port]` each.
@@ -38,14 +58,14 @@ fn text(ring: &str, hosts: &[String]) -> std::result::Result<String, Wrong> {
     }
     let given = hosts.iter().map(|host| read(host)).collect::<std::result::Result<Vec<_>, _>>()?;
     for (i, host) in given.iter().enumerate() {
-        if given[..i].iter().any(|other| other.host == host.host && other.port == host.port) {
+        if given[..i].iter().any(|other| other.sshd() == host.sshd()) {
             return Err(format!("{} is named twice", hosts[i]));
         }
     }
     let user = common(given.iter().map(|host| &host.user));
     let port = common(given.iter().map(|host| &host.port));
     let replicas = given.len().min(3);
-    let ssh = ssh(user.as_ref(), port);
+    let ssh = ssh_of(user.as_ref(), port);
     let ssh = if ssh.is_empty() { "# ssh: {user: deploy, port: 22}".into() } else { ssh };
     let mut out = format!(
         "\
@@ -64,15 +84,12 @@ defaults:
 hosts:
 "
     );
-    let mut seen: BTreeMap<&str, u16> = BTreeMap::new();
+    let mut seen: BTreeMap<String, u16> = BTreeMap::new();
     for (number, host) in (1..).zip(&given) {
-        let own = Given {
-            user: host.user.clone().filter(|_| user.is_none()),
-            port: host.port.filter(|_| port.is_none()),
-            host: host.host.clone(),
-        };
-        let nth = seen.entry(&host.host).or_default();
-        out.push_str(&line(number, &own, *nth));
+        let own_user = host.user.as_ref().filter(|_| user.is_none());
+        let own_ssh = ssh_of(own_user, host.port.filter(|_| port.is_none()));
+        let nth = seen.entry(host.address()).or_default();
+        out.push_str(&line(number, host, own_ssh, *nth));
         *nth += 1;
     }
     let max = given.len() + 1;
@@ -86,15 +103,20 @@ hosts:
     Ok(out)
 }
 
-/// One host; the second node of an address, and those after it, get ports of their own.
-fn line(number: usize, host: &Given, nth: u16) -> String {
+/// One host; the second node of an address, and those after it, get what is theirs.
+fn line(number: usize, host: &Given, ssh: String, nth: u16) -> String {
     let mut fields = vec![format!("name: n{number}, address: {}", scalar(&host.host))];
-    fields.extend(Some(ssh(host.user.as_ref(), host.port)).filter(|ssh| !ssh.is_empty()));
-    fields.extend((nth > 0).then(|| format!("port: {}", NODE_PORT.saturating_add(nth))));
+    fields.extend(Some(ssh).filter(|ssh| !ssh.is_empty()));
+    if nth > 0 {
+        let is_root = host.user.as_deref() == Some("root");
+        let root = format!("{}{number}", ROOTS[usize::from(!is_root)]);
+        let port = NODE_PORT.saturating_add(nth);
+        fields.push(format!("port: {port}, root: {root}, data: {root}/data"));
+    }
     format!("  - {{{}}}\n", fields.join(", "))
 }
 
-fn ssh(user: Option<&String>, port: Option<u16>) -> String {
+fn ssh_of(user: Option<&String>, port: Option<u16>) -> String {
     let user = user.map(|user| format!("user: {}", scalar(user)));
     let port = port.map(|port| format!("port: {port}"));
     let fields: Vec<_> = user.into_iter().chain(port).collect();

@@ -221,10 +221,13 @@ impl Form {
     }
 }
 
-/// Whether a private key, or one of a ring, is anywhere in the text.
+/// Whether a private key, or one of a ring, is anywhere in the text. A path may have a checksum in it:
+/// only what stands for itself is a key.
 fn holds_key(text: &str) -> bool {
-    let other = |c: char| !c.is_ascii_hexdigit();
-    text.contains("PRIVATE KEY-----") || text.split(other).any(|run| run.len() >= KEY_DIGITS)
+    let ends = |c: char| c.is_whitespace() || "'\"`,:#[]{}\\".contains(c);
+    let is_key =
+        |word: &str| word.len() >= KEY_DIGITS && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.contains("PRIVATE KEY-----") || text.split(ends).any(is_key)
 }
 
 /// The field that there is none of, in small letters.

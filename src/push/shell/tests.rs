@@ -111,3 +111,49 @@ fn of_too_much_the_beginning_and_the_end_are_kept() {
     small.push(b"kvs-begin\n\nkvs-end 1\n");
     assert!(small.has_ended());
 }
+
+/// A script of a host, as it is after what comes before every script.
+const LOGS: &str = include_str!("../far/logs.sh");
+
+/// What is kept of the log of a node without a unit.
+fn logs(log: &str, lines: usize) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("log");
+    std::fs::write(&file, log).expect("a file");
+    let head = "set -eu; RUN=/no/such NAME=n1 UNIT=u LOG=$1; shift\n";
+    let args = [file.to_str().expect("text"), &lines.to_string()];
+    let text = script(&format!("{head}{LOGS}"), &args).text().expect("no NUL");
+    let (out, err) = sh(text.as_bytes());
+    let mut kept = Kept::default();
+    kept.push(&out);
+    let output = Output::parse(&kept.bytes(), &err).expect("an end");
+    assert_eq!((output.status, output.err.as_str()), (0, ""));
+    output.out
+}
+
+/// A log has lines of its own length, and a node that is in trouble writes many.
+#[test]
+fn of_a_long_log_the_newest_lines_are_kept() {
+    let line = |number: u32| format!("line {number} of a log that is long\n");
+    let all: String = (0..100_000).map(line).collect();
+    let kept = logs(&all, 100_000);
+    assert!(all.len() > 3 << 20 && kept.len() <= 1_000_000, "{}", kept.len());
+    assert!(kept.len() > 999_900 && all.ends_with(&kept), "{}", &kept[kept.len() - 100..]);
+    assert!(kept.starts_with("line "), "{}", &kept[..100]);
+    // What is short is as it was.
+    assert_eq!(logs(&all, 2), line(99_998) + &line(99_999));
+    for short in ["", "\n", "a\n\nb\n", "no end"] {
+        assert_eq!(logs(short, 10), short);
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_no_empty_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("n1.service"), "systemd /data\n").expect("a file");
+    let head = "set -eu; RUN=$1 NAME=n1 UNIT=u LOG=/no/such; shift
+        journalctl() { echo some; echo no >&2; return 3; }\n";
+    let args = [dir.path().to_str().expect("text"), "10"];
+    let output = run(&script(&format!("{head}{LOGS}"), &args)).expect("an end");
+    assert_eq!(output, Output { status: 3, out: "some\n".into(), err: "no\n".into() });
+}

@@ -6,8 +6,10 @@
 //!   key ──> verdict ──> go on | refuse | write it down
 //! ```
 //!
-//! A key that was revoked is always refused; one that has changed too, unless the inventory pins it. A
-//! host that is known by keys of other kinds only counts as new, as with OpenSSH. It asks nobody.
+//! A key that was revoked is always refused; one that has changed too, unless the inventory pins it. So
+//! is that of a host which is known by keys of other kinds only: it would have shown one of those. A
+//! pin may be of any kind, and does not tell which: the host is met again, without the kinds that it has
+//! shown, until it shows the pinned key or has no more. It asks nobody.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
@@ -23,6 +25,8 @@ use crate::error::{Error, Result};
 /// Hosts are met side by side, and their keys written to the same file.
 static WRITING: Mutex<()> = Mutex::new(());
 
+/// How often a host that is pinned is met, and so shows keys: there are ed25519, ECDSA and RSA.
+const MEETINGS_MAX: usize = 3;
 /// What is preferred of a host that is not known.
 const PREFERRED: &[&str] = &[
     "ssh-ed25519",
@@ -33,11 +37,15 @@ const PREFERRED: &[&str] = &[
     "rsa-sha2-256",
 ];
 
-/// What is known before a host is met.
+/// What is known before a host is met, and what it has shown since.
 pub(super) struct HostKey<'a> {
     access: &'a Access<'a>,
     name: Name,
     known: Known,
+    /// The only fingerprint that will do.
+    pin: Option<&'a str>,
+    /// Keys that have another.
+    shown: Vec<Vec<u8>>,
 }
 
 impl<'a> HostKey<'a> {
@@ -50,53 +58,74 @@ impl<'a> HostKey<'a> {
         for file in &access.rules.known_hosts {
             known.add(file, &text(file)?);
         }
-        Ok(Self { access, name: Name::new(access.address, access.rules.port), known })
+        let name = Name::new(access.address, access.rules.port);
+        let pin = match &access.rules.host_keys {
+            HostKeys::Pin(pin) => Some(pin.trim_end_matches('=')),
+            HostKeys::Strict | HostKeys::AcceptNew => None,
+        };
+        Ok(Self { access, name, known, pin, shown: Vec::new() })
     }
 
     /// What to ask the server for: an exclusive list, so that it has everything that will do.
     pub(super) fn algorithms(&self, supported: &[&str]) -> String {
-        order(&self.known.kinds(&self.name), supported).join(",")
+        // What is known says nothing of the kind that is pinned.
+        let known = self.pin.map_or_else(|| self.known.kinds(&self.name), |_| Vec::new());
+        let shown: Vec<&str> = self.shown.iter().filter_map(|key| known::kind(key)).collect();
+        order(&known, &shown, supported).join(",")
     }
 
-    /// Decides about the key that was shown.
+    /// Whether it was met before, and has shown another key than the pinned one.
+    pub(super) fn was_met(&self) -> bool {
+        !self.shown.is_empty()
+    }
+
+    /// Decides about the key that was shown. `false` when the host is to be met again, to show
+    /// another.
     ///
     /// # Errors
     /// [`Error::Denied`] when it will not do; [`Error::Io`] when it cannot be written down.
-    pub(super) fn decide(&self, key: &[u8], watch: &dyn Watch) -> Result<()> {
+    pub(super) fn decide(&mut self, key: &[u8], watch: &dyn Watch) -> Result<bool> {
+        if self.pin.is_some_and(|pin| pin != known::fingerprint(key)) {
+            self.shown.push(key.to_vec());
+            let more = self.shown.len() < MEETINGS_MAX;
+            return if more { Ok(false) } else { Err(self.not_pinned()) };
+        }
+        self.judge(key, watch).map(|()| true)
+    }
+
+    /// Judges a key that is the pinned one, if any is.
+    fn judge(&self, key: &[u8], watch: &dyn Watch) -> Result<()> {
         let verdict = self.known.verdict(&self.name, key);
-        if let Verdict::Revoked(line) = verdict {
-            return Err(self.revoked(line, key));
-        }
-        if let HostKeys::Pin(pin) = &self.access.rules.host_keys {
-            return self.pinned(pin, key);
-        }
-        if let Verdict::Known = verdict {
-            return Ok(());
+        match verdict {
+            Verdict::Revoked(line) => return Err(self.revoked(line, key)),
+            Verdict::Known => return Ok(()),
+            _ if self.pin.is_some() => return Ok(()),
+            _ => {}
         }
         for remark in self.known.remarks(&self.name) {
             watch.note(self.access.host, &Event::Warning(remark));
         }
         match verdict {
             Verdict::Changed(line) => Err(self.changed(line, key)),
-            Verdict::OtherKinds(lines) => Err(self.refused(key, &others(&lines))),
+            Verdict::OtherKinds(lines) => Err(self.of_other_kinds(key, &lines)),
             _ => self.unknown(key, watch),
         }
     }
 
-    fn pinned(&self, pin: &str, key: &[u8]) -> Result<()> {
-        let shown = known::fingerprint(key);
-        if pin.trim_end_matches('=') == shown {
-            return Ok(());
-        }
-        Err(Error::Denied(format!(
-            "{} shows the host key {}, and the inventory pins {pin}: nothing was done there",
+    /// What is to be said of a host that has shown all its keys.
+    pub(super) fn not_pinned(&self) -> Error {
+        let pin = self.pin.unwrap_or_default();
+        let shown: Vec<_> = self.shown.iter().map(|key| described(key)).collect();
+        let keys = if shown.len() == 1 { "key" } else { "keys" };
+        Error::Denied(format!(
+            "{} shows the host {keys} {}, and the inventory pins {pin}: nothing was done there",
             self.who(),
-            described(key)
+            shown.join(", ")
         ))
         .hint(
-            "pin the fingerprint of that kind of key if it is the host's (there: `ssh-keygen -lf \
-             /etc/ssh/ssh_host_ed25519_key.pub`); if it is not, somebody stands between",
-        ))
+            "set host_key of this host to one of them if they are the host's (there: `ssh-keygen -lf` of \
+             /etc/ssh/ssh_host_*.pub); if they are not, somebody stands between",
+        )
     }
 
     fn revoked(&self, line: &Line, key: &[u8]) -> Error {
@@ -139,25 +168,39 @@ impl<'a> HostKey<'a> {
             }
             return Ok(());
         }
-        Err(self.refused(key, ""))
+        let pin = known::fingerprint(key);
+        Err(self.refused(key, "").hint(format!(
+            "{}; or set host_keys to accept-new, or host_key of this host to {pin}",
+            self.ways()
+        )))
     }
 
-    /// A host whose key cannot be told from a stranger's. One known by other kinds of key would have
-    /// shown one of those: that is no new host.
+    /// One known by other kinds of key would have shown one of those: that is no new host.
+    fn of_other_kinds(&self, key: &[u8], lines: &[&Line]) -> Error {
+        let pin = known::fingerprint(key);
+        self.refused(key, &others(lines))
+            .hint(format!("{}; or set host_key of this host to {pin}", self.ways()))
+    }
+
+    /// A host whose key cannot be told from a stranger's.
     fn refused(&self, key: &[u8], others: &str) -> Error {
-        let rules = self.access.rules;
-        let file = rules.known_hosts.first();
-        let error = Error::Denied(format!(
+        Error::Denied(format!(
             "the host key of {} is not known: it shows {}{others}; nothing was done there",
             self.who(),
             described(key)
-        ));
-        let file = file.map_or("~/.ssh/known_hosts".into(), |file| file.display().to_string());
-        error.hint(format!(
-            "compare it with what `ssh-keygen -lf` says of /etc/ssh/ssh_host_*.pub there, then `ssh-keyscan \
-             -p {} {} >> {file}`; or set host_keys to accept-new, or to this fingerprint",
-            rules.port, self.access.address
         ))
+    }
+
+    /// How a key becomes known, after it was looked at.
+    fn ways(&self) -> String {
+        let rules = self.access.rules;
+        let file = rules.known_hosts.first();
+        let file = file.map_or("~/.ssh/known_hosts".into(), |file| file.display().to_string());
+        format!(
+            "compare it with what `ssh-keygen -lf` says of /etc/ssh/ssh_host_*.pub there, then `ssh-keyscan \
+             -p {} {} >> {file}`",
+            rules.port, self.access.address
+        )
     }
 
     fn who(&self) -> String {
@@ -176,12 +219,16 @@ fn described(key: &[u8]) -> String {
     format!("{} {}", known::kind(key).unwrap_or("of no kind"), known::fingerprint(key))
 }
 
-/// All that is supported, known kinds first. No certificates: nobody here could check them.
-fn order<'a>(kinds: &[&str], supported: &[&'a str]) -> Vec<&'a str> {
+/// All that is supported but the kinds that were shown, known kinds first. No certificates: nobody here
+/// could check them.
+fn order<'a>(kinds: &[&str], shown: &[&str], supported: &[&'a str]) -> Vec<&'a str> {
     let of_kind = |kind: &str, algorithm: &str| {
         algorithm == kind || (kind == "ssh-rsa" && algorithm.starts_with("rsa-sha2-"))
     };
-    let usable = || supported.iter().filter(|algorithm| !algorithm.contains("-cert-"));
+    let usable = || {
+        let fresh = |a: &&&str| !shown.iter().any(|kind| of_kind(kind, a));
+        supported.iter().filter(|a| !a.contains("-cert-")).filter(fresh)
+    };
     let known = kinds.iter().flat_map(|kind| usable().filter(move |a| of_kind(kind, a)));
     let preferred = PREFERRED.iter().flat_map(|name| usable().filter(move |a| *a == name));
     let mut all: Vec<&str> = Vec::new();
@@ -251,11 +298,13 @@ mod tests {
     fn known_kinds_are_asked_for_first_and_nothing_is_lost() {
         let supported = ["ssh-ed25519-cert-v01@openssh.com", "rsa-sha2-256", "ecdsa-sha2-nistp256"];
         let supported = [&supported[..], &["ssh-ed25519", "rsa-sha2-512", "new-one"]].concat();
-        let rsa_first = order(&["ssh-rsa", "no-such-kind"], &supported);
+        let rsa_first = order(&["ssh-rsa", "no-such-kind"], &[], &supported);
         assert_eq!(rsa_first[..3], ["rsa-sha2-256", "rsa-sha2-512", "ssh-ed25519"]);
         assert_eq!(rsa_first.len(), 5);
-        assert_eq!(order(&[], &supported)[..2], ["ssh-ed25519", "ecdsa-sha2-nistp256"]);
-        assert_eq!(order(&["ecdsa-sha2-nistp256"], &supported)[0], "ecdsa-sha2-nistp256");
+        assert_eq!(order(&[], &[], &supported)[..2], ["ssh-ed25519", "ecdsa-sha2-nistp256"]);
+        assert_eq!(order(&["ecdsa-sha2-nistp256"], &[], &supported)[0], "ecdsa-sha2-nistp256");
+        let others = order(&[], &["ssh-ed25519", "ssh-rsa"], &supported);
+        assert_eq!(others, ["ecdsa-sha2-nistp256", "new-one"]);
     }
 
     #[test]

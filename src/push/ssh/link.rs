@@ -1,9 +1,9 @@
 //! The socket and the session on it. Every wait ends.
 //!
 //! ```text
-//! dial         TCP and the handshake        blocking, each call under the connection's own time
-//! after login  operations that give way     poll(2), under a deadline of the caller
-//! dropped      the socket goes first        so that libssh2 has nobody left to wait for
+//! dial         TCP, the handshake, the login     blocking, all under one deadline
+//! after login  operations that give way          poll(2), under a deadline of the caller
+//! dropped      the socket goes first             so that libssh2 has nobody left to wait for
 //! ```
 //!
 //! Caveat: an operation of libssh2 that gave way in the middle of a packet must be repeated before
@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 
 /// LIBSSH2_ERROR_EAGAIN
 const GIVES_WAY: ErrorCode = ErrorCode::Session(-37);
+/// LIBSSH2_ERROR_KEX_FAILURE: among others, that there is no algorithm both know.
+const NO_KEX: ErrorCode = ErrorCode::Session(-5);
 /// LIBSSH2_ERROR_CHANNEL_FAILURE and LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED
 const REFUSALS: [ErrorCode; 2] = [ErrorCode::Session(-21), ErrorCode::Session(-22)];
 /// Between two keepalives, at the most.
@@ -60,6 +62,35 @@ impl std::fmt::Display for Broken {
     }
 }
 
+/// Why an address was of no use.
+enum Failed {
+    Socket(std::io::Error),
+    Ssh(ssh2::Error),
+    Late(Broken),
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        Self::Socket(error)
+    }
+}
+
+impl From<ssh2::Error> for Failed {
+    fn from(error: ssh2::Error) -> Self {
+        Self::Ssh(error)
+    }
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket(why) => write!(f, "{why}"),
+            Self::Ssh(why) => write!(f, "no SSH ({})", why.message()),
+            Self::Late(why) => write!(f, "{why}"),
+        }
+    }
+}
+
 /// See the module.
 pub(super) struct Link {
     pub(super) session: Session,
@@ -72,45 +103,68 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects to the first address that answers as SSH should.
+    /// Connects to the first address that answers as SSH should. `None` when it does, and has shown
+    /// all the kinds of key that it has.
     ///
     /// # Errors
     /// [`Error::Unreachable`].
-    pub(super) fn dial(access: &Access<'_>, host_key: &HostKey<'_>) -> Result<Self> {
+    pub(super) fn dial(
+        access: &Access<'_>,
+        host_key: &HostKey<'_>,
+        until: Instant,
+    ) -> Result<Option<Self>> {
         let mut whys = Vec::new();
+        let mut others = u32::try_from(access.rules.at.len()).unwrap_or(u32::MAX);
         for at in &access.rules.at {
-            match Self::to(*at, access, host_key) {
-                Ok(link) => return Ok(link),
+            // One that swallows packets must leave some of the time to those after it.
+            let share = until.saturating_duration_since(now()) / others;
+            others -= 1;
+            match Self::to(*at, access, host_key, share, until) {
+                Ok(link) => return Ok(Some(link)),
+                Err(Failed::Ssh(e)) if e.code() == NO_KEX && host_key.was_met() => {
+                    return Ok(None);
+                }
                 Err(why) => whys.push(format!("{at}: {why}")),
             }
         }
-        let (host, rules) = (access.host, access.rules);
+        let host = access.host;
         let why = if whys.is_empty() { "it has no address".to_owned() } else { whys.join("; ") };
         let error = format!("{host} cannot be reached ({why}): nothing was done there");
-        Err(Error::Unreachable(error).hint(format!(
-            "see that this works: ssh -p {} {}@{} true",
-            rules.port, rules.user, access.address
-        )))
+        Err(Error::Unreachable(error).hint(access.by_hand()))
     }
 
     fn to(
         at: SocketAddr,
         access: &Access<'_>,
         host_key: &HostKey<'_>,
-    ) -> std::result::Result<Self, String> {
-        let patience = access.rules.connect_timeout.max(Duration::from_millis(1));
-        let socket = TcpStream::connect_timeout(&at, patience).map_err(|e| e.to_string())?;
-        let ours = socket.set_nodelay(true).and_then(|()| socket.try_clone());
-        let ours = ours.map_err(|e| e.to_string())?;
-        let session = Session::new().map_err(|e| e.message().to_owned())?;
-        let silence = access.rules.command_timeout;
+        share: Duration,
+        until: Instant,
+    ) -> std::result::Result<Self, Failed> {
+        // None at all is an error of its own, which says nothing of the host.
+        let share = share.max(Duration::from_millis(1));
+        let socket = TcpStream::connect_timeout(&at, share)?;
+        socket.set_nodelay(true)?;
+        let ours = socket.try_clone()?;
+        let session = Session::new()?;
         let (heard, is_cut) = (Cell::new(now()), Cell::new(false));
-        let mut link = Self { session, socket: ours, heard, patience: silence, is_cut };
-        link.session.set_timeout(u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
-        link.prefer(host_key).map_err(|e| e.message().to_owned())?;
+        let patience = access.rules.command_timeout;
+        let mut link = Self { session, socket: ours, heard, patience, is_cut };
+        link.prefer(host_key)?;
         link.session.set_tcp_stream(socket);
-        link.session.handshake().map_err(|e| format!("no SSH ({})", e.message()))?;
+        link.limit(until).map_err(Failed::Late)?;
+        link.session.handshake()?;
         Ok(link)
+    }
+
+    /// Gives the next call that blocks what is left of the time.
+    pub(super) fn limit(&self, until: Instant) -> std::result::Result<(), Broken> {
+        // 0 would be no limit.
+        let left = until.saturating_duration_since(now()).as_millis();
+        if left == 0 {
+            return Err(Broken::Late);
+        }
+        self.session.set_timeout(u32::try_from(left).unwrap_or(u32::MAX));
+        Ok(())
     }
 
     fn prefer(&self, host_key: &HostKey<'_>) -> std::result::Result<(), ssh2::Error> {
@@ -168,11 +222,16 @@ impl Link {
         if now().duration_since(self.heard.get()) >= self.patience {
             return Err(self.broken(Broken::Silent(self.patience)));
         }
-        if !sends && self.is_free() {
-            let kept = self.session.keepalive_send();
-            kept.map_err(|e| self.broken(Broken::Cut(e.message().into())))?;
+        if sends { Ok(()) } else { self.keep_alive() }
+    }
+
+    /// Says that we live, when that was not said for some time and can be in one piece.
+    pub(super) fn keep_alive(&self) -> std::result::Result<(), Broken> {
+        if !self.is_free() {
+            return Ok(());
         }
-        Ok(())
+        let kept = self.session.keepalive_send();
+        kept.map(drop).map_err(|e| self.broken(Broken::Cut(e.message().into())))
     }
 
     /// Silence counts from now: before, nobody was asked anything.

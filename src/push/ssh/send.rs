@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use super::super::shell::{Output, Script};
 use super::super::{Event, Watch};
-use super::Ssh;
 use super::link::{Broken, now};
 use super::talk::Talk;
+use super::{Ssh, words};
 use crate::error::{Error, Result};
 
 /// `$1` is the file, `$2` its length.
@@ -75,8 +75,8 @@ pub(super) fn send(ssh: &mut Ssh, file: &Path, to: &str, watch: &dyn Watch) -> R
             Error::Partial(format!("{file} was not brought to {host}: {why}; {left}"))
         }
         (Some(output), None) => {
-            let why = match output.err.trim() {
-                "" => "it counts other bytes than were sent",
+            let why = match words(output.err.as_bytes()) {
+                none if none.is_empty() => "it counts other bytes than were sent".into(),
                 why => why,
             };
             Error::Partial(format!("{host} could not take {file}: {why}; {left}"))

@@ -34,9 +34,15 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Starts a command.
-    pub(super) fn open(link: &Link, command: &str, until: Instant) -> Result<Self, Broken> {
-        let mut channel = link.until(until, || link.session.channel_session())?;
+    /// Starts a command, on a channel that is there or on a new one.
+    pub(super) fn open(
+        link: &Link,
+        spare: Option<Channel>,
+        command: &str,
+        until: Instant,
+    ) -> Result<Self, Broken> {
+        let open = || link.until(until, || link.session.channel_session());
+        let mut channel = spare.map_or_else(open, Ok)?;
         link.until(until, || channel.exec(command))?;
         Ok(Self {
             channel,
