@@ -192,10 +192,11 @@ fn row(host: &kvs::push::Row) -> Vec<String> {
 fn one_line(text: &str) -> String {
     const LAST: usize = 2;
     let lines: Vec<_> = text.lines().map(str::trim).collect();
-    match lines.len() {
+    let line = match lines.len() {
         all if all > LAST + 1 => [&lines[..1], &["…"], &lines[all - LAST..]].concat().join(" | "),
         _ => lines.join(" | "),
-    }
+    };
+    line.replace('\t', " ")
 }
 
 fn result(host: &kvs::push::Row) -> &'static str {

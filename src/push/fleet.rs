@@ -112,7 +112,7 @@ pub struct SshRules {
     pub port: u16,
     /// The user; who runs this unless given.
     pub user: String,
-    /// Private keys, tried after the agent's; `~` is expanded.
+    /// Private keys, tried before the agent's others; `~` is expanded.
     pub keys: Vec<PathBuf>,
     /// Whether the agent is asked.
     pub agent: bool,

@@ -312,6 +312,15 @@ fn write_host(dir: &Path, at: SocketAddr, config: &str, kinds: &[&str]) {
         lines += &format!("HostKey {}\n", file.display());
     }
     fs::write(etc.join("authorized_keys"), key("ed25519", "user").1).expect("a file");
+    // Its own home: what this machine's shells read at the start is none of its business. The first
+    // line counts.
+    let home = dir.join("home");
+    fs::create_dir_all(&home).expect("a directory");
+    let home = format!("SetEnv HOME={}", home.display());
+    let config = match config.contains("SetEnv ") {
+        true => config.replacen("SetEnv ", &format!("{home} "), 1),
+        false => format!("{config}\n{home}"),
+    };
     let text = format!(
         "{config}\nListenAddress {}:{}\n{lines}AuthorizedKeysFile {}\nUsePAM no\nStrictModes no\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n\

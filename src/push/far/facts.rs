@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Facts, Init, Service, unit};
+use super::{Facts, Init, Service, scripts, unit};
 use crate::push::{Host, ServiceKind};
 
 /// What a line begins with.
@@ -136,7 +136,7 @@ fn set_service(facts: &mut Facts, said: &Said<'_>, wanted: ServiceKind, unit: St
 
 fn pair(line: &str) -> Option<(String, String)> {
     let (id, version) = line.split_once(' ')?;
-    Some((id.to_owned(), version.to_owned()))
+    Some((id.to_owned(), scripts::plain(version)))
 }
 
 /// The port, and the addresses whose listeners are in the way, as `/proc/net/tcp{,6}` shows them.

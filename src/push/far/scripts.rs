@@ -129,7 +129,7 @@ impl Deed {
 }
 
 /// A host's own words, with what is no text written out. A tab does no harm.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() && c != '\t' { plain.extend(c.escape_default()) } else { plain.push(c) }

@@ -35,7 +35,7 @@ pub(super) fn stage(far: &mut Far<'_>, release: &Release, watch: &dyn Watch) -> 
         bring(far, release, &root, watch)?
     };
     let version = output.out.lines().find_map(|line| line.strip_prefix("version "));
-    let told = version.map(str::to_owned);
+    let told = version.map(scripts::plain);
     told.ok_or_else(|| scripts::STAGE.nonsense(far.shell.host(), &output.out))
 }
 
