@@ -25,6 +25,7 @@ mod audit;
 mod crew;
 mod far;
 mod fleet;
+mod gate;
 mod guard;
 mod home;
 mod newcomers;

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use super::home::Sums;
+use super::gate::Sums;
 use super::plan::{Standing, Step};
 use super::report::Report;
 use super::roll::{PROVEN, Roll, Turn, is_up, prove, stopped};

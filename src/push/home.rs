@@ -14,12 +14,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::gate::{Sums, differing, not_up, short_without};
 use super::{Fleet, Host, Watch};
 use crate::config::{Secret, create_key, fresh_key, read_keys};
-use crate::digest::Sum;
 use crate::embed::random;
 use crate::error::{Error, Result};
-use crate::key::{Partition, Q};
+use crate::key::Q;
 use crate::repair::{Peers, sync_pass};
 use crate::ring::{Change, NodeId, RingDoc, RingId, Step};
 use crate::target::{Access, Opening, Target};
@@ -29,9 +29,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long something is still waited for after it was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// Sums of every partition of every node that answers.
-pub(super) type Sums = BTreeMap<NodeId, BTreeMap<Partition, Sum>>;
 
 /// See the module.
 pub struct Home<'a> {
@@ -328,77 +325,6 @@ pub fn address(host: &Host) -> String {
     host.advertise.unwrap_or(host.listen).to_string()
 }
 
-/// Why a member is not up, if so.
-fn not_up(target: &mut Target, name: &str) -> Option<String> {
-    let doc = target.doc();
-    let Some(id) = doc.present().find(|m| m.name == name).map(|m| m.id) else {
-        return Some(format!("{name} is no member"));
-    };
-    match target.info(id) {
-        Ok(info) if info.waiting => return Some(format!("{name} has not heard the others yet")),
-        Ok(_) => {}
-        Err(error) => return Some(error.to_string()),
-    }
-    for other in target.nodes() {
-        let Ok(news) = target.news(other) else { continue };
-        if !news.iter().any(|n| n.row.id == id && n.up) && other != id {
-            return Some(format!("{} does not take {name} to be up", doc.name(other)));
-        }
-    }
-    None
-}
-
-/// What stopping these would cost, if it is too much.
-fn short_without(target: &mut Target, names: &[&str]) -> Result<Option<String>> {
-    let doc = target.doc();
-    if doc.step != Step::Settled {
-        return Ok(Some(format!("A change of the ring is under way, at step {}", doc.step)));
-    }
-    let mut gone = Vec::new();
-    for name in names {
-        gone.push(doc.named(name)?.id);
-    }
-    let need = doc.majority(); // the ring's own R and W
-    let copies = target.full_copies(&gone);
-    let short: Vec<_> = copies.values().filter(|copies| **copies < need).collect();
-    let Some(least) = short.iter().min() else { return Ok(None) };
-    let (count, least, names) = (short.len(), **least, names.join(" and "));
-    let why = format!(
-        "Without {names} {count} partitions would keep fewer than the {need} full copies that reads \
-         and writes need, some only {least}"
-    );
-    // With everything well it will never be otherwise.
-    let whole = target.full_copies(&[]).values().all(|copies| *copies == doc.n());
-    if whole {
-        return Err(Error::Denied(format!("{why}. Nothing was stopped."))
-            .hint("accept it: --accept-downtime"));
-    }
-    Ok(Some(why))
-}
-
-/// Partitions of a node that nobody has written to, and that are not what the others hold.
-fn differing(
-    doc: &RingDoc,
-    id: NodeId,
-    own: &BTreeMap<Partition, Sum>,
-    before: &Sums,
-    after: &Sums,
-) -> usize {
-    let differs = |p: &Partition| {
-        let owners = doc.owners_in(doc.read_layout(), *p);
-        let others: Vec<_> = owners.iter().filter(|o| **o != id).collect();
-        let quiet = others.iter().all(|o| match (before.get(o), after.get(o)) {
-            (Some(was), Some(is)) => was.get(p) == is.get(p),
-            _ => false,
-        });
-        let Some(first) = others.first().filter(|_| quiet) else { return false };
-        let theirs = after[*first].get(p);
-        let agreed = others.iter().all(|o| after[*o].get(p) == theirs);
-        agreed && own.get(p) != theirs
-    };
-    doc.owned(id).iter().filter(|p| differs(p)).count()
-}
-
 fn are(names: &[&str]) -> String {
     let verb = if names.len() == 1 { "is" } else { "are" };
     format!("{} {verb}", names.join(" and "))
@@ -413,54 +339,4 @@ fn is_passing(error: &Error) -> bool {
 #[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
 fn now() -> Instant {
     Instant::now()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ring::{Member, State};
-
-    fn doc() -> RingDoc {
-        let member = |n: u64| Member {
-            id: NodeId(n),
-            name: format!("n{n}"),
-            zone: "a".into(),
-            weight: 1,
-            state: State::Normal,
-            public_key: [0; 32],
-        };
-        RingDoc::first(RingId(1), Q::new(8).unwrap(), 3, (1..=3).map(member).collect()).unwrap()
-    }
-
-    /// Every node holds so many records in every partition.
-    fn sums(counts: [u64; 3]) -> Sums {
-        let of = |count| {
-            let sum = Sum { count, ..Sum::default() };
-            (0..8).map(|p| (Partition(p), sum)).collect()
-        };
-        (1..).map(NodeId).zip(counts.map(of)).collect()
-    }
-
-    /// Only what nobody writes to is compared, and only with what the others agree on.
-    #[test]
-    fn a_node_is_compared_where_nothing_moves() {
-        for (before, after, differ) in [
-            ([5, 5, 5], [5, 5, 5], 0),
-            ([5, 5, 5], [4, 5, 5], 8),
-            // What it was before it stopped does not count: others may have gone on meanwhile.
-            ([4, 5, 5], [5, 5, 5], 0),
-            // Written to since.
-            ([5, 5, 5], [5, 6, 6], 0),
-            // The others differ themselves.
-            ([5, 5, 6], [5, 5, 6], 0),
-        ] {
-            let after = sums(after);
-            let found = differing(&doc(), NodeId(1), &after[&NodeId(1)], &sums(before), &after);
-            assert_eq!(found, differ, "{before:?}");
-        }
-        let mut alone = sums([4, 5, 5]);
-        alone.remove(&NodeId(3));
-        let found = differing(&doc(), NodeId(1), &alone[&NodeId(1)], &alone, &alone);
-        assert_eq!(found, 0, "one of the others is not there");
-    }
 }

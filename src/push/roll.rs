@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
+use super::gate::Sums;
 use super::guard::Guard;
-use super::home::Sums;
 use super::plan::short;
 use super::{Facts, Far, Service, Survey};
 use crate::config;
