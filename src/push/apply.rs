@@ -18,7 +18,7 @@ use super::gate::Sums;
 use super::plan::{Standing, Step};
 use super::report::Report;
 use super::roll::{PROVEN, Roll, Turn, is_up, prove, stopped};
-use super::survey::Survey;
+use super::survey::{Survey, refused};
 use super::{Far, Watch, plan};
 use crate::config;
 use crate::error::{Error, Result};
@@ -39,8 +39,7 @@ pub fn apply(mut survey: Survey<'_>, watch: &dyn Watch) -> Report {
 fn refuse(survey: &Survey<'_>) {
     for (name, todo) in &survey.todos {
         if let Some(why) = &todo.refused {
-            let text = format!("{name}: {}. Nothing was changed there.", why.trim_end_matches('.'));
-            survey.crew.give_up(name, Error::Denied(text));
+            survey.crew.give_up(name, refused(name, why));
         }
     }
 }

@@ -139,7 +139,8 @@ fn roll(
             }
             Some(release) => turns.push(Turn { name: &host.name, before, release }),
             None => {
-                let text = format!("{} has no release before this one.", host.name);
+                let text =
+                    format!("{} has no release before this one; it was not touched.", host.name);
                 survey.crew.give_up(&host.name, Error::Denied(text));
             }
         }

@@ -244,9 +244,7 @@ impl<'a> Survey<'a> {
     pub fn give_up_foreign(&self) {
         for (name, todo) in &self.todos {
             if let Some(why) = &todo.foreign {
-                let why = why.trim_end_matches('.');
-                let text = format!("{name}: {why}. Nothing was changed there.");
-                self.crew.give_up(name, Error::Denied(text));
+                self.crew.give_up(name, refused(name, why));
             }
         }
     }
@@ -359,6 +357,13 @@ fn releases<'a>(fleet: &'a Fleet, program: &Path) -> Result<BTreeMap<&'a str, Re
         releases.insert(host.name.as_str(), read[&file].clone());
     }
     Ok(releases)
+}
+
+/// That a host is refused, and why.
+pub(super) fn refused(name: &str, why: &str) -> Error {
+    let why = why.trim_end_matches('.');
+    let whom = if why.starts_with(name) { String::new() } else { format!("{name}: ") };
+    Error::Denied(format!("{whom}{why}. Nothing was changed there."))
 }
 
 /// What a host can repeat of keys it has, and nobody can turn round.
