@@ -7,7 +7,8 @@
 //!
 //! It is taken before the first node is stopped and looked at before each batch. Locks live on the
 //! hosts and go with the connection, so that a push that died is in nobody's way. Caveat: with fewer
-//! than three hosts one that cannot be reached is a majority that cannot be had.
+//! than three hosts one that cannot be reached is a majority that cannot be had; and inventories that do
+//! not agree on their first five hosts have guards of their own.
 
 use super::Survey;
 use super::fleet::{Fleet, Host};
