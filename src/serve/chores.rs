@@ -27,7 +27,7 @@ const HINTS_MS: u64 = 1_000;
 const HINTS_STUCK_MS: u64 = 10_000;
 const FILL_MS: u64 = 5_000;
 const SHEPHERD_MS: u64 = 15_000;
-const PEERS_MS: u64 = 10_000;
+const PEERS_MS: u64 = 1_000;
 const GAUGES_MS: u64 = 5_000;
 /// A hint for a member that has been down for so long is old, in ms: the other owners get it too.
 const OLD_MS: u64 = 3_600_000;
@@ -195,8 +195,8 @@ impl Core {
         meter::stand(&status, bytes, self.peers.linked().len(), self.peers.clients());
     }
 
-    /// Writes the addresses down, when they have changed.
-    fn write_peers(&mut self) {
+    /// Writes the addresses down, when they have changed. One that is started anew knows nobody else.
+    pub(super) fn write_peers(&mut self) {
         let doc = self.node.doc();
         let own = self.node.id();
         let known =

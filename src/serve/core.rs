@@ -322,6 +322,7 @@ impl Core {
         if now < until && !(self.desk.is_empty() && self.node.is_coordinating_nothing()) {
             return;
         }
+        self.write_peers();
         self.stopping = Stopping::Goodbye(now + GOODBYE_MS);
         self.say_of_itself();
     }

@@ -73,6 +73,7 @@ fn a_ring_grows_and_shrinks_under_load_and_loses_nothing() {
     fleet.write(&rules(2));
     has(&scale(&fleet, "").ends(0).text(), &["n4 joins", "n4\tchanged"]);
     assert_eq!(members(&fleet), 4);
+    fleet.kvs("wait --hints-drained --timeout 60s").ends(0);
     fleet.kvs("status --check").ends(0);
     assert!(fleet.judge(load) > 0);
     quiet(&fleet);

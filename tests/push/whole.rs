@@ -101,6 +101,7 @@ fn a_broken_build_goes_back_on_the_first_host_and_never_reaches_the_second() {
     assert_eq!([1, 2, 3].map(|host| fleet.current(host)), [first.clone(), first.clone(), first]);
     let releases = std::fs::read_dir(fleet.root(2).join("releases")).expect("releases");
     assert_eq!(releases.count(), 1, "it reached the second host");
+    fleet.kvs("wait --hints-drained --timeout 60s").ends(0);
     fleet.kvs("status --check").ends(0);
     assert!(fleet.judge(load) > 0);
 }
