@@ -124,14 +124,10 @@ impl<'a> Job<'_, 'a> {
             Some(doc) => doc.clone(),
             None => {
                 self.may_begin()?;
-                if survey.facts.values().any(|f| f.node_yaml.is_some()) {
-                    self.stage(&self.busy())?;
-                    self.wake()?;
-                } else {
-                    self.found()?;
-                }
+                let is_made = survey.facts.values().any(|f| f.node_yaml.is_some());
+                let doc = if is_made { self.wake()? } else { self.found()? };
                 self.go_ahead()?;
-                self.awaited()?
+                doc
             }
         };
         // A change of the ring needs all its members.
@@ -169,19 +165,21 @@ impl<'a> Job<'_, 'a> {
             .hint(format!("if it is another ring: kvs push apply --only {only}")))
     }
 
-    /// Starts every node that has a directory, of a ring that does not run.
+    /// Starts every node that has a directory, of a ring that does not run; its document.
     ///
     /// # Errors
     /// [`Error::Unreachable`] when some run and do not answer: they are not touched.
-    fn wake(&self) -> Result<()> {
+    fn wake(&self) -> Result<RingDoc> {
         let survey = self.survey;
+        self.stage(&self.busy())?;
         survey.answers()?;
         let has_dir = |name: &&str| survey.facts[name].node_yaml.is_some();
         let names: Vec<_> = self.busy().into_iter().filter(has_dir).collect();
         let started = self.start_all(&names);
         started.iter().for_each(|name| survey.crew.did(name, "started"));
-        self.awaited()?;
-        self.prove_all(&started)
+        let doc = self.awaited()?;
+        self.prove_all(&started)?;
+        Ok(doc)
     }
 
     /// The document of a ring that is about to answer.

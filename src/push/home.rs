@@ -184,14 +184,6 @@ impl<'a> Home<'a> {
         })
     }
 
-    /// Members that answer.
-    #[must_use]
-    pub fn up(&self) -> Vec<String> {
-        let Ok(target) = self.must_open() else { return Vec::new() };
-        let doc = target.doc();
-        target.nodes().into_iter().map(|id| doc.name(id)).collect()
-    }
-
     /// The port at which nodes are asked.
     #[must_use]
     pub fn port(&self) -> u16 {

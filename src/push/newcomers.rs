@@ -23,8 +23,8 @@ use crate::error::{Error, Result};
 use crate::ring::{Change, Member, NodeId, RingDoc, State};
 
 impl<'a> Job<'_, 'a> {
-    /// Makes a ring of all hosts that are staged.
-    pub(super) fn found(&self) -> Result<()> {
+    /// Makes a ring of all hosts at work; its document.
+    pub(super) fn found(&self) -> Result<RingDoc> {
         let survey = self.survey;
         let names = self.busy();
         self.may_found(&names)?;
@@ -52,9 +52,10 @@ impl<'a> Job<'_, 'a> {
         if started.is_empty() {
             return Err(Error::Partial("No node of the new ring could be started.".into()));
         }
-        self.awaited()?;
+        let doc = self.awaited()?;
         started.iter().for_each(|name| survey.crew.did(name, "founded the ring"));
-        self.prove_all(&started)
+        self.prove_all(&started)?;
+        Ok(doc)
     }
 
     /// Whether these are enough, and there can be no ring elsewhere.
