@@ -73,6 +73,11 @@ impl Node {
             Body::Prepare(ballot) => self.on_prepare(cx, from, version, op, ballot),
             Body::Accept(ballot, doc) => self.on_accept(cx, from, version, op, ballot, *doc),
             Body::Barrier => self.on_barrier(cx, from, version, op),
+            // Asked under another document than ours: whoever asks hears which, or tells us.
+            Body::Fill | Body::Deliver if version < self.doc.version => {
+                self.send_ring(cx, from, op);
+            }
+            Body::Fill | Body::Deliver if version > self.doc.version => {}
             Body::Fill => {
                 self.refill();
                 self.repair(cx, Asker::Peer(from, op), RepairRequest::default());
