@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
+use crate::protocol::Body;
 use crate::quorum::{GetReply, Options, ReadTally, Verdict};
 use crate::record::Stored;
 use crate::ring::NodeId;
-use crate::wire::Body;
 
 /// A read of one key.
 pub(super) struct Get {
