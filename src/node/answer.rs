@@ -16,11 +16,11 @@ use crate::clock::Dot;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
+use crate::protocol::Body;
 use crate::quorum::Answer;
 use crate::record::{Record, Stored};
 use crate::ring::NodeId;
 use crate::store::{Hint, Op};
-use crate::wire::Body;
 
 /// A fallback keeps acknowledged hints up to this many bytes; then it refuses more at the door.
 const HINT_BYTES_MAX: u64 = 1 << 30;

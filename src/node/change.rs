@@ -16,8 +16,8 @@
 use std::collections::BTreeSet;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
+use crate::protocol::Body;
 use crate::ring::{NodeId, State, Step};
-use crate::wire::Body;
 
 /// How long a stage may wait for its last member, in ms; a fill moves data and has no limit of its
 /// own as long as passes answer.

@@ -19,10 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
+use crate::protocol::Body;
 use crate::quorum::{GetReply, Options, ReadTally, Verdict};
 use crate::record::{Stored, Term};
 use crate::ring::NodeId;
-use crate::wire::Body;
 
 /// A strict read waits at most so long for owners that do not answer before it writes back to those
 /// that did, in ms; never longer than a quarter of its time.

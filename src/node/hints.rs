@@ -16,10 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::answer::PAGE_BYTES;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Transfer, TransferKind, Wake};
 use crate::key::{KEY_BYTES_MAX, Key, Partition};
+use crate::protocol::Body;
 use crate::record::Stored;
 use crate::ring::{NodeId, State};
 use crate::store::{Hint, Op};
-use crate::wire::Body;
 
 /// Hints delivered in one message.
 const DELIVER_MAX: usize = 256;
