@@ -170,6 +170,17 @@ impl Embed {
     }
 }
 
+impl Drop for Embed {
+    /// What the nodes remember of each other outlives this process: it is how a directory that is put
+    /// back later is noticed. It is written once for all requests, all files at once.
+    fn drop(&mut self) {
+        if self.slots.values().any(|slot| slot.node.remembers_more()) {
+            self.pass_time();
+            self.settle();
+        }
+    }
+}
+
 /// The wall clock, ms since 1970.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a driver gives the core its time")]

@@ -21,6 +21,7 @@
 
 mod answer;
 mod change;
+mod confirm;
 mod event;
 mod forward;
 mod get;
@@ -35,6 +36,7 @@ mod stage;
 mod standing;
 mod sync;
 mod view;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -152,8 +154,8 @@ impl Node {
             resting: false,
             stopped: false,
         };
-        if let Some(reason) = boot.suspect {
-            node.lose_all(&reason);
+        if boot.suspect.is_some() {
+            node.lose_all(0);
         }
         Ok(node)
     }
@@ -246,24 +248,38 @@ impl Node {
         if version > self.doc.version && from != self.id {
             self.send(cx, from, 0, Body::WantRing);
         }
-        if version + 1 < self.doc.version && !matches!(body, Body::Chosen(_)) {
-            // Two steps behind: its idea of the owners is no longer safe to act on.
-            return self.send_ring(cx, from, op);
+        let behind = version.saturating_add(1) < self.doc.version;
+        if behind && !matches!(body, Body::Chosen(_)) {
+            // Two steps behind: its idea of the owners is no longer safe to act on. Who has met whom
+            // does not depend on it.
+            self.send_ring(cx, from, op);
+            let meets = matches!(
+                body,
+                Body::Hello { .. } | Body::Seen { .. } | Body::Greet { .. } | Body::Met { .. }
+            );
+            if !meets {
+                return;
+            }
         }
         self.dispatch(cx, from, version, op, body);
     }
 
     fn dispatch(&mut self, cx: &mut Cx<'_>, from: NodeId, version: u64, op: u64, body: Body) {
-        if let Body::Stored { actor, commit, .. } = &body {
-            self.identity.note_commit(*actor, *commit);
+        if let Body::Stored { commit, .. } | Body::Replicate { commit, .. } = &body {
+            self.identity.witness.acknowledged(from, *commit);
         }
         match body {
             Body::Hello { actor, .. } => {
-                let counter = self.identity.seen_of(actor);
-                let commit = self.identity.commit_of(actor);
+                let (counter, commit) = (self.identity.seen_of(actor), 0);
                 self.send(cx, from, op, Body::Seen { actor, counter, commit });
             }
-            Body::Seen { actor, counter, commit } => self.witness(cx, from, actor, counter, commit),
+            Body::Seen { actor, counter, commit } => {
+                self.on_seen(cx, from, (actor, counter, commit));
+            }
+            Body::Greet { .. } => self.on_greet(cx, from, op, &body),
+            Body::Met { life, met, actor, counter } => {
+                self.on_met(cx, from, (life, met), (actor, counter));
+            }
             Body::WantRing => self.send_ring(cx, from, 0),
             Body::Chosen(doc) => {
                 self.adopt(&doc);
@@ -273,7 +289,9 @@ impl Node {
                 // Until its witnesses are heard a node answers nothing else; replies may pass.
                 match body {
                     Body::Put(_) => self.send(cx, from, op, Body::NotMine(STARTING.into())),
-                    Body::Write { .. } => self.send(cx, from, op, Body::NotStored(STARTING.into())),
+                    Body::Write { .. } | Body::Replicate { .. } => {
+                        self.send(cx, from, op, Body::NotStored(STARTING.into()))
+                    }
                     body if is_request(&body) => {}
                     body => self.resume(cx, op, Wake::Said(from, body)),
                 }
@@ -320,11 +338,8 @@ impl Node {
     fn see_alive(&mut self, cx: &mut Cx<'_>, alive: BTreeSet<NodeId>) {
         let before = std::mem::replace(&mut self.alive, alive);
         let lost: Vec<_> = before.difference(&self.alive).copied().collect();
-        if self.identity.is_waiting() {
-            // Whoever has just come may be the witness that is waited for.
-            self.identity.greet_again();
-            self.boot_tick(cx);
-        }
+        let came = self.alive.difference(&before).copied().collect();
+        self.greet_new(cx, came);
         for node in lost {
             for op in self.tasks.keys().copied().collect::<Vec<_>>() {
                 self.resume(cx, op, Wake::Lost { node, sent: true });
@@ -419,6 +434,7 @@ fn is_request(body: &Body) -> bool {
         Body::Put(_)
             | Body::Read(_)
             | Body::Write { .. }
+            | Body::Replicate { .. }
             | Body::Page { .. }
             | Body::Fullness(_)
             | Body::Sums { .. }

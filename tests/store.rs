@@ -50,7 +50,12 @@ fn place(i: usize) -> Partition {
 }
 
 fn stored(key: &Key, counter: u64, size: usize) -> Stored {
-    let value = Value { bytes: vec![b'v'; size], written_ms: 1_700_000_000_000, expires_ms: None };
+    let value = Value {
+        bytes: vec![b'v'; size],
+        written_ms: 1_700_000_000_000,
+        expires_ms: None,
+        derived: false,
+    };
     let dot = Dot { actor: Actor(5), counter: counter + 1 };
     Stored::new(key, &Record::default().write(dot, Write { context: None, value: Some(value) }))
 }

@@ -47,10 +47,13 @@ impl Node {
         match body {
             Body::Put(request) => self.start_put(cx, Asker::Peer(from, op), request),
             Body::Read(keys) => {
-                let answers = self.look_all(cx, &keys);
-                self.send(cx, from, op, Body::Answers(answers));
+                let (answers, asked) = (self.look_all(cx, &keys), keys.len() as u32);
+                let wall_ms = cx.now.wall_ms;
+                self.send(cx, from, op, Body::Copies { answers, asked, wall_ms });
             }
-            Body::Write { records, hint_for } => self.on_write(cx, from, op, &records, hint_for),
+            Body::Write { records, hint_for } | Body::Replicate { records, hint_for, .. } => {
+                self.on_write(cx, from, op, &records, hint_for);
+            }
             Body::Page { partition, after, limit } => {
                 let reply = self.page(cx, partition, after.as_ref(), limit);
                 self.send(cx, from, op, reply);

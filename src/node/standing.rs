@@ -20,8 +20,10 @@ use crate::store::Op;
 use crate::store::verify::{Bad, Verdict};
 
 impl Node {
-    /// This node may have lost anything: as after a rollback, a copy or a restore.
-    pub(super) fn lose_all(&mut self, _reason: &str) {
+    /// This node may have lost anything: as after a rollback, a copy or a restore. Its new life is
+    /// above the one that it was met in, so that every witness takes it for what it now is.
+    pub(super) fn lose_all(&mut self, met_epoch: u64) {
+        self.identity.begin_life(met_epoch);
         self.identity.renew();
         for p in self.doc.owned(self.id) {
             self.identity.fill(p);

@@ -187,7 +187,9 @@ impl Node {
                 self.compare(cx, &mut pass, theirs);
                 self.pass_next(cx, op, pass);
             }
-            (State::Fetching, Some(Body::Answers(answers))) => self.take(cx, op, pass, answers),
+            (State::Fetching, Some(Body::Answers(answers) | Body::Copies { answers, .. })) => {
+                self.take(cx, op, pass, answers);
+            }
             (State::Committing, None) => self.push(cx, op, pass),
             (State::Pushing, Some(Body::Stored { .. })) => self.pass_next(cx, op, pass),
             (State::Closing, Some(Body::Filling(filling))) => {

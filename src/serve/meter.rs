@@ -108,7 +108,11 @@ pub(super) fn stand(status: &Status, bytes: u64, links: usize, clients: usize) {
 /// What a message is for.
 fn kind(body: &Body) -> &'static str {
     match body {
-        Body::Gossip { .. } | Body::Hello { .. } | Body::Seen { .. } => "gossip",
+        Body::Gossip { .. }
+        | Body::Hello { .. }
+        | Body::Seen { .. }
+        | Body::Greet { .. }
+        | Body::Met { .. } => "gossip",
         Body::Fullness(_)
         | Body::Filling(_)
         | Body::Sums { .. }
@@ -116,8 +120,12 @@ fn kind(body: &Body) -> &'static str {
         | Body::List(_)
         | Body::Listing(_)
         | Body::Fill => "sync",
-        Body::Write { hint_for: Some(_), .. } | Body::Deliver => "hints",
-        Body::Write { .. } | Body::Stored { .. } | Body::NotStored(_) => "write",
+        Body::Write { hint_for: Some(_), .. }
+        | Body::Replicate { hint_for: Some(_), .. }
+        | Body::Deliver => "hints",
+        Body::Write { .. } | Body::Replicate { .. } | Body::Stored { .. } | Body::NotStored(_) => {
+            "write"
+        }
         Body::Put(_) | Body::PutDone(_) | Body::NotMine(_) => "forward",
         Body::Read(_) | Body::Answers(_) | Body::Page { .. } | Body::Paged { .. } => "read",
         _ => "ring",
