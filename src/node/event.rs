@@ -103,6 +103,8 @@ pub enum Request {
     Unsettled,
     /// Say how things are.
     Status,
+    /// Accept that what this node has lost is lost: of a partition, or all, its damaged hints too.
+    AcceptLoss(Option<Partition>),
 }
 
 /// What is known of a request whose answer does not come.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! repair of n1:   pass n2, pass n3, … -> what was filling and has met enough full owners is full
+//!                 before the first of them n1 reads its own keys: what does not match is struck
 //! cleanup of n1:  for each partition it holds and no longer owns: pass with every owner, then drop
 //! ```
 //!
@@ -46,7 +47,17 @@ pub(super) struct Repair {
     /// Leftovers to drop once every owner has met them.
     leftovers: Vec<Partition>,
     report: RepairReport,
-    ending: bool,
+    stage: Stage,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Its own copies are read; what is wrong with them is struck before anything is compared.
+    Auditing,
+    Passing,
+    /// Everything is staged.
+    Ending,
 }
 
 impl Node {
@@ -120,9 +131,33 @@ impl Node {
             accept_missing,
             leftovers,
             report: RepairReport::default(),
-            ending: false,
+            stage: Stage::Auditing,
         };
         let op = self.new_op();
+        self.repair_audit(cx, op, task);
+    }
+
+    fn repair_audit(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
+        let mut scope: Vec<Partition> = match task.passes.iter().find(|p| p.1 == Scope::Shared) {
+            Some(_) => self.doc.owned(self.id),
+            None => Vec::new(),
+        };
+        for (_, of) in &task.passes {
+            if let Scope::Only(partitions) = of {
+                scope.extend(partitions);
+            }
+        }
+        scope.extend(self.unsettled());
+        if !self.audit_some(cx, &scope) {
+            self.tasks.insert(op, Task::Repair(task));
+            return;
+        }
+        task.stage = Stage::Passing;
+        if self.audits.are_striking() && !self.stage.is_empty() {
+            self.stage.then(self.stage.last(), Then::Wake(op));
+            self.tasks.insert(op, Task::Repair(task));
+            return;
+        }
         self.repair_next(cx, op, task);
     }
 
@@ -140,7 +175,9 @@ impl Node {
                 task.note(pass);
                 self.repair_next(cx, op, task);
             }
-            Wake::Committed(_) if task.ending => self.repair_done(cx, task),
+            Wake::Tick if task.stage == Stage::Auditing => self.repair_audit(cx, op, task),
+            Wake::Committed(_) if task.stage == Stage::Passing => self.repair_next(cx, op, task),
+            Wake::Committed(_) if task.stage == Stage::Ending => self.repair_done(cx, task),
             _ => drop(self.tasks.insert(op, Task::Repair(task))),
         }
     }
@@ -148,7 +185,7 @@ impl Node {
     /// Ends fillings and drops leftovers, and waits until that is durable.
     fn repair_end(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
         let reached: BTreeSet<NodeId> = task.met.keys().copied().collect();
-        self.settle_filling(task.accept_missing.then_some(&reached));
+        self.settle_filling(cx, task.accept_missing.then_some(&reached));
         for p in std::mem::take(&mut task.leftovers) {
             let owners = self.doc.writers(p);
             let met = |o: &NodeId| task.met.get(o).is_some_and(|ps| ps.contains(&p));
@@ -161,7 +198,7 @@ impl Node {
         if self.read_only || !self.stage.is_due() && self.stage.is_empty() {
             return self.repair_done(cx, task);
         }
-        task.ending = true;
+        task.stage = Stage::Ending;
         let seq = self.stage.next();
         self.stage.then(seq, Then::Wake(op));
         self.tasks.insert(op, Task::Repair(task));
