@@ -230,14 +230,15 @@ impl Node {
             }
             Request::Repair(request) => self.repair(cx, asker, request),
             Request::Verify(p) => self.verify(cx, asker, p),
-            Request::GiveUp(key) => self.give_up(cx, asker, &key),
+            Request::GiveUp(key) => self.give_up(cx, asker, key),
+            Request::DropBadHints(key) => self.drop_bad_hints(cx, asker, key),
             Request::AcceptLoss(only) => self.accept_loss(cx, asker, only),
             Request::Deliver => self.deliver(cx, asker, false),
             Request::Spread => self.deliver(cx, asker, true),
             Request::Propose(doc) => self.propose(cx, asker, *doc),
             Request::Advance => self.advance(cx, asker),
             Request::Cleanup => self.cleanup(cx, asker),
-            Request::Unsettled => self.tell_unsettled(cx, asker),
+            Request::Unsettled => self.unsettled_now(cx, asker),
             Request::Status => {
                 let status = self.status(cx.store);
                 self.conclude(cx, asker, Outcome::Reply(Reply::Status(status)));

@@ -314,16 +314,28 @@ impl Node {
         self.conclude(cx, asker, Outcome::Reply(Reply::Verify(verdict)));
     }
 
+    /// Says what is unsettled, after a look at what was not read yet.
+    pub(super) fn unsettled_now(&mut self, cx: &mut Cx<'_>, asker: Asker) {
+        let owned = self.doc.owned(self.id);
+        self.audit_some(cx, &owned);
+        self.tell_unsettled(cx, asker);
+    }
+
     /// An operator gives up what this node cannot read of a key: its record, and hints that it keeps.
-    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, asker: Asker, key: &Key) {
-        let place = (self.q().partition(key), key.as_bytes().to_vec());
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, asker: Asker, key: Key) {
+        let place = (self.q().partition(&key), key.as_bytes().to_vec());
         if self.identity.bad.contains(&place) && !self.read_only {
             self.heal_keys(vec![place]);
         }
+        self.drop_bad_hints(cx, asker, key);
+    }
+
+    /// Forgets damaged hints for a key.
+    pub(super) fn drop_bad_hints(&mut self, cx: &mut Cx<'_>, asker: Asker, key: Key) {
         if self.read_only {
             return self.tell_unsettled(cx, asker);
         }
-        self.stage.push(Op::DropBadHints(Some(key.clone())));
+        self.stage.push(Op::DropBadHints(Some(key)));
         self.when_durable(asker);
     }
 

@@ -105,6 +105,8 @@ pub enum Request {
     Status,
     /// Accept that what this node has lost is lost: of a partition, or all, its damaged hints too.
     AcceptLoss(Option<Partition>),
+    /// Forget this node's damaged hints for a key.
+    DropBadHints(Key),
 }
 
 /// What is known of a request whose answer does not come.
