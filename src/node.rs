@@ -32,6 +32,7 @@ mod paxos;
 mod put;
 mod repair;
 mod room;
+mod scrub;
 mod stage;
 mod standing;
 mod sync;
@@ -45,6 +46,7 @@ pub use self::event::{
 };
 pub use self::identity::{Boot, genesis};
 pub use self::repair::RepairReport;
+pub use self::scrub::scrubbed_ms;
 use self::room::Room;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
@@ -119,6 +121,7 @@ pub struct Node {
     loopback: VecDeque<Message>,
     acceptor: paxos::Acceptor,
     audits: audit::Audits,
+    scrub: scrub::Scrub,
     room: Room,
     /// It coordinates nothing and keeps nothing for others: it is about to stop, or drained.
     resting: bool,
@@ -152,6 +155,7 @@ impl Node {
             loopback: VecDeque::new(),
             acceptor: acceptor.clone().unwrap_or_default(),
             audits,
+            scrub: scrub::Scrub::load(store),
             room: Room::default(),
             resting: false,
             stopped: false,
@@ -232,6 +236,7 @@ impl Node {
             Request::Verify(p) => self.verify(cx, asker, p),
             Request::GiveUp(key) => self.give_up(cx, asker, key),
             Request::DropBadHints(key) => self.drop_bad_hints(cx, asker, key),
+            Request::Scrub(bytes) => self.scrub(cx, asker, bytes),
             Request::AcceptLoss(only) => self.accept_loss(cx, asker, only),
             Request::Deliver => self.deliver(cx, asker, false),
             Request::Spread => self.deliver(cx, asker, true),

@@ -13,6 +13,10 @@
 mod damage;
 #[path = "store/files.rs"]
 mod files;
+#[path = "store/mutate.rs"]
+mod mutate;
+#[path = "store/pages.rs"]
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

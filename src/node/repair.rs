@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! repair of n1:   pass n2, pass n3, … -> what was filling and has met enough full owners is full
-//!                 before the first of them n1 reads its own keys: what does not match is struck
+//!                 before the first of them n1 reads its own keys: what does not match is struck;
+//!                 what is found on the way makes it go round once more
 //! cleanup of n1:  for each partition it holds and no longer owns: pass with every owner, then drop
 //! ```
 //!
@@ -40,6 +41,12 @@ pub(super) struct Repair {
     asker: Asker,
     /// Peers to come, with the scope of the pass; none left: waiting for the last commit.
     passes: VecDeque<(NodeId, Scope)>,
+    /// All of them, should they be needed once more.
+    all: VecDeque<(NodeId, Scope)>,
+    /// Where the passes began, see `audit`; `None` when they have gone round twice.
+    began: Option<u64>,
+    /// Peers that were asked once more.
+    again: BTreeSet<NodeId>,
     /// With whom a pass was completed, and over which partitions.
     met: BTreeMap<NodeId, Vec<Partition>>,
     missed: BTreeSet<NodeId>,
@@ -125,7 +132,10 @@ impl Node {
     ) {
         let task = Repair {
             asker,
+            all: passes.clone(),
             passes,
+            began: Some(self.audits.now()),
+            again: BTreeSet::new(),
             met: BTreeMap::new(),
             missed,
             accept_missing,
@@ -153,6 +163,7 @@ impl Node {
             return;
         }
         task.stage = Stage::Passing;
+        task.began = task.began.map(|_| self.audits.now());
         if self.audits.are_striking() && !self.stage.is_empty() {
             self.stage.then(self.stage.last(), Then::Wake(op));
             self.tasks.insert(op, Task::Repair(task));
@@ -163,6 +174,12 @@ impl Node {
 
     fn repair_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
         let Some((peer, scope)) = task.passes.pop_front() else {
+            if task.began.take().is_some_and(|began| began != self.audits.now()) {
+                // What was lost on the way is healed in the same run.
+                task.passes = task.all.clone();
+                task.stage = Stage::Auditing;
+                return self.repair_audit(cx, op, task);
+            }
             return self.repair_end(cx, op, task);
         };
         self.tasks.insert(op, Task::Repair(task));
@@ -176,7 +193,10 @@ impl Node {
                 self.repair_next(cx, op, task);
             }
             Wake::Tick if task.stage == Stage::Auditing => self.repair_audit(cx, op, task),
-            Wake::Committed(_) if task.stage == Stage::Passing => self.repair_next(cx, op, task),
+            Wake::Committed(_) if task.stage == Stage::Passing => {
+                task.began = task.began.map(|_| self.audits.now());
+                self.repair_next(cx, op, task);
+            }
             Wake::Committed(_) if task.stage == Stage::Ending => self.repair_done(cx, task),
             _ => drop(self.tasks.insert(op, Task::Repair(task))),
         }
@@ -217,7 +237,12 @@ impl Repair {
         self.report.pulled += pass.pulled;
         self.report.pushed += pass.pushed;
         let Some(peer) = pass.peer else { return };
+        if pass.again && self.again.insert(peer) {
+            self.passes.extend(self.all.iter().find(|p| p.0 == peer).cloned());
+            return;
+        }
         if pass.completed {
+            self.missed.remove(&peer);
             self.met.entry(peer).or_default().extend(pass.proven);
         } else {
             self.missed.insert(peer);

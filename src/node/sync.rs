@@ -57,6 +57,8 @@ pub(super) struct PassReport {
     pub(super) completed: bool,
     /// Partitions of the scope in which the peer was full all the time.
     pub(super) proven: Vec<Partition>,
+    /// One of the two found that it does not hold what it was told to: once more, when that is mended.
+    pub(super) again: bool,
 }
 
 /// A pass under way.
@@ -204,10 +206,15 @@ impl Node {
                 self.pass_next(cx, op, pass);
             }
             (State::Listing, Some(Body::Listing(theirs))) => {
-                match self.compare(cx, &mut pass, theirs) {
-                    Ok(()) => self.pass_next(cx, op, pass),
-                    Err(_) => self.end_pass(cx, pass, false),
+                pass.report.again = self.compare(cx, &mut pass, theirs).is_err();
+                match pass.report.again {
+                    false => self.pass_next(cx, op, pass),
+                    true => self.end_pass(cx, pass, false),
                 }
+            }
+            (State::Listing, Some(Body::NotStored(_))) => {
+                pass.report.again = true;
+                self.end_pass(cx, pass, false);
             }
             (State::Fetching, Some(Body::Answers(answers))) => self.take(cx, op, pass, answers),
             (State::Committing, None) => self.push(cx, op, pass),
