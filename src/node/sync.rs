@@ -31,11 +31,11 @@ use super::{Asker, Cx, Node, Outcome, Task, Then, Transfer, TransferKind, Wake};
 use crate::digest::{Arc, Leaves, Sum};
 use crate::error::Result;
 use crate::key::{Key, Partition};
+use crate::protocol::{Body, Scope};
 use crate::quorum::Answer;
 use crate::record::Term;
 use crate::ring::NodeId;
 use crate::store::verify;
-use crate::wire::{Body, Scope};
 
 /// Arcs compared in one message.
 const ARCS_MAX: usize = 256;
