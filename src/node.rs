@@ -46,8 +46,8 @@ pub use self::event::{
 };
 pub use self::identity::{Boot, genesis};
 pub use self::repair::RepairReport;
-pub use self::scrub::scrubbed_ms;
 use self::room::Room;
+pub use self::scrub::scrubbed_ms;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
 use crate::protocol::{Body, Message};

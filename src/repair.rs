@@ -195,7 +195,8 @@ fn conclude(
         report.bad.extend((bad > 0).then_some((name, bad)));
     }
     let hints = check::bad_hints(target)?.into_iter();
-    let count = |(id, hints): (NodeId, BadHints)| (doc.name(id), hints.bad.len() as u64 + hints.lost);
+    let count =
+        |(id, hints): (NodeId, BadHints)| (doc.name(id), hints.bad.len() as u64 + hints.lost);
     report.bad_hints = hints.map(count).collect();
     // Hints that are damaged are no hints that wait.
     let damaged: u64 = report.bad_hints.iter().map(|h| h.1).sum();

@@ -37,10 +37,10 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::tally::Loss;
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
-pub use self::tally::Loss;
 pub use crate::record::Stored;
 use crate::record::Term;
 use crate::ring::NodeId;

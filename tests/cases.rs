@@ -23,5 +23,5 @@ mod files;
 mod rings;
 #[path = "cases/small.rs"]
 mod small;
-#[path = "cases/core.rs"]
-mod core;
+#[path = "cases/rot.rs"]
+mod rot;

@@ -69,8 +69,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.note(&format!("the ring is {} now, at version {}", after.id, after.version));
     }
     if report.is_lossy() {
-        ui.note("some copies have lost records; next: kvs repair, or go on without them: \
-                 kvs repair --accept-losses");
+        ui.note(
+            "some copies have lost records; next: kvs repair, or go on without them: \
+                 kvs repair --accept-losses",
+        );
         return Ok(Done::Partly);
     }
     if !report.is_complete() {

@@ -361,9 +361,8 @@ impl Node {
     fn not_proven(&mut self, cx: &mut Cx<'_>, peer: NodeId, scope: &Scope) -> Vec<Partition> {
         let shared = self.scope(peer, scope);
         self.audit_some(cx, &shared);
-        let open = |p: &Partition| {
-            !self.is_full(*p) || self.identity.has_bad(*p) || !self.is_audited(*p)
-        };
+        let open =
+            |p: &Partition| !self.is_full(*p) || self.identity.has_bad(*p) || !self.is_audited(*p);
         shared.into_iter().filter(open).collect()
     }
 }

@@ -251,7 +251,9 @@ impl Node {
                 let before = std::mem::replace(&mut self.audits.lost, lost);
                 let new = |(p, loss): &(&Partition, &Loss)| before.get(p) != Some(loss);
                 let new: Vec<_> = self.audits.lost.iter().filter(new).map(|l| *l.0).collect();
-                for p in new.into_iter().filter(|p| !self.identity.is_marked(*p)).collect::<Vec<_>>() {
+                for p in
+                    new.into_iter().filter(|p| !self.identity.is_marked(*p)).collect::<Vec<_>>()
+                {
                     self.lose(cx, p, "records of it are lost");
                 }
             }

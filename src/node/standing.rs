@@ -108,8 +108,7 @@ impl Node {
         let open = open.filter(|p| self.identity.is_marked(*p) || self.audits.is_doubtful(*p));
         let met = |p: &Partition| {
             let met = self.identity.passes.get(p).cloned().unwrap_or_default();
-            !self.audits.is_striking(*p)
-                && self.has_met(*p, &met, self.audits.has_lost(*p), accept)
+            !self.audits.is_striking(*p) && self.has_met(*p, &met, self.audits.has_lost(*p), accept)
         };
         let full: Vec<Partition> = open.filter(met).collect();
         let full: Vec<_> = full.into_iter().filter(|p| self.audit_again(cx, *p)).collect();
@@ -144,9 +143,8 @@ impl Node {
         // N - R + 1 owners. With W and R the majority of N that is a majority.
         let needed = self.doc.majority().min(others.len());
         let of_owners = others.iter().filter(|o| met.contains(o)).count();
-        let accepted = accept.is_some_and(|reached| {
-            others.iter().all(|o| !self.is_up(*o) || reached.contains(o))
-        });
+        let accepted = accept
+            .is_some_and(|reached| others.iter().all(|o| !self.is_up(*o) || reached.contains(o)));
         (of_owners >= needed || accepted) && (of_owners > 0 || !lossy)
     }
 

@@ -161,7 +161,8 @@ impl Node {
 
     /// The bad keys of some partitions, to be read from a peer.
     fn bad_of(&self, partitions: &[Partition]) -> VecDeque<Asked> {
-        let wanted = |bad: &&BadKey| partitions.binary_search(&bad.0).is_ok() && !self.is_stray(bad);
+        let wanted =
+            |bad: &&BadKey| partitions.binary_search(&bad.0).is_ok() && !self.is_stray(bad);
         let bad = self.identity.bad.iter().filter(wanted);
         let keys = bad.filter_map(|bad| Key::new(bad.1.clone()).ok());
         keys.map(|key| Asked { key, theirs: Some(Term(0)), ours: false }).collect()

@@ -45,8 +45,9 @@ pub fn doubts(target: &Target, id: NodeId, only: Option<&[Partition]>) -> Result
     for (p, _) in store.bad()?.iter().filter(|b| partitions.contains(&b.0)) {
         *bad.entry(*p).or_default() += 1;
     }
-    let listed = |(partition, n): (Partition, usize)| {
-        Doubt { partition, why: format!("holds {n} damaged records") }
+    let listed = |(partition, n): (Partition, usize)| Doubt {
+        partition,
+        why: format!("holds {n} damaged records"),
     };
     found.extend(bad.into_iter().map(listed));
     if !target.runs(id) {

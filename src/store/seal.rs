@@ -110,7 +110,9 @@ impl Seals {
                 let Some(value) = rows.get(table, &key)?.map(<[u8]>::to_vec) else { continue };
                 // What is rotten already must not be made good: it gets a seal that is wrong.
                 let rotten = table == Name::Hints && tables::is_rotten_hint(&key, &value);
-                let row = if rotten { [value, vec![0; SEAL_BYTES]].concat() } else {
+                let row = if rotten {
+                    [value, vec![0; SEAL_BYTES]].concat()
+                } else {
                     seal(table, &key, &value)
                 };
                 rows.put(table, &key, &row)?;

@@ -479,7 +479,11 @@ pub(super) fn is_rotten_hint(row: &[u8], value: &[u8]) -> bool {
 }
 
 /// Visits every row as it stands.
-pub(super) fn every(rows: &impl Rows, table: Name, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
+pub(super) fn every(
+    rows: &impl Rows,
+    table: Name,
+    visit: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<()> {
     rows.walk(table, Bound::Unbounded, &mut |key, value| {
         visit(key, value);
         ControlFlow::Continue(())

@@ -71,14 +71,22 @@ fn damage(bytes: &mut Vec<u8>, kind: &str, random: &mut Random) -> String {
         (!rows.is_empty()).then(|| rows[random.below(rows.len())].clone())
     };
     let place = match kind {
-        "bit in a record" => row("records", random).map(|r| r.value.start + random.below(r.value.len())),
-        "bit in a key" => row("records", random).map(|r| r.key.start + 2 + random.below(r.key.len() - 2)),
-        "bit in a partition number" => row("records", random).map(|r| r.key.start + random.below(2)),
+        "bit in a record" => {
+            row("records", random).map(|r| r.value.start + random.below(r.value.len()))
+        }
+        "bit in a key" => {
+            row("records", random).map(|r| r.key.start + 2 + random.below(r.key.len() - 2))
+        }
+        "bit in a partition number" => {
+            row("records", random).map(|r| r.key.start + random.below(2))
+        }
         "bit in a hint" => row("hints", random).map(|r| {
             let at = random.below(r.key.len() + r.value.len());
             if at < r.key.len() { r.key.start + at } else { r.value.start + at - r.key.len() }
         }),
-        "bit in a leaf" => row("digests", random).map(|r| r.value.start + random.below(r.value.len())),
+        "bit in a leaf" => {
+            row("digests", random).map(|r| r.value.start + random.below(r.value.len()))
+        }
         "bit in ring or meta" => {
             let table = if random.below(2) == 0 { "meta" } else { "ring" };
             row(table, random).map(|r| r.value.start + random.below(r.value.len().max(1)))
@@ -232,10 +240,8 @@ impl Case<'_> {
 
     fn broken(&mut self, said: &Said, what: &str) {
         let line = &said.line;
-        self.wrong.push(format!(
-            "{}: kvs {line} [{:?}] {what}\n{}\n",
-            self.name, said.code, said.err
-        ));
+        self.wrong
+            .push(format!("{}: kvs {line} [{:?}] {what}\n{}\n", self.name, said.code, said.err));
     }
 
     /// No value is shown that was never written; with 0, none is missing.

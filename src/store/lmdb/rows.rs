@@ -159,7 +159,10 @@ impl RowsMut for Edit<'_, '_, '_> {
         deleted.map(drop).map_err(|e| failure(&self.tables.path, e))
     }
 
-    #[expect(unsafe_code, reason = "the cursor deletes where it stands: no search would find the row")]
+    #[expect(
+        unsafe_code,
+        reason = "the cursor deletes where it stands: no search would find the row"
+    )]
     fn retain(&mut self, table: Name, keep: &mut Keep<'_>) -> std::result::Result<(), Failure> {
         let (guard, path) = (&self.tables.guard, &self.tables.path);
         let fail = |e| failure(path, e);
