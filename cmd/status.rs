@@ -3,10 +3,12 @@
 mod seen;
 
 use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::error::Error;
-use kvs::repair::{apart, doubts};
+use kvs::repair::{apart_still, doubts};
 use kvs::ring::Step;
 use kvs::target::{Access, Target, View};
 use serde_json::json;
@@ -21,8 +23,9 @@ use crate::ui::Ui;
 /// One row per member: whether it is up, what it owns, what it is still filling, keys, bytes, hints
 /// that wait, records that are damaged, where it listens, and whether it is draining, full or still
 /// waiting to hear from the others. `up?` says that the nodes do not agree on it. Nothing is written.
-/// With --check it exits 1 when anything needs attention, for cron; of directories whose nodes do not
-/// run it then reads all keys, to see whether records are lost. Values are read by kvs verify.
+/// With --check it exits 1 when anything needs attention, for cron: owners that differ too, and of
+/// directories whose nodes do not run it reads all keys, to see whether records are lost. Values are
+/// read by kvs verify.
 ///
 /// Example: kvs --ring r status --check -q || mail -s 'kvs needs help' root
 #[derive(Debug, ClapArgs)]
@@ -39,6 +42,9 @@ const HEADER: [&str; 13] = [
 
 /// Wall clocks further apart than this, in ms, are a trouble: expiry is by the clock.
 const CLOCKS_APART_MAX_MS: u64 = 60_000;
+
+/// Owners that differ are looked at again after so long: a write may be under way.
+const PAUSE: Duration = Duration::from_millis(400);
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = common.open(ui, Access::Read, "status")?;
@@ -73,10 +79,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 /// What reading the keys of files finds, and owners that differ: how many partitions of whom.
 fn read(target: &Target) -> Result<Vec<String>, Error> {
     let (doc, mut troubles) = (target.doc(), Vec::new());
-    if target.is_live() {
-        return Ok(troubles);
-    }
-    for id in target.nodes() {
+    for id in target.nodes().into_iter().filter(|id| !target.runs(*id)) {
         let name = doc.name(id);
         let doubted: BTreeSet<_> =
             doubts(target, id, None)?.into_iter().map(|doubt| doubt.partition).collect();
@@ -85,7 +88,21 @@ fn read(target: &Target) -> Result<Vec<String>, Error> {
             troubles.push(format!("{name}: {n} partitions are damaged: kvs repair --verify"));
         }
     }
-    for (a, b, n) in apart(target)? {
+    for id in target.nodes() {
+        let Some(hints) = target.store(id).map(|store| store.bad_hints()).transpose()? else {
+            continue;
+        };
+        if !hints.is_empty() {
+            let (name, n) = (doc.name(id), hints.bad.len() as u64 + hints.lost);
+            troubles.push(format!("{name}: {n} hints are damaged or gone: kvs repair --verify"));
+        }
+    }
+    let mut pause = || {
+        if target.is_live() {
+            thread::sleep(PAUSE);
+        }
+    };
+    for (a, b, n) in apart_still(target, &mut pause)? {
         let (a, b) = (doc.name(a), doc.name(b));
         troubles.push(format!("{a} and {b} differ in {n} partitions: kvs repair"));
     }

@@ -18,7 +18,7 @@ mod sync;
 
 use std::collections::BTreeSet;
 
-pub use self::check::{Doubt, describe, doubts, losses};
+pub use self::check::{Doubt, apart_still, describe, doubts, losses};
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
 pub use self::sync::{Peers, apart, sync_pass};
 use crate::digest::Sum;
@@ -181,11 +181,8 @@ fn conclude(
         }
     }
     let doc = target.doc();
-    let mut pairs: std::collections::BTreeMap<(NodeId, NodeId), usize> = Default::default();
-    for (a, b, _) in apart.into_keys() {
-        *pairs.entry((a, b)).or_default() += 1;
-    }
-    report.apart = pairs.into_iter().map(|((a, b), n)| (doc.name(a), doc.name(b), n)).collect();
+    let pairs = check::pairs(&apart).into_iter();
+    report.apart = pairs.map(|(a, b, n)| (doc.name(a), doc.name(b), n)).collect();
     for id in target.nodes() {
         let (store, name) = (opened(target, id)?, doc.name(id));
         let lost = losses(store)?.into_iter().filter(|l| only.is_none_or(|o| o.contains(&l.0)));

@@ -19,6 +19,9 @@ use crate::store::verify::audit;
 use crate::store::{BadHints, Loss, Store, Table};
 use crate::target::Target;
 
+/// How often what differs is looked at again.
+const LOOKS: usize = 3;
+
 /// Something wrong with a node's copy of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
@@ -111,6 +114,35 @@ pub(super) fn differing(target: &Target, only: Option<&[Partition]>) -> Result<A
         }
     }
     Ok(apart)
+}
+
+/// Two nodes whose sums differ and stay as they are while `pause` lets time pass, and in how many
+/// partitions. What is being written to differs for a moment, and is left out.
+///
+/// # Errors
+/// When a node's sums cannot be read.
+pub fn apart_still(
+    target: &Target,
+    pause: &mut dyn FnMut(),
+) -> Result<Vec<(NodeId, NodeId, usize)>> {
+    let mut apart = differing(target, None)?;
+    for _ in 0..LOOKS {
+        if apart.is_empty() {
+            break;
+        }
+        pause();
+        apart = unmoved(&apart, &differing(target, None)?);
+    }
+    Ok(pairs(&apart))
+}
+
+/// How many partitions each two owners differ in.
+pub(super) fn pairs(apart: &Apart) -> Vec<(NodeId, NodeId, usize)> {
+    let mut pairs: BTreeMap<(NodeId, NodeId), usize> = BTreeMap::new();
+    for (a, b, _) in apart.keys() {
+        *pairs.entry((*a, *b)).or_default() += 1;
+    }
+    pairs.into_iter().map(|((a, b), n)| (a, b, n)).collect()
 }
 
 /// Those that differ exactly as they did before: nobody writes there.
