@@ -136,7 +136,7 @@ impl Embed {
                 Action::Stop(why) => {
                     self.warn(id, &format!("it was stopped: {why}"));
                     self.before = Some(self.doc());
-                    self.slots.remove(&id);
+                    self.damaged.extend(self.slots.remove(&id).map(|slot| slot.dir));
                     self.tell_alive();
                 }
             }

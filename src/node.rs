@@ -20,6 +20,7 @@
 //! full disk stops the node; the node is silent until it has heard its witnesses (`identity`).
 
 mod answer;
+mod audit;
 mod change;
 mod confirm;
 mod event;
@@ -32,6 +33,7 @@ mod paxos;
 mod put;
 mod repair;
 mod room;
+mod scrub;
 mod stage;
 mod standing;
 mod sync;
@@ -47,6 +49,7 @@ pub use self::event::{
 pub use self::identity::{Boot, genesis};
 pub use self::repair::RepairReport;
 use self::room::Room;
+pub use self::scrub::scrubbed_ms;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
 use crate::protocol::{Body, Message};
@@ -119,6 +122,8 @@ pub struct Node {
     op_next: u64,
     loopback: VecDeque<Message>,
     acceptor: paxos::Acceptor,
+    audits: audit::Audits,
+    scrub: scrub::Scrub,
     room: Room,
     /// It coordinates nothing and keeps nothing for others: it is about to stop, or drained.
     resting: bool,
@@ -137,6 +142,7 @@ impl Node {
         })?;
         let doc = Arc::new(RingDoc::decode(&doc)?);
         let acceptor = paxos::Acceptor::load(store)?;
+        let audits = audit::Audits::load(store, boot.audit_slice)?;
         let identity = identity::Identity::load(store, &doc, &boot)?;
         let id = identity.id;
         let mut node = Self {
@@ -149,11 +155,16 @@ impl Node {
             stage: Stage::default(),
             tasks: BTreeMap::new(),
             loopback: VecDeque::new(),
-            acceptor,
+            acceptor: acceptor.clone().unwrap_or_default(),
+            audits,
+            scrub: scrub::Scrub::load(store),
             room: Room::default(),
             resting: false,
             stopped: false,
         };
+        if acceptor.is_none() {
+            node.abstain();
+        }
         if boot.suspect.is_some() {
             node.lose_all(0);
         }
@@ -225,13 +236,16 @@ impl Node {
             }
             Request::Repair(request) => self.repair(cx, asker, request),
             Request::Verify(p) => self.verify(cx, asker, p),
-            Request::GiveUp(key) => self.give_up(cx, asker, &key),
+            Request::GiveUp(key) => self.give_up(cx, asker, key),
+            Request::DropBadHints(key) => self.drop_bad_hints(cx, asker, key),
+            Request::Scrub(bytes) => self.scrub(cx, asker, bytes),
+            Request::AcceptLoss(only) => self.accept_loss(cx, asker, only),
             Request::Deliver => self.deliver(cx, asker, false),
             Request::Spread => self.deliver(cx, asker, true),
             Request::Propose(doc) => self.propose(cx, asker, *doc),
             Request::Advance => self.advance(cx, asker),
             Request::Cleanup => self.cleanup(cx, asker),
-            Request::Unsettled => self.tell_unsettled(cx, asker),
+            Request::Unsettled => self.unsettled_now(cx, asker),
             Request::Status => {
                 let status = self.status(cx.store);
                 self.conclude(cx, asker, Outcome::Reply(Reply::Status(status)));
@@ -312,13 +326,16 @@ impl Node {
                     self.send(cx, to, op, *body);
                 }
                 Then::Wake(op) => self.resume(cx, op, Wake::Committed(true)),
-                Then::Full(partitions) => self.identity.filled(&partitions),
+                Then::Full(partitions) => self.filled(&partitions),
+                Then::Healed(p, key) => self.healed(p, key),
+                Then::Struck(p, key) => self.struck(cx, p, key),
+                Then::Unsettled(asker) => self.tell_unsettled(cx, asker),
             }
         }
     }
 
     fn failed(&mut self, cx: &mut Cx<'_>, seq: u64, failure: Failure) {
-        if let Failure::Fatal(error) = failure {
+        if let Failure::Fatal(error) = &failure {
             self.stopped = true;
             cx.out.push(Action::Stop(error.to_string()));
             return;
@@ -329,8 +346,13 @@ impl Node {
             match then {
                 Then::Send(to, op, _, refusal) => self.send(cx, to, op, *refusal),
                 Then::Wake(op) => self.resume(cx, op, Wake::Committed(false)),
-                Then::Full(_) => {}
+                Then::Struck(p, key) => self.unstruck(p, key),
+                Then::Unsettled(asker) => self.tell_unsettled(cx, asker),
+                Then::Full(_) | Then::Healed(..) => {}
             }
+        }
+        if let Failure::Damaged(error) = failure {
+            self.beyond_mending(cx, &error);
         }
     }
 
@@ -350,6 +372,8 @@ impl Node {
     fn tick(&mut self, cx: &mut Cx<'_>) {
         self.boot_tick(cx);
         self.room.tick(cx.now.mono_ms);
+        self.audit_tick(cx);
+        self.strike_again(cx);
         self.flush_identity(cx.now.mono_ms);
         for op in self.tasks.keys().copied().collect::<Vec<_>>() {
             self.resume(cx, op, Wake::Tick);

@@ -25,9 +25,6 @@ use crate::planted::{self, Bug};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Batch, Op, Store, Table};
 
-/// The format of a node's file; a higher one is refused, an older one opens.
-const FORMAT: u32 = 1;
-
 /// How a driver opens a node.
 #[derive(Clone, Debug, Default)]
 pub struct Boot {
@@ -39,6 +36,8 @@ pub struct Boot {
     pub read_only: bool,
     /// How many other members must have been heard before the node acts.
     pub witnesses: usize,
+    /// How many records it audits before others have their turn; no bound when `None`.
+    pub audit_slice: Option<u64>,
 }
 
 /// The rows that make an empty store the node `id` of the ring `doc`.
@@ -49,7 +48,6 @@ pub fn genesis(id: NodeId, actor: Actor, doc: &RingDoc, born_full: bool) -> Batc
     let meta = |name: &str, value: Vec<u8>| Op::Meta(name.into(), Some(value));
     Batch {
         ops: vec![
-            meta("format", FORMAT.to_le_bytes().to_vec()),
             meta("q", q.to_le_bytes().to_vec()),
             meta("node", id.0.to_le_bytes().to_vec()),
             meta("actor", actor.0.to_le_bytes().to_vec()),
@@ -74,8 +72,6 @@ pub(super) struct Identity {
     filling: Vec<u8>,
     pub(super) bad: BTreeSet<(Partition, Vec<u8>)>,
     pub(super) dirty: bool,
-    /// Partitions whose leaves were compared with their records since opening.
-    pub(super) audited: BTreeSet<Partition>,
     /// Full owners with whom a pass was completed, of partitions that are filling or hold bad keys.
     pub(super) passes: BTreeMap<Partition, BTreeSet<NodeId>>,
     /// Partitions that lost something since the end of their filling was staged.
@@ -98,13 +94,6 @@ impl Identity {
                 Error::Corrupt(format!("The node's file lacks its {name}; it was not changed."))
             })
         };
-        let format = store.row(Table::Meta, "format")?.and_then(|f| <[u8; 4]>::try_from(f).ok());
-        let format = format.map_or(FORMAT, u32::from_le_bytes);
-        if format > FORMAT {
-            return Err(Error::Usage(format!(
-                "The node's file has format {format}; this build reads {FORMAT}. It was not changed."
-            )));
-        }
         let bytes = doc.q.count() as usize / 8;
         let filling = store.row(Table::Meta, "filling")?.filter(|f| f.len() == bytes);
         let numbers = |prefix: &str| -> Result<Vec<(u64, u64)>> {
@@ -128,7 +117,6 @@ impl Identity {
             filling: filling.unwrap_or_else(|| vec![0xff; bytes]),
             bad: store.bad()?.into_iter().collect(),
             dirty: false,
-            audited: BTreeSet::new(),
             passes: BTreeMap::new(),
             again: BTreeSet::new(),
             dropped: store.row(Table::Meta, "dropped")?.is_some(),
@@ -203,7 +191,8 @@ impl Identity {
 
     /// Takes a new actor: the present one may have lost a record.
     pub(super) fn renew(&mut self) {
-        if planted::is(Bug::ReuseDot) {
+        // One that was drawn in this run and has minted nothing has nothing to lose.
+        if planted::is(Bug::ReuseDot) || self.drawn > 0 && self.counter == 0 {
             return;
         }
         self.drawn += 1;
@@ -236,7 +225,6 @@ impl Identity {
             }
             self.filling[usize::from(p.0) / 8] &= !(1 << (p.0 % 8));
             self.passes.remove(p);
-            self.bad.retain(|(at, _)| at != p);
         }
     }
 

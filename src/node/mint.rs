@@ -41,12 +41,12 @@ impl Node {
             return Err("the key is not of this partition".into());
         }
         self.report(cx, &item.key, &clashes);
+        if !self.votes(cx, p) {
+            return Err("its copy is not full, or has lost records".into());
+        }
         let stored = self.local(cx, p, &item.key).map_err(|e| e.to_string())?.0;
         if self.identity.is_bad(p, &item.key) || !self.is_full(p) {
             return Err("its copy of the key cannot be read".into());
-        }
-        if stored.is_none() && !self.audit(cx, p).map_err(|e| e.to_string())? {
-            return Err("its copy has lost records".into());
         }
         let read = |stored: Option<Stored>| stored.map(|s| s.record(&item.key)).transpose();
         let local = read(stored).map_err(|e| e.to_string())?.unwrap_or_default();

@@ -6,6 +6,7 @@
 //! kvs_sent_bytes{kind="sync"}                    parcels by what they are for
 //! kvs_records_synced, kvs_hints_delivered, kvs_notes{kind}
 //! kvs_keys kvs_hints kvs_filling kvs_links kvs_clients kvs_tables_bytes   as they stand
+//! kvs_scrubbed_timestamp_seconds                 when everything was last read and proven
 //! ```
 //!
 //! Without an endpoint the calls cost next to nothing. Caveat: the endpoint speaks plain HTTP and is
@@ -90,6 +91,11 @@ pub(super) fn round(records: u64) {
 /// Hints were delivered.
 pub(super) fn delivered(hints: u64) {
     counter!("kvs_hints_delivered").increment(hints);
+}
+
+/// When everything was last read and proven, in s since 1970; 0 when it never was.
+pub(super) fn scrubbed(at_ms: Option<u64>) {
+    gauge!("kvs_scrubbed_timestamp_seconds").set(at_ms.unwrap_or(0) as f64 / 1_000.0);
 }
 
 /// How things stand now.

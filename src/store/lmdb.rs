@@ -37,7 +37,7 @@ pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
 use super::tables::{self, Rows};
-use super::{Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit, files};
+use super::{BadHints, Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit, files};
 use crate::clock::Actor;
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
@@ -301,6 +301,10 @@ impl Store for Lmdb {
 
     fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>> {
         tables::hints_of(&self.view()?, partition, key)
+    }
+
+    fn bad_hints(&self) -> Result<BadHints> {
+        tables::bad_hints(&self.view()?)
     }
 
     fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {
