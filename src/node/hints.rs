@@ -9,7 +9,9 @@
 //! ```
 //!
 //! An acknowledged hint is data: age never drops it. A hint that changed while it was being
-//! delivered stays. Caveat: one delivery runs at a time and walks the table once.
+//! delivered stays. What cannot be delivered now is passed over by its places alone, and a page is
+//! bounded by its bytes: a node that keeps much for others goes on serving. Caveat: one delivery runs
+//! at a time and walks the table once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +20,7 @@ use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Transfer, TransferKind,
 use crate::key::{KEY_BYTES_MAX, Key, Partition};
 use crate::record::Stored;
 use crate::ring::{NodeId, State};
-use crate::store::{Hint, Op};
+use crate::store::{Hint, Op, hint_page};
 use crate::wire::Body;
 
 /// Hints delivered in one message.
@@ -84,13 +86,12 @@ impl Node {
     fn deliver_next(&mut self, cx: &mut Cx<'_>, mut task: Deliver) {
         let op = self.new_op();
         loop {
-            let hints = cx.store.hints(task.after.as_ref(), DELIVER_MAX).unwrap_or_default();
-            let Some(first) = hints.first() else {
+            let first = cx.store.hint_places(task.after.as_ref(), 1).unwrap_or_default().pop();
+            let Some(((target, p, _), _)) = first else {
                 let left = cx.store.hint_stats().map_or(0, |s| s.count);
                 let reply = Reply::Deliver(task.delivered, left);
                 return self.conclude(cx, task.asker, Outcome::Reply(reply));
             };
-            let (target, p) = (first.target, first.partition);
             let routes = self.routes(target, p, task.spread);
             if routes.is_empty() {
                 // Nobody can take them now: on to what comes after this partition's.
@@ -104,8 +105,12 @@ impl Node {
                         || self.doc.owns(target, h.partition) == owns
                             && self.routes(target, h.partition, task.spread) == routes)
             };
-            let chunk: Vec<Hint> = hints.into_iter().take_while(same).collect();
-            task.after = chunk.last().map(place);
+            let after = task.after.as_ref();
+            let page = hint_page(cx.store, after, DELIVER_MAX, PAGE_BYTES).unwrap_or_default();
+            let chunk: Vec<Hint> = page.into_iter().take_while(same).collect();
+            // A page that cannot be read is passed over with its partition.
+            let last = chunk.last().map_or((target, p, last_key()), Hint::place);
+            task.after = Some(last);
             task.chunk = self.with_records(cx, chunk, &mut task.after);
             if task.chunk.is_empty() {
                 continue;
@@ -161,7 +166,7 @@ impl Node {
             if bytes > PAGE_BYTES {
                 break;
             }
-            *after = Some(place(&hint));
+            *after = Some(hint.place());
             let stored = match &hint.stored {
                 Some(stored) => Ok(Some(stored.clone())),
                 None => self.durable(cx, hint.partition, &hint.key),
@@ -237,11 +242,6 @@ impl Node {
             None => self.deliver_next(cx, task),
         }
     }
-}
-
-/// Where a hint stands in the table.
-fn place(hint: &Hint) -> (NodeId, Partition, Key) {
-    (hint.target, hint.partition, hint.key.clone())
 }
 
 /// Nothing stands behind it in a partition.

@@ -17,7 +17,7 @@
 
 use std::ops::{Bound, ControlFlow, Deref};
 
-use super::{Hint, HintStats, Stored, Table, Visit};
+use super::{Hint, HintPlace, HintStats, Stored, Table, Visit};
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
 use crate::key::{Key, LEAVES, Partition, Q, escape};
@@ -209,6 +209,28 @@ pub(super) fn hints(
         Ok(if hints.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
     Ok(hints)
+}
+
+/// The places of hints and how many bytes each keeps; their values are not touched.
+pub(super) fn hint_places(
+    rows: &impl Rows,
+    after: Option<&HintPlace>,
+    limit: usize,
+) -> Result<Vec<(HintPlace, usize)>> {
+    let start = match after {
+        Some((target, p, key)) => RowKey::hint(*target, *p, key.as_bytes())?,
+        None => RowKey::new(&[])?,
+    };
+    let from = if after.is_some() { Bound::Excluded(&*start) } else { Bound::Unbounded };
+    let mut places = Vec::new();
+    if limit == 0 {
+        return Ok(places);
+    }
+    fallible(rows, Name::Hints, from, |row, bytes| {
+        places.push((parse_hint(row, &[])?.place(), bytes.len()));
+        Ok(if places.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    Ok(places)
 }
 
 /// Hops from target to target: hints are in order of target first, and targets are few.

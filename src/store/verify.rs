@@ -86,8 +86,8 @@ pub fn bad_hints(store: &dyn Store) -> Result<Vec<(Hint, String)>> {
     let mut after = None;
     loop {
         let hints = store.hints(after.as_ref(), SLICE)?;
-        let is_last = hints.len() < SLICE;
-        after = hints.last().map(|h| (h.target, h.partition, h.key.clone()));
+        let is_last = hints.is_empty();
+        after = hints.last().map(Hint::place);
         for hint in hints {
             let stored = hint.stored.as_ref();
             let why = stored.and_then(|s| record::check(hint.key.as_bytes(), s.bytes()).err());
