@@ -22,8 +22,8 @@ use super::peers::{Conn, Who};
 use crate::channel::{Fault, Hello, Parcel};
 use crate::error::{Error, Result};
 use crate::node::Event;
+use crate::protocol::{Body, Message};
 use crate::ring::{NodeId, State};
-use crate::wire::{Body, Message};
 
 /// Another process that is this node has shown life for so long, in ms: it is not our former self.
 const TWIN_MS: u64 = 6_000;

@@ -6,11 +6,11 @@ use kvs::digest::{Leaves, Sum};
 use kvs::error::Result;
 use kvs::key::{Key, Partition};
 use kvs::node::{Action, Event, Reply, Request, Time};
+use kvs::protocol::{Body, Message};
 use kvs::quorum::Basis;
 use kvs::ring::State;
 use kvs::store::memory::Memory;
 use kvs::store::{Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit};
-use kvs::wire::{Body, Message};
 
 use crate::help::*;
 use crate::world::*;
