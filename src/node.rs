@@ -255,8 +255,15 @@ impl Node {
 
     fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
         let Message { ring, version, op, body } = message;
+        if ring != self.doc.id {
+            return;
+        }
         let removed = self.doc.member(from).is_some_and(|m| m.state == State::Removed);
-        if ring != self.doc.id || removed {
+        if removed {
+            // It is told so, and nothing else: whatever it says, and however it got in.
+            if !matches!(body, Body::Chosen(_)) {
+                self.send_ring(cx, from, op);
+            }
             return;
         }
         if version > self.doc.version && from != self.id {

@@ -37,7 +37,9 @@ pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
 use super::tables::{self, Rows};
-use super::{BadHints, Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit, files};
+use super::{
+    BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit, files,
+};
 use crate::clock::Actor;
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
@@ -289,6 +291,14 @@ impl Store for Lmdb {
 
     fn hints(&self, after: Option<&(NodeId, Partition, Key)>, limit: usize) -> Result<Vec<Hint>> {
         tables::hints(&self.view()?, after, limit)
+    }
+
+    fn hint_places(
+        &self,
+        after: Option<&HintPlace>,
+        limit: usize,
+    ) -> Result<Vec<(HintPlace, usize)>> {
+        tables::hint_places(&self.view()?, after, limit)
     }
 
     fn hint_stats(&self) -> Result<HintStats> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::apply::{self, Keep, Put, RowsMut};
 use super::tables::{self, Name, RowKey, Rows};
-use super::{BadHints, Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit};
+use super::{BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit};
 use crate::digest::{Leaves, Sum};
 use crate::error::Result;
 use crate::key::{Key, Partition};
@@ -128,6 +128,14 @@ impl Store for Memory {
 
     fn hints(&self, after: Option<&(NodeId, Partition, Key)>, limit: usize) -> Result<Vec<Hint>> {
         tables::hints(&self.durable, after, limit)
+    }
+
+    fn hint_places(
+        &self,
+        after: Option<&HintPlace>,
+        limit: usize,
+    ) -> Result<Vec<(HintPlace, usize)>> {
+        tables::hint_places(&self.durable, after, limit)
     }
 
     fn hint_stats(&self) -> Result<HintStats> {
