@@ -195,9 +195,11 @@ fn conclude(
     let count =
         |(id, hints): (NodeId, BadHints)| (doc.name(id), hints.bad.len() as u64 + hints.lost);
     report.bad_hints = hints.map(count).collect();
-    // Hints that are damaged are no hints that wait.
+    // Hints that are damaged, or were forgotten since, are no hints that wait.
     let damaged: u64 = report.bad_hints.iter().map(|h| h.1).sum();
-    report.hints.1 = report.hints.1.saturating_sub(damaged);
+    let counted = target.gather(|store| store.hint_stats()).into_iter();
+    let now: u64 = counted.filter_map(|(_, stats)| Some(stats.ok()?.count)).sum();
+    report.hints.1 = report.hints.1.min(now.saturating_sub(damaged));
     // A node whose file failed on the way is missing too.
     report.missing = target.missing();
     let broken = target.broken();
