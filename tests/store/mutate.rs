@@ -20,6 +20,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use kvs::store::Store;
 use tempfile::TempDir;
 
 use super::pages::{PAGE, tables};
@@ -521,4 +522,57 @@ impl Table {
         }
         text
     }
+}
+
+/// The healthy one of two copies is lost, and the other lacks a record: that is counted before anybody
+/// agrees, and told until it is accepted.
+#[test]
+fn a_ring_cut_down_to_a_lossy_copy_says_what_is_lost() {
+    let place = Place::new();
+    assert_eq!(place.kvs("init r --nodes 2 --replicas 2 --partitions 8").code, Some(0));
+    place.load("load", 0..KEYS);
+    assert_eq!(place.kvs("repair").code, Some(0));
+    let file = place.path("r/n1/data.mdb");
+    let mut bytes = fs::read(&file).unwrap();
+    let row = tables(&bytes)["records"].rows[KEYS / 2].clone();
+    bytes[row.key.start + 2] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    fs::remove_dir_all(place.path("r/n2")).unwrap();
+    let said = place.kvs("ring recover --accept-minority --replicas 1 --yes");
+    assert!(said.err.contains("values are lost: 1 of 8"), "{}", said.err);
+    assert_eq!(said.code, Some(7), "{}", said.err);
+    for line in ["repair", "repair --verify"] {
+        let said = place.kvs(line);
+        assert_eq!(said.code, Some(8), "{line}: {}", said.err);
+        assert!(said.err.contains("has lost 1 record"), "{line}: {}", said.err);
+    }
+    let said = place.kvs("repair --accept-losses");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(dumped(&place.kvs("dump")).len(), KEYS - 1);
+    assert_eq!(place.kvs("verify").code, Some(0));
+}
+
+/// A file of format 1 has no seals; whoever writes next puts them on.
+#[test]
+fn a_file_without_seals_is_sealed_by_the_next_writer() {
+    let dir = TempDir::new().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format/v1");
+    for name in ["data.mdb", "kvs.id"] {
+        fs::copy(golden.join(name), dir.path().join(name)).unwrap();
+    }
+    let meta = |dir: &Path| {
+        let bytes = fs::read(dir.join("data.mdb")).unwrap();
+        let of = |name: &str| {
+            let rows = tables(&bytes)[name].rows.clone();
+            rows.iter().map(|row| row.value.len()).collect::<Vec<_>>()
+        };
+        (of("meta"), of("ring"), of("hints"))
+    };
+    let before = meta(dir.path());
+    super::writer(dir.path()).apply(&super::puts(0..1, 0, 10)).unwrap();
+    let after = meta(dir.path());
+    let sealed = |lengths: &[usize]| lengths.iter().map(|n| n + 16).collect::<Vec<_>>();
+    assert_eq!((after.1, after.2), (sealed(&before.1), sealed(&before.2)));
+    assert!(after.0.iter().all(|n| *n >= 20), "{:?}", after.0);
+    assert!(super::writer(dir.path()).bad_hints().unwrap().is_empty());
 }
