@@ -90,7 +90,8 @@ fn told(ui: &mut Ui, report: &Report) -> Outcome {
     }
     tell_damage(ui, report);
     tell_left(ui, report);
-    let lossy = report.is_lossy() && report.missing.is_empty() && !report.stopped;
+    let whole = report.missing.is_empty() && report.broken.is_empty();
+    let lossy = report.is_lossy() && whole && !report.stopped;
     Ok(if lossy { Done::Corrupt } else { Done::Partly })
 }
 
@@ -129,7 +130,8 @@ fn tell_damage(ui: &mut Ui, report: &Report) {
     for (name, n) in &report.bad_hints {
         ui.say(&format!("{name}: {n} hints are damaged or gone: kvs verify names them"));
     }
-    if report.is_lossy() && report.missing.is_empty() && !report.stopped {
+    let alone = report.missing.is_empty() && report.broken.is_empty();
+    if report.is_lossy() && alone && !report.stopped {
         ui.say(
             "no other owner could heal them; restore a backup, or go on without them: \
              kvs repair --accept-losses",
@@ -149,17 +151,17 @@ fn tell_left(ui: &mut Ui, report: &Report) {
     if hints.1 > 0 {
         ui.say(&format!("{} hints wait for members that are down", hints.1));
     }
-    for name in missing {
-        if report.broken.contains(name) {
-            ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {name}"));
-            continue;
-        }
+    for name in &report.broken {
+        ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {name}"));
+    }
+    for name in missing.iter().filter(|name| !report.broken.contains(*name)) {
         ui.say(&format!(
             "{name} was missing: bring it back and repair again, or kvs replace {name}; \
              to go on without what only it holds: kvs repair --accept-missing {name}"
         ));
     }
-    let stuck = !filling.is_empty() && missing.is_empty() && !report.is_lossy();
+    let whole = missing.is_empty() && report.broken.is_empty();
+    let stuck = !filling.is_empty() && whole && !report.is_lossy();
     if stuck && !report.stopped {
         ui.say(
             "to go on though too few copies are full: kvs repair --down NAME --accept-missing NAME, \

@@ -88,7 +88,7 @@ fn read(target: &Target) -> Result<Vec<String>, Error> {
             troubles.push(format!("{name}: {n} partitions are damaged: kvs repair --verify"));
         }
     }
-    for id in target.nodes() {
+    for id in target.nodes().into_iter().filter(|id| !target.runs(*id)) {
         let Some(hints) = target.store(id).map(|store| store.bad_hints()).transpose()? else {
             continue;
         };

@@ -35,6 +35,9 @@ const ROUNDS_MAX: usize = 8;
 /// How often owners that differ are compared and synced again, at the most, before they are told of.
 const LOOKS_MAX: usize = 4;
 
+/// Partitions that are read once more, at the most, to tell a damaged file from a few lost records.
+const TRIED_MAX: usize = 16;
+
 /// What to repair, and how far to go.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
@@ -65,7 +68,7 @@ pub struct Report {
     pub filling: Vec<(String, usize)>,
     /// Members that could not take part.
     pub missing: Vec<String>,
-    /// Members whose files are damaged themselves; they are missing too.
+    /// Members whose files are damaged as a whole.
     pub broken: Vec<String>,
     /// Losses that nobody could heal, by member.
     pub lost: Vec<(String, Partition, Loss)>,
@@ -195,14 +198,33 @@ fn conclude(
     let count =
         |(id, hints): (NodeId, BadHints)| (doc.name(id), hints.bad.len() as u64 + hints.lost);
     report.bad_hints = hints.map(count).collect();
-    // Hints that are damaged are no hints that wait.
+    // Hints that are damaged, or were forgotten since, are no hints that wait.
     let damaged: u64 = report.bad_hints.iter().map(|h| h.1).sum();
-    report.hints.1 = report.hints.1.saturating_sub(damaged);
+    let counted = target.gather(|store| store.hint_stats()).into_iter();
+    let now: u64 = counted.filter_map(|(_, stats)| Some(stats.ok()?.count)).sum();
+    report.hints.1 = report.hints.1.min(now.saturating_sub(damaged));
     // A node whose file failed on the way is missing too.
     report.missing = target.missing();
     let broken = target.broken();
     report.broken = report.missing.iter().filter(|name| broken.contains(*name)).cloned().collect();
+    report.broken.extend(unreadable(target)?);
     Ok(())
+}
+
+/// Open nodes with partitions that cannot be read and could not be mended: their files are damaged.
+fn unreadable(target: &mut Target) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for id in target.nodes() {
+        let Some(Reply::Repair(now)) = ask(target, id, Request::Unsettled)? else { continue };
+        for p in now.filling.into_iter().take(TRIED_MAX) {
+            let Some(Reply::Verify(found)) = ask(target, id, Request::Verify(p))? else { break };
+            if found.bad.iter().any(|bad| bad.key.is_empty()) {
+                names.push(target.doc().name(id));
+                break;
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// Forgets damaged hints that nobody needs: references, and those whose very record every owner holds.

@@ -148,17 +148,10 @@ impl Node {
     }
 
     fn repair_audit(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
-        let mut scope: Vec<Partition> = match task.passes.iter().find(|p| p.1 == Scope::Shared) {
-            Some(_) => self.doc.owned(self.id),
-            None => Vec::new(),
-        };
-        for (_, of) in &task.passes {
-            if let Scope::Only(partitions) = of {
-                scope.extend(partitions);
-            }
-        }
-        scope.extend(self.unsettled());
-        if !self.audit_some(cx, &scope) {
+        // Those that nobody shares too, and those that are handed over.
+        let mut own = self.doc.owned(self.id);
+        own.extend(&task.leftovers);
+        if !self.audit_some(cx, &own) {
             self.tasks.insert(op, Task::Repair(task));
             return;
         }
