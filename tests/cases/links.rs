@@ -13,7 +13,6 @@ use kvs::store::memory::Memory;
 use kvs::store::{Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit};
 
 use crate::help::*;
-use crate::world::*;
 
 /// Whatever a removed member says, and under whatever version, it is answered with the document that
 /// removed it, and nothing of what it says is acted upon.
