@@ -61,7 +61,7 @@ impl Guest {
         guest
     }
 
-    fn post(&mut self, ticket: u64, ask: Ask) -> std::io::Result<()> {
+    pub(crate) fn post(&mut self, ticket: u64, ask: Ask) -> std::io::Result<()> {
         let frames = self.frames(ticket, ask);
         self.stream.write_all(&frames)
     }
@@ -84,7 +84,7 @@ impl Guest {
     }
 
     /// The next answer.
-    fn told(&mut self) -> std::io::Result<(u64, Told)> {
+    pub(crate) fn told(&mut self) -> std::io::Result<(u64, Told)> {
         loop {
             if let Parcel::Told(ticket, told) = self.next()?
                 && *told != Told::Busy
@@ -103,7 +103,7 @@ fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(body)
 }
 
-fn get(key: &str) -> Ask {
+pub(crate) fn get(key: &str) -> Ask {
     let options = Options { timeout_ms: 10_000, ..Options::default() };
     Ask::Node(Request::Get(Key::new(key).expect("a key"), options))
 }

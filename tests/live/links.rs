@@ -17,7 +17,8 @@ fn a_member_that_was_replaced_while_it_was_frozen_ends_when_it_thaws() {
     let ring = ["n1", "n3"].map(|name| address(&place, name)).join(",");
     let live = format!("--ring {ring} --key-file r/ring.key");
     old.signal("STOP");
-    place.kvs(&format!("wait --node-down n2 {live} --timeout 60s")).ends(0);
+    n1.says("taken to be down peer=\"n2\"");
+    n3.says("taken to be down peer=\"n2\"");
     let line = format!("replace n2 --yes --dir s/n2 --timeout 60s {live}");
     let replace = Served::start(&place, "replace", &line);
     wait_for("a new directory", || place.path("s/n2/data.mdb").exists() || replace.has_ended());
