@@ -38,11 +38,11 @@ pub use self::stream::{Sink, Source};
 use crate::error::{Error, Result};
 use crate::key::escape;
 use crate::node::{Action, Event, Node, Note, Reply, Time};
+use crate::protocol::Message;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::Batch;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::Lock;
-use crate::wire::Message;
 
 /// How far time moves when nothing else does, in ms.
 const STEP_MS: u64 = 250;

@@ -47,9 +47,9 @@ pub use self::repair::RepairReport;
 use self::room::Room;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
+use crate::protocol::{Body, Message};
 use crate::ring::{NodeId, RingDoc, State};
 use crate::store::{Failure, Store};
-use crate::wire::{Body, Message};
 
 /// Why a node that has not heard its witnesses does nothing for others.
 const STARTING: &str = "it has just started";

@@ -23,9 +23,9 @@ use crate::error::{Error, Result};
 use crate::gossip::Row;
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request, Transfer};
+use crate::protocol::{Message, WIRE};
 use crate::ring::{NodeId, RingDoc, RingId};
 use crate::store::{Hint, HintStats, Stored, Table};
-use crate::wire::{Message, WIRE};
 
 /// What each side says of itself in the handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

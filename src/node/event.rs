@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::RepairReport;
 use crate::key::{Key, Partition};
+use crate::protocol::Message;
 use crate::quorum::{GetReply, Options, PutReply, PutRequest};
 use crate::record::Stored;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::verify::Verdict;
 use crate::store::{Batch, Failure};
-use crate::wire::Message;
 
 /// The present, as the driver sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,9 +10,9 @@
 use std::collections::VecDeque;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
+use crate::protocol::Body;
 use crate::quorum::{Options, PutReply, PutRequest, Verdict};
 use crate::ring::NodeId;
-use crate::wire::Body;
 
 /// Whoever was taken to be down may still answer for so long, in ms.
 const LAST_WORDS_MS: u64 = 300;

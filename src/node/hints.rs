@@ -16,10 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::answer::PAGE_BYTES;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Transfer, TransferKind, Wake};
 use crate::key::{KEY_BYTES_MAX, Key, Partition};
+use crate::protocol::Body;
 use crate::record::Stored;
 use crate::ring::{NodeId, State};
 use crate::store::{Hint, Op};
-use crate::wire::Body;
 
 /// Hints delivered in one message.
 const DELIVER_MAX: usize = 256;
@@ -35,14 +35,25 @@ pub(super) struct Deliver {
     /// The hints under way, all of one target, as they were read.
     chunk: Vec<(Hint, Stored)>,
     awaiting: BTreeSet<NodeId>,
-    /// They went to the owners: their target was one no longer.
-    rerouted: bool,
+    /// Whose acks free them, as it was when they were sent: who is up and who owns may change since.
+    freed_by: FreedBy,
     /// Who has stored them, and whether it is full in them.
     stored: BTreeMap<NodeId, bool>,
     delivered: u64,
     pub(super) started_ms: u64,
     asked_ms: u64,
     unhinting: bool,
+}
+
+/// Whose acknowledgement makes a hint superfluous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FreedBy {
+    /// That of this node: the target, or the one that keeps it on for the target.
+    Node(NodeId),
+    /// W full owners, of each layout its own: the target is an owner no longer.
+    Owners,
+    /// None: the other owners got it for safety, the target lacks it still.
+    Nobody,
 }
 
 impl Deliver {
@@ -69,7 +80,7 @@ impl Node {
             after: None,
             chunk: Vec::new(),
             awaiting: BTreeSet::new(),
-            rerouted: false,
+            freed_by: FreedBy::Nobody,
             stored: BTreeMap::new(),
             delivered: 0,
             started_ms: cx.now.mono_ms,
@@ -110,7 +121,12 @@ impl Node {
             if task.chunk.is_empty() {
                 continue;
             }
-            task.rerouted = !owns;
+            task.freed_by = match routes.as_slice() {
+                _ if !owns => FreedBy::Owners,
+                _ if task.spread && !routes.contains(&target) => FreedBy::Nobody,
+                [to] => FreedBy::Node(*to),
+                _ => FreedBy::Node(target),
+            };
             task.stored.clear();
             task.asked_ms = cx.now.mono_ms;
             let records: Vec<_> =
@@ -215,11 +231,10 @@ impl Node {
         let mut seq = None;
         for (hint, _) in &chunk {
             let (target, p) = (hint.target, hint.partition);
-            let full = task.stored.values().filter(|full| **full).count();
-            let held = match task.rerouted {
-                _ if task.spread && !self.is_up(target) && self.doc.owns(target, p) => false,
-                false => !task.stored.is_empty(),
-                true => full >= self.doc.majority(),
+            let held = match task.freed_by {
+                FreedBy::Node(to) => task.stored.contains_key(&to),
+                FreedBy::Owners => self.is_with_owners(p, &task.stored),
+                FreedBy::Nobody => false,
             };
             let now = cx.store.hints_of(p, &hint.key).unwrap_or_default();
             let same = now.iter().any(|h| h == hint);
@@ -236,6 +251,17 @@ impl Node {
             }
             None => self.deliver_next(cx, task),
         }
+    }
+}
+
+impl Node {
+    /// Whether W owners of each layout have stored it with a full copy.
+    fn is_with_owners(&self, p: Partition, stored: &BTreeMap<NodeId, bool>) -> bool {
+        self.doc.write_layouts().into_iter().all(|layout| {
+            let owners = self.doc.owners_in(layout, p);
+            let full = owners.iter().filter(|o| stored.get(o) == Some(&true)).count();
+            full >= self.doc.majority()
+        })
     }
 }
 

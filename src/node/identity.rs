@@ -21,9 +21,9 @@ use crate::clock::{Actor, VersionVector};
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
+use crate::protocol::Body;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Batch, Op, Store, Table};
-use crate::wire::Body;
 
 /// How long a node waits for witnesses that do not answer, in ms.
 const WITNESS_WAIT_MS: u64 = 2_000;

@@ -21,9 +21,9 @@ use std::sync::Arc;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
 use crate::error::Result;
+use crate::protocol::{Ballot, Body};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Op, Store, Table};
-use crate::wire::{Ballot, Body};
 
 /// How long a proposal may take, in ms.
 const PROPOSE_MS: u64 = 10_000;

@@ -15,13 +15,13 @@ use std::sync::Arc;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
 use crate::key::Key;
 use crate::planted::{self, Bug};
+use crate::protocol::Body;
 use crate::quorum::{
     Answer, Basis, Item, ItemReply, PutReply, PutRequest, ReadTally, Verdict, WriteTally,
 };
 use crate::record::{Stored, Value};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Hint, Op};
-use crate::wire::Body;
 
 /// A write being coordinated here.
 pub(super) struct Put {

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::sync::PassReport;
 use super::{Asker, Cx, Node, Outcome, RepairRequest, Reply, Task, Then, Wake};
 use crate::key::Partition;
+use crate::protocol::Scope;
 use crate::ring::{NodeId, Step};
 use crate::store::Op;
-use crate::wire::Scope;
 
 /// What a repair or cleanup of one node did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,10 +13,10 @@
 use std::collections::BTreeMap;
 
 use crate::key::{Key, Partition};
+use crate::protocol::Body;
 use crate::record::Stored;
 use crate::ring::NodeId;
 use crate::store::{Batch, Op};
-use crate::wire::Body;
 
 /// What to do when a batch is durable, or has failed.
 #[derive(Debug)]

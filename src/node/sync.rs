@@ -27,10 +27,10 @@ use super::{Asker, Cx, Node, Outcome, Task, Then, Transfer, TransferKind, Wake};
 use crate::digest::{Arc, Leaves, Sum};
 use crate::error::Result;
 use crate::key::{Key, LEAVES, Partition, Position};
+use crate::protocol::{Body, Scope};
 use crate::quorum::Answer;
 use crate::record::{Term, stored_term};
 use crate::ring::NodeId;
-use crate::wire::{Body, Scope};
 
 /// Arcs compared in one message.
 const ARCS_MAX: usize = 256;

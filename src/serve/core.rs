@@ -26,10 +26,10 @@ use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::gossip::{Gossip, Mood};
 use crate::node::{Action, Event, Node, Note, Time};
+use crate::protocol::{Body, Message};
 use crate::ring::{NodeId, State};
 use crate::store::lmdb::{Head, Lmdb};
 use crate::store::{Batch, Failure};
-use crate::wire::{Body, Message};
 
 /// The node's clock ticks so often.
 const TICK: Duration = Duration::from_millis(50);

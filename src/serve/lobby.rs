@@ -18,8 +18,8 @@ use super::peers::{Conn, Who};
 use crate::channel::{Fault, Hello, Parcel};
 use crate::error::{Error, Result};
 use crate::node::Event;
+use crate::protocol::{Body, Message};
 use crate::ring::{NodeId, State};
-use crate::wire::{Body, Message};
 
 /// Clients that may be linked.
 const CLIENTS_MAX: usize = 1_024;

@@ -19,7 +19,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::error::{Error, Result};
 use crate::node::Status;
-use crate::wire::Body;
+use crate::protocol::Body;
 
 /// Bounds of the histograms of seconds.
 const SECONDS: [f64; 14] = [

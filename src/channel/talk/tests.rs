@@ -7,10 +7,10 @@ use crate::clock::{Actor, Dot, VersionVector};
 use crate::gossip::Mood;
 use crate::key::Q;
 use crate::node::{RepairReport, RepairRequest, Status, TransferKind};
+use crate::protocol::Body;
 use crate::quorum::{GetReply, ItemReply, Options, PutReply, PutRequest, Verdict};
 use crate::record::{Record, Value, Write};
 use crate::ring::{Member, State};
-use crate::wire::Body;
 
 fn key() -> Key {
     Key::new("k").expect("a key")
