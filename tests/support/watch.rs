@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use kvs::ring::Step as RingStep;
-use kvs::wire::Ballot;
+use kvs::protocol::Ballot;
 
 use super::*;
 
