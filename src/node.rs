@@ -47,6 +47,7 @@ pub use self::repair::RepairReport;
 use self::room::Room;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
+use crate::planted::{self, Bug};
 use crate::protocol::{Body, Message};
 use crate::ring::{NodeId, RingDoc, State};
 use crate::store::{Failure, Store};
@@ -152,7 +153,8 @@ impl Node {
             resting: false,
             stopped: false,
         };
-        if let Some(reason) = boot.suspect {
+        let unseen = planted::is(Bug::RollbackUnseen);
+        if let Some(reason) = boot.suspect.filter(|_| !unseen) {
             node.lose_all(&reason);
         }
         Ok(node)
@@ -246,7 +248,8 @@ impl Node {
         if version > self.doc.version && from != self.id {
             self.send(cx, from, 0, Body::WantRing);
         }
-        if version + 1 < self.doc.version && !matches!(body, Body::Chosen(_)) {
+        let stale = version + 1 < self.doc.version && !planted::is(Bug::StaleVersionTaken);
+        if stale && !matches!(body, Body::Chosen(_)) {
             // Two steps behind: its idea of the owners is no longer safe to act on.
             return self.send_ring(cx, from, op);
         }

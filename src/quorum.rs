@@ -313,7 +313,8 @@ impl WriteTally {
     pub fn is_enough(&self) -> bool {
         self.groups.iter().all(|Group { owners, number }| {
             let acks = owners.iter().filter(|o| self.acks.contains(o)).count();
-            let stands_in = |t: &&NodeId| owners.contains(t) && !self.acks.contains(t);
+            let twice = planted::is(Bug::HintBesideAck);
+            let stands_in = |t: &&NodeId| owners.contains(t) && (twice || !self.acks.contains(t));
             let targets: BTreeSet<_> = self.hints.values().filter(stands_in).collect();
             acks + if self.strict { 0 } else { targets.len() } >= *number
         })

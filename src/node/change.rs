@@ -16,6 +16,7 @@
 use std::collections::BTreeSet;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
+use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::ring::{NodeId, State, Step};
 
@@ -82,6 +83,9 @@ impl Node {
             Stage::Handing => all.filter(leaving).map(|m| m.id).collect(),
             _ => all.map(|m| m.id).collect(),
         };
+        if stage == Stage::Handing && planted::is(Bug::LeaveWithHints) {
+            task.waiting.clear();
+        }
         self.ask_stage(cx, op, task);
     }
 
@@ -186,7 +190,8 @@ impl Node {
             Task::Get(get) => get.is_older(version),
             _ => false,
         };
-        let clear = self.doc.version >= version && !self.tasks.values().any(old);
+        let open = planted::is(Bug::BarrierIsOpen);
+        let clear = self.doc.version >= version && (open || !self.tasks.values().any(old));
         let hints = cx.store.hint_stats().map_or(0, |s| s.count);
         let body = Body::Cleared { clear, hints };
         if self.stage.is_empty() {

@@ -121,7 +121,8 @@ impl Node {
         let over = get.awaiting.is_empty() || late;
         let (merged, _) = get.tally.merged(0, &get.key);
         let term = merged.as_ref().map(Stored::term);
-        let held = !get.options.strict || get.tally.is_held(0, term, self.doc.n());
+        let loose = planted::is(Bug::StrictIsLoose);
+        let held = loose || !get.options.strict || get.tally.is_held(0, term, self.doc.n());
         let enough = get.tally.is_enough(1);
         if enough && held && (over || !get.options.patient) {
             if get.options.write_back && !get.options.strict {

@@ -247,7 +247,7 @@ impl Identity {
     /// These partitions are durably full.
     pub(super) fn filled(&mut self, partitions: &[Partition]) {
         for p in partitions {
-            if self.again.contains(p) {
+            if self.again.contains(p) && !planted::is(Bug::FullThoughLost) {
                 self.dirty = true;
                 continue;
             }
@@ -259,6 +259,9 @@ impl Identity {
 
     /// Everything is to be written again: the batch that held it failed.
     pub(super) fn restage(&mut self) {
+        if planted::is(Bug::NoRestage) {
+            return;
+        }
         self.dirty = true;
         self.seen_dirty = self.seen.keys().copied().collect();
         self.commits_dirty = self.commits.keys().copied().collect();
@@ -360,7 +363,8 @@ impl Node {
     ) {
         let minted = actor == self.identity.actor && counter > self.identity.counter;
         let acknowledged = actor == self.identity.actor && commit > cx.store.commit_number();
-        if self.identity.waiting && (minted || acknowledged) {
+        let heeded = !planted::is(Bug::WitnessIgnored);
+        if heeded && self.identity.waiting && (minted || acknowledged) {
             let why = "another node has seen later writes of this one: its file is older";
             self.lose_all(why);
             cx.out.push(Action::Note(Note::Lost(why.into())));

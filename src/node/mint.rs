@@ -52,7 +52,7 @@ impl Node {
             Basis::Context(context) => context.get(actor).max(others.clock.get(actor)),
             _ => others.clock.get(actor),
         };
-        if claimed > local.clock.get(actor) {
+        if claimed > local.clock.get(actor) && !planted::is(Bug::KeepActorAfterContext) {
             self.lose(cx, p, "a client or peer has seen a later write of this node");
             return Err("its copy has lost records".into());
         }

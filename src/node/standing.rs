@@ -41,7 +41,9 @@ impl Node {
         if planted::is(Bug::UnreadableIsAbsent) || !self.identity.bad.insert((p, key.to_vec())) {
             return;
         }
-        self.identity.renew();
+        if !planted::is(Bug::KeepActorAfterRot) {
+            self.identity.renew();
+        }
         self.identity.passes.remove(&p);
         self.identity.again.insert(p);
         cx.out.push(Action::Note(Note::Unreadable(p, key.to_vec())));
@@ -56,10 +58,12 @@ impl Node {
         if gained.is_empty() {
             return;
         }
-        if self.identity.dropped {
+        if self.identity.dropped && !planted::is(Bug::KeepActorAfterDrop) {
             self.identity.renew();
         }
-        gained.into_iter().for_each(|p| self.identity.fill(p));
+        if !planted::is(Bug::JoinerIsFull) {
+            gained.into_iter().for_each(|p| self.identity.fill(p));
+        }
     }
 
     fn gains(&self, before: &RingDoc, p: Partition) -> bool {
@@ -90,7 +94,9 @@ impl Node {
         let Some(old) = self.doc.old.clone().filter(|_| self.doc.step == Step::WriteBoth) else {
             return;
         };
-        if std::mem::replace(&mut self.identity.refilled, version) == version {
+        if planted::is(Bug::OldPassesCount)
+            || std::mem::replace(&mut self.identity.refilled, version) == version
+        {
             return;
         }
         for p in self.doc.owned(self.id) {
@@ -114,7 +120,9 @@ impl Node {
             let empty = BTreeSet::new();
             let met = self.identity.passes.get(p).unwrap_or(&empty);
             let enough = others.iter().filter(|o| met.contains(o)).count() >= needed;
+            let one = planted::is(Bug::OnePassIsEnough) && !met.is_empty();
             enough
+                || one
                 || accept.is_some_and(|reached| {
                     others.iter().all(|o| !self.is_up(*o) || reached.contains(o))
                 })
@@ -150,7 +158,7 @@ impl Node {
     /// Compares a partition's leaves with its records before the first mint on an absent key: a
     /// record can vanish without a checksum error. `false` when something had.
     pub(super) fn audit(&mut self, cx: &mut Cx<'_>, p: Partition) -> Result<bool> {
-        if self.identity.audited.contains(&p) {
+        if self.identity.audited.contains(&p) || planted::is(Bug::SkipAudit) {
             return Ok(true);
         }
         let verdict = crate::store::verify::audit(cx.store, p)?;

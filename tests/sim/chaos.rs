@@ -34,6 +34,9 @@ impl Run {
         if chosen.is_lossy() && self.budget == 0 || doubts && !minority {
             return;
         }
+        if self.plan.commands && !Self::is_of_disks(chosen) {
+            return;
+        }
         let hosts: Vec<_> = (0..self.w.hosts.len()).filter(|i| !self.w.hosts[*i].gone).collect();
         let Some(mut host) = self.w.rng.pick(&hosts).copied() else { return };
         if chosen.is_lossy() && self.w.rng.chance(700) {

@@ -175,10 +175,9 @@ impl Run {
             Mode::Sloppy => false,
             Mode::Mixed => rng.chance(500),
         };
-        let levels =
-            [Level::One, Level::Quorum, Level::All, Level::LocalQuorum, Level::EachQuorum];
-        let level = (self.plan.levels && rng.chance(400))
-            .then(|| *rng.pick(&levels).expect("a list"));
+        let levels = [Level::One, Level::Quorum, Level::All, Level::LocalQuorum, Level::EachQuorum];
+        let level =
+            (self.plan.levels && rng.chance(400)).then(|| *rng.pick(&levels).expect("a list"));
         let zone = format!("z{}", rng.below(3));
         let n = u64::from(self.plan.n);
         Options {
@@ -268,6 +267,9 @@ impl Run {
     pub fn take_replies(&mut self) {
         while let Some((ticket, reply)) = self.w.replies.pop_first() {
             let Some(ids) = self.tickets.remove(&ticket) else { continue };
+            if ids.is_empty() {
+                continue;
+            }
             // Too late: the client has gone on, and calls it unknown.
             if self.ops[ids[0]].outcome != Outcome::Open {
                 continue;
@@ -349,7 +351,11 @@ impl Run {
         }
     }
 
-    fn scan_ended(&mut self, ids: &[usize], found: Option<(Vec<(Key, kvs::record::Stored)>, bool)>) {
+    fn scan_ended(
+        &mut self,
+        ids: &[usize],
+        found: Option<(Vec<(Key, kvs::record::Stored)>, bool)>,
+    ) {
         let Some((records, end)) = found else {
             self.w.count("scans refused");
             return ids.iter().for_each(|id| self.end(*id, Outcome::Refused));

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! An overwrite supersedes what its coordinator knew, but nothing that was asked for after its own
-//! client had given it up. If-absent supersedes what has expired by the true time and nothing else.
+//! time was over. If-absent supersedes what has expired by the true time and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,8 +65,9 @@ impl Run {
                 op.and_then(|o| o.context.as_ref()).is_some_and(|c| c.covers(dot))
             }
             _ => {
-                let gave_up = op.map_or(u64::MAX, |o| o.ended_ms);
-                let after = older().is_some_and(|o| o.started_ms > gave_up);
+                // Until its time is over, a write of which nobody knows may take effect.
+                let over = op.map_or(u64::MAX, |o| o.started_ms + o.options.timeout_ms + LATE_MS);
+                let after = older().is_some_and(|o| o.started_ms > over);
                 mint.known.covers(dot) && !mint.kept.contains(&dot) && !after
             }
         }
@@ -96,7 +97,9 @@ impl Run {
             let late = op.started_ms + op.options.timeout_ms + LATE_MS;
             if mint.at_ms > late && op.value.is_some() {
                 let (after, dot) = (mint.at_ms - op.started_ms, mint.dot);
-                self.fail(format!("[late] op {id}: {dot:?} is minted {after} ms after it was asked"));
+                self.fail(format!(
+                    "[late] op {id}: {dot:?} is minted {after} ms after it was asked"
+                ));
             }
         }
         let values = self.logs.get(&mint.key).map(|l| l.values.clone()).unwrap_or_default();
@@ -228,7 +231,9 @@ impl Run {
         for (before, clock) in op.promise.read.iter().filter(|_| op.strict) {
             if self.plan.sees_read(r, *before) && !record.clock.descends(clock) {
                 let shown = &record.clock;
-                self.fail(format!("[back] op {id}: a strict read of {key} went back: {shown:?} < {clock:?}"));
+                self.fail(format!(
+                    "[back] op {id}: a strict read of {key} went back: {shown:?} < {clock:?}"
+                ));
             }
         }
         for (w, dot) in op.promise.shown {
@@ -264,7 +269,8 @@ impl Run {
         let superseded: BTreeSet<Dot> =
             superseded.into_iter().filter(|d| self.is_superseded(&key, *d)).collect();
         self.promises[at].shown.retain(|s| !superseded.contains(&s.1));
-        let safe = |w: u64| self.plan.sees_write(u64::from(self.plan.n), w) && w >= self.plan.majority();
+        let safe =
+            |w: u64| self.plan.sees_write(u64::from(self.plan.n), w) && w >= self.plan.majority();
         let wanted: Vec<_> =
             self.promises[at].acked.iter().filter(|s| safe(s.0)).cloned().collect();
         if wanted.is_empty() {
@@ -308,9 +314,10 @@ impl Run {
     pub fn check_all(&mut self) {
         self.check_commits();
         let copies = self.check_copies();
-        for (name, record) in self.plan.keys.clone().into_iter().zip(copies) {
-            let key = Key::new(name).expect("a key");
+        for (at, record) in copies.into_iter().enumerate() {
+            let key = Key::new(self.plan.keys[at].clone()).expect("a key");
             self.check_key(&key, &record);
+            self.promises[at].shown.retain(|s| record.sibling(s.1).is_some());
         }
         self.check_refusals();
         self.audit(true);
@@ -377,7 +384,9 @@ impl Run {
             let sure = over.iter().find(|d| there.contains(d) || acked(&self.w.mints[d]));
             match sure {
                 Some(by) if there.contains(dot) => {
-                    wrong.push(format!("[lives] {dot:?} of {key} lives, though {by:?} superseded it"));
+                    wrong.push(format!(
+                        "[lives] {dot:?} of {key} lives, though {by:?} superseded it"
+                    ));
                 }
                 // An unknown write may have superseded it, and be lost itself.
                 None if !there.contains(dot) && acked(mint) && over.is_empty() => {

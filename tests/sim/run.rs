@@ -79,18 +79,20 @@ pub struct Run {
 /// Runs one seed.
 pub fn run(seed: u64, traced: bool) -> Verdicts {
     let plan = Plan::draw(seed);
+    kvs::planted::set_hint_bytes(plan.hint_bytes);
     let nodes: Vec<_> = plan.nodes.iter().map(|(n, z)| (n.as_str(), z.as_str())).collect();
     let mut w = World::new(seed, &nodes, plan.n, plan.q);
     w.trace = traced.then(Vec::new);
     w.watch.on = true;
     w.own_clocks = true;
+    w.witnesses = usize::from(!plan.commands);
     w.tick_ms = plan.tick_ms;
     w.hosts.iter_mut().for_each(|h| h.commit_ms = plan.commit_ms);
     for i in 0..w.hosts.len() {
         w.hosts[i].drift_ppm = w.rng.within(0, 200) as i64 - 100;
         w.hosts[i].skew_ms = w.rng.within(0, 2 * plan.apart_ms) as i64 - plan.apart_ms as i64;
     }
-    if let Some((hold, fifo)) = plan.links {
+    if let Some((hold, fifo)) = plan.links.filter(|_| !plan.commands) {
         w.use_links(hold, fifo);
         w.run_for(8_000);
     }
@@ -122,7 +124,11 @@ pub fn run(seed: u64, traced: bool) -> Verdicts {
         plan,
     };
     for _ in 0..run.plan.rounds {
-        run.round();
+        if run.plan.commands {
+            run.commands()
+        } else {
+            run.round()
+        }
         if run.failure.is_some() {
             break;
         }
@@ -166,10 +172,22 @@ impl Run {
         self.w.script(after_ms, self.turns.len() as u64 - 1);
     }
 
-    fn round(&mut self) {
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    pub fn turn_of(&self, token: usize) -> Option<Turn> {
+        self.turns.get(token).copied()
+    }
+
+    pub fn begin_round(&mut self) {
         self.epoch = self.turns.len();
         self.budget = self.plan.budget();
         self.doubted = 0;
+    }
+
+    fn round(&mut self) {
+        self.begin_round();
         self.w.lying = self.plan.lying;
         self.w.net = self.plan.net.clone();
         let turns = [Turn::Fault, Turn::Rumour, Turn::Background, Turn::Shepherd, Turn::Snapshot];
@@ -402,7 +420,10 @@ impl Run {
         let reply = self.w.write(via, &name, Some(&value), basis, options);
         let dot = match (&reply.verdict, reply.items.first()) {
             (Verdict::Done, Some(kvs::quorum::ItemReply::Written { dot, .. })) => *dot,
-            _ => return self.fail(format!("[works] healed, and yet a put of {name} gives {reply:?}")),
+            _ => {
+                return self
+                    .fail(format!("[works] healed, and yet a put of {name} gives {reply:?}"));
+            }
         };
         self.ops[id].outcome = Outcome::Acked(Some(dot));
         self.ops[id].ended_ms = self.w.now_ms;

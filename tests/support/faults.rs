@@ -52,6 +52,7 @@ impl World {
             return;
         }
         let seed = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());
+        let witnesses = self.witnesses;
         let host = &mut self.hosts[i];
         host.restarts += 1;
         host.started_ms = self.now_ms;
@@ -60,7 +61,7 @@ impl World {
             Trust::Proven => None,
             Trust::Suspect(reason) => Some(reason.to_string()),
         };
-        let boot = Boot { seed, suspect, read_only: false, witnesses: 1 };
+        let boot = Boot { seed, suspect, read_only: false, witnesses };
         match Node::open(&host.store, boot) {
             Ok(node) => host.node = Some(node),
             Err(_) if host.doubtful => host.broken = true,

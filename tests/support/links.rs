@@ -72,7 +72,11 @@ impl World {
         let silent = self.rng.chance(300);
         let Some(links) = &mut self.links else { return };
         links.up.retain(|(a, _), _| *a != i);
-        if silent { links.silent.insert(i) } else { links.silent.remove(&i) };
+        if silent {
+            links.silent.insert(i)
+        } else {
+            links.silent.remove(&i)
+        };
         self.hosts[i].gossip = None;
         self.hosts[i].alive.clear();
     }

@@ -11,8 +11,8 @@
 
 use std::sync::Arc;
 
-use kvs::ring::Step as RingStep;
 use kvs::protocol::Ballot;
+use kvs::ring::Step as RingStep;
 
 use super::*;
 
@@ -163,7 +163,7 @@ impl World {
         }
         for host in &self.hosts {
             let member = doc.member(host.id).is_some_and(|m| m.state != State::Removed);
-            let oldest = host.node.as_ref().and_then(kvs::node::Node::oldest_write);
+            let oldest = host.node.as_ref().and_then(oldest_write);
             if member && oldest.is_some_and(|v| v + 1 < doc.version) {
                 let (version, name) = (doc.version, &host.name);
                 self.wrong.push(format!(
@@ -171,9 +171,9 @@ impl World {
                 ));
             }
             let left = doc.member(host.id).is_some_and(|m| m.state == State::Removed)
-                && before.as_ref().is_some_and(|b| {
-                    b.member(host.id).is_some_and(|m| m.state == State::Leaving)
-                });
+                && before
+                    .as_ref()
+                    .is_some_and(|b| b.member(host.id).is_some_and(|m| m.state == State::Leaving));
             let hints = host.store.hint_stats().map_or(0, |s| s.acknowledged);
             if left && hints > 0 {
                 let name = &host.name;
@@ -197,12 +197,13 @@ impl World {
     /// forgotten it.
     pub fn has_witness(&self, i: usize, commit: u64) -> bool {
         let doc = self.doc();
-        let member = |o: usize| {
-            doc.member(self.hosts[o].id).is_some_and(|m| m.state != State::Removed)
-        };
+        let member =
+            |o: usize| doc.member(self.hosts[o].id).is_some_and(|m| m.state != State::Removed);
         (0..self.hosts.len()).any(|o| {
             let met = self.watch.met.get(&(o, i)).is_some_and(|m| m.0 > commit);
-            o != i && met && member(o) && self.is_up(o) && !self.hosts[o].frozen
+            // Where every command is a process of its own, nobody is up between two of them.
+            let up = self.is_up(o) && !self.hosts[o].frozen || self.witnesses == 0;
+            o != i && met && member(o) && up && !self.hosts[o].gone
         })
     }
 
@@ -229,4 +230,15 @@ impl World {
         }
         found
     }
+}
+
+/// The oldest version that a write under way began under; only test builds tell.
+#[cfg(feature = "planted")]
+fn oldest_write(node: &Node) -> Option<u64> {
+    node.oldest_write()
+}
+
+#[cfg(not(feature = "planted"))]
+fn oldest_write(_: &Node) -> Option<u64> {
+    None
 }

@@ -133,12 +133,33 @@ struct Staged {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    Deliver { from: usize, to: usize, counts: bool, bytes: Vec<u8> },
-    Synced { host: usize, life: u64, seq: u64 },
-    Tick { host: usize, life: u64 },
-    Unsent { host: usize, life: u64, to: NodeId, op: u64 },
+    Deliver {
+        from: usize,
+        to: usize,
+        counts: bool,
+        bytes: Vec<u8>,
+    },
+    Synced {
+        host: usize,
+        life: u64,
+        seq: u64,
+    },
+    Tick {
+        host: usize,
+        life: u64,
+    },
+    Unsent {
+        host: usize,
+        life: u64,
+        to: NodeId,
+        op: u64,
+    },
     /// Two hosts have shaken hands.
-    Linked { a: usize, b: usize, lives: (u64, u64) },
+    Linked {
+        a: usize,
+        b: usize,
+        lives: (u64, u64),
+    },
     Thaw(usize),
     Script(u64),
 }
@@ -196,6 +217,8 @@ pub struct World {
     pub watch: Watch,
     /// The time between two ticks of a node, at least and at most.
     pub tick_ms: (u64, u64),
+    /// How many others a starting node must have heard.
+    pub witnesses: usize,
     /// Each process has a monotonic clock of its own, which begins at its start.
     pub own_clocks: bool,
     dots: BTreeMap<Dot, (Key, Vec<u8>)>,
@@ -226,6 +249,7 @@ impl World {
             watch: Watch::default(),
             tick_ms: (TICK_MS, TICK_MS),
             own_clocks: false,
+            witnesses: 1,
             dots: BTreeMap::new(),
             queue: BinaryHeap::new(),
             seq: 0,
