@@ -76,8 +76,6 @@ impl Memory {
         // A batch that could not be applied is a batch that was lost.
         drop(kept);
         self.staged.clear();
-        // Whoever opens the file counts anew: rows may have been damaged meanwhile.
-        self.hints = tables::hint_stats(&self.durable).unwrap_or(self.hints);
     }
 
     /// Whether something is staged and not yet durable.
@@ -129,6 +127,8 @@ impl Memory {
                 rows.insert(other, value);
             }
         }
+        // As whoever opens the file counts them.
+        self.hints = tables::hint_stats(&self.durable).unwrap_or(self.hints);
         Some(key)
     }
 

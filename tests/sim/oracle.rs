@@ -11,7 +11,7 @@
 //! ```
 //!
 //! An overwrite supersedes what its coordinator knew, but nothing that was asked for after its own
-//! time was over. If-absent supersedes what has expired by the true time and nothing else.
+//! time was over. If-absent supersedes what has expired by two clocks and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +59,7 @@ impl Run {
             Some(Kind::Blind) => false,
             Some(Kind::Absent) => {
                 let expired = older().and_then(|o| o.expires_ms);
-                mint.known.covers(dot) && expired.is_some_and(|at| at <= WALL_MS + mint.at_ms)
+                mint.known.covers(dot) && expired.is_some_and(|at| self.is_over(at, mint))
             }
             Some(Kind::Context) => {
                 op.and_then(|o| o.context.as_ref()).is_some_and(|c| c.covers(dot))
@@ -71,6 +71,16 @@ impl Run {
                 mint.known.covers(dot) && !mint.kept.contains(&dot) && !after
             }
         }
+    }
+
+    /// Whether a time had come when a write was minted: by the clock of its host and by another one.
+    fn is_over(&self, at_ms: u64, mint: &Mint) -> bool {
+        let over = |i: &usize| {
+            let now = WALL_MS + mint.at_ms;
+            at_ms <= now.saturating_add_signed(self.w.hosts[*i].skew_ms)
+        };
+        let others = (0..self.w.hosts.len()).filter(|i| *i != mint.host && !self.w.hosts[*i].gone);
+        over(&mint.host) && (others.clone().count() == 0 || others.into_iter().any(|i| over(&i)))
     }
 
     fn is_superseded(&self, key: &Key, dot: Dot) -> bool {

@@ -275,13 +275,13 @@ impl Plan {
     /// The least W of its quorums.
     pub fn w(&self) -> u64 {
         let w = self.quorums.iter().map(|q| q.0.map_or(self.majority(), u64::from));
-        w.min().unwrap_or(1)
+        if self.levels { 1 } else { w.min().unwrap_or(1) }
     }
 
     /// The greatest R of its quorums.
     pub fn r(&self) -> u64 {
         let r = self.quorums.iter().map(|q| q.1.map_or(self.majority(), u64::from));
-        r.max().unwrap_or(1)
+        if self.levels { u64::from(self.n) } else { r.max().unwrap_or(1) }
     }
 
     pub fn has(&self, fault: Fault) -> bool {

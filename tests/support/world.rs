@@ -345,9 +345,15 @@ impl World {
                 self.flying -= usize::from(counts);
                 self.note(|| format!("deliver {from}->{to} {:?}", Message::decode(&bytes)));
                 self.hash(&bytes);
-                if self.hosts[to].node.is_some() {
-                    let message = Message::decode(&bytes).expect("what a node sent can be read");
-                    self.arrive(from, to, message);
+                match Message::decode(&bytes) {
+                    Ok(message) if self.is_up(to) => self.arrive(from, to, message),
+                    Ok(_) => {}
+                    Err(error) => {
+                        let name = self.name(from);
+                        self.wrong.push(format!(
+                            "[unproven] {name} sends what it has not proven: {error}"
+                        ));
+                    }
                 }
             }
             What::Synced { host, life, seq } if self.hosts[host].life == life => {
