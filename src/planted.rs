@@ -91,11 +91,35 @@ pub enum Bug {
     ForwardTwice,
     /// A strict read does not look whether enough owners hold what it shows.
     StrictIsLoose,
+    /// A write is minted though its time is over.
+    LateMint,
+    /// A strict read counts whoever stored any record that it wrote back.
+    StaleBackCounts,
+    /// A hint that was spread is dropped, though its target has not got it.
+    SpreadFrees,
+    /// An exact write that was not alone is not taken out again.
+    ExactStays,
+    /// An exact write is minted beside what its context does not cover.
+    ExactIsBlind,
+    /// A pass proves a partition of which something was lost or struck since it began.
+    OldPassProves,
+    /// A driver goes on with the answers it got for another version of the ring.
+    MixedDriver,
+    /// What a witness says after the start is not heeded.
+    LateWitness,
+    /// A value has expired when this node's clock says so.
+    OneClock,
+    /// Records that are found missing are not kept in mind.
+    LossForgotten,
+    /// A scan counts an owner for a key that it cannot read.
+    ScanCountsBad,
+    /// A barrier does not wait for strict reads.
+    BarrierSkipsReads,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 54] = [
         Self::ReuseDot,
         Self::SendBeforeCommit,
         Self::ReadPastStaged,
@@ -138,6 +162,18 @@ impl Bug {
         Self::WitnessIgnored,
         Self::ForwardTwice,
         Self::StrictIsLoose,
+        Self::LateMint,
+        Self::StaleBackCounts,
+        Self::SpreadFrees,
+        Self::ExactStays,
+        Self::ExactIsBlind,
+        Self::OldPassProves,
+        Self::MixedDriver,
+        Self::LateWitness,
+        Self::OneClock,
+        Self::LossForgotten,
+        Self::ScanCountsBad,
+        Self::BarrierSkipsReads,
     ];
 }
 

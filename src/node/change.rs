@@ -112,7 +112,8 @@ impl Node {
     }
 
     pub(super) fn on_advance(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance, wake: Wake) {
-        if task.stage != Stage::Proposing && self.doc.version != task.version {
+        let moved = self.doc.version != task.version && !planted::is(Bug::MixedDriver);
+        if task.stage != Stage::Proposing && moved {
             // Another driver took the ring on: what was heard is of a step that is over.
             return self.enter(cx, task, Stage::Barrier);
         }
@@ -187,7 +188,7 @@ impl Node {
     pub(super) fn on_barrier(&mut self, cx: &mut Cx<'_>, from: NodeId, version: u64, op: u64) {
         let old = |task: &Task| match task {
             Task::Put(put) => put.version() < version,
-            Task::Get(get) => get.is_older(version),
+            Task::Get(get) => get.is_older(version) && !planted::is(Bug::BarrierSkipsReads),
             _ => false,
         };
         let open = planted::is(Bug::BarrierIsOpen);

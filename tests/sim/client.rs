@@ -20,6 +20,7 @@ pub enum Kind {
     Overwrite,
     Blind,
     Absent,
+    Exact,
 }
 
 impl Kind {
@@ -118,7 +119,8 @@ impl Run {
     pub fn begin(&mut self, c: usize, via: usize) {
         let options = self.draw_options();
         let first = self.draw_op(c, via, &options);
-        let ids: Vec<usize> = if first.kind == Kind::Get || first.kind == Kind::Absent {
+        let alone = matches!(first.kind, Kind::Get | Kind::Absent | Kind::Exact);
+        let ids: Vec<usize> = if alone {
             self.ops.push(first);
             vec![self.ops.len() - 1]
         } else {
@@ -210,11 +212,14 @@ impl Run {
             2 => (Kind::Overwrite, false),
             3 => (Kind::Blind, false),
             4 => (Kind::Absent, false),
+            7 if known.is_some() => (Kind::Exact, false),
+            7 => (Kind::Get, false),
             6 => (Kind::Scan, false),
             _ if known.is_some() && self.w.rng.chance(500) => (Kind::Context, true),
             _ => (Kind::Overwrite, true),
         };
-        if kind == Kind::Context && self.w.rng.chance(700) {
+        let derives = matches!(kind, Kind::Context | Kind::Exact);
+        if derives && self.w.rng.chance(700) {
             self.clients[c].contexts[key] = None;
         }
         let writes = !kind.reads() && !deletes;
@@ -227,7 +232,7 @@ impl Run {
             kind,
             value: writes.then(|| self.value(0)),
             expires_ms,
-            context: known.filter(|_| kind == Kind::Context),
+            context: known.filter(|_| derives),
             strict: options.strict && kind != Kind::Scan || kind == Kind::Absent,
             options: options.clone(),
             via,
@@ -253,6 +258,7 @@ impl Run {
             Kind::Overwrite => Basis::Overwrite { force },
             Kind::Blind => Basis::Blind,
             Kind::Absent => Basis::Absent,
+            Kind::Exact => Basis::Exact(op.context.unwrap_or_default()),
         };
         let item = |id: &usize| {
             let op = &self.ops[*id];
@@ -321,6 +327,7 @@ impl Run {
         if let Outcome::Acked(Some(dot)) = outcome {
             self.acked.insert(dot, id);
             self.check_absent(id, dot);
+            self.check_exact(id, dot);
             // A level of a zone says nothing of the others.
             let number = self.ops[id].options.level.is_none();
             let acks = if number { reply.acks as u64 } else { 0 };

@@ -61,7 +61,7 @@ impl Run {
                 let expired = older().and_then(|o| o.expires_ms);
                 mint.known.covers(dot) && expired.is_some_and(|at| self.is_over(at, mint))
             }
-            Some(Kind::Context) => {
+            Some(Kind::Context | Kind::Exact) => {
                 op.and_then(|o| o.context.as_ref()).is_some_and(|c| c.covers(dot))
             }
             _ => {
@@ -330,6 +330,7 @@ impl Run {
             self.promises[at].shown.retain(|s| record.sibling(s.1).is_some());
         }
         self.check_refusals();
+        self.exact.clear();
         self.audit(true);
         self.take_wrong();
     }
@@ -387,6 +388,13 @@ impl Run {
         let (mut wrong, mut dead) = (Vec::new(), Vec::new());
         for dot in &values {
             let mint = &self.w.mints[dot];
+            let lost = self
+                .op_of(mint)
+                .map(|id| &self.ops[id])
+                .is_some_and(|o| o.kind == Kind::Exact && o.outcome == Outcome::Acked(None));
+            if lost && there.contains(dot) {
+                wrong.push(format!("[exact] {dot:?} of {key} lives, though it was not alone"));
+            }
             if self.dead.contains(dot) && there.contains(dot) {
                 wrong.push(format!("[back] {dot:?} of {key} came back"));
             }
@@ -455,5 +463,28 @@ impl Run {
         }
         winners.push((id, dot));
         self.winners.insert(key, winners);
+    }
+
+    /// Of two exact writes that did not know of each other not both have won.
+    pub fn check_exact(&mut self, id: usize, dot: Dot) {
+        let op = &self.ops[id];
+        let r = op.options.r.map_or(self.plan.majority(), u64::from);
+        let w = op.options.w.map_or(self.plan.majority(), u64::from);
+        let meets = op.options.level.is_none() && self.plan.sees_write(r, w);
+        if op.kind != Kind::Exact || !op.strict || !meets {
+            return;
+        }
+        let key = op.key;
+        let knows = |id: usize, dot: Dot| {
+            self.ops[id].context.as_ref().is_some_and(|context| context.covers(dot))
+        };
+        let exact = self.exact.get(&key).cloned().unwrap_or_default();
+        let beside = exact.iter().find(|(o, d)| !knows(id, *d) && !knows(*o, dot));
+        if let Some((other, _)) = beside {
+            let name = &self.plan.keys[key];
+            let why = format!("[exact] ops {other} and {id} both won an exact write of {name}");
+            self.fail(why);
+        }
+        self.exact.entry(key).or_default().push((id, dot));
     }
 }

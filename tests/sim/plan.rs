@@ -130,8 +130,8 @@ pub struct Plan {
     pub keys: Vec<String>,
     pub clients: usize,
     pub pace_ms: u64,
-    /// Weights of: get, context put, overwrite, blind, if-absent, delete, scan.
-    pub mix: [u64; 7],
+    /// Weights of: get, context put, overwrite, blind, if-absent, delete, scan, exact put.
+    pub mix: [u64; 8],
     /// Items of one request, at most.
     pub items: u64,
     /// Bytes of a value now and then, at most.
@@ -191,7 +191,7 @@ impl Plan {
             Theme::Hints => [Mode::Sloppy, Mode::Sloppy, Mode::Mixed],
         };
         let keys = if rng.chance(700) { rng.within(1, 6) } else { rng.within(7, 40) };
-        let mix = [6, 6, 4, 3, 2, 2, 2].map(|most| rng.within(u64::from(most > 4), most));
+        let mix = [6, 6, 4, 3, 2, 2, 2, 4].map(|most| rng.within(u64::from(most > 4), most));
         let round_ms = rng.within(30_000, 160_000);
         let wide = rng.chance(300);
         Self {

@@ -67,6 +67,8 @@ pub struct Run {
     pub logs: BTreeMap<Key, KeyLog>,
     /// Who won if-absent, by key.
     pub winners: BTreeMap<usize, Vec<(usize, Dot)>>,
+    /// Who won an exact write since all was at rest, by key.
+    pub exact: BTreeMap<usize, Vec<(usize, Dot)>>,
     pub wish: Vec<Change>,
     /// Findings that begin so are not looked at.
     muted: Vec<String>,
@@ -116,6 +118,7 @@ pub fn run(seed: u64, traced: bool) -> Verdicts {
         loss_ms: 0,
         logs: BTreeMap::new(),
         winners: BTreeMap::new(),
+        exact: BTreeMap::new(),
         wish: Vec::new(),
         muted,
         turns: Vec::new(),
@@ -341,6 +344,9 @@ impl Run {
             self.w.note(|| format!("the ring: {reply:?}"));
             rest = false;
         }
+        if attempt > 4 {
+            self.drop_bad_hints();
+        }
         rest &= self.w.deliver_all() == 0;
         for i in 0..self.w.hosts.len() {
             let accept_missing = attempt > 6;
@@ -360,6 +366,23 @@ impl Run {
             self.w.run_for(1_000);
         }
         rest
+    }
+
+    /// Damaged hints are given up where the owners are there to be repaired from, as is advised.
+    fn drop_bad_hints(&mut self) {
+        for i in (0..self.w.hosts.len()).filter(|i| self.w.is_up(*i)).collect::<Vec<_>>() {
+            for name in self.plan.keys.clone() {
+                let key = Key::new(name).expect("a key");
+                let p = self.w.doc().q.partition(&key);
+                let hints = self.w.hosts[i].store.hints_of(p, &key);
+                let bad = |h: &kvs::store::Hint| {
+                    h.stored.as_ref().is_some_and(|s| s.prove(&h.key).is_err())
+                };
+                if hints.is_err() || hints.is_ok_and(|h| h.iter().any(bad)) {
+                    self.w.ask(i, Request::DropBadHints(key));
+                }
+            }
+        }
     }
 
     /// Partitions that nodes hold and do not own.

@@ -61,7 +61,7 @@ impl World {
             Trust::Proven => None,
             Trust::Suspect(reason) => Some(reason.to_string()),
         };
-        let boot = Boot { seed, suspect, read_only: false, witnesses };
+        let boot = Boot { seed, suspect, witnesses, ..Boot::default() };
         match Node::open(&host.store, boot) {
             Ok(node) => host.node = Some(node),
             Err(_) if host.doubtful => host.broken = true,

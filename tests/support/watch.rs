@@ -63,7 +63,9 @@ impl World {
         let Event::Message(from, m) = event else { return };
         self.watch.now = Some((*from, m.op));
         match &m.body {
-            Body::Write { records, hint_for } if m.op != 0 => {
+            Body::Write { records, hint_for } | Body::Replicate { records, hint_for, .. }
+                if m.op != 0 =>
+            {
                 let clock = |(key, s): &(Key, kvs::record::Stored)| {
                     let clock = s.record(key).map(|r| r.clock).unwrap_or_default();
                     (key.clone(), clock, *hint_for)
@@ -184,7 +186,7 @@ impl World {
 
     /// A host learns how far another one has come: it is a witness.
     pub(super) fn note_met(&mut self, from: usize, to: usize, message: &Message) {
-        if let Body::Stored { commit, .. } = message.body {
+        if let Body::Stored { commit, .. } | Body::Replicate { commit, .. } = message.body {
             let now = self.now_ms;
             let met = self.watch.met.entry((to, from)).or_default();
             if commit > met.0 {
