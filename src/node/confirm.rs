@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use super::put::{Phase, Put};
 use super::{Cx, Node, Task, Then};
 use crate::clock::Dot;
+use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::quorum::{Basis, ItemReply, ReadTally, Verdict};
 use crate::record::Value;
@@ -52,6 +53,7 @@ impl Node {
         for i in &lost {
             put.items[*i] = ItemReply::NotAlone;
         }
+        let known = known && !planted::is(Bug::ExactStays);
         if known && self.withdraw(cx, op, &mut put, &lost) {
             self.tasks.insert(op, Task::Put(put));
             return;

@@ -58,7 +58,7 @@ impl Node {
             }
             _ => others.clock.get(actor),
         };
-        if claimed > local.clock.get(actor) {
+        if claimed > local.clock.get(actor) && !planted::is(Bug::KeepActorAfterContext) {
             self.lose(cx, p, "a client or peer has seen a later write of this node");
             return Err("its copy has lost records".into());
         }
@@ -83,7 +83,9 @@ impl Node {
         // An overwrite merges what the owners hold first: what it supersedes it has known.
         let (base, seen) = match &item.basis {
             Basis::Absent if values > 0 => return (ItemReply::Conflict { values }, None),
-            Basis::Exact(context) if !context.descends(&known.clock) => {
+            Basis::Exact(context)
+                if !context.descends(&known.clock) && !planted::is(Bug::ExactIsBlind) =>
+            {
                 return (ItemReply::Conflict { values }, None);
             }
             Basis::Overwrite { .. } | Basis::Exact(_) if item.value.is_none() && values == 0 => {

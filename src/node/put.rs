@@ -246,12 +246,15 @@ impl Node {
         };
         put.awaiting.clear();
         let p = put.request.partition;
-        if cx.now.mono_ms >= put.started_ms + mint_within_ms(put.request.options.timeout_ms) {
+        let late =
+            cx.now.mono_ms >= put.started_ms + mint_within_ms(put.request.options.timeout_ms);
+        if late && !planted::is(Bug::LateMint) {
             let why = "it could not be begun within half of its time; nothing was written";
             let reply = PutReply::none(Verdict::Refused(why.into()));
             return self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
         }
-        let agreed_ms = seen.agreed_ms(cx.now.wall_ms);
+        let one = planted::is(Bug::OneClock).then_some(cx.now.wall_ms);
+        let agreed_ms = one.or(seen.agreed_ms(cx.now.wall_ms));
         let items = std::mem::take(&mut put.request.items);
         // First all that can fail, then the staging: a refusal must leave nothing behind.
         let mut grounds = Vec::with_capacity(items.len());
@@ -343,6 +346,7 @@ impl Node {
         let all = put.awaiting.is_empty();
         let enough = put.tally.is_enough();
         let confirms = put.request.items.iter().any(|i| i.basis.reads_after());
+        let confirms = confirms && !planted::is(Bug::AbsentReadsOnce);
         if enough
             && confirms
             && !put.withdraws
