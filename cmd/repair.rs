@@ -1,6 +1,7 @@
 //! `kvs repair`: makes all copies equal.
 
 use clap::Args as ClapArgs;
+use kvs::error::word;
 use kvs::key::Key;
 use kvs::repair::{Report, Wish, count, repair};
 use kvs::target::{Access, Target};
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     /// Give up this key's damaged copies, when no good one is left
     #[arg(long, value_name = "KEY", value_parser = key_parser())]
     accept_loss: Vec<Key>,
-    /// Say how many keys differ between the nodes, and change nothing
+    /// Print how many keys differ between the nodes and change nothing; exits 1 when any differ
     #[arg(long)]
     dry_run: bool,
 }
@@ -62,6 +63,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 fn told(ui: &mut Ui, report: &Report) -> Outcome {
+    ui.has_applied("The repair was done as far as it says.");
     let Report { hints, moved, damaged, filling, missing, dropped, stopped } = report;
     if ui.is_json() {
         let filling: Vec<_> =
@@ -92,6 +94,7 @@ fn told(ui: &mut Ui, report: &Report) -> Outcome {
         ui.say(&format!("{} hints wait for members that are down", hints.1));
     }
     for name in missing {
+        let name = word(name);
         ui.say(&format!(
             "{name} was missing: bring it back and repair again, or kvs replace {name}; \
              to go on without what only it holds: kvs repair --accept-missing {name}"
@@ -110,10 +113,11 @@ fn told(ui: &mut Ui, report: &Report) -> Outcome {
 /// How many keys differ between each two nodes.
 fn compare(ui: &mut Ui, target: &Target) -> Result<Done, Fail> {
     let (nodes, doc) = (target.nodes(), target.doc());
-    let mut rows = Vec::new();
+    let (mut rows, mut equal) = (Vec::new(), true);
     for (i, a) in nodes.iter().enumerate() {
         for b in &nodes[i + 1..] {
             let keys = count(target, *a, *b)?;
+            equal &= keys == 0;
             rows.push(vec![doc.name(*a), doc.name(*b), keys.to_string()]);
         }
     }
@@ -128,5 +132,5 @@ fn compare(ui: &mut Ui, target: &Target) -> Result<Done, Fail> {
     for name in target.missing() {
         ui.note(&format!("{name} is down"));
     }
-    Ok(Done::Yes)
+    Ok(if equal { Done::Yes } else { Done::No })
 }

@@ -12,6 +12,7 @@ use std::os::unix::fs::{MetadataExt, chown, fchown};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+pub(super) use crate::os::sync_dir;
 
 /// Gives a file that root made in a directory to the directory's owner.
 pub(super) fn give_to_owner(path: &Path, file: &File) -> Result<()> {
@@ -35,12 +36,6 @@ fn other_owner(path: &Path, made: &Metadata) -> Result<Option<(u32, u32)>> {
     let dir = parent(path);
     let owner = dir.metadata().map_err(Error::io("inspect", dir))?;
     Ok((owner.uid() != 0).then(|| (owner.uid(), owner.gid())))
-}
-
-/// Waits until the names in a directory are on the disk.
-pub(super) fn sync_dir(dir: &Path) -> Result<()> {
-    let opened = File::open(dir).map_err(Error::io("open", dir))?;
-    opened.sync_all().map_err(Error::io("sync", dir))
 }
 
 fn parent(path: &Path) -> &Path {

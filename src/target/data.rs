@@ -33,7 +33,11 @@ impl Target {
             return Err(defect());
         };
         let what = format!("The read of {key}");
-        settle(&reply.verdict, &what, "kvs repair, or ask for less with -r")?;
+        let hint = match reply.r {
+            1 => "kvs status shows who is down; kvs repair fills copies that are behind",
+            _ => "kvs status shows who is down; kvs repair, or ask for less with -r",
+        };
+        settle(&reply.verdict, &what, hint)?;
         Ok(reply)
     }
 
