@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use clap::Args as ClapArgs;
 use kvs::clock::{Dot, VersionVector};
 use kvs::embed::wall_ms;
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::key::Key;
 use kvs::quorum::{Basis, Item, Options, PutReply};
 use kvs::record::{Record, Value};
@@ -233,7 +233,7 @@ fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
     let kept = tempfile::Builder::new().prefix("kvs-edit-").disable_cleanup(true).tempfile();
     let mut kept = kept.map_err(|e| failed("a temporary file", &e.to_string()))?;
     kept.write_all(new).map_err(Error::io("write", kept.path()))?;
-    let path = kept.path().display();
+    let (path, key) = (word(kept.path()), key.argument());
     Ok(Error::Conflict(text)
         .hint(format!("your text is kept in {path}; edit again: kvs edit {key}")))
 }

@@ -11,13 +11,13 @@ use clap::Args as ClapArgs;
 use kvs::clock::{parse_token, token};
 use kvs::embed::wall_ms;
 use kvs::error::Error;
-use kvs::key::{Key, escape};
+use kvs::key::Key;
 use kvs::quorum::{Basis, Item, ItemReply, PutReply};
 use kvs::record::RECORD_BYTES_MAX;
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::{Common, Quorum, duration, key_parser};
+use crate::common::{Common, Quorum, duration, key_parser, stdin};
 use crate::exit::{Done, Outcome};
 use crate::get;
 use crate::ui::Ui;
@@ -29,8 +29,8 @@ use crate::ui::Ui;
 /// edit). A key with several values is not overwritten unseen (exit 3). There is no compare-and-set
 /// in a store without a leader: --if-absent comes closest, and says 3 when somebody else won.
 ///
-/// What was reached is told on stderr: `2/3` owners, or `2/3, 1 hinted` when a stand-in keeps it
-/// for an owner that is down. Exit 4 means nothing was applied; 5 means unknown: repeat it.
+/// What was reached is told on stderr: `2/3` owners; `2/3, 1 on the way` when the third is up and
+/// was not waited for; `2/3, 1 hinted` when a stand-in keeps it for an owner that is down. Exit 4 means nothing was applied; 5 means unknown: repeat it.
 ///
 /// Example: kvs put cart:42 '3 apples'; kvs put photo @cat.jpg; date | kvs put now -
 #[derive(Debug, ClapArgs)]
@@ -116,8 +116,7 @@ fn expiry(ttl: Duration) -> Result<u64, Error> {
 /// The bytes that VALUE, `-` or `@FILE` names.
 fn read_value(value: OsString) -> Result<Vec<u8>, Error> {
     if value == "-" {
-        let input = std::io::stdin().lock();
-        return read_all(input).map_err(Error::io("read", Path::new("stdin")))?;
+        return read_all(stdin()?).map_err(Error::io("read", Path::new("stdin")))?;
     }
     let Some(name) = value.as_bytes().strip_prefix(b"@") else {
         return Ok(value.into_vec());
@@ -134,7 +133,7 @@ pub(crate) fn read_all(input: impl Read) -> std::io::Result<Result<Vec<u8>, Erro
     let mut bytes = Vec::new();
     input.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > RECORD_BYTES_MAX {
-        return Ok(Err(Error::Denied(format!(
+        return Ok(Err(Error::Usage(format!(
             "The value is larger than 4 MiB ({RECORD_BYTES_MAX} bytes); nothing was written."
         ))
         .hint("split it over several keys")));
@@ -164,7 +163,10 @@ impl Told<'_> {
             Some(ItemReply::NotAlone) => Err(Error::Conflict(format!(
                 "Somebody else wrote {key} at the same time; both values are kept."
             ))
-            .hint(format!("see them: kvs get --all {key}; bring them together: kvs edit {key}"))
+            .hint(format!(
+                "see them: kvs get --all {0}; bring them together: kvs edit {0}",
+                key.argument()
+            ))
             .into()),
             Some(ItemReply::Absent) => self.absent(ui),
             Some(ItemReply::TooLarge(why)) => Err(Error::Denied(format!(
@@ -179,6 +181,7 @@ impl Told<'_> {
         let Some(ItemReply::Written { dot, context, values }) = reply.items.first() else {
             return Ok(Done::Yes);
         };
+        ui.has_applied("The write was applied.");
         let context = context.as_ref().map(|c| token(target.doc().id.0, self.key, c));
         if ui.is_json() {
             ui.json(&get::object(
@@ -188,6 +191,7 @@ impl Told<'_> {
                     "dot": get::dot(*dot, &target.actors()), "context": context,
                     "acks": reply.acks, "hinted": reply.hinted, "n": reply.n, "w": self.w,
                     "values": values, "guessed": reply.guessed,
+                    "on_the_way": self.late(target, reply),
                 }),
             ))?;
         } else if let (true, Some(context)) = (self.show_context, &context) {
@@ -195,7 +199,11 @@ impl Told<'_> {
         }
         let hinted =
             if reply.hinted > 0 { format!(", {} hinted", reply.hinted) } else { "".into() };
-        ui.note(&format!("{}/{}{hinted}", reply.acks, reply.n));
+        let late = match self.late(target, reply) {
+            0 => String::new(),
+            late => format!(", {late} on the way"),
+        };
+        ui.note(&format!("{}/{}{hinted}{late}", reply.acks, reply.n));
         if reply.guessed {
             ui.note(
                 "too few owners told what they hold: values only they have may now stand beside \
@@ -205,10 +213,19 @@ impl Told<'_> {
         if context.is_none() {
             let key = self.key;
             ui.note(&format!(
-                "{key} now has {values} values, so no context is returned: kvs get {key} first"
+                "{key} now has {values} values, so no context is returned: kvs get {} first",
+                key.argument()
             ));
         }
         Ok(Done::Yes)
+    }
+
+    /// Owners that are up and had not acknowledged when enough others had.
+    fn late(&self, target: &Target, reply: &PutReply) -> usize {
+        let (doc, up) = (target.doc(), target.nodes());
+        let owners = doc.writers(doc.q.partition(self.key));
+        let up = owners.iter().filter(|owner| up.contains(owner)).count();
+        if target.is_live() { up.min(reply.n).saturating_sub(reply.acks) } else { 0 }
     }
 
     fn absent(&self, ui: &mut Ui) -> Outcome {
@@ -222,11 +239,11 @@ impl Told<'_> {
 
 /// The write that would have replaced values nobody looked at.
 fn refused(key: &Key, values: usize) -> Error {
-    let key = escape(key.as_bytes());
     if values == 1 {
         return Error::Conflict(format!("{key} has a value; nothing was written."));
     }
     let text = format!("{key} has {values} values in conflict; nothing was written.");
+    let key = key.argument();
     Error::Conflict(text).hint(format!(
         "see them: kvs get --all {key}; then repeat this with --context of \
          kvs get --show-context {key}, or with --overwrite for all of them"

@@ -297,6 +297,7 @@ pub struct GetReply {
 pub struct WriteTally {
     layouts: Vec<Vec<NodeId>>,
     groups: Vec<Group>,
+    /// Only owners count.
     strict: bool,
     acks: BTreeSet<NodeId>,
     hints: BTreeMap<NodeId, NodeId>,
@@ -313,6 +314,9 @@ impl WriteTally {
         }
         let of = |owners: &Vec<NodeId>| options.groups(doc, owners.clone(), options.w(doc));
         let groups = layouts.iter().flat_map(of).collect();
+        // A stand-in is not of the zone that a level by zones asks for.
+        let zones = matches!(options.level, Some(Level::LocalQuorum | Level::EachQuorum));
+        let strict = strict || zones;
         Self { layouts, groups, strict, acks: BTreeSet::new(), hints: BTreeMap::new() }
     }
 

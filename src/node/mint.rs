@@ -20,6 +20,9 @@ use crate::quorum::{self, Basis, Item, ItemReply};
 use crate::record::{RECORD_BYTES_MAX, Record, SIBLINGS_MAX, Stored, Value};
 use crate::store::Op;
 
+/// What a value takes in a record besides its own bytes, at the least.
+const BESIDE_BYTES: usize = 32;
+
 /// What a write of one key builds on.
 pub(super) struct Ground {
     /// This node's own copy.
@@ -175,7 +178,13 @@ fn too_large(base: &Record, item: &Item, seen: Option<&VersionVector>) -> Option
     let stays = |s: &&(Dot, Value)| seen.is_none_or(|c| !c.covers(s.0));
     let kept: Vec<usize> = base.siblings.iter().filter(stays).map(|s| s.1.bytes.len()).collect();
     let size = kept.iter().sum::<usize>() + bytes.len();
-    (kept.len() >= SIBLINGS_MAX || size > RECORD_BYTES_MAX).then(|| {
+    // A dump may hold more values of a key than anybody may add: merges are never refused, and what
+    // was dumped must load. Their bytes are bounded all the same, each with its place in the record.
+    let many = match item.basis {
+        Basis::Beside => size + kept.len() * BESIDE_BYTES > RECORD_BYTES_MAX,
+        _ => kept.len() >= SIBLINGS_MAX,
+    };
+    (many || size > RECORD_BYTES_MAX).then(|| {
         format!(
             "the record would have {} values and {size} bytes; the most are 25 and 4 MiB",
             kept.len() + 1

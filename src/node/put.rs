@@ -403,7 +403,7 @@ impl Node {
             }
             (Phase::Committing, Wake::Committed(false)) => {
                 // Nothing of it is anywhere, so another owner may try.
-                let why = "its disk is full; nothing was written".to_string();
+                let why = "its disk or quota is full; nothing was written".to_string();
                 return self.conclude(cx, put.asker, Outcome::NotMine(why));
             }
             (Phase::Replicating, Wake::Said(from, Body::Stored { .. })) => {

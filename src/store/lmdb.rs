@@ -33,6 +33,7 @@ use std::sync::Arc;
 use heed::{Env, RoTxn, WithoutTls};
 
 use self::rows::{Edit, Tables, View, failure, read_error};
+pub use self::signal::FAULT_CODE;
 pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};

@@ -36,7 +36,11 @@ impl Target {
             return Err(defect());
         };
         let what = format!("The read of {key}");
-        let settled = settle(&reply.verdict, &what, "kvs repair, or ask for less with -r");
+        let hint = match reply.r {
+            1 => "kvs status shows who is down; kvs repair fills copies that are behind",
+            _ => "kvs status shows who is down; kvs repair, or ask for less with -r",
+        };
+        let settled = settle(&reply.verdict, &what, hint);
         settled.map_err(|error| self.or_damage(self.doc().q.partition(key), error))?;
         Ok(reply)
     }
