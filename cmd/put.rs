@@ -25,12 +25,15 @@ use crate::ui::Ui;
 /// Write a value under a key
 ///
 /// Without a condition the put is an overwrite of what the owners hold: what somebody else wrote
-/// between your get and your put is gone. To read, change and write safely use --context (or kvs
-/// edit). A key with several values is not overwritten unseen (exit 3). There is no compare-and-set
-/// in a store without a leader: --if-absent comes closest, and says 3 when somebody else won.
+/// between your get and your put is gone. To read, change and write safely use --context with --exact
+/// (or kvs edit): it is refused (exit 3) when anything was written since. A key with several values
+/// is not overwritten unseen (exit 3). --exact and --if-absent say 3 when another writer won. They are
+/// exact as long as the nodes agree on who is up; across a cut both sides may write, and both values
+/// are shown.
 ///
 /// What was reached is told on stderr: `2/3` owners; `2/3, 1 on the way` when the third is up and
-/// was not waited for; `2/3, 1 hinted` when a stand-in keeps it for an owner that is down. Exit 4 means nothing was applied; 5 means unknown: repeat it.
+/// was not waited for; `2/3, 1 hinted` when a stand-in keeps it for an owner that is down. Exit 4 means
+/// that nothing was applied. Exit 5 means unknown: repeat the put; after --exact, read the key first.
 ///
 /// Example: kvs put cart:42 '3 apples'; kvs put photo @cat.jpg; date | kvs put now -
 #[derive(Debug, ClapArgs)]
@@ -48,6 +51,10 @@ pub(crate) struct Args {
     /// Let the value expire after this time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     ttl: Option<Duration>,
+    /// Refuse (exit 3) when anything is there that --context does not cover: for values made from what
+    /// was read, such as counters
+    #[arg(long, requires = "context")]
+    exact: bool,
     /// Print the context of the new value on stdout, for the next put
     #[arg(long)]
     show_context: bool,
@@ -83,20 +90,21 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     };
     let expires = args.ttl.map(expiry).transpose()?;
     let mut target = common.open(ui, Access::Write, "put")?;
-    let basis = args.condition.basis(&target, &args.key)?;
+    let basis = args.condition.basis(&target, &args.key, args.exact)?;
     let item = Item { key: args.key.clone(), value: Some((bytes, expires)), basis };
     let options = args.quorum.options();
     let reply = target.put(item, &options);
     ui.warn_all(target.warnings());
     let show_context = args.show_context;
     let w = options.w(&target.doc());
-    let told = Told { schema: "kvs.put/1", key: &args.key, w, show_context };
+    let told = Told { schema: "kvs.put/1", key: &args.key, w, show_context, exact: args.exact };
     told.tell(ui, &target, &reply?)
 }
 
 impl Condition {
-    fn basis(&self, target: &Target, key: &Key) -> Result<Basis, Error> {
+    fn basis(&self, target: &Target, key: &Key, exact: bool) -> Result<Basis, Error> {
         Ok(match &self.context {
+            Some(token) if exact => Basis::Exact(parse_token(target.doc().id.0, key, token)?),
             Some(token) => Basis::Context(parse_token(target.doc().id.0, key, token)?),
             None if self.if_absent => Basis::Absent,
             None if self.blind => Basis::Blind,
@@ -151,6 +159,8 @@ pub(crate) struct Told<'a> {
     pub(crate) w: usize,
     /// Whether the context goes to stdout.
     pub(crate) show_context: bool,
+    /// Whether it was an exact write.
+    pub(crate) exact: bool,
 }
 
 impl Told<'_> {
@@ -159,6 +169,9 @@ impl Told<'_> {
         let key = self.key;
         match reply.items.first() {
             Some(ItemReply::Written { .. }) => self.written(ui, target, reply),
+            Some(ItemReply::Conflict { .. } | ItemReply::NotAlone) if self.exact => {
+                Err(overtaken(key).into())
+            }
             Some(ItemReply::Conflict { values }) => Err(refused(key, *values).into()),
             Some(ItemReply::NotAlone) => Err(Error::Conflict(format!(
                 "Somebody else wrote {key} at the same time; both values are kept."
@@ -213,7 +226,9 @@ impl Told<'_> {
         if context.is_none() {
             let key = self.key;
             ui.note(&format!(
-                "{key} now has {values} values, so no context is returned: kvs get {} first",
+                "Another writer changed {key} at the same time: it has {} now. Read it again: kvs get \
+                 --all {}",
+                count(*values),
                 key.argument()
             ));
         }
@@ -235,6 +250,18 @@ impl Told<'_> {
         ui.note(&format!("{} has no value; nothing was written", self.key));
         Ok(Done::No)
     }
+}
+
+fn count(values: usize) -> String {
+    if values == 1 { "1 value".into() } else { format!("{values} values") }
+}
+
+/// An exact write that another one has come before.
+fn overtaken(key: &Key) -> Error {
+    let text =
+        format!("Another writer changed {key} since it was read; this write does not count.");
+    let key = key.argument();
+    Error::Conflict(text).hint(format!("read it again: kvs get --show-context {key}"))
 }
 
 /// The write that would have replaced values nobody looked at.
