@@ -2,9 +2,15 @@
 
 mod seen;
 
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
+
 use clap::Args as ClapArgs;
+use kvs::error::{Error, word};
+use kvs::repair::{apart_still, doubts};
 use kvs::ring::Step;
-use kvs::target::{Access, View};
+use kvs::target::{Access, Target, View};
 use serde_json::json;
 
 pub(crate) use self::seen::Seen;
@@ -17,7 +23,9 @@ use crate::ui::Ui;
 /// One row per member: whether it is up, what it owns, what it is still filling, keys, bytes, hints
 /// that wait, records that are damaged, where it listens, and whether it is draining, full or still
 /// waiting to hear from the others. `up?` says that the nodes do not agree on it. Nothing is written.
-/// With --check it exits 1 when anything needs attention, for cron.
+/// With --check it exits 1 when anything needs attention, for cron: owners that differ too, and of
+/// directories whose nodes do not run it reads all keys, to see whether records are lost. Values are
+/// read by kvs verify.
 ///
 /// Example: kvs --ring r status --check -q || mail -s 'kvs needs help' root
 #[derive(Debug, ClapArgs)]
@@ -35,14 +43,28 @@ const HEADER: [&str; 13] = [
 /// Wall clocks further apart than this, in ms, are a trouble: expiry is by the clock.
 const CLOCKS_APART_MAX_MS: u64 = 60_000;
 
+/// Owners that differ are looked at again after so long: a write may be under way.
+const PAUSE: Duration = Duration::from_millis(400);
+
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = common.open(ui, Access::Read, "status")?;
     let views = target.views()?;
     let seen = Seen::by_nodes(&mut target);
     ui.warn_all(target.warnings());
     let doc = target.doc();
-    let mut troubles: Vec<String> =
-        views.iter().filter_map(|v| trouble(v, doc.version, &seen)).collect();
+    let unheard = is_unheard(&views);
+    let one = |view: &View| match view.status {
+        None if unheard => Some(format!(
+            "{} is not heard from: start it, or see kvs-concepts(7), RUNNING NODES, when it runs at a \
+             new address",
+            view.member.name
+        )),
+        _ => trouble(view, doc.version, &seen),
+    };
+    let mut troubles: Vec<String> = views.iter().filter_map(one).collect();
+    if args.check {
+        troubles.extend(read(&target)?);
+    }
     troubles.extend(clocks(&views));
     if doc.step != Step::Settled {
         troubles.push(format!("a change is at step {}; go on: kvs ring apply", doc.step));
@@ -60,6 +82,46 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     }
     troubles.iter().for_each(|trouble| ui.note(trouble));
     Ok(if args.check && !troubles.is_empty() { Done::No } else { Done::Yes })
+}
+
+/// What reading the keys of files finds, and owners that differ: how many partitions of whom.
+fn read(target: &Target) -> Result<Vec<String>, Error> {
+    let (doc, mut troubles) = (target.doc(), Vec::new());
+    for id in target.nodes().into_iter().filter(|id| !target.runs(*id)) {
+        let name = doc.name(id);
+        let doubted: BTreeSet<_> =
+            doubts(target, id, None)?.into_iter().map(|doubt| doubt.partition).collect();
+        if !doubted.is_empty() {
+            let n = doubted.len();
+            troubles.push(format!("{name}: {n} partitions are damaged: kvs repair --verify"));
+        }
+    }
+    for id in target.nodes().into_iter().filter(|id| !target.runs(*id)) {
+        let Some(hints) = target.store(id).map(|store| store.bad_hints()).transpose()? else {
+            continue;
+        };
+        if !hints.is_empty() {
+            let (name, n) = (doc.name(id), hints.bad.len() as u64 + hints.lost);
+            troubles.push(format!("{name}: {n} hints are damaged or gone: kvs repair --verify"));
+        }
+    }
+    let mut pause = || {
+        if target.is_live() {
+            thread::sleep(PAUSE);
+        }
+    };
+    for (a, b, n) in apart_still(target, &mut pause)? {
+        let (a, b) = (doc.name(a), doc.name(b));
+        troubles.push(format!("{a} and {b} differ in {n} partitions: kvs repair"));
+    }
+    Ok(troubles)
+}
+
+/// Whether those that answer have heard of nobody since they started: then nothing says that the
+/// others are down.
+fn is_unheard(views: &[View]) -> bool {
+    let mut told = views.iter().filter_map(|v| v.info.as_ref()).peekable();
+    told.peek().is_some() && told.all(|info| info.waiting)
 }
 
 fn row(view: &View, seen: &Seen) -> Vec<String> {
@@ -82,8 +144,7 @@ fn row(view: &View, seen: &Seen) -> Vec<String> {
 /// What a running node is besides up.
 fn notes(view: &View) -> Vec<&'static str> {
     let Some(info) = view.info.as_ref() else { return Vec::new() };
-    let notes =
-        [(info.draining, "draining"), (info.full, "full: read-only"), (info.waiting, "waiting")];
+    let notes = [(info.draining, "draining"), (info.full, "no space"), (info.waiting, "waiting")];
     notes.into_iter().filter(|(is, _)| *is).map(|(_, note)| note).collect()
 }
 
@@ -99,7 +160,7 @@ fn object(view: &View, seen: &Seen) -> serde_json::Value {
         "owns": s.map(|s| s.owns), "filling": s.map(|s| s.filling),
         "keys": s.map(|s| s.keys.to_string()), "bytes": s.map(|_| view.bytes.to_string()),
         "hints": s.map(|s| s.hints.to_string()), "bad": s.map(|s| s.bad),
-        "version": s.map(|s| s.version.to_string()),
+        "version": s.map(|s| s.version.to_string()), "lost": s.map(|_| view.lost),
     })
 }
 
@@ -109,7 +170,7 @@ fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
     let mut parts: Vec<String> = seen.disagreement(view).into_iter().collect();
     match &view.status {
         None if parts.is_empty() => {
-            parts.push(format!("is down: bring it back, or kvs replace {name}"));
+            parts.push(format!("is down: bring it back, or kvs replace {}", word(name)));
             return Some(format!("{name} {}", parts.join("; ")));
         }
         None => {}
@@ -121,8 +182,15 @@ fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
             if s.bad > 0 {
                 parts.push(format!("{} records are damaged: kvs repair", s.bad));
             }
+            if view.lost > 0 {
+                parts.push(format!("{} partitions have lost records: kvs repair", view.lost));
+            }
             if s.hints > 0 {
-                parts.push(format!("{} hints wait: kvs hints deliver", s.hints));
+                // Running nodes deliver by themselves.
+                parts.push(match view.info {
+                    Some(_) => format!("{} hints wait for members that do not take them", s.hints),
+                    None => format!("{} hints wait: kvs repair, when all members are up", s.hints),
+                });
             }
             if s.version != version {
                 parts.push(format!("it is at version {} of the ring: kvs ring apply", s.version));
@@ -131,10 +199,13 @@ fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
     }
     if let Some(info) = view.info.as_ref() {
         if info.full {
-            parts.push("its disk is full: it answers reads only; make room".into());
+            parts.push(
+                "it refused a write for want of space: free space on its disk, or raise quota_bytes"
+                    .into(),
+            );
         }
         if info.draining {
-            parts.push(format!("it is draining: kvs node drain {name} --undo"));
+            parts.push(format!("it is draining: kvs node drain {} --undo", word(name)));
         }
         if info.waiting {
             parts.push("it waits to hear from the other nodes".into());
@@ -180,9 +251,9 @@ mod tests {
         assert_eq!(trouble(&view("n1", true), 0, &seen), None);
         let full = running("n1", Info { full: true, draining: true, ..Info::default() });
         let told = trouble(&full, 0, &seen).expect("a trouble");
-        assert!(told.starts_with("n1: its disk is full"), "{told}");
+        assert!(told.starts_with("n1: it refused a write for want of space"), "{told}");
         assert!(told.ends_with("it is draining: kvs node drain n1 --undo"), "{told}");
-        assert_eq!(notes(&full), ["draining", "full: read-only"]);
+        assert_eq!(notes(&full), ["draining", "no space"]);
         let behind = trouble(&view("n1", true), 3, &seen).expect("a trouble");
         assert_eq!(behind, "n1: it is at version 0 of the ring: kvs ring apply");
         let down = trouble(&view("n1", false), 0, &seen).expect("a trouble");

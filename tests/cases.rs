@@ -25,3 +25,5 @@ mod files;
 mod rings;
 #[path = "cases/small.rs"]
 mod small;
+#[path = "cases/rot.rs"]
+mod rot;

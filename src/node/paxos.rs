@@ -20,7 +20,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::planted::{self, Bug};
 use crate::protocol::{Ballot, Body};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Op, Store, Table};
@@ -39,10 +40,14 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(super) fn load(store: &dyn Store) -> Result<Self> {
-        let row = store.row(Table::Ring, "acceptor")?;
-        let read = |bytes: Vec<u8>| postcard::from_bytes(&bytes).ok();
-        Ok(row.and_then(read).unwrap_or_default())
+    /// What the file says; `None` when that cannot be read, and it may have promised anything.
+    pub(super) fn load(store: &dyn Store) -> Result<Option<Self>> {
+        match store.row(Table::Ring, "acceptor") {
+            Ok(None) => Ok(Some(Self::default())),
+            Ok(Some(bytes)) => Ok(postcard::from_bytes(&bytes).ok()),
+            Err(error) if matches!(error.root(), Error::Corrupt(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The state for the document after `version`; what was promised for an older one is void.
@@ -151,6 +156,7 @@ impl Node {
                 task.promised.insert(from);
                 if let Some((ballot, doc)) = accepted
                     && ballot > task.best
+                    && !planted::is(Bug::OwnValueFirst)
                 {
                     (task.best, task.value) = (ballot, *doc);
                 }
@@ -251,6 +257,9 @@ impl Node {
         let accepted = state.accepted.clone().map(|(b, doc)| (b, Box::new(doc)));
         let muted = self.identity.muted;
         let body = if muted { Body::Muted } else { Body::Promise(accepted) };
+        if planted::is(Bug::PromiseEarly) {
+            return self.send(cx, from, op, body);
+        }
         self.reply_durably(from, op, body);
     }
 
@@ -269,7 +278,7 @@ impl Node {
             return self.send(cx, from, op, Body::Rejected(Ballot::default()));
         }
         let state = self.acceptor.at(version);
-        if ballot < state.promised {
+        if ballot < state.promised && !planted::is(Bug::AnyBallot) {
             let promised = state.promised;
             return self.send(cx, from, op, Body::Rejected(promised));
         }
@@ -283,6 +292,12 @@ impl Node {
         let seq = self.stage.push(row);
         let refusal = Box::new(Body::Rejected(Ballot::default()));
         self.stage.then(seq, Then::Send(to, op, Box::new(body), refusal));
+    }
+
+    /// What it has promised cannot be read: it is muted until the others have promised it more.
+    pub(super) fn abstain(&mut self) {
+        self.identity.muted = true;
+        self.identity.dirty = true;
     }
 
     /// A muted acceptor asks every other voter to promise a ballot above all it may have met.
@@ -324,7 +339,7 @@ impl Node {
         }
         let state = self.acceptor.at(task.version);
         state.promised = state.promised.max(task.ballot);
-        state.accepted = task.accepted;
+        state.accepted = task.accepted.filter(|_| !planted::is(Bug::UnmuteForgets));
         let row = self.acceptor.row();
         self.stage.push(row);
         self.identity.muted = false;

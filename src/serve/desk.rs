@@ -137,7 +137,11 @@ impl Core {
             } else if now >= held.until_ms {
                 let text = "The node has just started and waits to hear from another member, to be \
                             sure that its file is not an old one; nothing was tried.";
-                let error = Error::Refused(text.into()).hint("start another node of the ring");
+                let error = Error::Refused(text.into()).hint(
+                    "start another node of the ring; when all are running, they may have new addresses: \
+                     write these into the peers.yaml of one node and restart it (kvs-concepts(7), \
+                     RUNNING NODES)",
+                );
                 self.tell(held.link, held.ticket, Told::Fault(Fault::from(&error)));
             } else {
                 self.desk.held.push(held);
@@ -331,6 +335,7 @@ fn seen(store: &crate::store::lmdb::Lmdb, look: &Look) -> Result<Seen> {
         Look::Bad => Seen::Bad(store.bad()?),
         Look::Row(table, name) => Seen::Row(store.row(*table, name)?),
         Look::Rows(table, prefix) => Seen::Rows(store.rows(*table, prefix)?),
+        Look::BadHints => Seen::BadHints(store.bad_hints()?),
         Look::Size => Seen::Size(store.used_bytes()?, store.commit_number()),
     })
 }

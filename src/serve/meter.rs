@@ -6,6 +6,7 @@
 //! kvs_sent_bytes{kind="sync"}                    parcels by what they are for
 //! kvs_records_synced, kvs_hints_delivered, kvs_notes{kind}
 //! kvs_keys kvs_hints kvs_filling kvs_links kvs_clients kvs_tables_bytes   as they stand
+//! kvs_scrubbed_timestamp_seconds                 when everything was last read and proven
 //! ```
 //!
 //! Without an endpoint (`scrape`) the calls cost next to nothing. Caveat: names and labels are a
@@ -74,6 +75,11 @@ pub(super) fn delivered(hints: u64) {
     counter!("kvs_hints_delivered").increment(hints);
 }
 
+/// When everything was last read and proven, in s since 1970; 0 when it never was.
+pub(super) fn scrubbed(at_ms: Option<u64>) {
+    gauge!("kvs_scrubbed_timestamp_seconds").set(at_ms.unwrap_or(0) as f64 / 1_000.0);
+}
+
 /// How things stand now.
 pub(super) fn stand(status: &Status, bytes: u64, links: usize, clients: usize) {
     gauge!("kvs_keys").set(status.keys as f64);
@@ -90,7 +96,11 @@ pub(super) fn stand(status: &Status, bytes: u64, links: usize, clients: usize) {
 /// What a message is for.
 fn kind(body: &Body) -> &'static str {
     match body {
-        Body::Gossip { .. } | Body::Hello { .. } | Body::Seen { .. } => "gossip",
+        Body::Gossip { .. }
+        | Body::Hello { .. }
+        | Body::Seen { .. }
+        | Body::Greet { .. }
+        | Body::Met { .. } => "gossip",
         Body::Fullness(_)
         | Body::Filling(_)
         | Body::Sums { .. }
@@ -98,8 +108,12 @@ fn kind(body: &Body) -> &'static str {
         | Body::List(_)
         | Body::Listing(_)
         | Body::Fill => "sync",
-        Body::Write { hint_for: Some(_), .. } | Body::Deliver => "hints",
-        Body::Write { .. } | Body::Stored { .. } | Body::NotStored(_) => "write",
+        Body::Write { hint_for: Some(_), .. }
+        | Body::Replicate { hint_for: Some(_), .. }
+        | Body::Deliver => "hints",
+        Body::Write { .. } | Body::Replicate { .. } | Body::Stored { .. } | Body::NotStored(_) => {
+            "write"
+        }
         Body::Put(_) | Body::PutDone(_) | Body::NotMine(_) => "forward",
         Body::Read(_) | Body::Answers(_) | Body::Page { .. } | Body::Paged { .. } => "read",
         _ => "ring",

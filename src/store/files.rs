@@ -22,6 +22,7 @@ use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 use crate::error::{Error, Result};
+pub(super) use crate::os::sync_dir;
 
 /// Opens a file for reading; `None` when there is none.
 pub(super) fn read(path: &Path) -> Result<Option<File>> {
@@ -62,12 +63,6 @@ pub(super) fn prepare(path: &Path, mode: u32) -> Result<()> {
 /// Whether anything has this name, be it a link that leads nowhere.
 pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
-}
-
-/// Waits until the names in a directory are on the disk.
-pub(super) fn sync_dir(dir: &Path) -> Result<()> {
-    let opened = File::open(dir).map_err(Error::io("open", dir))?;
-    opened.sync_all().map_err(Error::io("sync", dir))
 }
 
 /// Follows no link, and waits for nobody at the other end of a pipe.

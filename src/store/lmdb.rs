@@ -33,11 +33,14 @@ use std::sync::Arc;
 use heed::{Env, RoTxn, WithoutTls};
 
 use self::rows::{Edit, Tables, View, failure, read_error};
+pub use self::signal::FAULT_CODE;
 pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
 use super::tables::{self, Rows};
-use super::{Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit, files};
+use super::{
+    BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit, files,
+};
 use crate::clock::Actor;
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
@@ -309,6 +312,10 @@ impl Store for Lmdb {
 
     fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>> {
         tables::hints_of(&self.view()?, partition, key)
+    }
+
+    fn bad_hints(&self) -> Result<BadHints> {
+        tables::bad_hints(&self.view()?)
     }
 
     fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {

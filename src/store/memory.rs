@@ -9,17 +9,18 @@
 //!                     +---- crash(false)             gone
 //! ```
 //!
-//! Faults are injected here: [`Memory::rot`] and [`Memory::lose`] damage records behind the digest's
-//! back, [`Memory::set_full`] fills the disk, and a clone is a snapshot to roll back to. What it does
-//! not do: it knows no sidecar, no lock and no torn write; a batch is durable whole or not at all.
+//! Faults are injected here: [`Memory::rot`], [`Memory::lose`] and [`Memory::damage`] damage rows
+//! behind the digest's back, [`Memory::set_full`] fills the disk, and a clone is a snapshot to roll
+//! back to. What it does not do: it knows no sidecar, no lock and no torn write; a batch is durable
+//! whole or not at all.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::apply::{self, Put, RowsMut};
+use super::apply::{self, Keep, Put, RowsMut};
 use super::tables::{self, Name, RowKey, Rows};
-use super::{Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit};
+use super::{BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit};
 use crate::digest::{Leaves, Sum};
 use crate::error::Result;
 use crate::key::{Key, Partition};
@@ -34,6 +35,17 @@ pub struct Memory {
     hints: HintStats,
     commit: u64,
     full: bool,
+}
+
+/// What becomes of a row behind the store's back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// This bit of its value flips.
+    Value(usize),
+    /// This bit of its key flips.
+    Key(usize),
+    /// It vanishes.
+    Lost,
 }
 
 impl Memory {
@@ -93,6 +105,37 @@ impl Memory {
         self.durable.tables[Name::Records as usize].remove(&*row).is_some()
     }
 
+    /// How many rows a table has, by its name in the file; none for a name that is no table's.
+    #[must_use]
+    pub fn rows_in(&self, table: &str) -> usize {
+        self.table(table).map_or(0, |t| self.durable.tables[t].len())
+    }
+
+    /// Damages the `nth` row of a table behind the store's back; the row's key as it was, or nothing
+    /// when there is no such row or bit.
+    pub fn damage(&mut self, table: &str, nth: usize, how: Damage) -> Option<Vec<u8>> {
+        let table = self.table(table)?;
+        let rows = &mut self.durable.tables[table];
+        let key = rows.keys().nth(nth)?.clone();
+        match how {
+            Damage::Value(bit) => flip(Arc::make_mut(rows.get_mut(&key)?), bit)?,
+            Damage::Lost => drop(rows.remove(&key)),
+            Damage::Key(bit) => {
+                let mut other = key.clone();
+                flip(&mut other, bit)?;
+                let value = rows.remove(&key)?;
+                rows.insert(other, value);
+            }
+        }
+        // As whoever opens the file counts them.
+        self.hints = tables::hint_stats(&self.durable).unwrap_or(self.hints);
+        Some(key)
+    }
+
+    fn table(&self, name: &str) -> Option<usize> {
+        Name::ALL.iter().position(|table| table.as_str() == name)
+    }
+
     /// What [`Memory::restore`] goes back to.
     #[must_use]
     pub fn snapshot(&self) -> Self {
@@ -103,6 +146,12 @@ impl Memory {
     pub fn restore(&mut self, snapshot: &Self) {
         *self = snapshot.clone();
     }
+}
+
+/// Flips a bit, if there are so many.
+fn flip(bytes: &mut [u8], bit: usize) -> Option<()> {
+    *bytes.get_mut(bit / 8)? ^= 1 << (bit % 8);
+    Some(())
 }
 
 impl Store for Memory {
@@ -144,6 +193,10 @@ impl Store for Memory {
 
     fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>> {
         tables::hints_of(&self.durable, partition, key)
+    }
+
+    fn bad_hints(&self) -> Result<BadHints> {
+        tables::bad_hints(&self.durable)
     }
 
     fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {
@@ -196,7 +249,7 @@ impl Rows for Image {
         Ok(self.tables[table as usize].get(key).map(|bytes| &**bytes))
     }
 
-    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+    fn walk(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         let rows = self.tables[table as usize].range::<[u8], _>((from, Bound::Unbounded));
         for (key, bytes) in rows {
             if visit(key, bytes).is_break() {
@@ -204,6 +257,11 @@ impl Rows for Image {
             }
         }
         Ok(())
+    }
+
+    /// A map has every row where a search finds it.
+    fn is_found(&self, _table: Name, _key: &[u8], _at: usize) -> Result<bool> {
+        Ok(true)
     }
 }
 
@@ -233,8 +291,12 @@ impl Rows for Edit<'_> {
         self.image.get(table, key)
     }
 
-    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
-        self.image.scan(table, from, visit)
+    fn walk(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        self.image.walk(table, from, visit)
+    }
+
+    fn is_found(&self, table: Name, key: &[u8], at: usize) -> Result<bool> {
+        self.image.is_found(table, key, at)
     }
 }
 
@@ -269,6 +331,15 @@ impl RowsMut for Edit<'_> {
         let rows = self.image.tables[table as usize].range::<[u8], _>(from);
         let keys = rows.map(|(key, _)| key).take_while(|key| key.starts_with(prefix));
         for key in keys.cloned().collect::<Vec<_>>() {
+            self.delete(table, &key)?;
+        }
+        Ok(())
+    }
+
+    fn retain(&mut self, table: Name, keep: &mut Keep<'_>) -> std::result::Result<(), Failure> {
+        let rows = self.image.tables[table as usize].iter();
+        let gone = rows.filter(|(key, value)| !keep(key, value)).map(|(key, _)| key.clone());
+        for key in gone.collect::<Vec<_>>() {
             self.delete(table, &key)?;
         }
         Ok(())
