@@ -38,11 +38,11 @@ pub use self::stream::{Sink, Source};
 use crate::error::{Error, Result};
 use crate::key::escape;
 use crate::node::{Action, Event, Node, Note, Reply, Time};
+use crate::protocol::Message;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::Batch;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::Lock;
-use crate::wire::Message;
 
 /// How far time moves when nothing else does, in ms.
 const STEP_MS: u64 = 250;
@@ -136,7 +136,7 @@ impl Embed {
                 Action::Stop(why) => {
                     self.warn(id, &format!("it was stopped: {why}"));
                     self.before = Some(self.doc());
-                    self.slots.remove(&id);
+                    self.damaged.extend(self.slots.remove(&id).map(|slot| slot.dir));
                     self.tell_alive();
                 }
             }
@@ -166,6 +166,17 @@ impl Embed {
         let open: BTreeSet<NodeId> = self.slots.keys().copied().collect();
         for id in open.clone() {
             self.feed(id, Event::Alive(open.clone()));
+        }
+    }
+}
+
+impl Drop for Embed {
+    /// What the nodes remember of each other outlives this process: it is how a directory that is put
+    /// back later is noticed. It is written once for all requests, all files at once.
+    fn drop(&mut self) {
+        if self.slots.values().any(|slot| slot.node.remembers_more()) {
+            self.pass_time();
+            self.settle();
         }
     }
 }

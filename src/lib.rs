@@ -21,7 +21,7 @@ pub mod digest;
 pub mod ring;
 pub mod quorum;
 pub mod gossip;
-pub mod wire;
+pub mod protocol;
 
 // One node: its files, its mind.
 pub mod store;

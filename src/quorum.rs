@@ -137,6 +137,29 @@ pub enum Basis {
     Beside,
     /// Only when there is no value; strict.
     Absent,
+    /// Supersede what this clock covers, and only when nothing else is there: a value derived from
+    /// exactly what its writer read.
+    Exact(VersionVector),
+}
+
+impl Basis {
+    /// Whether the owners are asked what they hold before the write is minted.
+    #[must_use]
+    pub fn reads_before(&self) -> bool {
+        matches!(self, Self::Overwrite { .. } | Self::Absent | Self::Exact(_))
+    }
+
+    /// Whether the owners are read again after the acks: only a writer that finds itself alone won.
+    #[must_use]
+    pub fn reads_after(&self) -> bool {
+        matches!(self, Self::Absent | Self::Exact(_))
+    }
+
+    /// Whether the new value was made from what its writer had read.
+    #[must_use]
+    pub fn derives(&self) -> bool {
+        matches!(self, Self::Context(_) | Self::Exact(_))
+    }
 }
 
 /// One key of a write.
@@ -178,7 +201,8 @@ pub enum ItemReply {
         /// Values there are.
         values: usize,
     },
-    /// Written, but `--if-absent` found another value beside its own.
+    /// Written, but another value was found beside its own. That of an exact write was taken out
+    /// again.
     NotAlone,
     /// Not written: nothing there to delete.
     Absent,
@@ -344,7 +368,10 @@ pub struct ReadTally {
     layouts: Vec<Vec<NodeId>>,
     r: usize,
     answers: BTreeMap<NodeId, Vec<Answer>>,
-    repaired: BTreeSet<NodeId>,
+    /// What each node has acknowledged of what was written back to it.
+    written_back: BTreeMap<NodeId, BTreeSet<Term>>,
+    /// The earliest wall clock of those that told theirs.
+    wall_ms: Option<u64>,
 }
 
 impl ReadTally {
@@ -357,8 +384,8 @@ impl ReadTally {
             layouts = vec![doc.owners_in(doc.read_layout(), p)];
         }
         let voters = doc.owners_in(doc.read_layout(), p);
-        let (answers, repaired) = (BTreeMap::new(), BTreeSet::new());
-        Self { voters, groups: Vec::new(), layouts, r, answers, repaired }
+        let (answers, written_back) = (BTreeMap::new(), BTreeMap::new());
+        Self { voters, groups: Vec::new(), layouts, r, answers, written_back, wall_ms: None }
     }
 
     /// A read of partition `p` under `doc` that wants the votes its options ask for.
@@ -371,14 +398,39 @@ impl ReadTally {
         tally
     }
 
-    /// Takes one node's answers, one per key. An answer of somebody who is no voter is no vote.
+    /// Takes one node's answers, one per key. An answer of a node that is no voter is no vote.
     pub fn answer(&mut self, node: NodeId, answers: Vec<Answer>) {
         self.answers.insert(node, answers);
     }
 
-    /// The node has stored the merged record since.
-    pub fn repaired(&mut self, node: NodeId) {
-        self.repaired.insert(node);
+    /// For how many keys a node has answered.
+    #[must_use]
+    pub fn answered_for(&self, node: NodeId) -> usize {
+        self.answers.get(&node).map_or(0, Vec::len)
+    }
+
+    /// Takes more of a node's answers, for the keys after those it has answered for.
+    pub fn answer_more(&mut self, node: NodeId, more: Vec<Answer>) {
+        self.answers.entry(node).or_default().extend(more);
+    }
+
+    /// A node that answered has this wall clock, in ms since 1970.
+    pub fn note_clock(&mut self, wall_ms: u64) {
+        self.wall_ms = Some(self.wall_ms.map_or(wall_ms, |earliest| earliest.min(wall_ms)));
+    }
+
+    /// By when a value must have expired to count as expired for everyone: the earliest wall clock of
+    /// this node and of those that answered; `None` while no other node has told its clock, for then
+    /// one wrong clock would decide alone.
+    #[must_use]
+    pub fn agreed_ms(&self, own_ms: u64) -> Option<u64> {
+        self.wall_ms.map(|others| others.min(own_ms))
+    }
+
+    /// The node has durably stored what was written back to it: exactly this record counts as held
+    /// there, not a later merge.
+    pub fn wrote_back(&mut self, node: NodeId, term: Term) {
+        self.written_back.entry(node).or_default().insert(term);
     }
 
     /// Who has answered.
@@ -436,29 +488,31 @@ impl ReadTally {
     /// Owners of any layout that answered for the `i`-th key and do not hold `merged`.
     #[must_use]
     pub fn stale(&self, i: usize, merged: Option<&Stored>) -> Vec<NodeId> {
+        let Some(term) = merged.map(Stored::term) else { return Vec::new() };
         let owners: BTreeSet<_> = self.layouts.iter().flatten().collect();
-        let differs = |a: &Answer| a.stored().map(Stored::term) != merged.map(Stored::term);
         let lacks = |(node, answers): &(&NodeId, &Vec<Answer>)| {
-            owners.contains(node) && answers.get(i).is_some_and(differs)
+            owners.contains(node) && answers.get(i).is_some() && !self.holds(**node, i, term)
         };
         self.answers.iter().filter(lacks).map(|(node, _)| *node).collect()
     }
 
     /// Whether `merged` is known to be on enough owners of each layout that no later read of R
-    /// votes can miss it: N - R + 1.
+    /// votes can miss it: N - R + 1. An owner that is still filling holds a record as durably as a
+    /// full one does, though it has no vote. Nothing is always held: no later read shows less.
     #[must_use]
     pub fn is_held(&self, i: usize, merged: Option<Term>, n: usize) -> bool {
+        let Some(term) = merged else { return true };
         let needed = (n + 1).saturating_sub(self.r);
-        self.layouts.iter().all(|owners| {
-            let holds = |o: &&NodeId| {
-                let voted = match self.answers.get(o).and_then(|a| a.get(i)) {
-                    Some(Answer::Vote(stored)) => stored.as_ref().map(Stored::term) == merged,
-                    _ => false,
-                };
-                voted || self.repaired.contains(o)
-            };
-            owners.iter().filter(holds).count() >= needed
-        })
+        self.layouts
+            .iter()
+            .all(|owners| owners.iter().filter(|o| self.holds(**o, i, term)).count() >= needed)
+    }
+
+    /// Whether a node is known to hold exactly this record of the `i`-th key.
+    fn holds(&self, node: NodeId, i: usize, term: Term) -> bool {
+        let answered = self.answers.get(&node).and_then(|a| a.get(i)).and_then(Answer::stored);
+        answered.map(Stored::term) == Some(term)
+            || self.written_back.get(&node).is_some_and(|terms| terms.contains(&term))
     }
 
     /// Everything the nodes said about the `i`-th key.
@@ -481,6 +535,7 @@ pub fn apply(
         bytes: bytes.clone(),
         written_ms: now_ms,
         expires_ms: *expires_ms,
+        derived: item.basis.derives(),
     });
     local.write(dot, crate::record::Write { context: seen, value })
 }

@@ -34,9 +34,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ring", &["clock.."]),
     ("quorum", &["digest..", "ring.."]),
     ("gossip", &["ring.."]),
-    ("wire", &["quorum..", "gossip.."]),
+    ("protocol", &["quorum..", "gossip.."]),
     ("store", &["digest..", "ring..", "config.."]),
-    ("node", &["wire..", "store.."]),
+    ("node", &["protocol..", "store.."]),
     ("embed", &["node.."]),
     ("channel", &["node.."]),
     ("serve", &["channel..", "embed"]),
@@ -50,7 +50,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// Rooms that compute and nothing else: the same input gives the same output, on every machine.
 const PURE: &[&str] =
-    &["key", "clock", "record", "digest", "ring", "quorum", "gossip", "wire", "node"];
+    &["key", "clock", "record", "digest", "ring", "quorum", "gossip", "protocol", "node"];
 
 /// What a pure room must not name: the world, and maps whose order differs from run to run.
 const WORLD: &[&str] = &[

@@ -23,9 +23,9 @@ use crate::error::{Error, Result};
 use crate::gossip::Row;
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request, Transfer};
+use crate::protocol::{Message, WIRE};
 use crate::ring::{NodeId, RingDoc, RingId};
-use crate::store::{Hint, HintStats, Stored, Table};
-use crate::wire::{Message, WIRE};
+use crate::store::{BadHints, Hint, HintStats, Stored, Table};
 
 /// What each side says of itself in the handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,8 @@ pub enum Look {
     Rows(Table, String),
     /// Bytes of all tables, and the number of the last commit.
     Size,
+    /// What reading all hints finds wrong.
+    BadHints,
 }
 
 /// The answer to a [`Look`], in the same order.
@@ -179,6 +181,8 @@ pub enum Seen {
     Rows(Vec<(String, Vec<u8>)>),
     /// Of `Size`.
     Size(u64, u64),
+    /// Of `BadHints`.
+    BadHints(BadHints),
 }
 
 /// How a running node is, beyond the status of its state machine.

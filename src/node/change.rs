@@ -6,15 +6,18 @@
 //! at (2):  Barrier to all; leaving members have handed on their hints       -> propose (3)
 //! ```
 //!
-//! Any node can shepherd; whoever asks again goes on from the document in force. A barrier counts
-//! only passes begun after it. Caveat: a member that cannot be reached holds a change up; mark it as
-//! removed, or bring it back.
+//! Any node can drive a change, several at once. Law: a driver acts on the version it asked about,
+//! never on "the document now". Whenever the ring moves on under it, what it has heard counts for
+//! nothing and it begins again with the barrier of the new step. A member answers for the version it
+//! was asked about; of a version that is not its own it says nothing. A barrier counts only passes
+//! begun after it, and waits for writes and strict reads of older documents alike. Caveat: a member
+//! that cannot be reached holds a change up; mark it as removed, or bring it back.
 
 use std::collections::BTreeSet;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
+use crate::protocol::Body;
 use crate::ring::{NodeId, State, Step};
-use crate::wire::Body;
 
 /// How long a stage may wait for its last member, in ms; a fill moves data and has no limit of its
 /// own as long as passes answer.
@@ -65,6 +68,9 @@ impl Node {
 
     /// Begins a stage under an operation of its own: a late answer to the last one counts for nothing.
     fn enter(&mut self, cx: &mut Cx<'_>, mut task: Advance, stage: Stage) {
+        if self.doc.step == Step::Settled {
+            return self.conclude_ring(cx, task.asker, None);
+        }
         let op = self.new_op();
         task.stage = stage;
         task.version = self.doc.version;
@@ -102,6 +108,10 @@ impl Node {
     }
 
     pub(super) fn on_advance(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance, wake: Wake) {
+        if task.stage != Stage::Proposing && self.doc.version != task.version {
+            // Another driver took the ring on: what was heard is of a step that is over.
+            return self.enter(cx, task, Stage::Barrier);
+        }
         match (task.stage, wake) {
             (Stage::Barrier, Wake::Said(from, Body::Cleared { clear: true, .. })) => {
                 task.waiting.remove(&from);
@@ -115,7 +125,8 @@ impl Node {
                 task.unfilled += left.len();
             }
             (Stage::Proposing, Wake::Child(Outcome::Reply(Reply::Ring(_, why)))) => {
-                if why.is_some() || self.doc.step == Step::Settled {
+                // One that lost against another driver of the same change goes on from there.
+                if why.is_some() && self.doc.version == task.version {
                     return self.conclude_ring(cx, task.asker, why);
                 }
                 return self.enter(cx, task, Stage::Barrier);
@@ -132,8 +143,7 @@ impl Node {
     fn advance_tick(&mut self, cx: &mut Cx<'_>, op: u64, task: Advance) {
         let waited = cx.now.mono_ms - task.started_ms;
         let limit = if task.stage == Stage::Filling { FILL_MS } else { BARRIER_MS };
-        let moved = self.doc.version != task.version && task.stage != Stage::Proposing;
-        if moved || (task.stage != Stage::Proposing && waited >= limit) {
+        if task.stage != Stage::Proposing && waited >= limit {
             let names: Vec<_> = task.waiting.iter().map(|m| self.doc.name(*m)).collect();
             let why = format!("{} did not get as far in time", names.join(", "));
             return self.conclude_ring(cx, task.asker, Some(why));
@@ -158,6 +168,7 @@ impl Node {
             }
             (Stage::Filling | Stage::Handing, _) => {
                 task.stage = Stage::Proposing;
+                // Still the document that was asked about: any other ended the stage above.
                 let Some(next) = self.doc.advance() else {
                     return self.conclude_ring(cx, task.asker, None);
                 };
@@ -170,7 +181,11 @@ impl Node {
 
     /// Whether everything this node began under an older document has ended, told durably.
     pub(super) fn on_barrier(&mut self, cx: &mut Cx<'_>, from: NodeId, version: u64, op: u64) {
-        let old = |task: &Task| matches!(task, Task::Put(put) if put.version() < version);
+        let old = |task: &Task| match task {
+            Task::Put(put) => put.version() < version,
+            Task::Get(get) => get.is_older(version),
+            _ => false,
+        };
         let clear = self.doc.version >= version && !self.tasks.values().any(old);
         let hints = cx.store.hint_stats().map_or(0, |s| s.count);
         let body = Body::Cleared { clear, hints };

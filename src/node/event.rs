@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::RepairReport;
 use crate::key::{Key, Partition};
+use crate::protocol::Message;
 use crate::quorum::{GetReply, Options, PutReply, PutRequest};
 use crate::record::Stored;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::verify::Verdict;
 use crate::store::{Batch, Failure};
-use crate::wire::Message;
 
 /// The present, as the driver sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +103,12 @@ pub enum Request {
     Unsettled,
     /// Say how things are.
     Status,
+    /// Accept that what this node has lost is lost: of a partition, or all, its damaged hints too.
+    AcceptLoss(Option<Partition>),
+    /// Forget this node's damaged hints for a key.
+    DropBadHints(Key),
+    /// Read so many bytes more and prove them: a slice of the scrub.
+    Scrub(u64),
 }
 
 /// What is known of a request whose answer does not come.
@@ -168,6 +174,13 @@ pub enum Reply {
     Ring(Arc<RingDoc>, Option<String>),
     /// Of a status.
     Status(Status),
+    /// Of a scrub: bytes read, and whether everything has been read once.
+    Scrub {
+        /// Bytes read.
+        bytes: u64,
+        /// The last partition is done.
+        over: bool,
+    },
 }
 
 /// Work under way that moves data between nodes.

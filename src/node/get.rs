@@ -8,16 +8,25 @@
 //!
 //! Fallbacks are asked when owners are down; they add what they keep and no vote. A driver that must
 //! not write (`write_back` off) gets "refused" where a strict read would have had to write first.
+//!
+//! Law of strict reads: what is answered is held, as exactly that record, by N-R+1 owners of each
+//! layout at that moment. Writing back is an operation of its own: what it waits for are acks of this
+//! one record, and a late answer to the reading changes nothing any more. An owner that does not
+//! answer holds nothing up: after a while those that did are enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
+use crate::protocol::Body;
 use crate::quorum::{GetReply, Options, ReadTally, Verdict};
-use crate::record::Stored;
+use crate::record::{Stored, Term};
 use crate::ring::NodeId;
-use crate::wire::Body;
+
+/// A strict read waits at most so long for owners that do not answer before it writes back to those
+/// that did, in ms; never longer than a quarter of its time.
+const PATIENCE_MS: u64 = 500;
 
 /// A read of one key.
 pub(super) struct Get {
@@ -27,8 +36,21 @@ pub(super) struct Get {
     r: usize,
     tally: ReadTally,
     awaiting: BTreeSet<NodeId>,
-    writing_back: bool,
+    /// The record being written back, to those awaited.
+    writing_back: Option<Term>,
+    /// The version of the ring document it acts under.
+    version: u64,
+    /// From when on those that have not answered are not waited for, if the others suffice.
+    patience_ms: u64,
     deadline_ms: u64,
+}
+
+impl Get {
+    /// Whether it is a strict read that may still answer from what it asked under a document older
+    /// than this version: who holds what it read may have left since.
+    pub(super) fn is_older(&self, version: u64) -> bool {
+        self.options.strict && self.version < version
+    }
 }
 
 /// A read of a page of a partition.
@@ -78,19 +100,28 @@ impl Node {
         for peer in &asked {
             self.send(cx, *peer, op, Body::Read(vec![key.clone()]));
         }
-        let deadline_ms = cx.now.mono_ms + options.timeout_ms;
-        let awaiting = asked.into_iter().collect();
-        let writing_back = false;
-        let get =
-            Box::new(Get { asker, key, options, r, tally, awaiting, writing_back, deadline_ms });
+        let now = cx.now.mono_ms;
+        let get = Box::new(Get {
+            asker,
+            key,
+            r,
+            tally,
+            awaiting: asked.into_iter().collect(),
+            writing_back: None,
+            version: self.doc.version,
+            patience_ms: now + PATIENCE_MS.min(options.timeout_ms / 4),
+            deadline_ms: now + options.timeout_ms,
+            options,
+        });
         self.get_step(cx, op, get);
     }
 
-    fn get_step(&mut self, cx: &mut Cx<'_>, op: u64, mut get: Box<Get>) {
-        let over = get.awaiting.is_empty() || cx.now.mono_ms >= get.deadline_ms;
+    fn get_step(&mut self, cx: &mut Cx<'_>, op: u64, get: Box<Get>) {
+        let late = cx.now.mono_ms >= get.deadline_ms;
+        let over = get.awaiting.is_empty() || late;
         let (merged, _) = get.tally.merged(0, &get.key);
-        let held = !get.options.strict
-            || get.tally.is_held(0, merged.as_ref().map(Stored::term), self.doc.n());
+        let term = merged.as_ref().map(Stored::term);
+        let held = !get.options.strict || get.tally.is_held(0, term, self.doc.n());
         let enough = get.tally.is_enough(1);
         if enough && held && (over || !get.options.patient) {
             if get.options.write_back && !get.options.strict {
@@ -98,15 +129,21 @@ impl Node {
             }
             return self.reply_get(cx, get, Verdict::Done);
         }
+        let may = enough && get.options.write_back && get.options.strict && !late;
+        let silent = over || cx.now.mono_ms >= get.patience_ms;
+        if may
+            && silent
+            && get.writing_back.is_none()
+            && let Some(merged) = merged
+        {
+            let stale = get.tally.stale(0, Some(&merged));
+            if !stale.is_empty() {
+                return self.write_back(cx, get, stale, &merged);
+            }
+        }
         if !over {
             self.tasks.insert(op, Task::Get(get));
             return;
-        }
-        let stale = get.tally.stale(0, merged.as_ref());
-        let may = enough && get.options.write_back && !get.writing_back && merged.is_some();
-        if may && !stale.is_empty() && cx.now.mono_ms < get.deadline_ms {
-            get.writing_back = true;
-            return self.write_back(cx, op, get, stale, merged);
         }
         let verdict = self.refusal(&get, enough);
         self.reply_get(cx, get, verdict);
@@ -129,14 +166,14 @@ impl Node {
     fn write_back(
         &mut self,
         cx: &mut Cx<'_>,
-        op: u64,
         mut get: Box<Get>,
         stale: Vec<NodeId>,
-        merged: Option<Stored>,
+        merged: &Stored,
     ) {
-        let Some(merged) = merged else { return };
-        get.awaiting = stale.into_iter().collect();
-        for owner in get.awaiting.clone() {
+        let op = self.new_op();
+        get.writing_back = Some(merged.term());
+        get.awaiting = stale.iter().copied().collect();
+        for owner in stale {
             let records = vec![(get.key.clone(), merged.clone())];
             self.send(cx, owner, op, Body::Write { records, hint_for: None });
         }
@@ -162,13 +199,15 @@ impl Node {
 
     pub(super) fn on_get(&mut self, cx: &mut Cx<'_>, op: u64, mut get: Box<Get>, wake: Wake) {
         match wake {
-            Wake::Said(from, Body::Answers(answers)) => {
+            Wake::Said(from, Body::Answers(answers) | Body::Copies { answers, .. }) => {
                 let answers = answers.into_iter().map(|a| a.proven(&get.key)).collect();
                 get.tally.answer(from, answers);
                 get.awaiting.remove(&from);
             }
-            Wake::Said(from, Body::Stored { .. }) if get.writing_back => {
-                get.tally.repaired(from);
+            Wake::Said(from, Body::Stored { .. }) => {
+                if let Some(term) = get.writing_back {
+                    get.tally.wrote_back(from, term);
+                }
                 get.awaiting.remove(&from);
             }
             Wake::Said(node, _) | Wake::Lost { node, .. } => drop(get.awaiting.remove(&node)),

@@ -9,17 +9,19 @@
 //! ```
 //!
 //! An acknowledged hint is data: age never drops it. A hint that changed while it was being
-//! delivered stays. Caveat: one delivery runs at a time and walks the table once.
+//! delivered stays. What cannot be delivered now is passed over by its places alone, and a page is
+//! bounded by its bytes: a node that keeps much for others goes on serving. Caveat: one delivery runs
+//! at a time and walks the table once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::PAGE_BYTES;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Transfer, TransferKind, Wake};
 use crate::key::{KEY_BYTES_MAX, Key, Partition};
+use crate::protocol::Body;
 use crate::record::Stored;
 use crate::ring::{NodeId, State};
-use crate::store::{Hint, Op};
-use crate::wire::Body;
+use crate::store::{Hint, Op, hint_page};
 
 /// Hints delivered in one message.
 const DELIVER_MAX: usize = 256;
@@ -35,14 +37,25 @@ pub(super) struct Deliver {
     /// The hints under way, all of one target, as they were read.
     chunk: Vec<(Hint, Stored)>,
     awaiting: BTreeSet<NodeId>,
-    /// They went to the owners: their target was one no longer.
-    rerouted: bool,
+    /// Whose acks free them, as it was when they were sent: who is up and who owns may change since.
+    freed_by: FreedBy,
     /// Who has stored them, and whether it is full in them.
     stored: BTreeMap<NodeId, bool>,
     delivered: u64,
     pub(super) started_ms: u64,
     asked_ms: u64,
     unhinting: bool,
+}
+
+/// Whose acknowledgement makes a hint superfluous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FreedBy {
+    /// That of this node: the target, or the one that keeps it on for the target.
+    Node(NodeId),
+    /// W full owners, of each layout its own: the target is an owner no longer.
+    Owners,
+    /// None: the other owners got it for safety, the target lacks it still.
+    Nobody,
 }
 
 impl Deliver {
@@ -69,7 +82,7 @@ impl Node {
             after: None,
             chunk: Vec::new(),
             awaiting: BTreeSet::new(),
-            rerouted: false,
+            freed_by: FreedBy::Nobody,
             stored: BTreeMap::new(),
             delivered: 0,
             started_ms: cx.now.mono_ms,
@@ -84,13 +97,12 @@ impl Node {
     fn deliver_next(&mut self, cx: &mut Cx<'_>, mut task: Deliver) {
         let op = self.new_op();
         loop {
-            let hints = cx.store.hints(task.after.as_ref(), DELIVER_MAX).unwrap_or_default();
-            let Some(first) = hints.first() else {
+            let first = cx.store.hint_places(task.after.as_ref(), 1).unwrap_or_default().pop();
+            let Some(((target, p, _), _)) = first else {
                 let left = cx.store.hint_stats().map_or(0, |s| s.count);
                 let reply = Reply::Deliver(task.delivered, left);
                 return self.conclude(cx, task.asker, Outcome::Reply(reply));
             };
-            let (target, p) = (first.target, first.partition);
             let routes = self.routes(target, p, task.spread);
             if routes.is_empty() {
                 // Nobody can take them now: on to what comes after this partition's.
@@ -104,13 +116,22 @@ impl Node {
                         || self.doc.owns(target, h.partition) == owns
                             && self.routes(target, h.partition, task.spread) == routes)
             };
-            let chunk: Vec<Hint> = hints.into_iter().take_while(same).collect();
-            task.after = chunk.last().map(place);
+            let after = task.after.as_ref();
+            let page = hint_page(cx.store, after, DELIVER_MAX, PAGE_BYTES).unwrap_or_default();
+            let chunk: Vec<Hint> = page.into_iter().take_while(same).collect();
+            // A page that cannot be read is passed over with its partition.
+            let last = chunk.last().map_or((target, p, last_key()), Hint::place);
+            task.after = Some(last);
             task.chunk = self.with_records(cx, chunk, &mut task.after);
             if task.chunk.is_empty() {
                 continue;
             }
-            task.rerouted = !owns;
+            task.freed_by = match routes.as_slice() {
+                _ if !owns => FreedBy::Owners,
+                _ if task.spread && !routes.contains(&target) => FreedBy::Nobody,
+                [to] => FreedBy::Node(*to),
+                _ => FreedBy::Node(target),
+            };
             task.stored.clear();
             task.asked_ms = cx.now.mono_ms;
             let records: Vec<_> =
@@ -161,7 +182,7 @@ impl Node {
             if bytes > PAGE_BYTES {
                 break;
             }
-            *after = Some(place(&hint));
+            *after = Some(hint.place());
             let stored = match &hint.stored {
                 Some(stored) => Ok(Some(stored.clone())),
                 None => self.durable(cx, hint.partition, &hint.key),
@@ -215,11 +236,10 @@ impl Node {
         let mut seq = None;
         for (hint, _) in &chunk {
             let (target, p) = (hint.target, hint.partition);
-            let full = task.stored.values().filter(|full| **full).count();
-            let held = match task.rerouted {
-                _ if task.spread && !self.is_up(target) && self.doc.owns(target, p) => false,
-                false => !task.stored.is_empty(),
-                true => full >= self.doc.majority(),
+            let held = match task.freed_by {
+                FreedBy::Node(to) => task.stored.contains_key(&to),
+                FreedBy::Owners => self.is_with_owners(p, &task.stored),
+                FreedBy::Nobody => false,
             };
             let now = cx.store.hints_of(p, &hint.key).unwrap_or_default();
             let same = now.iter().any(|h| h == hint);
@@ -239,9 +259,15 @@ impl Node {
     }
 }
 
-/// Where a hint stands in the table.
-fn place(hint: &Hint) -> (NodeId, Partition, Key) {
-    (hint.target, hint.partition, hint.key.clone())
+impl Node {
+    /// Whether W owners of each layout have stored it with a full copy.
+    fn is_with_owners(&self, p: Partition, stored: &BTreeMap<NodeId, bool>) -> bool {
+        self.doc.write_layouts().into_iter().all(|layout| {
+            let owners = self.doc.owners_in(layout, p);
+            let full = owners.iter().filter(|o| stored.get(o) == Some(&true)).count();
+            full >= self.doc.majority()
+        })
+    }
 }
 
 /// Nothing stands behind it in a partition.

@@ -12,11 +12,12 @@
 
 use std::collections::BTreeMap;
 
+use super::Asker;
 use crate::key::{Key, Partition};
+use crate::protocol::Body;
 use crate::record::Stored;
 use crate::ring::NodeId;
 use crate::store::{Batch, Op};
-use crate::wire::Body;
 
 /// What to do when a batch is durable, or has failed.
 #[derive(Debug)]
@@ -27,6 +28,12 @@ pub(super) enum Then {
     Wake(u64),
     /// These partitions are no longer filling.
     Full(Vec<Partition>),
+    /// This key is no longer bad.
+    Healed(Partition, Vec<u8>),
+    /// A bad key, or whatever did not match its digest, is out of the partition.
+    Struck(Partition, Option<Vec<u8>>),
+    /// Answer with what is unsettled.
+    Unsettled(Asker),
 }
 
 /// Where staged records stand: own, or kept for a target.

@@ -21,13 +21,13 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::key::{Key, Q};
 use kvs::node::{Action, Boot, Event, Node, Note, RepairRequest, Reply, Request, Time, genesis};
+use kvs::protocol::{Body, Message};
 use kvs::quorum::{Basis, GetReply, Item, Options, PutReply, PutRequest, Verdict};
 use kvs::record::Record;
 use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State};
 use kvs::store::memory::Memory;
 use kvs::store::sidecar::{self, Found, Identity, Trust};
 use kvs::store::{Batch, Failure, Hint, Op, Store, Table};
-use kvs::wire::{Body, Message};
 
 /// Wall time at the beginning, in ms since 1970.
 pub const WALL_MS: u64 = 1_700_000_000_000;

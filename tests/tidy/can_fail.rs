@@ -47,7 +47,7 @@ fn self_the_table_points_down() {
     }
     assert!(PURE.iter().all(|room| allowed(room).is_some()));
     let rooms = |room| allowed(room).expect("a room");
-    assert!(!rooms("wire").contains(&"config") && !rooms("target").contains(&"serve"));
+    assert!(!rooms("protocol").contains(&"config") && !rooms("target").contains(&"serve"));
     assert!(rooms("node").contains(&"config") && rooms("repair").contains(&"key"));
 }
 
@@ -104,7 +104,7 @@ fn self_arrows() {
         src/clock.rs     | #[cfg(test)]\nmod tests { use crate::ring::Ring; fn f() {} }
         src/ring/plan.rs | use super::node;
         src/push.rs      | use crate::{config, error::Result, ring::Ring, target::Target};
-        src/node/sync.rs | use crate::store::Store; use crate::wire::Message;
+        src/node/sync.rs | use crate::store::Store; use crate::protocol::Message;
         tests/sim.rs     | use crate::anything;
         "#,
     );
@@ -120,7 +120,7 @@ fn self_purity() {
         src/key.rs:1: `std::fs`       | use std::fs;
         src/ring/plan.rs:4: `std::io` | \nuse std::{\n    fmt,\n    io::{self},\n};
         src/node.rs:1: `std::thread`  | fn f() { ::std::thread::yield_now() }
-        src/wire.rs:1: `Instant`      | use std::time::{Duration, Instant};
+        src/protocol.rs:1: `Instant`      | use std::time::{Duration, Instant};
         src/gossip.rs:1: `SystemTime` | fn f() { time::SystemTime::now(); }
         src/record.rs:1: `HashMap`    | type A = std::collections::HashMap<u8, u8>;
         src/digest.rs:1: `getrandom`  | fn f() { getrandom::fill(&mut x); }

@@ -7,17 +7,17 @@ use crate::clock::{Actor, Dot, VersionVector};
 use crate::gossip::Mood;
 use crate::key::Q;
 use crate::node::{RepairReport, RepairRequest, Status, TransferKind};
+use crate::protocol::Body;
 use crate::quorum::{GetReply, ItemReply, Options, PutReply, PutRequest, Verdict};
 use crate::record::{Record, Value, Write};
 use crate::ring::{Member, State};
-use crate::wire::Body;
 
 fn key() -> Key {
     Key::new("k").expect("a key")
 }
 
 fn stored() -> Stored {
-    let value = Value { bytes: b"v".to_vec(), written_ms: 5, expires_ms: None };
+    let value = Value { bytes: b"v".to_vec(), written_ms: 5, expires_ms: None, derived: false };
     let dot = Dot { actor: Actor(7), counter: 1 };
     Stored::new(&key(), &Record::default().write(dot, Write { context: None, value: Some(value) }))
 }
