@@ -6,6 +6,7 @@
 //! KVS_SIM_SEED=123   …   the same, one seed, with every event on stderr
 //! KVS_SIM_MUTE=[late],[full]   without some of the oracle's findings, to see what else there is
 //! KVS_SIM_WITHOUT=Lose,Rot     without some faults
+//! KVS_SIM_AGED=0               with drivers that do not know how old a message is
 //! ```
 //!
 //! `tests/support/world.rs` is the cluster, `sim/plan.rs` what a seed draws, `sim/client.rs` the

@@ -235,6 +235,11 @@ impl Run {
         if rows == 0 || !self.w.sheltered.is_empty() {
             return false;
         }
+        // A member lost for good inside a change is a named limit.
+        let whole = matches!(table, "meta" | "ring");
+        if whole && (!self.wish.is_empty() || self.w.doc().step != Step::Settled) {
+            return false;
+        }
         if self.w.is_up(host) && !self.down(host, 8_000) {
             return false;
         }
@@ -257,7 +262,8 @@ impl Run {
     fn wish(&mut self, fault: Fault, host: usize) -> bool {
         let doc = self.w.doc();
         let present = doc.present().count();
-        if !self.wish.is_empty() || doc.step != Step::Settled {
+        let doubtful = self.w.hosts.iter().any(|h| h.doubtful && !h.gone);
+        if !self.wish.is_empty() || doc.step != Step::Settled || doubtful {
             return false;
         }
         let Some(member) = doc.member(self.w.hosts[host].id).cloned() else { return false };
