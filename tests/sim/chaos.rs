@@ -366,11 +366,12 @@ impl Run {
 
     pub fn shepherd(&mut self) {
         // Now and then two drivers are at work.
-        for _ in 0..=u64::from(self.w.rng.chance(300)) {
+        for _ in 0..=u64::from(self.w.rng.chance(500)) {
             let able = |i: &usize| self.w.is_up(*i) && !self.w.hosts[*i].frozen;
             let up: Vec<_> = (0..self.w.hosts.len()).filter(able).collect();
             let Some(via) = self.w.rng.pick(&up).copied() else { return };
-            let request = self.next_of_ring();
+            let rival = self.rival();
+            let request = self.next_of_ring().map(|r| rival.unwrap_or(r));
             let tidy = self.w.rng.chance(300).then_some(Request::Cleanup);
             if let Some(request) = request.or(tidy)
                 && self.w.is_up(via)
@@ -378,6 +379,19 @@ impl Run {
                 self.w.request(via, request);
             }
         }
+    }
+
+    /// Somebody else wants something else at the same time.
+    fn rival(&mut self) -> Option<Request> {
+        let doc = self.w.doc();
+        let rivals = self.plan.has(Fault::Weight) && doc.step == Step::Settled;
+        if !rivals || self.wish.is_empty() || !self.w.rng.chance(400) {
+            return None;
+        }
+        let members: Vec<_> = doc.present().map(|m| m.name.clone()).collect();
+        let name = self.w.rng.pick(&members).cloned()?;
+        let weight = self.w.rng.within(1, 4) as u32;
+        Some(Request::Propose(Box::new(doc.change(&[Change::Weight(name, weight)]).ok()?)))
     }
 
     // ---- healing ----------------------------------------------------------------------------

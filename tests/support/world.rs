@@ -136,6 +136,7 @@ enum What {
     Deliver {
         from: usize,
         to: usize,
+        sent_ms: u64,
         counts: bool,
         bytes: Vec<u8>,
     },
