@@ -6,10 +6,13 @@
 //! KVS_SIM_SEED=123   …   the same, one seed, with every event on stderr
 //! KVS_SIM_MUTE=[late],[full]   without some of the oracle's findings, to see what else there is
 //! KVS_SIM_WITHOUT=Lose,Rot     without some faults
+//! KVS_SIM_AGED=0               with drivers that do not know how old a message is
 //! ```
 //!
-//! `tests/support/world.rs` is the cluster, `sim/plan.rs` what a seed draws, `sim/client.rs` the
-//! workload, `sim/chaos.rs` the faults, `sim/oracle.rs` the verdict.
+//! `tests/support/world.rs` is the cluster, with `links.rs` (who finds out who is up, and how) and
+//! `watch.rs` (what nodes say against what they have); `sim/plan.rs` is what a seed draws,
+//! `sim/client.rs` the workload, `sim/chaos.rs` the faults, `sim/command.rs` the rounds without
+//! servers, `sim/oracle.rs` the verdict.
 #![allow(unreachable_pub, reason = "modules of a test")]
 #![allow(clippy::print_stderr, reason = "a test says what it found")]
 #![allow(clippy::disallowed_methods, reason = "a test has threads and an environment")]
@@ -54,7 +57,7 @@ const OFTEN: [(Bug, u64); 3] =
 const BY_CASES: [(Bug, &str); 0] = [];
 
 /// What must happen in a run of many seeds, so often in ten seeds.
-const LEAST: [(&str, u64); 16] = [
+const LEAST: [(&str, u64); 24] = [
     ("puts acked", 2_000),
     ("puts acked, hinted", 20),
     ("puts unknown", 100),
@@ -71,6 +74,14 @@ const LEAST: [(&str, u64); 16] = [
     ("record rotted", 5),
     ("replaced", 1),
     ("ring changes begun", 20),
+    ("scans", 50),
+    ("frozen", 5),
+    ("messages held", 20),
+    ("relinked", 2),
+    ("hint rotted", 1),
+    ("sum rotted", 1),
+    ("ring row rotted", 1),
+    ("identity rotted", 1),
 ];
 
 /// A seed, and why it failed.

@@ -235,6 +235,11 @@ impl Run {
         if rows == 0 || !self.w.sheltered.is_empty() {
             return false;
         }
+        // A member lost for good inside a change is a named limit.
+        let whole = matches!(table, "meta" | "ring");
+        if whole && (!self.wish.is_empty() || self.w.doc().step != Step::Settled) {
+            return false;
+        }
         if self.w.is_up(host) && !self.down(host, 8_000) {
             return false;
         }
@@ -257,7 +262,8 @@ impl Run {
     fn wish(&mut self, fault: Fault, host: usize) -> bool {
         let doc = self.w.doc();
         let present = doc.present().count();
-        if !self.wish.is_empty() || doc.step != Step::Settled {
+        let doubtful = self.w.hosts.iter().any(|h| h.doubtful && !h.gone);
+        if !self.wish.is_empty() || doc.step != Step::Settled || doubtful {
             return false;
         }
         let Some(member) = doc.member(self.w.hosts[host].id).cloned() else { return false };
@@ -360,11 +366,12 @@ impl Run {
 
     pub fn shepherd(&mut self) {
         // Now and then two drivers are at work.
-        for _ in 0..=u64::from(self.w.rng.chance(300)) {
+        for _ in 0..=u64::from(self.w.rng.chance(500)) {
             let able = |i: &usize| self.w.is_up(*i) && !self.w.hosts[*i].frozen;
             let up: Vec<_> = (0..self.w.hosts.len()).filter(able).collect();
             let Some(via) = self.w.rng.pick(&up).copied() else { return };
-            let request = self.next_of_ring();
+            let rival = self.rival();
+            let request = self.next_of_ring().map(|r| rival.unwrap_or(r));
             let tidy = self.w.rng.chance(300).then_some(Request::Cleanup);
             if let Some(request) = request.or(tidy)
                 && self.w.is_up(via)
@@ -372,6 +379,19 @@ impl Run {
                 self.w.request(via, request);
             }
         }
+    }
+
+    /// Somebody else wants something else at the same time.
+    fn rival(&mut self) -> Option<Request> {
+        let doc = self.w.doc();
+        let rivals = self.plan.has(Fault::Weight) && doc.step == Step::Settled;
+        if !rivals || self.wish.is_empty() || !self.w.rng.chance(400) {
+            return None;
+        }
+        let members: Vec<_> = doc.present().map(|m| m.name.clone()).collect();
+        let name = self.w.rng.pick(&members).cloned()?;
+        let weight = self.w.rng.within(1, 4) as u32;
+        Some(Request::Propose(Box::new(doc.change(&[Change::Weight(name, weight)]).ok()?)))
     }
 
     // ---- healing ----------------------------------------------------------------------------

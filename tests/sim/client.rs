@@ -182,6 +182,10 @@ impl Run {
             (self.plan.levels && rng.chance(400)).then(|| *rng.pick(&levels).expect("a list"));
         let zone = format!("z{}", rng.below(3));
         let n = u64::from(self.plan.n);
+        if self.calm {
+            let write_back = true;
+            return Options { w, r, strict, write_back, timeout_ms: 5_000, ..Options::default() };
+        }
         Options {
             n: rng.chance(30).then(|| rng.within(1, n) as u8),
             w,
@@ -283,7 +287,10 @@ impl Run {
             match reply {
                 Reply::Put(reply) => self.put_ended(&ids, &reply),
                 Reply::Get(reply) => self.get_ended(ids[0], &reply),
-                Reply::Scan(reply) => self.scan_ended(&ids, reply.ok()),
+                Reply::Scan(reply) => {
+                    let found = reply.map_err(|why| self.why = why).ok();
+                    self.scan_ended(&ids, found);
+                }
                 other => self.fail(format!("a client was answered {other:?}")),
             }
             if let Some(c) = ids.first().map(|id| self.ops[*id].client) {
@@ -315,11 +322,17 @@ impl Run {
             }
             (Verdict::Done, Some(_)) => {
                 self.w.count("puts in conflict");
+                self.conflicts.insert(id);
                 Outcome::Refused
             }
-            (Verdict::Refused(_) | Verdict::Unreachable(_), _) => {
+            (Verdict::Refused(why) | Verdict::Unreachable(why), _) => {
+                self.why.clone_from(why);
                 self.w.count("puts refused");
                 Outcome::Refused
+            }
+            (Verdict::Unknown(why), _) => {
+                self.why.clone_from(why);
+                Outcome::Unknown
             }
             _ => Outcome::Unknown,
         };
@@ -341,6 +354,7 @@ impl Run {
     fn get_ended(&mut self, id: usize, reply: &GetReply) {
         let (client, key) = (self.ops[id].client, self.ops[id].key);
         if reply.verdict != Verdict::Done {
+            self.why = format!("{:?}", reply.verdict);
             self.w.count("reads refused");
             return self.end(id, Outcome::Refused);
         }

@@ -11,7 +11,7 @@ use kvs::store::Store;
 
 use super::client::{Client, Kind, Op, Outcome, Promise};
 use super::oracle::KeyLog;
-use super::plan::Plan;
+use super::plan::{Fault, Plan};
 use super::world::{Net, Snapshot, Step, World, options};
 
 /// The simulator's own events.
@@ -70,6 +70,11 @@ pub struct Run {
     /// Who won an exact write since all was at rest, by key.
     pub exact: BTreeMap<usize, Vec<(usize, Dot)>>,
     pub wish: Vec<Change>,
+    /// Nothing is amiss: clients ask what must succeed.
+    pub calm: bool,
+    /// Writes whose condition did not hold; and what the last one that failed was told.
+    pub conflicts: BTreeSet<usize>,
+    pub why: String,
     /// Findings that begin so are not looked at.
     muted: Vec<String>,
     turns: Vec<Turn>,
@@ -87,6 +92,7 @@ pub fn run(seed: u64, traced: bool) -> Verdicts {
     w.trace = traced.then(Vec::new);
     w.watch.on = true;
     w.own_clocks = true;
+    w.ages = std::env::var("KVS_SIM_AGED").as_deref() != Ok("0");
     w.witnesses = usize::from(!plan.commands);
     w.tick_ms = plan.tick_ms;
     w.hosts.iter_mut().for_each(|h| h.commit_ms = plan.commit_ms);
@@ -120,6 +126,9 @@ pub fn run(seed: u64, traced: bool) -> Verdicts {
         winners: BTreeMap::new(),
         exact: BTreeMap::new(),
         wish: Vec::new(),
+        calm: false,
+        conflicts: BTreeSet::new(),
+        why: String::new(),
         muted,
         turns: Vec::new(),
         epoch: 0,
@@ -318,6 +327,7 @@ impl Run {
         self.w.run_for(13_000);
         self.take_replies();
         self.give_up();
+        self.calm_phase();
         self.read_everything();
         self.replace_broken();
         if !(0..25).any(|attempt| self.come_to_rest(attempt)) {
@@ -334,6 +344,48 @@ impl Run {
         self.check_commits();
     }
 
+    /// Everybody can be reached, though copies are filling and hints wait: nothing is refused.
+    fn calm_phase(&mut self) {
+        let settled = self.w.doc().step == RingStep::Settled;
+        let gone = self.plan.has(Fault::Replace) || self.plan.has(Fault::Remove);
+        let broken = self.w.hosts.iter().any(|h| h.broken && !h.gone);
+        if broken || gone && !settled || !self.plan.is_open() {
+            return;
+        }
+        for turn in 0..6 {
+            let up: Vec<_> = (0..self.w.hosts.len()).filter(|i| self.w.is_up(*i)).collect();
+            let members = self.w.doc();
+            let member = |i: &usize| {
+                let member = members.member(self.w.hosts[*i].id);
+                member.is_some_and(|m| m.state != kvs::ring::State::Removed)
+            };
+            let up: Vec<_> = up.into_iter().filter(member).collect();
+            let Some(via) = self.w.rng.pick(&up).copied() else { return };
+            let client = turn % self.plan.clients;
+            self.calm = true;
+            self.begin(client, via);
+            self.calm = false;
+            let open = self.clients[client].open.clone();
+            let until = self.w.now_ms + 7_000;
+            while !self.clients[client].open.is_empty() && self.w.step(until) != Step::Over {
+                self.check_commits();
+                self.take_replies();
+            }
+            self.give_up();
+            let amiss =
+                |id: &&usize| matches!(self.ops[**id].outcome, Outcome::Refused | Outcome::Unknown);
+            if let Some(id) = open.iter().find(amiss).filter(|id| !self.conflicts.contains(*id)) {
+                let op = self.ops[*id].clone();
+                let (kind, key) = (op.kind, &self.plan.keys[op.key]);
+                self.fail(format!(
+                    "[live] op {id}: all are up, and yet a {kind:?} of {key} ends {:?}: {}",
+                    op.outcome, self.why
+                ));
+            }
+            self.take_wrong();
+        }
+    }
+
     /// Takes ring, hints and copies a step further; whether nothing was left to do.
     fn come_to_rest(&mut self, attempt: usize) -> bool {
         let mut rest = true;
@@ -345,7 +397,7 @@ impl Run {
             rest = false;
         }
         if attempt > 4 {
-            self.drop_bad_hints();
+            self.drop_bad_hints(attempt > 6);
         }
         rest &= self.w.deliver_all() == 0;
         for i in 0..self.w.hosts.len() {
@@ -369,18 +421,15 @@ impl Run {
     }
 
     /// Damaged hints are given up where the owners are there to be repaired from, as is advised.
-    fn drop_bad_hints(&mut self) {
+    fn drop_bad_hints(&mut self, whole: bool) {
         for i in (0..self.w.hosts.len()).filter(|i| self.w.is_up(*i)).collect::<Vec<_>>() {
-            for name in self.plan.keys.clone() {
-                let key = Key::new(name).expect("a key");
-                let p = self.w.doc().q.partition(&key);
-                let hints = self.w.hosts[i].store.hints_of(p, &key);
-                let bad = |h: &kvs::store::Hint| {
-                    h.stored.as_ref().is_some_and(|s| s.prove(&h.key).is_err())
-                };
-                if hints.is_err() || hints.is_ok_and(|h| h.iter().any(bad)) {
-                    self.w.ask(i, Request::DropBadHints(key));
-                }
+            let found = self.w.hosts[i].store.bad_hints().unwrap_or_default();
+            if whole && !found.is_empty() {
+                self.w.ask(i, Request::AcceptLoss(None));
+                continue;
+            }
+            for key in found.bad.iter().filter_map(kvs::store::BadHint::key) {
+                self.w.ask(i, Request::DropBadHints(key));
             }
         }
     }

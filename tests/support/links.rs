@@ -263,11 +263,12 @@ impl World {
             if self.rng.chance(net.late_permille) {
                 after += self.rng.below(net.late_ms);
             }
-            self.fly(from, to, after, message.encode());
+            let sent_ms = self.now_ms;
+            self.fly(from, to, sent_ms, after, message.encode());
         }
     }
 
-    fn fly(&mut self, from: usize, to: usize, mut after: u64, bytes: Vec<u8>) {
+    fn fly(&mut self, from: usize, to: usize, sent_ms: u64, mut after: u64, bytes: Vec<u8>) {
         let now = self.now_ms;
         if let Some(links) = &mut self.links
             && links.fifo
@@ -279,7 +280,7 @@ impl World {
         let gossip = Message::decode(&bytes).is_ok_and(|m| matches!(m.body, Body::Gossip { .. }));
         self.flying += usize::from(!gossip);
         self.count("messages");
-        self.push(after, What::Deliver { from, to, counts: !gossip, bytes });
+        self.push(after, What::Deliver { from, to, sent_ms, counts: !gossip, bytes });
     }
 
     /// Ends all cuts; what the kernels kept is delivered, unless it is too old.
@@ -293,7 +294,7 @@ impl World {
             for (sent_ms, bytes) in messages {
                 if self.now_ms <= sent_ms + most {
                     self.count("messages held");
-                    self.fly(from, to, after, bytes);
+                    self.fly(from, to, sent_ms, after, bytes);
                     after += self.rng.below(3);
                 }
             }

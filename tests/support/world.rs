@@ -136,6 +136,7 @@ enum What {
     Deliver {
         from: usize,
         to: usize,
+        sent_ms: u64,
         counts: bool,
         bytes: Vec<u8>,
     },
@@ -217,6 +218,8 @@ pub struct World {
     pub watch: Watch,
     /// The time between two ticks of a node, at least and at most.
     pub tick_ms: (u64, u64),
+    /// The driver knows how old a message is.
+    pub ages: bool,
     /// How many others a starting node must have heard.
     pub witnesses: usize,
     /// Each process has a monotonic clock of its own, which begins at its start.
@@ -249,6 +252,7 @@ impl World {
             watch: Watch::default(),
             tick_ms: (TICK_MS, TICK_MS),
             own_clocks: false,
+            ages: false,
             witnesses: 1,
             dots: BTreeMap::new(),
             queue: BinaryHeap::new(),
@@ -341,12 +345,15 @@ impl World {
 
     fn happen(&mut self, what: What) {
         match what {
-            What::Deliver { from, to, counts, bytes } => {
+            What::Deliver { from, to, sent_ms, counts, bytes } => {
                 self.flying -= usize::from(counts);
                 self.note(|| format!("deliver {from}->{to} {:?}", Message::decode(&bytes)));
                 self.hash(&bytes);
                 match Message::decode(&bytes) {
-                    Ok(message) if self.is_up(to) => self.arrive(from, to, message),
+                    Ok(message) if self.is_up(to) => {
+                        let message = self.aged(message, self.now_ms - sent_ms);
+                        self.arrive(from, to, message);
+                    }
                     Ok(_) => {}
                     Err(error) => {
                         let name = self.name(from);
@@ -372,6 +379,17 @@ impl World {
             What::Thaw(host) => self.thaw(host),
             _ => {}
         }
+    }
+
+    /// A driver takes the time that a request was on its way off the time that it has.
+    fn aged(&self, mut message: Message, age_ms: u64) -> Message {
+        if let Body::Put(request) = &mut message.body
+            && self.ages
+        {
+            let left = request.options.timeout_ms.saturating_sub(age_ms);
+            request.options.timeout_ms = left;
+        }
+        message
     }
 
     pub fn run_for(&mut self, ms: u64) {
@@ -502,7 +520,8 @@ impl World {
             self.flying += 1;
             self.count("messages");
             let bytes = message.encode();
-            self.push(after, What::Deliver { from, to, counts: true, bytes });
+            let sent_ms = self.now_ms;
+            self.push(after, What::Deliver { from, to, sent_ms, counts: true, bytes });
         }
     }
 
