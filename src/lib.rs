@@ -12,6 +12,7 @@
 pub mod error;
 #[doc(hidden)]
 pub mod planted;
+pub mod bounded;
 pub mod config;
 pub mod key;
 pub mod clock;

@@ -21,6 +21,7 @@
 
 mod answer;
 mod change;
+mod door;
 mod event;
 mod forward;
 mod get;
@@ -47,7 +48,7 @@ pub use self::repair::RepairReport;
 use self::room::Room;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
-use crate::protocol::{Body, Message};
+use crate::protocol::{Body, Kind, Message};
 use crate::ring::{NodeId, RingDoc, State};
 use crate::store::{Failure, Store};
 
@@ -215,6 +216,10 @@ impl Node {
     }
 
     fn request(&mut self, cx: &mut Cx<'_>, asker: Asker, request: Request) {
+        if let Err(error) = request.check(&self.doc) {
+            let reply = request.refusal(&self.doc, error.to_string());
+            return self.conclude(cx, asker, Outcome::Reply(reply));
+        }
         match request {
             Request::Put(request) => self.forward(cx, asker, request),
             Request::Get(key, options) => self.get(cx, asker, key, options),
@@ -238,11 +243,16 @@ impl Node {
     }
 
     fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
-        let Message { ring, version, op, body } = message;
         let removed = self.doc.member(from).is_some_and(|m| m.state == State::Removed);
-        if ring != self.doc.id || removed {
+        if message.ring != self.doc.id || removed {
             return;
         }
+        if from != self.id
+            && let Err(error) = message.check(&self.doc)
+        {
+            return self.turn_away(cx, from, &message, &error);
+        }
+        let Message { version, op, body, .. } = message;
         if version > self.doc.version && from != self.id {
             self.send(cx, from, 0, Body::WantRing);
         }
@@ -274,11 +284,11 @@ impl Node {
                 match body {
                     Body::Put(_) => self.send(cx, from, op, Body::NotMine(STARTING.into())),
                     Body::Write { .. } => self.send(cx, from, op, Body::NotStored(STARTING.into())),
-                    body if is_request(&body) => {}
+                    body if body.kind() == Kind::Request => {}
                     body => self.resume(cx, op, Wake::Said(from, body)),
                 }
             }
-            body if is_request(&body) => self.answer(cx, from, version, op, body),
+            body if body.kind() == Kind::Request => self.answer(cx, from, version, op, body),
             body => self.resume(cx, op, Wake::Said(from, body)),
         }
     }
@@ -410,23 +420,4 @@ impl Node {
         let state = self.doc.member(id).map(|m| m.state);
         matches!(state, None | Some(State::Leaving | State::Removed))
     }
-}
-
-/// Whether a message asks for something, rather than answering one of our tasks.
-fn is_request(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::Put(_)
-            | Body::Read(_)
-            | Body::Write { .. }
-            | Body::Page { .. }
-            | Body::Fullness(_)
-            | Body::Sums { .. }
-            | Body::List(_)
-            | Body::Prepare(_)
-            | Body::Accept(..)
-            | Body::Barrier
-            | Body::Fill
-            | Body::Deliver
-    )
 }

@@ -1,32 +1,41 @@
-//! The messages nodes exchange, and their bytes.
+//! What nodes say to each other: messages, their bytes, and the one door they come in by.
 //!
 //! Every message names its ring, the version of the ring document its sender acts under, and the
 //! sender's operation, which a reply repeats. The bytes are postcard's (varints, fields in order);
 //! the first byte is the wire version. Records travel as stored bytes and are proven when read.
 //!
 //! ```text
-//! n1 -> n2  Read [k]           n2 -> n1  Answers [Vote {a:4}…]
-//! n1 -> n2  Write [(k, …)]     n2 -> n1  Stored { full }          after n2's own commit
-//! n1 -> n2  Sums [(arc, sum)]  n2 -> n1  Differ [(arc, sum)]      only arcs that differ
+//! 02 | ring | version | op | number of the body's variant, its fields
 //! ```
+//!
+//! A build speaks its own wire version and the one before. Two that meet speak the highest they
+//! share; [`Message::encode`] writes nothing that the other cannot read. Whatever arrives is checked
+//! once: [`Message::decode`] knows shapes and bounds, [`Message::check`] what can be so in a ring.
 //!
 //! What is not here: sockets, frames, encryption (`serve`), or what a message *means* (`node`). A
 //! responder keeps no state between messages of a sync; the initiator drives it.
 //! Caveat: a reader must bound the frame before it calls [`Message::decode`].
 
+mod body;
+mod check;
+mod limits;
+
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Actor;
-use crate::digest::{Arc, Sum};
+pub use self::body::{Ballot, Body, Kind, Scope};
+pub use self::check::{at_most, refused, within};
+pub use self::limits::*;
 use crate::error::{Error, Result};
-use crate::gossip::Row;
-use crate::key::{Key, Partition};
-use crate::quorum::{Answer, PutReply, PutRequest};
-use crate::record::{Stored, Term};
-use crate::ring::{NodeId, RingDoc, RingId};
+use crate::key::Key;
+use crate::planted;
+use crate::quorum::{Basis, Item, PutRequest};
+use crate::record::Stored;
+use crate::ring::RingId;
 
 /// The wire version this build speaks.
-pub const WIRE: u8 = 1;
+pub const WIRE: u8 = 2;
+/// The lowest wire version it speaks too.
+pub const WIRE_LOWEST: u8 = 1;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,175 +50,112 @@ pub struct Message {
     pub body: Body,
 }
 
-/// A proposal's number: higher wins, the node breaks ties.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Ballot(pub u64, pub u64);
-
-/// The partitions a sync is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Scope {
-    /// All that both nodes own under the message's version.
-    Shared,
-    /// These, in order.
-    Only(Vec<Partition>),
-}
-
-/// What a message says. Requests and replies stand in pairs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Body {
-    /// Here I am, with this actor and counter: have you seen more of me?
-    Hello {
-        /// The sender's actor.
-        actor: Actor,
-        /// Its counter.
-        counter: u64,
-    },
-    /// What I have met of you: the highest counter of this actor, the highest commit number.
-    Seen {
-        /// The actor asked about.
-        actor: Actor,
-        /// The highest counter of it.
-        counter: u64,
-        /// The highest number of a commit that you acknowledged to me.
-        commit: u64,
-    },
-    /// Coordinate this write.
-    Put(PutRequest),
-    /// It ended so.
-    PutDone(PutReply),
-    /// I cannot coordinate it; nothing was applied. Ask the next owner.
-    NotMine(String),
-    /// What do you hold of these keys?
-    Read(Vec<Key>),
-    /// One answer per key.
-    Answers(Vec<Answer>),
-    /// Store these records, for yourself or as a fallback for another.
-    Write {
-        /// The records.
-        records: Vec<(Key, Stored)>,
-        /// Whom they are for, when not for the receiver.
-        hint_for: Option<NodeId>,
-    },
-    /// They are durable.
-    Stored {
-        /// Whether the receiver's copies of all those partitions are full.
-        full: bool,
-        /// The receiver's actor,
-        actor: Actor,
-        /// and the number of the last commit of its file: a witness of how far it has come.
-        commit: u64,
-    },
-    /// They are not stored.
-    NotStored(String),
-    /// Records of a partition after a key, in order.
-    Page {
-        /// The partition.
-        partition: Partition,
-        /// Start after this key.
-        after: Option<Key>,
-        /// At most so many.
-        limit: u32,
-    },
-    /// A page; `None` is a record that cannot be read.
-    Paged {
-        /// The records.
-        records: Vec<(Key, Option<Stored>)>,
-        /// Whether the partition ends here.
-        end: bool,
-        /// Whether the receiver's copy is full.
-        full: bool,
-    },
-    /// Which partitions of the scope are you still filling?
-    Fullness(Scope),
-    /// These.
-    Filling(Vec<Partition>),
-    /// My sums of these arcs, over the scope.
-    Sums {
-        /// The partitions.
-        scope: Scope,
-        /// The arcs and sums.
-        arcs: Vec<(Arc, Sum)>,
-    },
-    /// Those that differ here, with my sums.
-    Differ(Vec<(Arc, Sum)>),
-    /// The keys and terms of these leaves.
-    List(Vec<(Partition, Vec<u8>)>),
-    /// They are.
-    Listing(Vec<(Key, Term)>),
-    /// Promise to accept nothing below this ballot for the document after the message's version.
-    Prepare(Ballot),
-    /// I promise; this is what I accepted before.
-    Promise(Option<(Ballot, Box<RingDoc>)>),
-    /// Accept this document.
-    Accept(Ballot, Box<RingDoc>),
-    /// I did.
-    Accepted,
-    /// I do not: I promised this ballot, or may not vote.
-    Rejected(Ballot),
-    /// I promise, but my file may be older than my promises: it is no vote.
-    Muted,
-    /// This document was chosen.
-    Chosen(Box<RingDoc>),
-    /// Send me your document.
-    WantRing,
-    /// Are you done with everything older than this version?
-    Barrier,
-    /// Whether nothing older is in flight, and how many hints I hold.
-    Cleared {
-        /// Nothing older is in flight.
-        clear: bool,
-        /// Hints held.
-        hints: u64,
-    },
-    /// Sync with all owners, then say what is still filling.
-    Fill,
-    /// Hand your hints to their targets, or to others if you are leaving.
-    Deliver,
-    /// What I know of the members. Whoever gets it first tells what it knows better.
-    Gossip {
-        /// One row per member.
-        rows: Vec<Row>,
-        /// It answers another: no answer is wanted.
-        answer: bool,
-    },
-}
-
 impl Message {
-    /// The bytes of a message.
+    /// The bytes of a message for a peer that speaks this wire version; none if it has no word for
+    /// it, so that it is not to be sent.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![WIRE]).expect("a message has nothing that cannot be encoded")
+    pub fn encode(&self, wire: u8) -> Option<Vec<u8>> {
+        if self.body.since() > wire {
+            return None;
+        }
+        let bytes = postcard::to_extend(self, vec![wire]);
+        Some(bytes.expect("a message has nothing that cannot be encoded"))
     }
 
     /// Reads a message and proves the records in it.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for bytes that are not a message, [`Error::Usage`] for another version.
+    /// [`Error::Corrupt`] for bytes that are not a message or pass a bound, [`Error::Usage`] for
+    /// another version.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let (version, body) =
             bytes.split_first().ok_or_else(|| Error::Corrupt("A message is empty.".into()))?;
-        if *version != WIRE {
-            return Err(Error::Usage(format!("A message has wire version {version}, not {WIRE}.")));
+        let highest = planted::wire(WIRE);
+        if !(WIRE_LOWEST..=highest).contains(version) {
+            return Err(Error::Usage(format!(
+                "A message has wire version {version}, not {WIRE_LOWEST} to {highest}."
+            )));
         }
-        let message: Self = postcard::from_bytes(body)
+        let (message, rest) = postcard::take_from_bytes::<Self>(body)
             .map_err(|e| Error::Corrupt(format!("A message cannot be read: {e}.")))?;
+        if !rest.is_empty() {
+            return Err(Error::Corrupt("A message has bytes beyond its end.".into()));
+        }
+        if message.body.since() > *version {
+            return Err(Error::Corrupt("A message says what its version has no word for.".into()));
+        }
         message.body.prove()?;
         Ok(message)
     }
 }
 
+impl PutRequest {
+    /// The wire version that brought what it says.
+    #[must_use]
+    pub fn since(&self) -> u8 {
+        let since = |item: &Item| match item.basis {
+            Basis::Context(_)
+            | Basis::Overwrite { .. }
+            | Basis::Blind
+            | Basis::Beside
+            | Basis::Absent => 1,
+        };
+        self.items.iter().map(since).max().unwrap_or(1)
+    }
+}
+
 impl Body {
-    fn prove(&self) -> Result<()> {
+    /// The wire version that brought it: no peer of an older one is sent it.
+    #[must_use]
+    pub fn since(&self) -> u8 {
         match self {
-            Self::Write { records, .. } => records.iter().try_for_each(|(key, stored)| {
-                stored.prove(key).and_then(|()| stored.record(key).map(drop))
-            }),
+            Self::Put(request) => request.since(),
+            Self::Hello { .. }
+            | Self::Seen { .. }
+            | Self::PutDone(_)
+            | Self::NotMine(_)
+            | Self::Read(_)
+            | Self::Answers(_)
+            | Self::Write { .. }
+            | Self::Stored { .. }
+            | Self::NotStored(_)
+            | Self::Page { .. }
+            | Self::Paged { .. }
+            | Self::Fullness(_)
+            | Self::Filling(_)
+            | Self::Sums { .. }
+            | Self::Differ(_)
+            | Self::List(_)
+            | Self::Listing(_)
+            | Self::Prepare(_)
+            | Self::Promise(_)
+            | Self::Accept(..)
+            | Self::Accepted
+            | Self::Rejected(_)
+            | Self::Muted
+            | Self::Chosen(_)
+            | Self::WantRing
+            | Self::Barrier
+            | Self::Cleared { .. }
+            | Self::Fill
+            | Self::Deliver
+            | Self::Gossip { .. } => 1,
+        }
+    }
+
+    fn prove(&self) -> Result<()> {
+        let prove = |key: &Key, stored: &Stored| {
+            stored.prove(key).and_then(|()| stored.record(key).map(drop))
+        };
+        match self {
+            Self::Write { records, .. } => {
+                records.iter().try_for_each(|(key, stored)| prove(key, stored))
+            }
             Self::Paged { records, .. } => records.iter().try_for_each(|(key, stored)| {
-                stored.as_ref().map_or(Ok(()), |stored| {
-                    stored.prove(key).and_then(|()| stored.record(key).map(drop))
-                })
+                stored.as_ref().map_or(Ok(()), |stored| prove(key, stored))
             }),
             Self::Chosen(doc) | Self::Accept(_, doc) | Self::Promise(Some((_, doc))) => doc.check(),
+            // An answer comes without its key: it is proven by whoever asked.
             _ => Ok(()),
         }
     }

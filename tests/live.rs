@@ -10,6 +10,8 @@
 
 #[path = "live/born.rs"]
 mod born;
+#[path = "live/builds.rs"]
+mod builds;
 #[path = "live/data.rs"]
 mod data;
 #[path = "live/faults.rs"]
@@ -22,5 +24,7 @@ mod nodes;
 mod scale;
 #[path = "live/served.rs"]
 mod served;
+#[path = "live/strangers.rs"]
+mod strangers;
 #[path = "faults/shell.rs"]
 mod shell;

@@ -66,6 +66,8 @@ pub(super) struct Dial<'a> {
 pub(super) struct Out {
     stream: TcpStream,
     sealer: Sealer,
+    /// The wire version both ends speak.
+    wire: u8,
 }
 
 /// The receiving half.
@@ -112,10 +114,10 @@ impl Link {
         };
         let (opened, mut last) =
             handshake.dialled(&body).map_err(|_| NoLink::new("has not this ring's key"))?;
-        let (node, ring) = who(&opened.hello, &hello, dial)?;
+        let (node, ring, wire) = who(&opened.hello, &hello, dial)?;
         let receiver = stream.try_clone().map_err(|e| NoLink::new(e.to_string()))?;
         let inn = In { stream: receiver, opener: opened.opener, bytes };
-        let mut out = Out { stream, sealer: opened.sealer };
+        let mut out = Out { stream, sealer: opened.sealer, wire };
         for (ticket, ask) in (1..).zip(dial.first) {
             let parcel = Parcel::Ask(ticket, Box::new(ask.clone())).encode();
             out.sealer.seal(&parcel, &mut last).map_err(defect)?;
@@ -218,7 +220,9 @@ impl Out {
 
     fn send(&mut self, parcel: &Parcel, until: Instant) -> Result<(), Cut> {
         let mut frames = Vec::new();
-        let sealed = self.sealer.seal(&parcel.encode(), &mut frames);
+        let older = || Cut::Broken("it runs an older kvs, which cannot be asked this".into());
+        let bytes = parcel.encode_for(self.wire).ok_or_else(older)?;
+        let sealed = self.sealer.seal(&bytes, &mut frames);
         sealed.map_err(|e| Cut::Broken(e.to_string()))?;
         write(&mut self.stream, &frames, until)
     }
@@ -246,7 +250,7 @@ impl In {
 }
 
 /// Holds what the other side says of itself against what is wanted.
-fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId), NoLink> {
+fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId, u8), NoLink> {
     let (Some(node), Some(ring)) = (theirs.node, theirs.ring) else {
         return Err(NoLink::new("is no node of a ring"));
     };
@@ -256,12 +260,12 @@ fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId)
     if dial.node.is_some_and(|wanted| wanted != node) {
         return Err(NoLink::new("is another node by now"));
     }
-    if ours.version_with(theirs).is_none() {
+    let Some(wire) = ours.version_with(theirs) else {
         let (lowest, highest) = (theirs.lowest, theirs.highest);
         let why = format!("speaks wire versions {lowest} to {highest} only: another kvs");
         return Err(NoLink::new(why));
-    }
-    Ok((node, ring))
+    };
+    Ok((node, ring, wire))
 }
 
 /// A connection to one of the addresses of a name.

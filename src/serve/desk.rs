@@ -24,6 +24,7 @@ use crate::digest::Sum;
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::node::{Event, Reply, Request};
+use crate::protocol::WIRE_LOWEST;
 use crate::quorum::{PutRequest, Verdict};
 use crate::store::Store;
 use crate::store::lmdb::FILE;
@@ -40,6 +41,10 @@ const HINTS_MAX: usize = 1_024;
 impl Core {
     /// Answers a question, or has it answered.
     pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: Ask, seat: Option<Seat>) {
+        if let Err(error) = ask.check(self.node.doc()) {
+            tracing::warn!("a question was refused: {error}");
+            return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
+        }
         let told = match ask {
             Ask::Node(request) => return self.ask_node(link, ticket, request, seat),
             Ask::File(look) => seen(&self.store, &look).map(Told::File),
@@ -59,7 +64,12 @@ impl Core {
 
     fn tell(&mut self, link: u64, ticket: u64, told: Told) {
         let reads = !matches!(told, Told::Busy | Told::Reply(Reply::Put(_)));
-        let bytes = Parcel::Told(ticket, Box::new(told)).encode();
+        let wire = self.peers.conn(link).map_or(WIRE_LOWEST, |conn| conn.wire);
+        let bytes = Parcel::Told(ticket, Box::new(told)).encode_for(wire).unwrap_or_else(|| {
+            let error = Error::Usage("The answer is one that an older kvs cannot read.".into());
+            let fault = Fault::from(&error.hint("upgrade the kvs that asks"));
+            Parcel::Told(ticket, Box::new(Told::Fault(fault))).encode()
+        });
         if reads {
             self.desk.guests.answered(bytes.len());
         }

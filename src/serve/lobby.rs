@@ -18,7 +18,7 @@ use super::peers::{Conn, Who};
 use crate::channel::{Fault, Hello, Parcel};
 use crate::error::{Error, Result};
 use crate::node::Event;
-use crate::protocol::{Body, Message};
+use crate::protocol::{Body, Message, WIRE_LOWEST};
 use crate::ring::{NodeId, State};
 
 /// Clients that may be linked.
@@ -40,7 +40,9 @@ impl Core {
         let guests = if peer { None } else { Some(&self.desk.guests) };
         let link = Link::start(number, stream, sealer, opener, guests, self.tell.clone());
         let who = *admitted.as_ref().unwrap_or(&Who::Client);
-        let conn = Conn { link, who, dialled: dialled.is_some(), run: opened.hello.run, from };
+        let wire = self.papers.hello.version_with(&opened.hello).unwrap_or(WIRE_LOWEST);
+        let (dialled_it, run) = (dialled.is_some(), opened.hello.run);
+        let conn = Conn { link, who, dialled: dialled_it, run, from, wire };
         self.peers.insert(number, conn);
         match admitted {
             Err(error) => {
@@ -66,14 +68,7 @@ impl Core {
     /// Who somebody is that has come to us.
     fn admit(&self, key: &[u8; 32], hello: &Hello) -> Result<Who> {
         let doc = self.node.doc();
-        let own = Hello::new(Some(doc.id), Some(self.node.id()));
-        if own.version_with(hello).is_none() {
-            return Err(Error::Usage(format!(
-                "This node speaks the wire versions {} to {}, the other {} to {}.",
-                own.lowest, own.highest, hello.lowest, hello.highest
-            ))
-            .hint("upgrade the older one: a build speaks its own version and the one before"));
-        }
+        self.check_wire(hello)?;
         if let Some(ring) = hello.ring
             && ring != doc.id
         {
@@ -102,12 +97,26 @@ impl Core {
         }
     }
 
+    /// Whether both have a wire version in common.
+    fn check_wire(&self, hello: &Hello) -> Result<()> {
+        let own = &self.papers.hello;
+        if own.version_with(hello).is_some() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "This node speaks the wire versions {} to {}, the other {} to {}.",
+            own.lowest, own.highest, hello.lowest, hello.highest
+        ))
+        .hint("upgrade the older one: a build speaks its own version and the one before"))
+    }
+
     /// Whether the one we have dialled is the one we meant.
     fn check_dialled(&self, id: NodeId, key: &[u8; 32], hello: &Hello) -> Result<Who> {
         let doc = self.node.doc();
         if hello.ring.is_some_and(|ring| ring != doc.id) {
             return Err(Error::Denied("A node of another ring answers there.".into()));
         }
+        self.check_wire(hello)?;
         let known = doc.member(id).is_some_and(|m| m.public_key == *key);
         if known && hello.node == Some(id) {
             self.check_run(id, hello)?;
@@ -140,7 +149,9 @@ impl Core {
         if removed.is_some_and(|m| m.state == State::Removed) {
             let body = Body::Chosen(Box::new((**doc).clone()));
             let message = Message { ring: doc.id, version: doc.version, op: 0, body };
-            self.peers.tell(number, Parcel::Message(Box::new(message)).encode());
+            let wire = self.peers.conn(number).map_or(WIRE_LOWEST, |c| c.wire);
+            let parcel = Parcel::Message(Box::new(message)).encode_for(wire);
+            parcel.into_iter().for_each(|bytes| self.peers.tell(number, bytes));
         }
         self.peers.tell(number, Parcel::Refused(Fault::from(error)).encode());
         self.peers.close(number);

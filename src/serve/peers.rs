@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 
 use super::link::Link;
+use crate::protocol::WIRE_LOWEST;
 use crate::ring::NodeId;
 
 /// The first wait after a failed dial, and the longest, in ms.
@@ -44,6 +45,8 @@ pub(super) struct Conn {
     /// Which process is at the other end, if it is a node's.
     pub(super) run: u64,
     pub(super) from: String,
+    /// The wire version both ends speak.
+    pub(super) wire: u8,
 }
 
 /// When to dial a peer.
@@ -123,6 +126,12 @@ impl Peers {
         }
         self.dials.remove(&id);
         true
+    }
+
+    /// The wire version that a linked peer and this node speak.
+    pub(super) fn wire(&self, id: NodeId) -> u8 {
+        let conn = self.up.get(&id).and_then(|n| self.conns.get(n));
+        conn.map_or(WIRE_LOWEST, |conn| conn.wire)
     }
 
     /// Queues bytes for a peer; `false` when they will certainly not be sent.
