@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test a failure to prepare is a failure")]
 #![allow(unreachable_pub, reason = "modules of a test")]
 
+#[path = "wire/files.rs"]
+mod files;
 #[path = "wire/fuzz.rs"]
 mod fuzz;
 #[path = "wire/golden.rs"]

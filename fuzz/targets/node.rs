@@ -314,7 +314,7 @@ impl World<'_> {
     }
 
     fn options(&mut self) -> Options {
-        let some = |n: u64| (n > 0).then_some(n as u8 - 1);
+        let some = |n: u64| (n > 0).then(|| n as u8 - 1);
         Options {
             n: some(self.bytes.below(5)),
             w: some(self.bytes.below(6)),

@@ -31,8 +31,7 @@ impl RingDoc {
     /// Whether this document may be chosen after `before`.
     ///
     /// # Errors
-    /// [`Error::Denied`] naming the first rule it breaks, [`Error::Corrupt`] if it breaks one of its
-    /// own. Nothing is changed.
+    /// [`Error::Denied`] naming the first rule it breaks. Nothing is changed.
     pub fn follows(&self, before: &Self) -> Result<()> {
         self.succeeds(before)?;
         if self.version != before.version + 1 {
@@ -56,7 +55,7 @@ impl RingDoc {
     /// # Errors
     /// As [`RingDoc::follows`].
     pub fn succeeds(&self, before: &Self) -> Result<()> {
-        self.check()?;
+        self.check().map_err(|error| denied(&error.to_string()))?;
         let fixed = (self.id, self.q, self.replicas) == (before.id, before.q, before.replicas);
         if !fixed {
             return Err(denied("id, partitions or replicas are other ones"));

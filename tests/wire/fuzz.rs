@@ -25,7 +25,7 @@ const HELD_PER_BYTE: usize = 128;
 const RING_BYTES: usize = 64 << 20;
 
 /// A sequence of well mixed numbers (splitmix64).
-struct Mixer(u64);
+pub(crate) struct Mixer(pub(crate) u64);
 
 impl Mixer {
     fn next(&mut self) -> u64 {
@@ -36,12 +36,12 @@ impl Mixer {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 
     /// Alters an input a little: bits, bytes, edges of numbers, pieces moved and doubled.
-    fn mutate(&mut self, bytes: &mut Vec<u8>, other: &[u8]) {
+    pub(crate) fn mutate(&mut self, bytes: &mut Vec<u8>, other: &[u8]) {
         const EDGES: [&[u8]; 7] = [
             &[0],
             &[0xff],
@@ -76,7 +76,6 @@ impl Mixer {
                 }
             }
         }
-        bytes.truncate(INPUT_BYTES_MAX);
     }
 }
 
@@ -172,6 +171,7 @@ fn fuzz(name: &str) {
         let mut input = inputs[mixer.below(inputs.len())].clone();
         let other = inputs[mixer.below(inputs.len())].clone();
         mixer.mutate(&mut input, &other);
+        input.truncate(INPUT_BYTES_MAX);
         try_one(name, *target, &input);
         // A script is as good as any other: a walk gets further than many first steps.
         if name == "node" && runs.is_multiple_of(16) {
