@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use kvs::config::NODE_FILE;
 use kvs::error::Error;
 use kvs::key::{Key, Partition};
-use kvs::repair::{Difference, Relation, Side, diff, shared};
+use kvs::repair::{Difference, Relation, Side, diff, doubts, shared, verify_node};
 use kvs::ring::NodeId;
 use kvs::target::{Actors, Target, is_address};
 use serde_json::{Value, json};
@@ -20,8 +20,9 @@ use crate::ui::Ui;
 /// Compare two nodes key by key
 ///
 /// Over the partitions that both own; only what differs is read. Each row has the key, how the two
-/// copies stand to each other by their clocks, and both clocks. Exits 0 when they are equal, 1 when
-/// not, 2 when they share nothing, 8 when a record is damaged.
+/// copies stand to each other by their clocks, and both clocks. Of directories keys and checksums are
+/// read too; kvs verify reads the values. Exits 0 when they are equal, 1 when not, 2 when they share
+/// nothing, 8 when a copy is damaged or does not hold what it was told to.
 ///
 /// Example: kvs --ring r diff n1 n3 --stat
 #[derive(Debug, ClapArgs)]
@@ -41,7 +42,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let target = open(ui, common, args)?;
+    let mut target = open(ui, common, args)?;
     let (a, b) = (find(&target, &args.a)?, find(&target, &args.b)?);
     if a == b {
         let text = format!("{} and {} are one node; nothing to compare.", args.a, args.b);
@@ -60,15 +61,17 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         return Ok(Done::Usage);
     }
     let mut found = Found::default();
+    let mut unexplained = Vec::new();
     let actors = target.actors();
     if let (Some(one), Some(two)) = (target.store(a), target.store(b)) {
-        diff(doc.q, one, two, &both, &mut |difference| {
+        unexplained = diff(doc.q, one, two, &both, &mut |difference| {
             found.note(difference, args.stat, &actors);
             Ok(())
         })?;
     }
     show(ui, args, [doc.name(a), doc.name(b)], both.len(), &found)?;
-    let corrupt = found.counts.contains_key(Relation::Corrupt.word());
+    let doubted = doubt(ui, &mut target, &[a, b], &both, &unexplained)?;
+    let corrupt = doubted || found.counts.contains_key(Relation::Corrupt.word());
     if corrupt {
         ui.note("damaged records are healed from other copies: kvs repair --verify");
     }
@@ -77,6 +80,34 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         0 => Done::Yes,
         _ => Done::No,
     })
+}
+
+/// Says which of two copies does not hold what it was told to; whether one does not.
+fn doubt(
+    ui: &mut Ui,
+    target: &mut Target,
+    nodes: &[NodeId],
+    shared: &[Partition],
+    unexplained: &[Partition],
+) -> Result<bool, Error> {
+    let mut doubted = false;
+    for id in nodes {
+        let name = target.doc().name(*id);
+        let mut said: Vec<String> = doubts(target, *id, Some(shared))?
+            .into_iter()
+            .map(|doubt| format!("{name}: partition {} {}", doubt.partition, doubt.why))
+            .collect();
+        // A running node reads for itself.
+        let read = if target.runs(*id) && said.is_empty() { unexplained } else { &[] };
+        for p in read {
+            if !verify_node(target, *id, Some(*p), &mut |_| {})?.is_good() {
+                said.push(format!("{name}: partition {p} does not hold what it was told to"));
+            }
+        }
+        said.iter().for_each(|line| ui.say(line));
+        doubted |= !said.is_empty();
+    }
+    Ok(doubted)
 }
 
 /// What differs, without the values.

@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use kvs::key::Key;
-use kvs::repair::{Report, Wish, count, repair};
+use kvs::repair::{Report, Wish, count, describe, repair};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
@@ -10,11 +10,16 @@ use crate::common::{Common, Scope, key_parser, stop_on_ctrl_c};
 use crate::exit::{Done, Fail, Outcome};
 use crate::ui::Ui;
 
+/// Losses that are named one by one; more are counted.
+const NAMED_MAX: usize = 10;
+
 /// Make all copies equal
 ///
-/// Delivers hints, syncs every node with every other, heals damaged records that are known, and
-/// declares full what has met enough full copies. Exits 0 when nothing is left to do, 7 when
-/// something is: it says what, and what to type. Ctrl-C stops between two nodes (7).
+/// Delivers hints, syncs every node with every other, heals what is known to be damaged or lost, and
+/// declares full what has met enough full copies. At the end the sums of all owners are compared.
+/// Exits 0 when all are equal and nothing is left to do; 7 when something is: it says what, and what
+/// to type; 8 when data is lost or damaged and no other owner could heal it. That stays so until it is
+/// healed or accepted. Ctrl-C stops between two nodes (7).
 ///
 /// Example: kvs --ring r repair --verify
 #[derive(Debug, ClapArgs)]
@@ -27,9 +32,13 @@ pub(crate) struct Args {
     /// Go on without this member for good: what only it holds may be lost
     #[arg(long, value_name = "NAME")]
     accept_missing: Vec<String>,
-    /// Give up this key's damaged copies, when no good one is left
+    /// Give up this key's damaged copies and hints, when no good one is left
     #[arg(long, value_name = "KEY", value_parser = key_parser())]
     accept_loss: Vec<Key>,
+    /// Go on without everything that is lost or damaged and that no other owner could heal; with
+    /// --partition of that partition only
+    #[arg(long)]
+    accept_losses: bool,
     /// Say how many keys differ between the nodes, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -47,6 +56,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         verify: args.verify,
         accept_missing: args.accept_missing.clone(),
         accept_loss: args.accept_loss.clone(),
+        accept_losses: args.accept_losses,
         ..Wish::default()
     };
     let stop = stop_on_ctrl_c()?;
@@ -62,17 +72,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 fn told(ui: &mut Ui, report: &Report) -> Outcome {
-    let Report { hints, moved, damaged, filling, missing, dropped, stopped } = report;
     if ui.is_json() {
-        let filling: Vec<_> =
-            filling.iter().map(|(name, n)| json!({"node": name, "partitions": n})).collect();
-        ui.json(&json!({
-            "schema": "kvs.repair/1", "complete": report.is_complete(), "stopped": stopped,
-            "moved": moved.to_string(), "damaged": damaged.to_string(), "dropped": dropped,
-            "hints": {"delivered": hints.0.to_string(), "left": hints.1.to_string()},
-            "filling": filling, "missing": missing,
-        }))?;
+        ui.json(&object(report))?;
     } else {
+        let Report { moved, hints, damaged, dropped, .. } = report;
         ui.note(&format!(
             "{moved} records moved, {} hints delivered, {damaged} damaged records found, \
              {dropped} leftover copies dropped",
@@ -82,29 +85,87 @@ fn told(ui: &mut Ui, report: &Report) -> Outcome {
     if report.is_complete() {
         return Ok(Done::Yes);
     }
-    if *stopped {
+    if report.stopped {
         ui.say("stopped; what is done stays done. Go on: kvs repair");
     }
+    tell_damage(ui, report);
+    tell_left(ui, report);
+    let lossy = report.is_lossy() && report.missing.is_empty() && !report.stopped;
+    Ok(if lossy { Done::Corrupt } else { Done::Partly })
+}
+
+fn object(report: &Report) -> serde_json::Value {
+    let Report { hints, moved, damaged, filling, missing, dropped, stopped, .. } = report;
+    let filling: Vec<_> =
+        filling.iter().map(|(name, n)| json!({"node": name, "partitions": n})).collect();
+    let lost = report.lost.iter().map(
+        |(name, p, l)| json!({"node": name, "partition": p.0, "records": l.records().to_string()}),
+    );
+    let bad = report.bad.iter().map(|(name, n)| json!({"node": name, "records": n}));
+    let bad_hints = report.bad_hints.iter();
+    let bad_hints = bad_hints.map(|(name, n)| json!({"node": name, "hints": n.to_string()}));
+    let apart = report.apart.iter().map(|(a, b, n)| json!({"a": a, "b": b, "partitions": n}));
+    json!({
+        "schema": "kvs.repair/1", "complete": report.is_complete(), "stopped": stopped,
+        "moved": moved.to_string(), "damaged": damaged.to_string(), "dropped": dropped,
+        "hints": {"delivered": hints.0.to_string(), "left": hints.1.to_string()},
+        "filling": filling, "missing": missing, "broken": report.broken,
+        "lost": lost.collect::<Vec<_>>(), "bad": bad.collect::<Vec<_>>(),
+        "bad_hints": bad_hints.collect::<Vec<_>>(), "apart": apart.collect::<Vec<_>>(),
+    })
+}
+
+/// What is lost or damaged, and what to do about it.
+fn tell_damage(ui: &mut Ui, report: &Report) {
+    for (name, p, loss) in report.lost.iter().take(NAMED_MAX) {
+        ui.say(&format!("{name}: partition {p} {}", describe(*loss)));
+    }
+    if report.lost.len() > NAMED_MAX {
+        ui.say(&format!("and {} partitions more", report.lost.len() - NAMED_MAX));
+    }
+    for (name, n) in &report.bad {
+        ui.say(&format!("{name}: {n} damaged records are not healed: kvs verify names them"));
+    }
+    for (name, n) in &report.bad_hints {
+        ui.say(&format!("{name}: {n} hints are damaged or gone: kvs verify names them"));
+    }
+    if report.is_lossy() && report.missing.is_empty() && !report.stopped {
+        ui.say(
+            "no other owner could heal them; restore a backup, or go on without them: \
+             kvs repair --accept-losses",
+        );
+    }
+}
+
+/// What is left to do.
+fn tell_left(ui: &mut Ui, report: &Report) {
+    let Report { hints, filling, missing, .. } = report;
     for (name, partitions) in filling {
         ui.say(&format!("{name}: {partitions} partitions have met too few full copies"));
+    }
+    for (a, b, partitions) in &report.apart {
+        ui.say(&format!("{a} and {b} still differ in {partitions} partitions: kvs repair"));
     }
     if hints.1 > 0 {
         ui.say(&format!("{} hints wait for members that are down", hints.1));
     }
     for name in missing {
+        if report.broken.contains(name) {
+            ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {name}"));
+            continue;
+        }
         ui.say(&format!(
             "{name} was missing: bring it back and repair again, or kvs replace {name}; \
              to go on without what only it holds: kvs repair --accept-missing {name}"
         ));
     }
-    if missing.is_empty() && !filling.is_empty() && !stopped {
-        ui.say("a damaged record that no node can heal is given up with --accept-loss KEY");
+    let stuck = !filling.is_empty() && missing.is_empty() && !report.is_lossy();
+    if stuck && !report.stopped {
         ui.say(
             "to go on though too few copies are full: kvs repair --down NAME --accept-missing NAME, \
              then kvs repair",
         );
     }
-    Ok(Done::Partly)
 }
 
 /// How many keys differ between each two nodes.

@@ -2,9 +2,15 @@
 
 mod seen;
 
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
+
 use clap::Args as ClapArgs;
+use kvs::error::Error;
+use kvs::repair::{apart_still, doubts};
 use kvs::ring::Step;
-use kvs::target::{Access, View};
+use kvs::target::{Access, Target, View};
 use serde_json::json;
 
 pub(crate) use self::seen::Seen;
@@ -17,7 +23,9 @@ use crate::ui::Ui;
 /// One row per member: whether it is up, what it owns, what it is still filling, keys, bytes, hints
 /// that wait, records that are damaged, where it listens, and whether it is draining, full or still
 /// waiting to hear from the others. `up?` says that the nodes do not agree on it. Nothing is written.
-/// With --check it exits 1 when anything needs attention, for cron.
+/// With --check it exits 1 when anything needs attention, for cron: owners that differ too, and of
+/// directories whose nodes do not run it reads all keys, to see whether records are lost. Values are
+/// read by kvs verify.
 ///
 /// Example: kvs --ring r status --check -q || mail -s 'kvs needs help' root
 #[derive(Debug, ClapArgs)]
@@ -35,6 +43,9 @@ const HEADER: [&str; 13] = [
 /// Wall clocks further apart than this, in ms, are a trouble: expiry is by the clock.
 const CLOCKS_APART_MAX_MS: u64 = 60_000;
 
+/// Owners that differ are looked at again after so long: a write may be under way.
+const PAUSE: Duration = Duration::from_millis(400);
+
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = common.open(ui, Access::Read, "status")?;
     let views = target.views()?;
@@ -43,6 +54,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let doc = target.doc();
     let mut troubles: Vec<String> =
         views.iter().filter_map(|v| trouble(v, doc.version, &seen)).collect();
+    if args.check {
+        troubles.extend(read(&target)?);
+    }
     troubles.extend(clocks(&views));
     if doc.step != Step::Settled {
         troubles.push(format!("a change is at step {}; go on: kvs ring apply", doc.step));
@@ -60,6 +74,39 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     }
     troubles.iter().for_each(|trouble| ui.note(trouble));
     Ok(if args.check && !troubles.is_empty() { Done::No } else { Done::Yes })
+}
+
+/// What reading the keys of files finds, and owners that differ: how many partitions of whom.
+fn read(target: &Target) -> Result<Vec<String>, Error> {
+    let (doc, mut troubles) = (target.doc(), Vec::new());
+    for id in target.nodes().into_iter().filter(|id| !target.runs(*id)) {
+        let name = doc.name(id);
+        let doubted: BTreeSet<_> =
+            doubts(target, id, None)?.into_iter().map(|doubt| doubt.partition).collect();
+        if !doubted.is_empty() {
+            let n = doubted.len();
+            troubles.push(format!("{name}: {n} partitions are damaged: kvs repair --verify"));
+        }
+    }
+    for id in target.nodes() {
+        let Some(hints) = target.store(id).map(|store| store.bad_hints()).transpose()? else {
+            continue;
+        };
+        if !hints.is_empty() {
+            let (name, n) = (doc.name(id), hints.bad.len() as u64 + hints.lost);
+            troubles.push(format!("{name}: {n} hints are damaged or gone: kvs repair --verify"));
+        }
+    }
+    let mut pause = || {
+        if target.is_live() {
+            thread::sleep(PAUSE);
+        }
+    };
+    for (a, b, n) in apart_still(target, &mut pause)? {
+        let (a, b) = (doc.name(a), doc.name(b));
+        troubles.push(format!("{a} and {b} differ in {n} partitions: kvs repair"));
+    }
+    Ok(troubles)
 }
 
 fn row(view: &View, seen: &Seen) -> Vec<String> {
@@ -99,7 +146,7 @@ fn object(view: &View, seen: &Seen) -> serde_json::Value {
         "owns": s.map(|s| s.owns), "filling": s.map(|s| s.filling),
         "keys": s.map(|s| s.keys.to_string()), "bytes": s.map(|_| view.bytes.to_string()),
         "hints": s.map(|s| s.hints.to_string()), "bad": s.map(|s| s.bad),
-        "version": s.map(|s| s.version.to_string()),
+        "version": s.map(|s| s.version.to_string()), "lost": s.map(|_| view.lost),
     })
 }
 
@@ -120,6 +167,9 @@ fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
             }
             if s.bad > 0 {
                 parts.push(format!("{} records are damaged: kvs repair", s.bad));
+            }
+            if view.lost > 0 {
+                parts.push(format!("{} partitions have lost records: kvs repair", view.lost));
             }
             if s.hints > 0 {
                 parts.push(format!("{} hints wait: kvs hints deliver", s.hints));

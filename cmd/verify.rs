@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use kvs::key::escape;
-use kvs::repair::{Findings, verify_node};
+use kvs::repair::{Findings, describe, verify_node};
 use serde_json::{Value, json};
 
 use crate::common::{Common, Scope};
@@ -14,9 +14,10 @@ use crate::ui::Ui;
 
 /// Read every record and prove it
 ///
-/// Rows: node, records, bytes, damaged records, wrong digests. Exits 8 when anything is wrong and
-/// names it on stderr. Files are only read; a running node lists what is damaged as it finds it.
-/// `kvs repair --verify` heals from the other copies.
+/// Reads records, hints, and the rows of ring and identity. Rows: node, records, bytes, damaged
+/// records, wrong digests, partitions with lost records, damaged hints. Exits 8 when anything is wrong
+/// and names it on stderr, 7 when a node could not be read. Files are only read; a running node lists
+/// what is damaged as it finds it. `kvs repair --verify` heals from the other copies.
 ///
 /// Example: kvs verify r/n1
 #[derive(Debug, ClapArgs)]
@@ -43,7 +44,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     show(ui, &nodes, target.damaged())?;
     let good = nodes.iter().all(|(_, findings)| findings.is_good());
     if good && target.damaged().is_empty() {
-        return Ok(Done::Yes);
+        let unread = |name: &String| !common.down.contains(name);
+        let whole = args.scope.targets.is_empty() && target.missing().iter().any(unread);
+        return Ok(if whole { Done::Partly } else { Done::Yes });
     }
     for dir in target.damaged() {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
@@ -51,6 +54,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     }
     if !good {
         ui.say("heal from the other copies: kvs repair --verify");
+    }
+    for (name, _) in nodes.iter().filter(|(_, findings)| !findings.unread.is_empty()) {
+        ui.say(&format!("what that cannot mend of {name} is rebuilt whole: kvs replace {name}"));
     }
     Ok(Done::Corrupt)
 }
@@ -76,11 +82,14 @@ fn show(ui: &mut Ui, nodes: &[(String, Findings)], damaged: &[PathBuf]) -> Resul
     }
     let row = |(name, f): &(String, Findings)| {
         let bad = f.bad.len() + f.listed.len();
-        let numbers = [f.records, f.bytes, bad as u64, f.wrong.len() as u64];
+        let (wrong, lost) = (f.wrong.len() as u64, f.lost.len() as u64);
+        let hints = f.hints.bad.len() as u64 + f.hints.lost;
+        let numbers = [f.records, f.bytes, bad as u64, wrong, lost, hints];
         std::iter::once(name.clone()).chain(numbers.iter().map(u64::to_string)).collect()
     };
     let rows: Vec<Vec<String>> = nodes.iter().map(row).collect();
-    ui.rows(&["node", "records", "bytes", "damaged", "wrong digests"], &rows)?;
+    let header = ["node", "records", "bytes", "damaged", "wrong digests", "lossy", "bad hints"];
+    ui.rows(&header, &rows)?;
     for (name, f) in nodes {
         for (p, key, why) in &f.bad {
             ui.say(&format!("{name}: {} in partition {p}: {why}", escape(key)));
@@ -91,8 +100,25 @@ fn show(ui: &mut Ui, nodes: &[(String, Findings)], damaged: &[PathBuf]) -> Resul
         for p in &f.wrong {
             ui.say(&format!("{name}: partition {p} does not match its digest"));
         }
+        tell_lost(ui, name, f);
     }
     Ok(())
+}
+
+fn tell_lost(ui: &mut Ui, name: &str, f: &Findings) {
+    for (p, loss) in &f.lost {
+        ui.say(&format!("{name}: partition {p} {}", describe(*loss)));
+    }
+    for hint in &f.hints.bad {
+        let key = hint.key().map_or_else(|| escape(&hint.row), |key| key.to_string());
+        ui.say(&format!("{name}: a hint for {key} is damaged"));
+    }
+    if f.hints.lost > 0 {
+        ui.say(&format!("{name}: {} hints that it acknowledged are gone", f.hints.lost));
+    }
+    for what in &f.unread {
+        ui.say(&format!("{name}: {what}"));
+    }
 }
 
 fn object(name: &str, f: &Findings) -> Value {
@@ -107,5 +133,8 @@ fn object(name: &str, f: &Findings) -> Value {
         "node": name, "records": f.records.to_string(), "bytes": f.bytes.to_string(),
         "bad": bad.collect::<Vec<_>>(), "listed": listed.collect::<Vec<_>>(),
         "wrong": f.wrong.iter().map(|p| p.0).collect::<Vec<_>>(),
+        "lost": f.lost.iter().map(|(p, l)| json!({"partition": p.0, "records": l.records().to_string()}))
+            .collect::<Vec<_>>(),
+        "bad_hints": f.hints.bad.len(), "lost_hints": f.hints.lost.to_string(), "unread": f.unread,
     })
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use kvs::error::Error;
-use kvs::repair::{Peers, apart, sync_pass};
+use kvs::repair::{Peers, apart, doubts, sync_pass};
 use kvs::ring::{NodeId, Step};
 use kvs::target::{Access, Target, View};
 use serde_json::json;
@@ -192,6 +192,7 @@ fn pass(
             Some(why) => missing.push(why),
         }
     }
+    missing.extend(damaged(target)?);
     Ok(missing)
 }
 
@@ -204,9 +205,23 @@ fn differing(target: &Target, views: &[View]) -> Result<Vec<String>, Error> {
             missing.push(format!("{} is filling {} partitions", view.member.name, status.filling));
         }
     }
+    missing.extend(damaged(target)?);
     for (a, b, partitions) in apart(target)? {
         let (a, b) = (doc.name(a), doc.name(b));
         missing.push(format!("{a} and {b} differ in {partitions} partitions: kvs repair"));
+    }
+    Ok(missing)
+}
+
+/// Copies that do not hold what they were told to.
+fn damaged(target: &Target) -> Result<Vec<String>, Error> {
+    let mut missing = Vec::new();
+    for id in target.nodes() {
+        let doubts = doubts(target, id, None)?;
+        if let Some(first) = doubts.first() {
+            let (name, p, why) = (target.doc().name(id), first.partition, &first.why);
+            missing.push(format!("{name}: partition {p} {why}: kvs repair --verify"));
+        }
     }
     Ok(missing)
 }

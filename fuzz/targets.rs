@@ -124,7 +124,7 @@ pub fn record(data: &[u8]) {
     let merged = one.merge(&two).0;
     assert_eq!(merged, two.merge(&one).0, "merge commutes");
     Record::decode(key.as_bytes(), &merged.encode(&key)).expect("a merged record can be read");
-    let value = Value { bytes: b"v".to_vec(), written_ms: 1, expires_ms: None };
+    let value = Value { bytes: b"v".to_vec(), written_ms: 1, expires_ms: None, derived: false };
     let dot = Dot { actor: Actor(1), counter: merged.clock.get(Actor(1)).saturating_add(1) };
     let written = merged.write(dot, Write { context: Some(&two.clock), value: Some(value) });
     let _visible = written.visible(5).len();

@@ -136,7 +136,7 @@ impl Embed {
                 Action::Stop(why) => {
                     self.warn(id, &format!("it was stopped: {why}"));
                     self.before = Some(self.doc());
-                    self.slots.remove(&id);
+                    self.damaged.extend(self.slots.remove(&id).map(|slot| slot.dir));
                     self.tell_alive();
                 }
             }
@@ -169,6 +169,17 @@ impl Embed {
         let open: BTreeSet<NodeId> = self.slots.keys().copied().collect();
         for id in open.clone() {
             self.feed(id, Event::Alive(open.clone()));
+        }
+    }
+}
+
+impl Drop for Embed {
+    /// What the nodes remember of each other outlives this process: it is how a directory that is put
+    /// back later is noticed. It is written once for all requests, all files at once.
+    fn drop(&mut self) {
+        if self.slots.values().any(|slot| slot.node.remembers_more()) {
+            self.pass_time();
+            self.settle();
         }
     }
 }

@@ -20,7 +20,9 @@
 //! full disk stops the node; the node is silent until it has heard its witnesses (`identity`).
 
 mod answer;
+mod audit;
 mod change;
+mod confirm;
 mod door;
 mod event;
 mod forward;
@@ -32,10 +34,12 @@ mod paxos;
 mod put;
 mod repair;
 mod room;
+mod scrub;
 mod stage;
 mod standing;
 mod sync;
 mod view;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -46,6 +50,7 @@ pub use self::event::{
 pub use self::identity::{Boot, genesis};
 pub use self::repair::RepairReport;
 use self::room::Room;
+pub use self::scrub::scrubbed_ms;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
 use crate::protocol::{Body, Kind, Message};
@@ -118,6 +123,8 @@ pub struct Node {
     op_next: u64,
     loopback: VecDeque<Message>,
     acceptor: paxos::Acceptor,
+    audits: audit::Audits,
+    scrub: scrub::Scrub,
     room: Room,
     /// It coordinates nothing and keeps nothing for others: it is about to stop, or drained.
     resting: bool,
@@ -136,6 +143,7 @@ impl Node {
         })?;
         let doc = Arc::new(RingDoc::decode(&doc)?);
         let acceptor = paxos::Acceptor::load(store)?;
+        let audits = audit::Audits::load(store, boot.audit_slice)?;
         let identity = identity::Identity::load(store, &doc, &boot)?;
         let id = identity.id;
         let mut node = Self {
@@ -148,13 +156,18 @@ impl Node {
             stage: Stage::default(),
             tasks: BTreeMap::new(),
             loopback: VecDeque::new(),
-            acceptor,
+            acceptor: acceptor.clone().unwrap_or_default(),
+            audits,
+            scrub: scrub::Scrub::load(store),
             room: Room::default(),
             resting: false,
             stopped: false,
         };
-        if let Some(reason) = boot.suspect {
-            node.lose_all(&reason);
+        if acceptor.is_none() {
+            node.abstain();
+        }
+        if boot.suspect.is_some() {
+            node.lose_all(0);
         }
         Ok(node)
     }
@@ -230,13 +243,16 @@ impl Node {
             }
             Request::Repair(request) => self.repair(cx, asker, request),
             Request::Verify(p) => self.verify(cx, asker, p),
-            Request::GiveUp(key) => self.give_up(cx, asker, &key),
+            Request::GiveUp(key) => self.give_up(cx, asker, key),
+            Request::DropBadHints(key) => self.drop_bad_hints(cx, asker, key),
+            Request::Scrub(bytes) => self.scrub(cx, asker, bytes),
+            Request::AcceptLoss(only) => self.accept_loss(cx, asker, only),
             Request::Deliver => self.deliver(cx, asker, false),
             Request::Spread => self.deliver(cx, asker, true),
             Request::Propose(doc) => self.propose(cx, asker, *doc),
             Request::Advance => self.advance(cx, asker),
             Request::Cleanup => self.cleanup(cx, asker),
-            Request::Unsettled => self.tell_unsettled(cx, asker),
+            Request::Unsettled => self.unsettled_now(cx, asker),
             Request::Status => {
                 let status = self.status(cx.store);
                 self.conclude(cx, asker, Outcome::Reply(Reply::Status(status)));
@@ -245,8 +261,15 @@ impl Node {
     }
 
     fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
+        if message.ring != self.doc.id {
+            return;
+        }
         let removed = self.doc.member(from).is_some_and(|m| m.state == State::Removed);
-        if message.ring != self.doc.id || removed {
+        if removed {
+            // It is told so, and nothing else: whatever it says, and however it got in.
+            if !matches!(message.body, Body::Chosen(_)) {
+                self.send_ring(cx, from, message.op);
+            }
             return;
         }
         if from != self.id
@@ -258,24 +281,38 @@ impl Node {
         if version > self.doc.version && from != self.id {
             self.send(cx, from, 0, Body::WantRing);
         }
-        if version + 1 < self.doc.version && !matches!(body, Body::Chosen(_)) {
-            // Two steps behind: its idea of the owners is no longer safe to act on.
-            return self.send_ring(cx, from, op);
+        let behind = version.saturating_add(1) < self.doc.version;
+        if behind && !matches!(body, Body::Chosen(_)) {
+            // Two steps behind: its idea of the owners is no longer safe to act on. Who has met whom
+            // does not depend on it.
+            self.send_ring(cx, from, op);
+            let meets = matches!(
+                body,
+                Body::Hello { .. } | Body::Seen { .. } | Body::Greet { .. } | Body::Met { .. }
+            );
+            if !meets {
+                return;
+            }
         }
         self.dispatch(cx, from, version, op, body);
     }
 
     fn dispatch(&mut self, cx: &mut Cx<'_>, from: NodeId, version: u64, op: u64, body: Body) {
-        if let Body::Stored { actor, commit, .. } = &body {
-            self.identity.note_commit(*actor, *commit);
+        if let Body::Stored { commit, .. } | Body::Replicate { commit, .. } = &body {
+            self.identity.witness.acknowledged(from, *commit);
         }
         match body {
             Body::Hello { actor, .. } => {
-                let counter = self.identity.seen_of(actor);
-                let commit = self.identity.commit_of(actor);
+                let (counter, commit) = (self.identity.seen_of(actor), 0);
                 self.send(cx, from, op, Body::Seen { actor, counter, commit });
             }
-            Body::Seen { actor, counter, commit } => self.witness(cx, from, actor, counter, commit),
+            Body::Seen { actor, counter, commit } => {
+                self.on_seen(cx, from, (actor, counter, commit));
+            }
+            Body::Greet { .. } => self.on_greet(cx, from, op, &body),
+            Body::Met { life, met, actor, counter } => {
+                self.on_met(cx, from, (life, met), (actor, counter));
+            }
             Body::WantRing => self.send_ring(cx, from, 0),
             Body::Chosen(doc) => {
                 self.adopt(&doc);
@@ -285,7 +322,9 @@ impl Node {
                 // Until its witnesses are heard a node answers nothing else; replies may pass.
                 match body {
                     Body::Put(_) => self.send(cx, from, op, Body::NotMine(STARTING.into())),
-                    Body::Write { .. } => self.send(cx, from, op, Body::NotStored(STARTING.into())),
+                    Body::Write { .. } | Body::Replicate { .. } => {
+                        self.send(cx, from, op, Body::NotStored(STARTING.into()))
+                    }
                     body if body.kind() == Kind::Request => {}
                     body => self.resume(cx, op, Wake::Said(from, body)),
                 }
@@ -306,13 +345,16 @@ impl Node {
                     self.send(cx, to, op, *body);
                 }
                 Then::Wake(op) => self.resume(cx, op, Wake::Committed(true)),
-                Then::Full(partitions) => self.identity.filled(&partitions),
+                Then::Full(partitions) => self.filled(&partitions),
+                Then::Healed(p, key) => self.healed(p, key),
+                Then::Struck(p, key) => self.struck(cx, p, key),
+                Then::Unsettled(asker) => self.tell_unsettled(cx, asker),
             }
         }
     }
 
     fn failed(&mut self, cx: &mut Cx<'_>, seq: u64, failure: Failure) {
-        if let Failure::Fatal(error) = failure {
+        if let Failure::Fatal(error) = &failure {
             self.stopped = true;
             cx.out.push(Action::Stop(error.to_string()));
             return;
@@ -323,8 +365,13 @@ impl Node {
             match then {
                 Then::Send(to, op, _, refusal) => self.send(cx, to, op, *refusal),
                 Then::Wake(op) => self.resume(cx, op, Wake::Committed(false)),
-                Then::Full(_) => {}
+                Then::Struck(p, key) => self.unstruck(p, key),
+                Then::Unsettled(asker) => self.tell_unsettled(cx, asker),
+                Then::Full(_) | Then::Healed(..) => {}
             }
+        }
+        if let Failure::Damaged(error) = failure {
+            self.beyond_mending(cx, &error);
         }
     }
 
@@ -332,11 +379,8 @@ impl Node {
     fn see_alive(&mut self, cx: &mut Cx<'_>, alive: BTreeSet<NodeId>) {
         let before = std::mem::replace(&mut self.alive, alive);
         let lost: Vec<_> = before.difference(&self.alive).copied().collect();
-        if self.identity.is_waiting() {
-            // Whoever has just come may be the witness that is waited for.
-            self.identity.greet_again();
-            self.boot_tick(cx);
-        }
+        let came = self.alive.difference(&before).copied().collect();
+        self.greet_new(cx, came);
         for node in lost {
             for op in self.tasks.keys().copied().collect::<Vec<_>>() {
                 self.resume(cx, op, Wake::Lost { node, sent: true });
@@ -347,6 +391,8 @@ impl Node {
     fn tick(&mut self, cx: &mut Cx<'_>) {
         self.boot_tick(cx);
         self.room.tick(cx.now.mono_ms);
+        self.audit_tick(cx);
+        self.strike_again(cx);
         self.flush_identity(cx.now.mono_ms);
         for op in self.tasks.keys().copied().collect::<Vec<_>>() {
             self.resume(cx, op, Wake::Tick);

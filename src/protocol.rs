@@ -20,9 +20,11 @@ mod body;
 mod check;
 mod limits;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-pub use self::body::{Ballot, Body, Kind, Scope};
+pub use self::body::{Ballot, Body, FilePoint, Kind, Scope};
 pub use self::check::{at_most, refused, within};
 pub use self::limits::*;
 use crate::error::{Error, Result};
@@ -51,15 +53,15 @@ pub struct Message {
 }
 
 impl Message {
-    /// The bytes of a message for a peer that speaks this wire version; none if it has no word for
-    /// it, so that it is not to be sent.
+    /// The bytes of a message for a peer that speaks this wire version, in its words; none if it has
+    /// none for it, so that it is not to be sent.
     #[must_use]
     pub fn encode(&self, wire: u8) -> Option<Vec<u8>> {
-        if self.body.since() > wire {
-            return None;
-        }
-        let bytes = postcard::to_extend(self, vec![wire]);
-        Some(bytes.expect("a message has nothing that cannot be encoded"))
+        let said = match self.body.for_wire(wire)? {
+            Cow::Borrowed(_) => postcard::to_extend(self, vec![wire]),
+            Cow::Owned(body) => postcard::to_extend(&Self { body, ..*self }, vec![wire]),
+        };
+        Some(said.expect("a message has nothing that cannot be encoded"))
     }
 
     /// Reads a message and proves the records in it.
@@ -99,6 +101,7 @@ impl PutRequest {
             | Basis::Blind
             | Basis::Beside
             | Basis::Absent => 1,
+            Basis::Exact(_) => 2,
         };
         self.items.iter().map(since).max().unwrap_or(1)
     }
@@ -140,6 +143,30 @@ impl Body {
             | Self::Fill
             | Self::Deliver
             | Self::Gossip { .. } => 1,
+            Self::Replicate { .. }
+            | Self::Greet { .. }
+            | Self::Met { .. }
+            | Self::Copies { .. } => 2,
+        }
+    }
+
+    /// What is said to a peer of this wire version: itself, or what comes nearest in the words that the
+    /// peer has; none where nothing does.
+    fn for_wire(&self, wire: u8) -> Option<Cow<'_, Self>> {
+        if self.since() <= wire {
+            return Some(Cow::Borrowed(self));
+        }
+        match self {
+            // A peer of version 1 is no witness of commits.
+            Self::Replicate { records, hint_for, .. } => {
+                let (records, hint_for) = (records.clone(), *hint_for);
+                Some(Cow::Owned(Self::Write { records, hint_for }))
+            }
+            Self::Greet { actor, counter, .. } => {
+                Some(Cow::Owned(Self::Hello { actor: *actor, counter: *counter }))
+            }
+            Self::Copies { answers, .. } => Some(Cow::Owned(Self::Answers(answers.clone()))),
+            _ => None,
         }
     }
 
@@ -148,7 +175,7 @@ impl Body {
             stored.prove(key).and_then(|()| stored.record(key).map(drop))
         };
         match self {
-            Self::Write { records, .. } => {
+            Self::Write { records, .. } | Self::Replicate { records, .. } => {
                 records.iter().try_for_each(|(key, stored)| prove(key, stored))
             }
             Self::Paged { records, .. } => records.iter().try_for_each(|(key, stored)| {

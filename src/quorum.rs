@@ -141,6 +141,29 @@ pub enum Basis {
     Beside,
     /// Only when there is no value; strict.
     Absent,
+    /// Supersede what this clock covers, and only when nothing else is there: a value derived from
+    /// exactly what its writer read.
+    Exact(VersionVector),
+}
+
+impl Basis {
+    /// Whether the owners are asked what they hold before the write is minted.
+    #[must_use]
+    pub fn reads_before(&self) -> bool {
+        matches!(self, Self::Overwrite { .. } | Self::Absent | Self::Exact(_))
+    }
+
+    /// Whether the owners are read again after the acks: only a writer that finds itself alone won.
+    #[must_use]
+    pub fn reads_after(&self) -> bool {
+        matches!(self, Self::Absent | Self::Exact(_))
+    }
+
+    /// Whether the new value was made from what its writer had read.
+    #[must_use]
+    pub fn derives(&self) -> bool {
+        matches!(self, Self::Context(_) | Self::Exact(_))
+    }
 }
 
 /// One key of a write.
@@ -183,7 +206,8 @@ pub enum ItemReply {
         /// Values there are.
         values: usize,
     },
-    /// Written, but `--if-absent` found another value beside its own.
+    /// Written, but another value was found beside its own. That of an exact write was taken out
+    /// again.
     NotAlone,
     /// Not written: nothing there to delete.
     Absent,
@@ -382,12 +406,15 @@ impl ReadTally {
         self.answers.insert(node, answers);
     }
 
-    /// Takes more of a node's answers: a node bounds what it says at once by bytes, and is asked for
-    /// the rest. Gives how many keys it has answered for.
-    pub fn answer_more(&mut self, node: NodeId, more: Vec<Answer>) -> usize {
-        let answers = self.answers.entry(node).or_default();
-        answers.extend(more);
-        answers.len()
+    /// For how many keys a node has answered.
+    #[must_use]
+    pub fn answered_for(&self, node: NodeId) -> usize {
+        self.answers.get(&node).map_or(0, Vec::len)
+    }
+
+    /// Takes more of a node's answers, for the keys after those it has answered for.
+    pub fn answer_more(&mut self, node: NodeId, more: Vec<Answer>) {
+        self.answers.entry(node).or_default().extend(more);
     }
 
     /// A node that answered has this wall clock, in ms since 1970.
@@ -511,6 +538,7 @@ pub fn apply(
         bytes: bytes.clone(),
         written_ms: now_ms,
         expires_ms: *expires_ms,
+        derived: item.basis.derives(),
     });
     local.write(dot, crate::record::Write { context: seen, value })
 }

@@ -4,18 +4,21 @@
 //! digest   sums as the files keep them             what the files were told to hold
 //! verify   every record read and proven            what they really hold
 //! diff     two nodes, key by key, with the causal verdict of each
-//! repair   hints delivered, every node synced with every other, what filled declared full
+//! repair   hints delivered, every node synced with every other, what filled declared full, and at the
+//!          end all owners' sums compared: complete is what is equal, with nothing lost, bad or waiting
 //! sync     whether copies are equal: as their totals say, or by a pass that proves it under load
 //! ```
 //!
 //! Each returns a report; none prints. Caveat: digest, diff and verify look at single files, never
 //! through a quorum.
 
+mod check;
 mod diff;
 mod sync;
 
 use std::collections::BTreeSet;
 
+pub use self::check::{Doubt, apart_still, describe, doubts, losses};
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
 pub use self::sync::{Peers, apart, sync_pass};
 use crate::digest::Sum;
@@ -23,12 +26,14 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{RepairRequest, Reply, Request};
 use crate::ring::{NodeId, Step};
-use crate::store::Store;
 use crate::store::verify::{Verdict, verify};
+use crate::store::{BadHint, BadHints, Loss, Store, Table};
 use crate::target::{Target, defect};
 
 /// Rounds of repair at the most: each fills somebody who was short of full owners before.
 const ROUNDS_MAX: usize = 8;
+/// How often owners that differ are compared and synced again, at the most, before they are told of.
+const LOOKS_MAX: usize = 4;
 
 /// What to repair, and how far to go.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +46,10 @@ pub struct Wish {
     pub accept_missing: Vec<String>,
     /// End the filling with whoever is open: the ring was cut down to them.
     pub accept_open: bool,
-    /// Keys whose unreadable copies are given up.
+    /// Keys whose unreadable copies and hints are given up.
     pub accept_loss: Vec<Key>,
+    /// Give up everything that is lost or damaged and that no owner could heal.
+    pub accept_losses: bool,
 }
 
 /// What a repair did.
@@ -58,6 +65,16 @@ pub struct Report {
     pub filling: Vec<(String, usize)>,
     /// Members that could not take part.
     pub missing: Vec<String>,
+    /// Members whose files are damaged themselves; they are missing too.
+    pub broken: Vec<String>,
+    /// Losses that nobody could heal, by member.
+    pub lost: Vec<(String, Partition, Loss)>,
+    /// Damaged records that nobody could heal, by member.
+    pub bad: Vec<(String, usize)>,
+    /// Hints that are damaged or gone, by member.
+    pub bad_hints: Vec<(String, u64)>,
+    /// Owners that differ, and in how many partitions.
+    pub apart: Vec<(String, String, usize)>,
     /// Partition copies that were dropped because nobody needs them any more.
     pub dropped: usize,
     /// It was told to stop between two nodes.
@@ -65,10 +82,17 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every owner took part and nothing is left to fill.
+    /// Whether every owner took part, all are equal, and nothing is left to fill, deliver or heal.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        !self.stopped && self.filling.is_empty() && self.missing.is_empty() && self.hints.1 == 0
+        let left = self.filling.is_empty() && self.missing.is_empty() && self.hints.1 == 0;
+        !self.stopped && left && self.apart.is_empty() && !self.is_lossy()
+    }
+
+    /// Whether data is known to be lost or damaged, here and in every copy that was asked.
+    #[must_use]
+    pub fn is_lossy(&self) -> bool {
+        !(self.lost.is_empty() && self.bad.is_empty() && self.bad_hints.is_empty())
     }
 }
 
@@ -99,21 +123,129 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
     }
     report.hints = deliver(target)?;
     let request = RepairRequest { partitions: wish.partitions.clone(), accept_missing: accept };
+    rounds(target, &request, &mut report, progress)?;
+    if wish.verify && !report.stopped {
+        forget_held_hints(target)?;
+    }
+    if wish.accept_losses && !report.stopped {
+        accept_losses(target, wish)?;
+        rounds(target, &request, &mut report, progress)?;
+    }
+    if target.doc().step == Step::Settled && !report.stopped {
+        report.dropped = clean_up(target)?;
+    }
+    conclude(target, &request, &mut report, progress)?;
+    Ok(report)
+}
+
+/// Rounds until nothing is left to fill, or one more would not help.
+fn rounds(
+    target: &mut Target,
+    request: &RepairRequest,
+    report: &mut Report,
+    progress: &mut OnNode<'_>,
+) -> Result<()> {
     let mut before = usize::MAX;
     for _ in 0..ROUNDS_MAX {
-        report.filling.clear();
-        let left = round(target, &request, &mut report, progress)?;
+        let left = round(target, request, report, progress)?;
         if report.stopped || left == 0 || left >= before {
             break;
         }
         before = left;
     }
-    if target.doc().step == Step::Settled && !report.stopped {
-        report.dropped = clean_up(target)?;
+    Ok(())
+}
+
+/// Compares all owners, syncs those that differ once more, and says what is left.
+fn conclude(
+    target: &mut Target,
+    request: &RepairRequest,
+    report: &mut Report,
+    progress: &mut OnNode<'_>,
+) -> Result<()> {
+    let only = request.partitions.as_deref();
+    let mut apart = check::differing(target, only)?;
+    for _ in 0..LOOKS_MAX {
+        if apart.is_empty() || report.stopped {
+            break;
+        }
+        let partitions = Some(check::partitions(&apart));
+        round(target, &RepairRequest { partitions, ..request.clone() }, report, progress)?;
+        let now = check::differing(target, only)?;
+        let stuck = check::unmoved(&apart, &now);
+        // What moved meanwhile is being written to: equal there is a matter of the moment.
+        let moves = stuck.len() < now.len();
+        apart = now;
+        if !moves {
+            break;
+        }
     }
+    let doc = target.doc();
+    let pairs = check::pairs(&apart).into_iter();
+    report.apart = pairs.map(|(a, b, n)| (doc.name(a), doc.name(b), n)).collect();
+    for id in target.nodes() {
+        let (store, name) = (opened(target, id)?, doc.name(id));
+        let lost = losses(store)?.into_iter().filter(|l| only.is_none_or(|o| o.contains(&l.0)));
+        report.lost.extend(lost.map(|(p, loss)| (name.clone(), p, loss)));
+        let bad = store.bad()?;
+        let bad = bad.iter().filter(|b| only.is_none_or(|o| o.contains(&b.0))).count();
+        report.bad.extend((bad > 0).then_some((name, bad)));
+    }
+    let hints = check::bad_hints(target)?.into_iter();
+    let count =
+        |(id, hints): (NodeId, BadHints)| (doc.name(id), hints.bad.len() as u64 + hints.lost);
+    report.bad_hints = hints.map(count).collect();
+    // Hints that are damaged are no hints that wait.
+    let damaged: u64 = report.bad_hints.iter().map(|h| h.1).sum();
+    report.hints.1 = report.hints.1.saturating_sub(damaged);
     // A node whose file failed on the way is missing too.
     report.missing = target.missing();
-    Ok(report)
+    let broken = target.broken();
+    report.broken = report.missing.iter().filter(|name| broken.contains(*name)).cloned().collect();
+    Ok(())
+}
+
+/// Forgets damaged hints that nobody needs: references, and those whose very record every owner holds.
+fn forget_held_hints(target: &mut Target) -> Result<()> {
+    for (id, hints) in check::bad_hints(target)? {
+        for hint in &hints.bad {
+            if let Some(key) = hint.key().filter(|_| is_held(target, hint)) {
+                ask(target, id, Request::DropBadHints(key))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_held(target: &Target, hint: &BadHint) -> bool {
+    let (doc, Some(key)) = (target.doc(), hint.key()) else { return false };
+    let p = doc.q.partition(&key);
+    if hint.partition() != Some(p) {
+        return false;
+    }
+    let holds = |owner: &NodeId| match (target.store(*owner), hint.term) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(store), Some(term)) => {
+            store.get(p, &key).is_ok_and(|held| held.is_some_and(|held| held.term() == term))
+        }
+    };
+    doc.writers(p).iter().all(holds)
+}
+
+/// Every open node gives up what it has lost.
+fn accept_losses(target: &mut Target, wish: &Wish) -> Result<()> {
+    for id in target.nodes() {
+        match &wish.partitions {
+            None => drop(ask(target, id, Request::AcceptLoss(None))?),
+            Some(partitions) => {
+                for p in partitions {
+                    ask(target, id, Request::AcceptLoss(Some(*p)))?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Asks a node; `None` when its file fails, or has failed before, and it was stopped: the others go
@@ -136,6 +268,7 @@ fn round(
     let nodes = target.nodes();
     let doc = target.doc();
     let mut left = 0;
+    report.filling.clear();
     for (i, id) in nodes.iter().enumerate() {
         if report.stopped || !progress(&doc.name(*id), i + 1, nodes.len()) {
             report.stopped = true;
@@ -188,7 +321,8 @@ fn scrub(
                 continue;
             }
             if let Some(Reply::Verify(verdict)) = ask(target, *id, Request::Verify(p))? {
-                report.damaged += verdict.bad.len() as u64;
+                let unexplained = verdict.bad.is_empty() && !verdict.digest_matches();
+                report.damaged += verdict.bad.len() as u64 + u64::from(unexplained);
             }
         }
     }
@@ -275,51 +409,93 @@ pub struct Findings {
     pub wrong: Vec<Partition>,
     /// Keys listed as bad earlier and not yet healed.
     pub listed: Vec<(Partition, Vec<u8>)>,
+    /// Losses found, now or earlier, and not yet healed.
+    pub lost: Vec<(Partition, Loss)>,
+    /// Hints that are damaged or gone.
+    pub hints: BadHints,
+    /// What could not be read at all, a sentence each.
+    pub unread: Vec<String>,
 }
 
 impl Findings {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.bad.is_empty() && self.wrong.is_empty() && self.listed.is_empty()
+        let records = self.bad.is_empty() && self.wrong.is_empty() && self.listed.is_empty();
+        records && self.lost.is_empty() && self.hints.is_empty() && self.unread.is_empty()
     }
 }
 
-/// Reads every record of a node and proves it. Of a file nothing is written; a running node reads
-/// for itself and lists what is damaged.
+/// Reads everything of a node and proves it: records, hints, the rows of its ring and its identity. Of
+/// a file nothing is written; a running node reads for itself and lists what is damaged.
 ///
 /// # Errors
-/// When the node's tables cannot be read, or it cannot be asked.
+/// When the node is not open, or cannot be asked. What cannot be read is a finding.
 pub fn verify_node(
     target: &mut Target,
     id: NodeId,
     only: Option<Partition>,
     progress: &mut dyn FnMut(u32),
 ) -> Result<Findings> {
-    let mut findings = Findings { listed: opened(target, id)?.bad()?, ..Findings::default() };
+    let mut findings = Findings::default();
+    let listed = opened(target, id)?.bad();
+    findings.listed = findings.read(listed).unwrap_or_default();
     for p in target.doc().q.all().filter(|p| only.is_none_or(|o| o == *p)) {
-        let verdict = match target.runs(id) {
-            false => verify(opened(target, id)?, p)?,
-            true => match target.ask(id, Request::Verify(p))? {
-                Reply::Verify(verdict) => verdict,
-                _ => return Err(defect()),
-            },
-        };
-        let Verdict { records, bytes, bad, .. } = note_wrong(&mut findings, p, verdict);
-        findings.records += records;
-        findings.bytes += bytes;
-        findings.bad.extend(bad.into_iter().map(|b| (p, b.key, b.why)));
+        if target.runs(id) {
+            let Reply::Verify(verdict) = target.ask(id, Request::Verify(p))? else {
+                return Err(defect());
+            };
+            findings.note(p, verdict);
+        } else {
+            let verdict = verify(opened(target, id)?, p);
+            if let Some(verdict) = findings.read(verdict) {
+                findings.note(p, verdict);
+            }
+        }
         progress(u32::from(p.0) + 1);
+    }
+    let store = opened(target, id)?;
+    // What a running node has found it keeps in mind by now; a file does what was found earlier.
+    for (p, loss) in findings.read(losses(store)).unwrap_or_default() {
+        if only.is_none_or(|o| o == p) && findings.lost.iter().all(|l| l.0 != p) {
+            findings.lost.push((p, loss));
+        }
+    }
+    findings.hints = findings.read(store.bad_hints()).unwrap_or_default();
+    for table in [Table::Ring, Table::Meta] {
+        findings.read(store.rows(table, ""));
     }
     Ok(findings)
 }
 
-/// A wrong leaf is worth telling when no damaged record explains it.
-fn note_wrong(findings: &mut Findings, p: Partition, verdict: Verdict) -> Verdict {
-    if verdict.bad.is_empty() && !verdict.digest_matches() {
-        findings.wrong.push(p);
+impl Findings {
+    /// What was read; what could not be is noted, each thing once.
+    fn read<T>(&mut self, read: Result<T>) -> Option<T> {
+        let error = match read {
+            Ok(read) => return Some(read),
+            Err(error) => error.root().to_string(),
+        };
+        if !self.unread.contains(&error) {
+            self.unread.push(error);
+        }
+        None
     }
-    verdict
+
+    fn note(&mut self, p: Partition, verdict: Verdict) {
+        // A wrong digest is worth telling when nothing else explains it.
+        if verdict.bad.is_empty() && verdict.lost.is_none() && !verdict.digest_matches() {
+            self.wrong.push(p);
+        }
+        self.records += verdict.records;
+        self.bytes += verdict.bytes;
+        self.lost.extend(verdict.lost.map(|loss| (p, loss)));
+        for bad in verdict.bad {
+            match bad.key.is_empty() {
+                true => drop(self.read::<()>(Err(Error::Corrupt(bad.why)))),
+                false => self.bad.push((p, bad.key, bad.why)),
+            }
+        }
+    }
 }
 
 fn opened(target: &Target, id: NodeId) -> Result<&dyn Store> {

@@ -87,6 +87,40 @@ pub struct Plan {
     pub hash: String,
     /// The wishes, in order.
     pub changes: Vec<Change>,
+    /// The hash of all the rest, hexadecimal; a plan of an older build has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+}
+
+impl Plan {
+    /// A plan with its checksum.
+    fn new(ring: RingId, version: u64, hash: String, changes: Vec<Change>) -> Self {
+        let mut plan = Self { ring, version, hash, changes, checksum: None };
+        plan.checksum = Some(plan.sum());
+        plan
+    }
+
+    fn sum(&self) -> String {
+        let parts = (self.ring, self.version, &self.hash, &self.changes);
+        let bytes = postcard::to_stdvec(&parts).expect("a plan has nothing that cannot be encoded");
+        blake3::hash(&bytes).to_hex().to_string()
+    }
+
+    /// Whether the file still says what was planned.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it does not match its checksum: it was damaged, or edited by hand.
+    pub fn check(&self) -> Result<()> {
+        match &self.checksum {
+            Some(sum) if *sum != self.sum() => Err(Error::Corrupt(
+                "The plan does not match its checksum: it was damaged or edited by hand. Nothing \
+                 was changed."
+                    .into(),
+            )
+            .hint("make a new one: kvs ring plan")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One wish of an operator; a plan is a list of them.
@@ -248,7 +282,7 @@ impl RingDoc {
     #[must_use]
     pub fn plan_of(&self, changes: Vec<Change>) -> Plan {
         let hash = blake3::Hash::from(self.hash()).to_hex().to_string();
-        Plan { ring: self.id, version: self.version, hash, changes }
+        Plan::new(self.id, self.version, hash, changes)
     }
 
     /// The first document of a plan's change, if the plan was made against this one.
@@ -256,7 +290,9 @@ impl RingDoc {
     /// # Errors
     /// [`Error::Conflict`] when the ring has moved on since, and as [`RingDoc::change`].
     pub fn apply(&self, plan: &Plan) -> Result<Self> {
-        if *plan != self.plan_of(plan.changes.clone()) {
+        plan.check()?;
+        let fresh = self.plan_of(plan.changes.clone());
+        if (plan.ring, plan.version, &plan.hash) != (fresh.ring, fresh.version, &fresh.hash) {
             let (at, version) = (plan.version, self.version);
             return Err(Error::Conflict(format!(
                 "The plan was made against version {at} of a ring that is at version {version}; \

@@ -12,8 +12,12 @@
 //! hints    (target, partition, key)  -> the record, or nothing: a reference to our own record
 //! bad      (partition, key)          -> the raw bytes that failed their checksum
 //! ring     name                      -> the ring document, the acceptor's promises
-//! meta     name                      -> identity, actor, counter, commit number, seen, filling
+//! meta     name                      -> identity, actor, counter, commit number, seen, filling, lost
 //! ```
+//!
+//! Nothing is taken for what it says without proof: records carry their terms, all other rows but the
+//! digests a seal, and every scan of a partition ends by comparing what it read with the digest that
+//! was kept beside it (`verify`). What is missing then is a [`Loss`], told until it is healed.
 //!
 //! Caveat: a record's digest is taken from the term it was stored with; only `record::check` proves
 //! that the bytes still match it.
@@ -24,17 +28,21 @@ pub mod lmdb;
 pub mod lock;
 pub mod memory;
 pub mod sidecar;
+mod seal;
 mod tables;
+mod tally;
 pub mod verify;
 
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::tally::Loss;
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 pub use crate::record::Stored;
+use crate::record::Term;
 use crate::ring::NodeId;
 
 /// A write kept for another node.
@@ -51,6 +59,84 @@ pub struct Hint {
     pub stored: Option<Stored>,
 }
 
+/// A row of the table `hints` that is not what was kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadHint {
+    /// The row's key as found: target, partition, key. It may be damaged too.
+    pub row: Vec<u8>,
+    /// The term of the record it kept, as found; `None` of a reference.
+    pub term: Option<Term>,
+}
+
+impl BadHint {
+    /// Whom it was for, as found.
+    #[must_use]
+    pub fn target(&self) -> Option<NodeId> {
+        self.row.first_chunk().map(|id| NodeId(u64::from_be_bytes(*id)))
+    }
+
+    /// The partition, as found.
+    #[must_use]
+    pub fn partition(&self) -> Option<Partition> {
+        self.row.get(8..)?.first_chunk().map(|p| Partition(u16::from_be_bytes(*p)))
+    }
+
+    /// The key, as found.
+    #[must_use]
+    pub fn key(&self) -> Option<Key> {
+        Key::new(self.row.get(10..)?).ok()
+    }
+}
+
+/// What reading all hints found wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadHints {
+    /// Those that are not what was kept.
+    pub bad: Vec<BadHint>,
+    /// How many acknowledged ones are gone.
+    pub lost: u64,
+}
+
+impl BadHints {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bad.is_empty() && self.lost == 0
+    }
+}
+
+/// Where a hint stands: its target, its partition, its key.
+pub type HintPlace = (NodeId, Partition, Key);
+
+impl Hint {
+    /// Where it stands.
+    #[must_use]
+    pub fn place(&self) -> HintPlace {
+        (self.target, self.partition, self.key.clone())
+    }
+}
+
+/// The hints after a place, up to `limit` and as many as fill `bytes`, at least one if there is one.
+///
+/// # Errors
+/// As [`Store::hints`].
+pub fn hint_page(
+    store: &dyn Store,
+    after: Option<&HintPlace>,
+    limit: usize,
+    bytes: usize,
+) -> Result<Vec<Hint>> {
+    let mut left = bytes;
+    let places = store.hint_places(after, limit)?;
+    let fits = |(_, weight): &&(HintPlace, usize)| {
+        let fits = *weight <= left;
+        left = left.saturating_sub(*weight);
+        fits
+    };
+    let count = places.iter().take_while(fits).count().max(1);
+    store.hints(after, count.min(limit))
+}
+
 /// One change of a batch. Ops apply in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
@@ -63,7 +149,7 @@ pub enum Op {
         /// The bytes.
         stored: Stored,
     },
-    /// Moves a record whose checksum fails to the table `bad` and rebuilds its partition's leaves.
+    /// Moves a record whose checksum fails to the table `bad` and rebuilds its partition.
     Bad {
         /// The key's partition.
         partition: Partition,
@@ -77,7 +163,9 @@ pub enum Op {
         /// The key's bytes as listed.
         key: Vec<u8>,
     },
-    /// Rebuilds a partition's leaves and sum from the stored terms.
+    /// Rebuilds a partition's leaves and sum from the stored terms. What is missing then, beside the
+    /// records listed as bad, is kept as the partition's [`Loss`] in the table `meta`; rows that stand
+    /// where no search finds them are thrown away first.
     Rebuild(Partition),
     /// Removes all records of a partition and its sums.
     Drop(Partition),
@@ -92,6 +180,8 @@ pub enum Op {
         /// The key.
         key: Key,
     },
+    /// Forgets hints that are not what was kept: of a key as found, or all, with those that are gone.
+    DropBadHints(Option<Key>),
     /// Sets or clears a row of the table `meta`.
     Meta(String, Option<Vec<u8>>),
     /// Sets or clears a row of the table `ring`.
@@ -110,6 +200,9 @@ pub struct Batch {
 pub enum Failure {
     /// Disk, map or quota is full: reads go on, and so will writes when there is room.
     Full(String),
+    /// The file is damaged in a way that this batch was to mend and could not: reads go on as far as
+    /// they go.
+    Damaged(Error),
     /// Anything else: the node must stop, for what is on disk is unsure.
     Fatal(Error),
 }
@@ -124,7 +217,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Full(why) => Self::Refused(why),
-            Failure::Fatal(error) => error,
+            Failure::Damaged(error) | Failure::Fatal(error) => error,
         }
     }
 }
@@ -150,6 +243,13 @@ pub struct HintStats {
 }
 
 impl HintStats {
+    /// Takes hints out of the statistics.
+    fn subtract(&mut self, change: Self) {
+        self.count = self.count.wrapping_sub(change.count);
+        self.acknowledged = self.acknowledged.wrapping_sub(change.acknowledged);
+        self.bytes = self.bytes.wrapping_sub(change.bytes);
+    }
+
     /// Adds a change of the statistics, modulo 2^64: a loss is a large number.
     fn add(&mut self, change: Self) {
         self.count = self.count.wrapping_add(change.count);
@@ -198,12 +298,26 @@ pub trait Store {
     /// As [`Store::visit`].
     fn leaves(&self, partition: Partition) -> Result<Box<Leaves>>;
 
-    /// Up to `limit` hints after the given one, in order of target, partition, key. Their records
-    /// are unproven, so that one damaged hint does not hide the others.
+    /// Up to `limit` hints after the given one, in order of target, partition, key. All are proven;
+    /// one that is not what was kept is passed over, and listed by [`Store::bad_hints`].
     ///
     /// # Errors
     /// As [`Store::visit`].
     fn hints(&self, after: Option<&(NodeId, Partition, Key)>, limit: usize) -> Result<Vec<Hint>>;
+
+    /// Where up to `limit` hints after the given one stand and how many bytes each keeps, in the same
+    /// order: no record is read.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn hint_places(
+        &self,
+        after: Option<&HintPlace>,
+        limit: usize,
+    ) -> Result<Vec<(HintPlace, usize)>> {
+        let bytes = |h: &Hint| h.stored.as_ref().map_or(0, |s| s.bytes().len());
+        Ok(self.hints(after, limit)?.iter().map(|h| (h.place(), bytes(h))).collect())
+    }
 
     /// How many hints there are.
     ///
@@ -211,11 +325,17 @@ pub trait Store {
     /// As [`Store::visit`].
     fn hint_stats(&self) -> Result<HintStats>;
 
-    /// The hints for one key, of any target; their records are unproven.
+    /// The hints for one key, of any target, proven.
     ///
     /// # Errors
     /// As [`Store::visit`].
     fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>>;
+
+    /// What reading all hints finds wrong.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn bad_hints(&self) -> Result<BadHints>;
 
     /// The keys listed as bad.
     ///

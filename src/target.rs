@@ -39,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::node::{Reply, Request, Status};
 use crate::ring::{Member, NodeId, RingDoc};
 pub use crate::store::lmdb::Access;
-use crate::store::{HintStats, Store};
+use crate::store::{HintStats, Loss, Store, Table};
 
 /// What to open, and how.
 #[derive(Clone, Debug)]
@@ -91,6 +91,8 @@ pub struct View {
     pub bytes: u64,
     /// Its hints.
     pub hints: HintStats,
+    /// Partitions that have lost records, as its file has in mind.
+    pub lost: usize,
     /// How its process is, when it runs.
     pub info: Option<Info>,
 }
@@ -105,6 +107,7 @@ impl View {
             status: None,
             bytes: 0,
             hints: HintStats::default(),
+            lost: 0,
             info: None,
         }
     }
@@ -273,6 +276,16 @@ impl Target {
         &self.damaged
     }
 
+    /// Members whose files are damaged as a whole, found at the opening or since.
+    #[must_use]
+    pub fn broken(&self) -> Vec<String> {
+        let since = self.embed.as_ref().map(Embed::damaged).unwrap_or_default();
+        let mut names: Vec<String> = self.damaged.iter().chain(since).map(|d| name_of(d)).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Directories of this ring that are no member's, or no longer.
     #[must_use]
     pub fn left_out(&self) -> &[PathBuf] {
@@ -314,6 +327,7 @@ impl Target {
                 view.dir = self.dir(id).map(Path::to_path_buf);
                 view.bytes = store.used_bytes()?;
                 view.hints = store.hint_stats()?;
+                view.lost = lost(store)?;
                 if let Reply::Status(status) = self.ask(id, Request::Status)? {
                     view.status = Some(status);
                 }
@@ -451,6 +465,18 @@ fn open_embed(dirs: Vec<PathBuf>, opening: &Opening) -> Result<Embed> {
         down: opening.down.iter().chain(&opening.lost).cloned().collect(),
         purpose: opening.purpose.clone(),
     })
+}
+
+/// How many partitions a file knows to have lost records.
+fn lost(store: &dyn Store) -> Result<usize> {
+    Ok(store.rows(Table::Meta, Loss::PREFIX)?.len())
+}
+
+/// The name of the member whose directory it is: as its configuration says, or else the directory.
+fn name_of(dir: &Path) -> String {
+    let config = config::read::<NodeConfig>(&dir.join(NODE_FILE));
+    let of_dir = || dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    config.map_or_else(|_| of_dir(), |config| config.name)
 }
 
 fn is_present(doc: &RingDoc, id: NodeId) -> bool {

@@ -15,6 +15,8 @@ mod world;
 mod help;
 #[path = "cases/dots.rs"]
 mod dots;
+#[path = "cases/links.rs"]
+mod links;
 #[path = "cases/quorums.rs"]
 mod quorums;
 #[path = "cases/files.rs"]
@@ -23,3 +25,5 @@ mod files;
 mod rings;
 #[path = "cases/small.rs"]
 mod small;
+#[path = "cases/rot.rs"]
+mod rot;

@@ -2,17 +2,20 @@
 
 use clap::Args as ClapArgs;
 use kvs::channel::{Info, Load};
+use kvs::node::scrubbed_ms;
 use serde_json::json;
 
 use super::Named;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
+use crate::get::time;
 use crate::ui::Ui;
 
 /// Show what a running node says of itself
 ///
 /// One line per fact: where it listens, its process, its directory, for how long it has run, how
-/// much it holds, whether it is draining, full or still waiting to hear from the others.
+/// much it holds, whether it is draining, full or still waiting to hear from the others, and when it
+/// last had read and proven everything.
 ///
 /// Example: kvs node info r/n1
 #[derive(Debug, ClapArgs)]
@@ -26,12 +29,16 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let named = Named::find(common, &args.name)?;
     let (mut target, id) = named.open(ui, common, "node-info")?;
     let info = target.info(id)?;
+    let scrubbed = target.store(id).and_then(|store| scrubbed_ms(store));
     let load = target.load(id).ok(); // a node of an older build tells all the rest
     if ui.is_json() {
-        ui.json(&object(&named.name, &id.to_string(), &info, load.as_ref()))?;
+        let mut json = object(&named.name, &id.to_string(), &info, load.as_ref());
+        json["scrubbed_ms"] = json!(scrubbed.map(|ms| ms.to_string()));
+        ui.json(&json)?;
     } else {
         let rows: Vec<_> = facts(&named.name, &id.to_string(), &info, load.as_ref())
             .into_iter()
+            .chain([("scrubbed", scrubbed.map_or_else(|| "-".into(), time))])
             .map(|(fact, value)| vec![fact.to_owned(), value])
             .collect();
         ui.rows(&["fact", "value"], &rows)?;

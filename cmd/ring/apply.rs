@@ -34,6 +34,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = common.open(ui, Access::Write, "ring-apply")?;
     let doc = target.doc();
     let plan = args.file.as_deref().map(config::read::<Plan>).transpose()?;
+    plan.iter().try_for_each(Plan::check)?;
     let Some(plan) = plan.filter(|plan| !is_applied(&doc, plan)) else {
         if doc.step == Step::Settled {
             ui.note(match args.file {

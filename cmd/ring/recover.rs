@@ -68,6 +68,13 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     } else {
         ui.note(&format!("the ring is {} now, at version {}", after.id, after.version));
     }
+    if report.is_lossy() {
+        ui.note(
+            "some copies have lost records; next: kvs repair, or go on without them: \
+                 kvs repair --accept-losses",
+        );
+        return Ok(Done::Partly);
+    }
     if !report.is_complete() {
         ui.note("some copies are still filling; next: kvs repair");
         return Ok(Done::Partly);

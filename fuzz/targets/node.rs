@@ -13,7 +13,7 @@ use kvs::digest::{Arc, Sum};
 use kvs::gossip::{Mood, Row};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{Action, Boot, Event, Node, RepairRequest, Request, Time, genesis};
-use kvs::protocol::{Ballot, Body, Message, Scope, WIRE};
+use kvs::protocol::{Ballot, Body, FilePoint, Message, Scope, WIRE};
 use kvs::quorum::{Answer, Basis, Item, ItemReply, Options, PutReply, PutRequest, Verdict};
 use kvs::record::{Record, Stored, Term};
 use kvs::ring::{Change, NodeId, RingDoc, State};
@@ -65,7 +65,8 @@ fn host(id: NodeId, doc: &RingDoc) -> Host {
     let mut store = Memory::default();
     store.stage(&genesis(id, Actor(id.0 << 32), doc, true));
     store.sync().expect("an empty store takes it");
-    let boot = Boot { seed: u128::from(id.0) << 64, suspect: None, read_only: false, witnesses: 0 };
+    let seed = u128::from(id.0) << 64;
+    let boot = Boot { seed, suspect: None, read_only: false, witnesses: 0, audit_slice: None };
     let node = Node::open(&store, boot).expect("it was just made");
     Host { id, node, store, syncing: None, actor: Vec::new(), counter: 0 }
 }
@@ -185,7 +186,7 @@ impl World<'_> {
     }
 
     fn body(&mut self) -> Body {
-        match self.bytes.below(31) {
+        match self.bytes.below(35) {
             0 => Body::Hello { actor: self.actor(), counter: self.bytes.number() },
             1 => Body::Seen {
                 actor: self.actor(),
@@ -235,6 +236,30 @@ impl World<'_> {
             26 => Body::Chosen(Box::new(self.next_doc())),
             27 => Body::WantRing,
             28 => Body::Cleared { clear: true, hints: self.bytes.number() },
+            30 => Body::Replicate {
+                records: self.list(Self::stored),
+                hint_for: (self.bytes.below(2) == 0).then(|| self.id()),
+                commit: self.bytes.number(),
+            },
+            31 => Body::Greet {
+                opened: self.point(),
+                actor: self.actor(),
+                counter: self.bytes.number(),
+                epoch: self.bytes.number(),
+                life: self.bytes.number(),
+                renewed: self.bytes.below(2) == 0,
+            },
+            32 => Body::Met {
+                life: self.bytes.number(),
+                met: self.point(),
+                actor: self.actor(),
+                counter: self.bytes.number(),
+            },
+            33 => Body::Copies {
+                answers: self.list(|w| Answer::Vote(Some(w.stored().1))),
+                asked: self.bytes.number() as u32,
+                wall_ms: self.bytes.number(),
+            },
             29 => Body::Gossip { rows: self.list(Self::row), answer: true },
             _ => [Body::Barrier, Body::Fill, Body::Deliver][self.bytes.below(3) as usize].clone(),
         }
@@ -255,7 +280,10 @@ impl World<'_> {
             8 => Request::Verify(self.partition()),
             9 => Request::Propose(Box::new(self.next_doc())),
             10 => Request::GiveUp(self.key()),
-            _ => match self.bytes.below(6) {
+            _ => match self.bytes.below(9) {
+                6 => Request::AcceptLoss((self.bytes.below(2) == 0).then(|| self.partition())),
+                7 => Request::DropBadHints(self.key()),
+                8 => Request::Scrub(self.bytes.number()),
                 0 => Request::Deliver,
                 1 => Request::Spread,
                 2 => Request::Advance,
@@ -264,6 +292,11 @@ impl World<'_> {
                 _ => Request::Status,
             },
         }
+    }
+
+    fn point(&mut self) -> FilePoint {
+        let (epoch, life) = (self.bytes.number(), self.bytes.number());
+        FilePoint { epoch, life, commit: self.bytes.number() }
     }
 
     fn list<T>(&mut self, mut entry: impl FnMut(&mut Self) -> T) -> Vec<T> {
@@ -330,8 +363,9 @@ impl World<'_> {
 
     fn put(&mut self) -> PutRequest {
         let items = self.list(|w| {
-            let basis = match w.bytes.below(5) {
+            let basis = match w.bytes.below(6) {
                 0 => Basis::Context(w.clock()),
+                5 => Basis::Exact(w.clock()),
                 1 => Basis::Overwrite { force: true },
                 2 => Basis::Blind,
                 3 => Basis::Beside,
@@ -359,6 +393,7 @@ impl World<'_> {
             bytes: vec![self.bytes.byte()],
             written_ms: self.bytes.number(),
             expires_ms: None,
+            derived: false,
         };
         let last = clock.entries().last().copied();
         let siblings = last.map(|(actor, counter)| (Dot { actor, counter }, value));

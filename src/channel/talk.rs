@@ -26,7 +26,7 @@ use crate::key::{KEY_BYTES_MAX, Key, LEAVES, Partition};
 use crate::node::{Reply, Request, Transfer};
 use crate::protocol::{Message, PARTITIONS_LISTED_MAX, WIRE, WIRE_LOWEST, at_most, within};
 use crate::ring::{NodeId, RingDoc, RingId};
-use crate::store::{Hint, HintStats, Stored, Table};
+use crate::store::{BadHints, Hint, HintStats, Stored, Table};
 
 /// What each side says of itself in the handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +153,8 @@ pub enum Look {
     Rows(Table, String),
     /// Bytes of all tables, and the number of the last commit.
     Size,
+    /// What reading all hints finds wrong.
+    BadHints,
 }
 
 /// The answer to a [`Look`], in the same order.
@@ -183,6 +185,8 @@ pub enum Seen {
     Rows(Vec<(String, Vec<u8>)>),
     /// Of `Size`.
     Size(u64, u64),
+    /// Of `BadHints`.
+    BadHints(BadHints),
 }
 
 impl Ask {
@@ -191,6 +195,8 @@ impl Ask {
     pub fn since(&self) -> u8 {
         match self {
             Self::Node(Request::Put(request)) => request.since(),
+            Self::Node(Request::AcceptLoss(_) | Request::DropBadHints(_) | Request::Scrub(_))
+            | Self::File(Look::BadHints) => 2,
             Self::Node(_)
             | Self::File(_)
             | Self::Ring
@@ -227,7 +233,8 @@ impl Told {
     #[must_use]
     pub fn since(&self) -> u8 {
         match self {
-            Self::Reply(Reply::Refused(_)) => 2,
+            Self::Reply(Reply::Scrub { .. } | Reply::Refused(_)) => 2,
+            Self::File(Seen::BadHints(_)) => 2,
             Self::Busy
             | Self::Reply(_)
             | Self::File(_)
@@ -259,7 +266,7 @@ impl Look {
             Self::Row(_, name) | Self::Rows(_, name) => {
                 at_most("bytes of a name", name.len(), KEY_BYTES_MAX)
             }
-            Self::Sums | Self::HintStats | Self::Bad | Self::Size => Ok(()),
+            Self::Sums | Self::HintStats | Self::Bad | Self::Size | Self::BadHints => Ok(()),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
 use crate::key::{Key, LEAVES, Partition};
 use crate::ring::NodeId;
-use crate::store::{Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit};
+use crate::store::{BadHints, Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit};
 
 /// One node's file, over the network. See the module.
 #[derive(Clone)]
@@ -121,6 +121,10 @@ impl Store for Remote {
 
     fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>> {
         see!(self, Look::HintsOf(partition, key.clone()), Hints)
+    }
+
+    fn bad_hints(&self) -> Result<BadHints> {
+        see!(self, Look::BadHints, BadHints)
     }
 
     fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {

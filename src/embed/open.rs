@@ -24,6 +24,8 @@ use crate::store::sidecar::Trust;
 
 /// More files than this in one process share the address space: smaller maps.
 const WIDE_MAPS_MAX: usize = 16;
+/// Records whose keys a served node reads before others have their turn: some ms.
+const AUDIT_SLICE: u64 = 1 << 15;
 
 /// What to open, and how.
 #[derive(Clone, Debug)]
@@ -217,7 +219,10 @@ fn node_of(
         Trust::Suspect(reason) => Some(reason.to_string()),
     };
     let read_only = access == Access::Read;
-    let node = Node::open(&opened.store, Boot { seed: random()?, suspect, read_only, witnesses })?;
+    // A served node has others to answer meanwhile.
+    let audit_slice = (witnesses > 0).then_some(AUDIT_SLICE);
+    let boot = Boot { seed: random()?, suspect, read_only, witnesses, audit_slice };
+    let node = Node::open(&opened.store, boot)?;
     Ok((opened.store, node))
 }
 

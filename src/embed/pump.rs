@@ -112,7 +112,7 @@ pub(super) fn stopped(fate: Fate, name: &str) -> Error {
 pub(super) fn told(failure: &Failure) -> String {
     let what = match failure {
         Failure::Full(why) => why.clone(),
-        Failure::Fatal(error) => error.to_string(),
+        Failure::Damaged(error) | Failure::Fatal(error) => error.to_string(),
     };
     format!("its commit failed: {what}")
 }

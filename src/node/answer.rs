@@ -16,7 +16,7 @@ use crate::clock::Dot;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
-use crate::protocol::Body;
+use crate::protocol::{Body, Scope};
 use crate::quorum::Answer;
 use crate::record::{Record, Stored};
 use crate::ring::NodeId;
@@ -47,18 +47,19 @@ impl Node {
         match body {
             Body::Put(request) => self.start_put(cx, Asker::Peer(from, op), request),
             Body::Read(keys) => {
-                let answers = self.look_all(cx, &keys);
-                self.send(cx, from, op, Body::Answers(answers));
+                let (answers, asked) = (self.look_all(cx, &keys), keys.len() as u32);
+                let wall_ms = cx.now.wall_ms;
+                self.send(cx, from, op, Body::Copies { answers, asked, wall_ms });
             }
-            Body::Write { records, hint_for } => self.on_write(cx, from, op, &records, hint_for),
+            Body::Write { records, hint_for } | Body::Replicate { records, hint_for, .. } => {
+                self.on_write(cx, from, op, &records, hint_for);
+            }
             Body::Page { partition, after, limit } => {
                 let reply = self.page(cx, partition, after.as_ref(), limit);
                 self.send(cx, from, op, reply);
             }
             Body::Fullness(scope) => {
-                let shared = self.scope(from, &scope);
-                let open = |p: &Partition| !self.is_full(*p) || self.identity.has_bad(*p);
-                let filling = shared.into_iter().filter(open).collect();
+                let filling = self.not_proven(cx, from, &scope);
                 self.send(cx, from, op, Body::Filling(filling));
             }
             Body::Sums { scope, arcs } => {
@@ -67,8 +68,11 @@ impl Node {
                 }
             }
             Body::List(leaves) => {
-                let listing = self.list(cx, &leaves).unwrap_or_default();
-                self.send(cx, from, op, Body::Listing(listing));
+                let reply = match self.list(cx, &leaves) {
+                    Ok(listing) => Body::Listing(listing),
+                    Err(error) => Body::NotStored(error.to_string()),
+                };
+                self.send(cx, from, op, reply);
             }
             Body::Prepare(ballot) => self.on_prepare(cx, from, version, op, ballot),
             Body::Accept(ballot, doc) => self.on_accept(cx, from, version, op, ballot, *doc),
@@ -105,8 +109,9 @@ impl Node {
     /// What this node durably holds of a key, and whether that is a vote.
     pub(super) fn look(&mut self, cx: &mut Cx<'_>, key: &Key) -> Answer {
         let p = self.q().partition(key);
+        let votes = self.votes(cx, p);
         let Ok(stored) = self.durable(cx, p, key) else { return Answer::Unreadable };
-        if self.is_full(p) && !self.identity.is_bad(p, key) {
+        if votes && self.is_full(p) && !self.identity.is_bad(p, key) {
             return Answer::Vote(stored);
         }
         let hints = cx.store.hints_of(p, key).unwrap_or_default();
@@ -308,6 +313,7 @@ impl Node {
         after: Option<&Key>,
         limit: u32,
     ) -> Body {
+        let votes = self.votes(cx, p);
         let mut records: Vec<(Key, Option<Stored>)> = Vec::new();
         let mut bytes = 0;
         let mut end = true;
@@ -325,7 +331,41 @@ impl Node {
         for (key, _) in records.iter().filter(|r| r.1.is_none()) {
             self.mark_bad(cx, p, key.as_bytes());
         }
-        let full = visited.is_ok() && self.is_full(p);
+        self.add_bad(p, after, end, &mut records);
+        let full = visited.is_ok() && votes && self.is_full(p);
         Body::Paged { records, end, full }
+    }
+
+    /// Bad keys were struck, and are no vote that there is nothing: they stand in the page unreadable.
+    fn add_bad(
+        &self,
+        p: Partition,
+        after: Option<&Key>,
+        end: bool,
+        records: &mut Vec<(Key, Option<Stored>)>,
+    ) {
+        let last = records.last().map(|r| r.0.clone());
+        let within = |key: &Key| {
+            after.is_none_or(|after| key > after) && (end || last.as_ref().is_some_and(|l| key < l))
+        };
+        let bad = self.identity.bad.range((p, Vec::new())..).take_while(|bad| bad.0 == p);
+        let keys = bad.filter_map(|bad| Key::new(bad.1.clone()).ok()).filter(within);
+        for key in keys.collect::<Vec<_>>() {
+            let at = records.partition_point(|r| r.0 < key);
+            match records.get_mut(at) {
+                Some(there) if there.0 == key => there.1 = None,
+                _ => records.insert(at, (key, None)),
+            }
+        }
+    }
+
+    /// The partitions of a scope in which this node's copy proves nothing to a peer: filling, lossy,
+    /// with a bad key, or not read since opening.
+    fn not_proven(&mut self, cx: &mut Cx<'_>, peer: NodeId, scope: &Scope) -> Vec<Partition> {
+        let shared = self.scope(peer, scope);
+        self.audit_some(cx, &shared);
+        let open =
+            |p: &Partition| !self.is_full(*p) || self.identity.has_bad(*p) || !self.is_audited(*p);
+        shared.into_iter().filter(open).collect()
     }
 }

@@ -34,12 +34,15 @@ impl Request {
             Self::Repair(request) => {
                 request.partitions.as_ref().map_or(Ok(()), |some| within(some, doc.q))
             }
-            Self::Verify(p) => within(&[*p], doc.q),
+            Self::Verify(p) | Self::AcceptLoss(Some(p)) => within(&[*p], doc.q),
             Self::Propose(next) => {
                 // One that comes too late is answered with the document there is.
                 if next.version == doc.version + 1 { next.follows(doc) } else { Ok(()) }
             }
             Self::GiveUp(_)
+            | Self::DropBadHints(_)
+            | Self::AcceptLoss(None)
+            | Self::Scrub(_)
             | Self::Deliver
             | Self::Spread
             | Self::Advance
@@ -63,6 +66,9 @@ impl Request {
             Self::Repair(_)
             | Self::Verify(_)
             | Self::GiveUp(_)
+            | Self::DropBadHints(_)
+            | Self::AcceptLoss(_)
+            | Self::Scrub(_)
             | Self::Deliver
             | Self::Spread
             | Self::Cleanup

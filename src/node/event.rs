@@ -106,6 +106,12 @@ pub enum Request {
     Unsettled,
     /// Say how things are.
     Status,
+    /// Accept that what this node has lost is lost: of a partition, or all, its damaged hints too.
+    AcceptLoss(Option<Partition>),
+    /// Forget this node's damaged hints for a key.
+    DropBadHints(Key),
+    /// Read so many bytes more and prove them: a slice of the scrub.
+    Scrub(u64),
 }
 
 /// What is known of a request whose answer does not come.
@@ -171,6 +177,13 @@ pub enum Reply {
     Ring(Arc<RingDoc>, #[serde(deserialize_with = "some_text")] Option<String>),
     /// Of a status.
     Status(Status),
+    /// Of a scrub: bytes read, and whether everything has been read once.
+    Scrub {
+        /// Bytes read.
+        bytes: u64,
+        /// The last partition is done.
+        over: bool,
+    },
     /// Of a request that names what cannot be: nothing was tried.
     Refused(#[serde(deserialize_with = "text")] String),
 }

@@ -199,7 +199,7 @@ impl Node {
 
     pub(super) fn on_get(&mut self, cx: &mut Cx<'_>, op: u64, mut get: Box<Get>, wake: Wake) {
         match wake {
-            Wake::Said(from, Body::Answers(answers)) => {
+            Wake::Said(from, Body::Answers(answers) | Body::Copies { answers, .. }) => {
                 let answers = answers.into_iter().map(|a| a.proven(&get.key)).collect();
                 get.tally.answer(from, answers);
                 get.awaiting.remove(&from);

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::protocol::{BALLOT_JUMP, BALLOT_MAX, Ballot, Body};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Op, Store, Table};
@@ -39,10 +39,14 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(super) fn load(store: &dyn Store) -> Result<Self> {
-        let row = store.row(Table::Ring, "acceptor")?;
-        let read = |bytes: Vec<u8>| postcard::from_bytes(&bytes).ok();
-        Ok(row.and_then(read).unwrap_or_default())
+    /// What the file says; `None` when that cannot be read, and it may have promised anything.
+    pub(super) fn load(store: &dyn Store) -> Result<Option<Self>> {
+        match store.row(Table::Ring, "acceptor") {
+            Ok(None) => Ok(Some(Self::default())),
+            Ok(Some(bytes)) => Ok(postcard::from_bytes(&bytes).ok()),
+            Err(error) if matches!(error.root(), Error::Corrupt(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The state for the document after `version`; what was promised for an older one is void.
@@ -292,6 +296,12 @@ impl Node {
         let seq = self.stage.push(row);
         let refusal = Box::new(Body::Rejected(Ballot::default()));
         self.stage.then(seq, Then::Send(to, op, Box::new(body), refusal));
+    }
+
+    /// What it has promised cannot be read: it is muted until the others have promised it more.
+    pub(super) fn abstain(&mut self) {
+        self.identity.muted = true;
+        self.identity.dirty = true;
     }
 
     /// A muted acceptor asks every other voter to promise a ballot above all it may have met.

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! repair of n1:   pass n2, pass n3, … -> what was filling and has met enough full owners is full
+//!                 before the first of them n1 reads its own keys: what does not match is struck;
+//!                 what is found on the way makes it go round once more
 //! cleanup of n1:  for each partition it holds and no longer owns: pass with every owner, then drop
 //! ```
 //!
@@ -39,6 +41,12 @@ pub(super) struct Repair {
     asker: Asker,
     /// Peers to come, with the scope of the pass; none left: waiting for the last commit.
     passes: VecDeque<(NodeId, Scope)>,
+    /// All of them, should they be needed once more.
+    all: VecDeque<(NodeId, Scope)>,
+    /// Where the passes began, see `audit`; `None` when they have gone round twice.
+    began: Option<u64>,
+    /// Peers that were asked once more.
+    again: BTreeSet<NodeId>,
     /// With whom a pass was completed, and over which partitions.
     met: BTreeMap<NodeId, Vec<Partition>>,
     missed: BTreeSet<NodeId>,
@@ -46,7 +54,17 @@ pub(super) struct Repair {
     /// Leftovers to drop once every owner has met them.
     leftovers: Vec<Partition>,
     report: RepairReport,
-    ending: bool,
+    stage: Stage,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Its own copies are read; what is wrong with them is struck before anything is compared.
+    Auditing,
+    Passing,
+    /// Everything is staged.
+    Ending,
 }
 
 impl Node {
@@ -114,20 +132,54 @@ impl Node {
     ) {
         let task = Repair {
             asker,
+            all: passes.clone(),
             passes,
+            began: Some(self.audits.now()),
+            again: BTreeSet::new(),
             met: BTreeMap::new(),
             missed,
             accept_missing,
             leftovers,
             report: RepairReport::default(),
-            ending: false,
+            stage: Stage::Auditing,
         };
         let op = self.new_op();
+        self.repair_audit(cx, op, task);
+    }
+
+    fn repair_audit(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
+        let mut scope: Vec<Partition> = match task.passes.iter().find(|p| p.1 == Scope::Shared) {
+            Some(_) => self.doc.owned(self.id),
+            None => Vec::new(),
+        };
+        for (_, of) in &task.passes {
+            if let Scope::Only(partitions) = of {
+                scope.extend(partitions);
+            }
+        }
+        scope.extend(self.unsettled());
+        if !self.audit_some(cx, &scope) {
+            self.tasks.insert(op, Task::Repair(task));
+            return;
+        }
+        task.stage = Stage::Passing;
+        task.began = task.began.map(|_| self.audits.now());
+        if self.audits.are_striking() && !self.stage.is_empty() {
+            self.stage.then(self.stage.last(), Then::Wake(op));
+            self.tasks.insert(op, Task::Repair(task));
+            return;
+        }
         self.repair_next(cx, op, task);
     }
 
     fn repair_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
         let Some((peer, scope)) = task.passes.pop_front() else {
+            if task.began.take().is_some_and(|began| began != self.audits.now()) {
+                // What was lost on the way is healed in the same run.
+                task.passes = task.all.clone();
+                task.stage = Stage::Auditing;
+                return self.repair_audit(cx, op, task);
+            }
             return self.repair_end(cx, op, task);
         };
         self.tasks.insert(op, Task::Repair(task));
@@ -140,7 +192,12 @@ impl Node {
                 task.note(pass);
                 self.repair_next(cx, op, task);
             }
-            Wake::Committed(_) if task.ending => self.repair_done(cx, task),
+            Wake::Tick if task.stage == Stage::Auditing => self.repair_audit(cx, op, task),
+            Wake::Committed(_) if task.stage == Stage::Passing => {
+                task.began = task.began.map(|_| self.audits.now());
+                self.repair_next(cx, op, task);
+            }
+            Wake::Committed(_) if task.stage == Stage::Ending => self.repair_done(cx, task),
             _ => drop(self.tasks.insert(op, Task::Repair(task))),
         }
     }
@@ -148,7 +205,7 @@ impl Node {
     /// Ends fillings and drops leftovers, and waits until that is durable.
     fn repair_end(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
         let reached: BTreeSet<NodeId> = task.met.keys().copied().collect();
-        self.settle_filling(task.accept_missing.then_some(&reached));
+        self.settle_filling(cx, task.accept_missing.then_some(&reached));
         for p in std::mem::take(&mut task.leftovers) {
             let owners = self.doc.writers(p);
             let met = |o: &NodeId| task.met.get(o).is_some_and(|ps| ps.contains(&p));
@@ -161,7 +218,7 @@ impl Node {
         if self.read_only || !self.stage.is_due() && self.stage.is_empty() {
             return self.repair_done(cx, task);
         }
-        task.ending = true;
+        task.stage = Stage::Ending;
         let seq = self.stage.next();
         self.stage.then(seq, Then::Wake(op));
         self.tasks.insert(op, Task::Repair(task));
@@ -180,7 +237,12 @@ impl Repair {
         self.report.pulled += pass.pulled;
         self.report.pushed += pass.pushed;
         let Some(peer) = pass.peer else { return };
+        if pass.again && self.again.insert(peer) {
+            self.passes.extend(self.all.iter().find(|p| p.0 == peer).cloned());
+            return;
+        }
         if pass.completed {
+            self.missed.remove(&peer);
             self.met.entry(peer).or_default().extend(pass.proven);
         } else {
             self.missed.insert(peer);

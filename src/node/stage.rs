@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Asker;
 use crate::key::{Key, Partition};
 use crate::protocol::Body;
 use crate::record::Stored;
@@ -27,6 +28,12 @@ pub(super) enum Then {
     Wake(u64),
     /// These partitions are no longer filling.
     Full(Vec<Partition>),
+    /// This key is no longer bad.
+    Healed(Partition, Vec<u8>),
+    /// A bad key, or whatever did not match its digest, is out of the partition.
+    Struck(Partition, Option<Vec<u8>>),
+    /// Answer with what is unsettled.
+    Unsettled(Asker),
 }
 
 /// Where staged records stand: own, or kept for a target.

@@ -2,26 +2,28 @@
 //!
 //! ```text
 //! lost something -> new actor + filling --a pass with enough full owners--> full
-//! checksum fails -> new actor + bad key --the same-----------------------> healed
+//! checksum fails -> new actor + bad key --votes of enough full owners----> healed
 //! new in a document -> filling          dropped under an actor -> never minted there again by it
 //! ```
 //!
 //! Only a full copy votes and mints. What makes a copy less is taken at once; what makes it more
-//! counts when it is durable.
+//! counts when it is durable. A bad key makes that key filling, not its partition: two owners may have
+//! one each and still heal each other. A partition that is known to have lost records is healed from
+//! others or accepted as it is; no pass with nobody ends a loss. How losses are found: `audit`.
 
 use std::collections::BTreeSet;
 
-use super::{Action, Asker, Cx, Node, Note, Outcome, Reply, Then};
-use crate::error::Result;
-use crate::key::{KEY_BYTES_MAX, Key, Partition, Q};
+use super::audit::BadKey;
+use super::{Action, Asker, Cx, Node, Note, Outcome, Reply};
+use crate::key::{Partition, Q};
 use crate::planted::{self, Bug};
 use crate::ring::{NodeId, RingDoc, Step};
-use crate::store::Op;
-use crate::store::verify::{Bad, Verdict};
 
 impl Node {
-    /// This node may have lost anything: as after a rollback, a copy or a restore.
-    pub(super) fn lose_all(&mut self, _reason: &str) {
+    /// This node may have lost anything: as after a rollback, a copy or a restore. Its new life is
+    /// above the one that it was met in, so that every witness takes it for what it now is.
+    pub(super) fn lose_all(&mut self, met_epoch: u64) {
+        self.identity.begin_life(met_epoch);
         self.identity.renew();
         for p in self.doc.owned(self.id) {
             self.identity.fill(p);
@@ -34,20 +36,6 @@ impl Node {
         self.identity.renew();
         self.identity.fill(p);
         cx.out.push(Action::Note(Note::Lost(format!("partition {p}: {why}"))));
-    }
-
-    /// A record's checksum fails: it is listed, its leaf rebuilt without it, and healed by a sync.
-    pub(super) fn mark_bad(&mut self, cx: &mut Cx<'_>, p: Partition, key: &[u8]) {
-        if planted::is(Bug::UnreadableIsAbsent) || !self.identity.bad.insert((p, key.to_vec())) {
-            return;
-        }
-        self.identity.renew();
-        self.identity.passes.remove(&p);
-        self.identity.again.insert(p);
-        cx.out.push(Action::Note(Note::Unreadable(p, key.to_vec())));
-        if !self.read_only {
-            self.stage.push(Op::Bad { partition: p, key: key.to_vec() });
-        }
     }
 
     /// New partitions of a new document are filling; dots minted before a drop are not gone on from.
@@ -73,12 +61,23 @@ impl Node {
         self.identity.dirty = true;
     }
 
-    /// A complete pass over these partitions with an owner that was full in them.
-    pub(super) fn passed(&mut self, peer: NodeId, partitions: &[Partition]) {
-        for p in partitions {
-            let bad = self.identity.bad.iter().any(|(at, _)| at == p);
-            if self.identity.is_marked(*p) || bad {
+    /// A complete pass that began at `began`, with an owner that was full in these partitions and has
+    /// voted on these bad keys.
+    pub(super) fn passed(
+        &mut self,
+        peer: NodeId,
+        began: u64,
+        partitions: &[Partition],
+        keys: Vec<BadKey>,
+    ) {
+        for p in partitions.iter().filter(|p| self.audits.is_same_since(**p, began)) {
+            if self.identity.is_marked(*p) || self.audits.has_lost(*p) {
                 self.identity.passes.entry(*p).or_default().insert(peer);
+            }
+        }
+        for key in keys {
+            if self.identity.bad.contains(&key) && self.audits.is_same_since(key.0, began) {
+                self.audits.voted.entry(key).or_default().insert(peer);
             }
         }
     }
@@ -100,37 +99,55 @@ impl Node {
         }
     }
 
-    /// Ends the filling of every partition that has met enough full owners. With `accept`, of every
-    /// partition met by each of those named.
-    pub(super) fn settle_filling(&mut self, accept: Option<&BTreeSet<NodeId>>) {
-        let open: BTreeSet<Partition> = self.unsettled();
-        let done = |p: &Partition| {
-            let layout = self.doc.read_layout();
-            let others: Vec<_> =
-                self.doc.owners_in(layout, *p).into_iter().filter(|o| *o != self.id).collect();
-            // max(N - W + 1, R): every acknowledged write is met, and all that a strict read left on
-            // N - R + 1 owners. With W and R the majority of N that is a majority.
-            let needed = self.doc.majority().min(others.len());
-            let empty = BTreeSet::new();
-            let met = self.identity.passes.get(p).unwrap_or(&empty);
-            let enough = others.iter().filter(|o| met.contains(o)).count() >= needed;
-            enough
-                || accept.is_some_and(|reached| {
-                    others.iter().all(|o| !self.is_up(*o) || reached.contains(o))
-                })
-        };
-        let full: Vec<Partition> = open.into_iter().filter(done).collect();
-        if full.is_empty() || self.read_only {
+    /// Ends the filling of every partition that has met enough full owners, and the badness of every
+    /// key that enough of them have voted on. With `accept`, of all that were met by each of those
+    /// named, though these are few.
+    pub(super) fn settle_filling(&mut self, cx: &mut Cx<'_>, accept: Option<&BTreeSet<NodeId>>) {
+        if self.read_only {
             return;
         }
-        for (p, key) in self.identity.bad.iter().filter(|(p, _)| full.contains(p)) {
-            self.stage.push(Op::Healed { partition: *p, key: key.clone() });
+        let open = self.unsettled().into_iter();
+        let open = open.filter(|p| self.identity.is_marked(*p) || self.audits.is_doubtful(*p));
+        let met = |p: &Partition| {
+            let met = self.identity.passes.get(p).cloned().unwrap_or_default();
+            !self.audits.is_striking(*p) && self.has_met(*p, &met, self.audits.has_lost(*p), accept)
+        };
+        let full: Vec<Partition> = open.filter(met).collect();
+        let full: Vec<_> = full.into_iter().filter(|p| self.audit_again(cx, *p)).collect();
+        let healed = |bad: &&BadKey| {
+            let (p, none) = (bad.0, BTreeSet::new());
+            if self.is_stray(bad) {
+                return full.contains(&p) || self.is_full(p);
+            }
+            let voted = self.audits.voted.get(*bad).unwrap_or(&none);
+            !self.audits.is_striking(p) && self.has_met(p, voted, true, accept)
+        };
+        let keys: Vec<BadKey> = self.identity.bad.iter().filter(healed).cloned().collect();
+        self.heal_keys(keys);
+        if !full.is_empty() {
+            self.end_filling(full);
         }
-        full.iter().for_each(|p| {
-            self.identity.again.remove(p);
-        });
-        let seq = self.stage.next();
-        self.stage.then(seq, Then::Full(full));
+    }
+
+    /// Whether so many full owners of a partition are enough to be sure of what they hold; when
+    /// something is known to be missing, nobody is not.
+    fn has_met(
+        &self,
+        p: Partition,
+        met: &BTreeSet<NodeId>,
+        lossy: bool,
+        accept: Option<&BTreeSet<NodeId>>,
+    ) -> bool {
+        let layout = self.doc.read_layout();
+        let mut others = self.doc.owners_in(layout, p);
+        others.retain(|o| *o != self.id);
+        // max(N - W + 1, R): every acknowledged write is met, and all that a strict read left on
+        // N - R + 1 owners. With W and R the majority of N that is a majority.
+        let needed = self.doc.majority().min(others.len());
+        let of_owners = others.iter().filter(|o| met.contains(o)).count();
+        let accepted = accept
+            .is_some_and(|reached| others.iter().all(|o| !self.is_up(*o) || reached.contains(o)));
+        (of_owners >= needed || accepted) && (of_owners > 0 || !lossy)
     }
 
     /// Partitions that hold a bad key, owned or not.
@@ -138,65 +155,14 @@ impl Node {
         self.identity.bad.iter().map(|b| b.0)
     }
 
-    /// Owned partitions that are filling or hold a bad key.
+    /// Owned partitions that are filling, have lost records, or hold a bad key.
     pub(super) fn unsettled(&self) -> BTreeSet<Partition> {
         let owned = self.doc.owned(self.id);
         let mut open: BTreeSet<_> =
             owned.into_iter().filter(|p| self.identity.is_marked(*p)).collect();
-        open.extend(self.bad_partitions().filter(|p| self.doc.owns(self.id, *p)));
+        let others = self.bad_partitions().chain(self.audits.doubtful());
+        open.extend(others.filter(|p| self.doc.owns(self.id, *p)));
         open
-    }
-
-    /// Compares a partition's leaves with its records before the first mint on an absent key: a
-    /// record can vanish without a checksum error. `false` when something had.
-    pub(super) fn audit(&mut self, cx: &mut Cx<'_>, p: Partition) -> Result<bool> {
-        if self.identity.audited.contains(&p) {
-            return Ok(true);
-        }
-        let verdict = crate::store::verify::audit(cx.store, p)?;
-        self.identity.audited.insert(p);
-        if verdict.is_good() {
-            return Ok(true);
-        }
-        self.lose(cx, p, "its leaves do not match its records");
-        self.stage.push(Op::Rebuild(p));
-        for bad in verdict.bad {
-            self.mark_bad(cx, p, &bad.key);
-        }
-        Ok(false)
-    }
-
-    /// Reads a whole partition and lists what is damaged.
-    pub(super) fn verify(&mut self, cx: &mut Cx<'_>, asker: Asker, p: Partition) {
-        let verdict = match crate::store::verify::verify(cx.store, p) {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                // The table itself cannot be read: said, and left as it is.
-                let bad = vec![Bad { key: Vec::new(), why: error.to_string() }];
-                let verdict = Verdict { bad, ..Verdict::default() };
-                return self.conclude(cx, asker, Outcome::Reply(Reply::Verify(verdict)));
-            }
-        };
-        // In a damaged page even the key may be of no length a key has: then only the leaf is rebuilt.
-        let keyed = |b: &&Bad| (1..=KEY_BYTES_MAX).contains(&b.key.len());
-        for bad in verdict.bad.iter().filter(keyed) {
-            self.mark_bad(cx, p, &bad.key);
-        }
-        let unexplained = verdict.bad.is_empty() && !verdict.digest_matches();
-        if unexplained || verdict.bad.iter().any(|b| !keyed(&b)) {
-            self.lose(cx, p, "its leaves do not match its records");
-            self.stage.push(Op::Rebuild(p));
-        }
-        self.conclude(cx, asker, Outcome::Reply(Reply::Verify(verdict)));
-    }
-
-    /// An operator gives up this node's unreadable copy of a key.
-    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, asker: Asker, key: &Key) {
-        let partition = self.q().partition(key);
-        if self.identity.bad.remove(&(partition, key.as_bytes().to_vec())) {
-            self.stage.push(Op::Healed { partition, key: key.as_bytes().to_vec() });
-        }
-        self.tell_unsettled(cx, asker);
     }
 
     /// A repair report without a repair: what is filling or holds a bad key.
@@ -208,7 +174,8 @@ impl Node {
 
     /// Whether this node's copy of the partition votes and may mint.
     pub(super) fn is_full(&self, p: Partition) -> bool {
-        self.doc.owns(self.id, p) && !self.identity.is_filling(p)
+        let doubtful = self.audits.is_doubtful(p) && !planted::is(Bug::FillingVotes);
+        self.doc.owns(self.id, p) && !self.identity.is_filling(p) && !doubtful
     }
 
     /// The Q of the ring.

@@ -15,22 +15,27 @@
 //!   Fullness(scope)          ->        Filling [..]           still?
 //! ```
 //!
+//! Keys that are bad here are read from the peer first of all, whatever the sums say: its vote on them
+//! is what heals them. A leaf is listed only as the digest promised it; what does not match ends the
+//! pass and is a loss of whoever listed it.
+//!
 //! A pass is *completed*, not *equal*: under load roots never are. What the peer held durably when
 //! the pass began is here, or was superseded by what is.
 //! Caveat: a leaf is listed whole; listing one leaf reads its partition's keys.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::ControlFlow;
 
 use super::answer::PAGE_BYTES;
+use super::audit::BadKey;
 use super::{Asker, Cx, Node, Outcome, Task, Then, Transfer, TransferKind, Wake};
 use crate::digest::{Arc, Leaves, Sum};
 use crate::error::Result;
-use crate::key::{Key, LEAVES, Partition, Position};
+use crate::key::{Key, Partition};
 use crate::protocol::{Body, Scope};
 use crate::quorum::Answer;
-use crate::record::{Term, stored_term};
+use crate::record::Term;
 use crate::ring::NodeId;
+use crate::store::verify;
 
 /// Arcs compared in one message.
 const ARCS_MAX: usize = 256;
@@ -52,6 +57,8 @@ pub(super) struct PassReport {
     pub(super) completed: bool,
     /// Partitions of the scope in which the peer was full all the time.
     pub(super) proven: Vec<Partition>,
+    /// One of the two found that it does not hold what it was told to: once more, when that is mended.
+    pub(super) again: bool,
 }
 
 /// A pass under way.
@@ -80,6 +87,10 @@ pub(super) struct Pass {
     asked_ms: u64,
     /// See [`Node::refill`]: a pass begun before it proves nothing after it.
     refilled: u64,
+    /// The same of what was lost or struck: see `audit`.
+    began: u64,
+    /// Bad keys that the peer has voted on.
+    voted: Vec<BadKey>,
     report: PassReport,
 }
 
@@ -123,6 +134,7 @@ impl Node {
         }
         let op = self.new_op();
         self.send(cx, peer, op, Body::Fullness(scope.clone()));
+        let fetch = self.bad_of(&partitions);
         let pass = Pass {
             asker,
             peer,
@@ -134,15 +146,26 @@ impl Node {
             sent: Vec::new(),
             leaves: VecDeque::new(),
             listed: Vec::new(),
-            fetch: VecDeque::new(),
+            fetch,
             asked: Vec::new(),
             state: State::Opening,
             started_ms: cx.now.mono_ms,
             asked_ms: cx.now.mono_ms,
             refilled: self.identity.refilled,
+            began: self.audits.now(),
+            voted: Vec::new(),
             report,
         };
         self.tasks.insert(op, Task::Pass(Box::new(pass)));
+    }
+
+    /// The bad keys of some partitions, to be read from a peer.
+    fn bad_of(&self, partitions: &[Partition]) -> VecDeque<Asked> {
+        let wanted =
+            |bad: &&BadKey| partitions.binary_search(&bad.0).is_ok() && !self.is_stray(bad);
+        let bad = self.identity.bad.iter().filter(wanted);
+        let keys = bad.filter_map(|bad| Key::new(bad.1.clone()).ok());
+        keys.map(|key| Asked { key, theirs: Some(Term(0)), ours: false }).collect()
     }
 
     /// The partitions a scope means between this node and a peer, in order.
@@ -184,10 +207,19 @@ impl Node {
                 self.pass_next(cx, op, pass);
             }
             (State::Listing, Some(Body::Listing(theirs))) => {
-                self.compare(cx, &mut pass, theirs);
-                self.pass_next(cx, op, pass);
+                pass.report.again = self.compare(cx, &mut pass, theirs).is_err();
+                match pass.report.again {
+                    false => self.pass_next(cx, op, pass),
+                    true => self.end_pass(cx, pass, false),
+                }
             }
-            (State::Fetching, Some(Body::Answers(answers))) => self.take(cx, op, pass, answers),
+            (State::Listing, Some(Body::NotStored(_))) => {
+                pass.report.again = true;
+                self.end_pass(cx, pass, false);
+            }
+            (State::Fetching, Some(Body::Answers(answers) | Body::Copies { answers, .. })) => {
+                self.take(cx, op, pass, answers);
+            }
             (State::Committing, None) => self.push(cx, op, pass),
             (State::Pushing, Some(Body::Stored { .. })) => self.pass_next(cx, op, pass),
             (State::Closing, Some(Body::Filling(filling))) => {
@@ -309,32 +341,31 @@ impl Node {
     }
 
     /// The keys and terms of some leaves, from durable state, in order.
+    ///
+    /// # Errors
+    /// When a partition cannot be read, or a leaf is not what its sum promises: it is audited anew.
     pub(super) fn list(
-        &self,
-        cx: &Cx<'_>,
+        &mut self,
+        cx: &mut Cx<'_>,
         leaves: &[(Partition, Vec<u8>)],
     ) -> Result<Vec<(Key, Term)>> {
         let mut found = Vec::new();
         for (p, wanted) in leaves {
-            let mut mask = [false; LEAVES];
-            wanted.iter().for_each(|leaf| mask[usize::from(*leaf)] = true);
-            cx.store.visit(*p, None, &mut |key, stored| {
-                if mask[usize::from(Position::of(key).leaf(self.q()))]
-                    && let (Ok(key), Some(term)) = (Key::new(key), stored_term(stored))
-                {
-                    found.push((key, term));
-                }
-                ControlFlow::Continue(())
-            })?;
+            let listed = verify::leaves(cx.store, self.q(), *p, wanted);
+            found.extend(listed.inspect_err(|_| self.audit_anew(cx, *p))?);
         }
         Ok(found)
     }
 
     /// Finds the keys whose terms differ.
-    fn compare(&mut self, cx: &Cx<'_>, pass: &mut Pass, theirs: Vec<(Key, Term)>) {
+    fn compare(
+        &mut self,
+        cx: &mut Cx<'_>,
+        pass: &mut Pass,
+        theirs: Vec<(Key, Term)>,
+    ) -> Result<()> {
         let leaves = std::mem::take(&mut pass.listed);
-        let own = self.list(cx, &leaves).unwrap_or_default();
-        let mut own: BTreeMap<Key, Term> = own.into_iter().collect();
+        let mut own: BTreeMap<Key, Term> = self.list(cx, &leaves)?.into_iter().collect();
         for (key, term) in theirs {
             let mine = own.remove(&key);
             if mine != Some(term) {
@@ -343,6 +374,7 @@ impl Node {
         }
         // What is left only we have.
         pass.fetch.extend(own.into_keys().map(|key| Asked { key, theirs: None, ours: true }));
+        Ok(())
     }
 
     /// Fetches the peer's copies of the next keys; keys it lacks need no fetch.
@@ -378,6 +410,10 @@ impl Node {
                     }
                     Some(answer) => {
                         let answer = answer.proven(&asked.key);
+                        if matches!(answer, Answer::Vote(_)) {
+                            let place = (self.q().partition(&asked.key), asked.key.clone().into());
+                            pass.voted.extend(self.identity.bad.get(&place).cloned());
+                        }
                         came.extend(answer.stored().map(|s| (asked.key.clone(), s.clone())));
                     }
                 }
@@ -436,8 +472,8 @@ impl Node {
         if completed && pass.refilled == self.identity.refilled {
             let proven = |p: &&Partition| !pass.filling.contains(p);
             pass.report.proven = pass.partitions.iter().filter(proven).copied().collect();
-            let proven = pass.report.proven.clone();
-            self.passed(pass.peer, &proven);
+            let (proven, voted) = (pass.report.proven.clone(), std::mem::take(&mut pass.voted));
+            self.passed(pass.peer, pass.began, &proven, voted);
         }
         pass.report.completed = completed;
         self.conclude(cx, pass.asker, Outcome::Pass(pass.report));

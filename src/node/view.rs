@@ -55,6 +55,12 @@ impl Node {
         sums.into_iter().any(|(p, sum)| sum.count > 0 && !self.doc.owns(self.id, p))
     }
 
+    /// Whether it remembers something of the others that is not written yet.
+    #[must_use]
+    pub fn remembers_more(&self) -> bool {
+        !self.read_only && self.identity.witness.remembers_more()
+    }
+
     /// Its present actor.
     #[must_use]
     pub fn actor(&self) -> Actor {

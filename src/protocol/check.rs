@@ -42,8 +42,10 @@ impl Body {
             Self::Put(request) => request.check(doc.q),
             Self::PutDone(reply) => at_most("answers", reply.items.len(), ITEMS_MAX),
             Self::Read(keys) => at_most("keys", keys.len(), KEYS_MAX),
-            Self::Answers(answers) => at_most("answers", answers.len(), KEYS_MAX),
-            Self::Write { records, hint_for } => {
+            Self::Answers(answers) | Self::Copies { answers, .. } => {
+                at_most("answers", answers.len(), KEYS_MAX)
+            }
+            Self::Write { records, hint_for } | Self::Replicate { records, hint_for, .. } => {
                 at_most("records", records.len(), KEYS_MAX)?;
                 hint_for.map_or(Ok(()), |target| known(target, doc))
             }
@@ -82,6 +84,8 @@ impl Body {
             }
             Self::Hello { .. }
             | Self::Seen { .. }
+            | Self::Greet { .. }
+            | Self::Met { .. }
             | Self::Stored { .. }
             | Self::Listing(_)
             | Self::Accepted
@@ -114,7 +118,7 @@ impl PutRequest {
                 return Err(refused("a value that expires too late"));
             }
             match &item.basis {
-                Basis::Context(context) => {
+                Basis::Context(context) | Basis::Exact(context) => {
                     at_most("actors of a context", context.entries().len(), CLOCK_ENTRIES_MAX)
                 }
                 Basis::Overwrite { .. } | Basis::Blind | Basis::Beside | Basis::Absent => Ok(()),

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Only what differs is read. Verdicts come from clocks, never from times; *corrupt* is said only of
-//! a failed checksum, or of one dot with two values.
+//! a failed checksum, or of one dot with two values. Caveat: sums that differ though no key does are
+//! no equality; whoever asks audits both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -106,7 +107,8 @@ pub fn count(target: &Target, a: NodeId, b: NodeId) -> Result<u64> {
     Ok(keys)
 }
 
-/// Compares two stores over some partitions, in order.
+/// Compares two stores over some partitions, in order. The partitions whose sums differ though no key
+/// does come back: one of the two does not hold what it was told to.
 ///
 /// # Errors
 /// When a table cannot be read, and whatever `found` returns.
@@ -116,7 +118,8 @@ pub fn diff(
     b: &dyn Store,
     partitions: &[Partition],
     found: &mut OnDifference<'_>,
-) -> Result<()> {
+) -> Result<Vec<Partition>> {
+    let mut unexplained = Vec::new();
     let sums_a: BTreeMap<_, _> = a.sums()?.into_iter().collect();
     let sums_b: BTreeMap<_, _> = b.sums()?.into_iter().collect();
     let (bad_a, bad_b) = (a.bad()?, b.bad()?);
@@ -129,13 +132,18 @@ pub fn diff(
         }
         let mut keys = differing(q, a, b, *p)?;
         keys.extend(listed.iter().filter_map(|l| Key::new(l.1.clone()).ok()));
+        let mut differs = false;
         for key in keys {
             if let Some(difference) = judge(a, b, *p, key)? {
+                differs = true;
                 found(difference)?;
             }
         }
+        if !differs {
+            unexplained.push(*p);
+        }
     }
-    Ok(())
+    Ok(unexplained)
 }
 
 /// The keys whose terms differ, from the leaves that differ.

@@ -4,6 +4,7 @@
 //! hints        a second after somebody came back, then every second while some are delivered
 //! filling      at once, then every 5 s until nothing is filling
 //! sync round   every --sync-every: totals compared with every peer, only differences travel
+//! scrub        a slice a second, everything within a week; then it rests
 //! shepherd     the lowest of the living takes up a change that nobody has moved for 15 s
 //! ```
 //!
@@ -17,7 +18,7 @@ use super::meter;
 use crate::config::{self, PEERS_FILE, Peers};
 use crate::embed;
 use crate::error::{Error, Result};
-use crate::node::{Event, RepairRequest, Reply, Request};
+use crate::node::{Event, RepairRequest, Reply, Request, scrubbed_ms};
 use crate::ring::{Member, NodeId, Step};
 use crate::store::Store;
 
@@ -29,6 +30,11 @@ const FILL_MS: u64 = 5_000;
 const SHEPHERD_MS: u64 = 15_000;
 const PEERS_MS: u64 = 1_000;
 const GAUGES_MS: u64 = 5_000;
+/// A slice of the scrub every so often, in ms; a pass takes two days at the most, and rests for five.
+const SCRUB_MS: u64 = 1_000;
+const SCRUB_SLICES: u64 = 2 * 86_400;
+const SCRUB_BYTES: u64 = 256 << 10;
+const SCRUB_REST_MS: u64 = 5 * 86_400_000;
 /// A hint for a member that has been down for so long is old, in ms: the other owners get it too.
 const OLD_MS: u64 = 3_600_000;
 
@@ -50,6 +56,7 @@ impl Core {
         self.hints_tick(now);
         self.sync_tick(now);
         self.ring_tick(now);
+        self.scrub_tick(now);
     }
 
     fn request(&mut self, request: Request) -> Option<u64> {
@@ -67,6 +74,21 @@ impl Core {
         if self.store.hint_stats().is_ok_and(|s| s.count > 0) {
             self.chores.hints.ticket = self.request(Request::Deliver);
             self.spread_tick(now);
+        }
+    }
+
+    /// Reads a little of everything, whether or not anybody asks for it.
+    fn scrub_tick(&mut self, now: u64) {
+        let scrub = &mut self.chores.scrub;
+        if scrub.due_ms == 0 {
+            let last = scrubbed_ms(&self.store).unwrap_or(0);
+            let rest = last.saturating_add(SCRUB_REST_MS).saturating_sub(embed::wall_ms());
+            scrub.due_ms = now + SCRUB_MS + rest.min(SCRUB_REST_MS);
+        }
+        if scrub.is_due(now) {
+            scrub.due_ms = now + SCRUB_MS;
+            let bytes = self.store.used_bytes().unwrap_or(0) / SCRUB_SLICES;
+            self.chores.scrub.ticket = self.request(Request::Scrub(bytes.max(SCRUB_BYTES)));
         }
     }
 
@@ -180,6 +202,13 @@ impl Core {
                     }
                 }
             }
+            Reply::Scrub { over, .. } if chores.scrub.ticket == Some(ticket) => {
+                chores.scrub.ticket = None;
+                if *over {
+                    chores.scrub.due_ms = now + SCRUB_REST_MS;
+                    tracing::info!("everything was read and proven");
+                }
+            }
             Reply::Ring(doc, why) if chores.shepherd.ticket == Some(ticket) => {
                 chores.shepherd.ticket = None;
                 let why = why.as_deref().unwrap_or("done");
@@ -192,6 +221,7 @@ impl Core {
     fn set_gauges(&self) {
         let status = self.node.status(&self.store);
         let bytes = self.store.used_bytes().unwrap_or(0);
+        meter::scrubbed(scrubbed_ms(&self.store));
         meter::stand(&status, bytes, self.peers.linked().len(), self.peers.clients());
     }
 

@@ -40,6 +40,7 @@ pub(super) struct Chores {
     pub(super) peers: Chore,
     pub(super) gauges: Chore,
     pub(super) spread: Chore,
+    pub(super) scrub: Chore,
     /// Since when members have been down.
     pub(super) down: BTreeMap<NodeId, u64>,
     /// The version of the ring last seen, to tell a change that nobody moves.
@@ -73,6 +74,7 @@ impl Chores {
             peers: none,
             gauges: none,
             spread: none,
+            scrub: none,
             down: BTreeMap::new(),
             version: 0,
             stuck: false,

@@ -15,14 +15,17 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 
+use super::bounds::Bounds;
 use super::commit::Committer;
 use super::core::Core;
-use super::door::{self, Papers};
+use super::crowd::Crowd;
+use super::door::{self, Papers, Porter};
 use super::due::Chores;
 use super::event::{In, Stopping};
 use super::peers::Peers;
+use super::quiet::Quiet;
 use super::tickets::Desk;
-use super::{Ended, Ready, Serving, meter};
+use super::{Ended, Ready, Serving, meter, scrape};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
 use crate::embed::{self, NODE_KEY, RING_KEY, random, wall_ms};
@@ -109,14 +112,15 @@ async fn run(
     let hello = Hello { run: random()? as u64, ..Hello::new(Some(doc.id), Some(node.id())) };
     let papers = Papers { key_file, own, hello };
     let (listener, address) = listen(&serving, config).await?;
+    let bounds = Bounds::raised();
     let metrics = match &serving.metrics {
-        Some(at) => Some(meter::start(at)?.to_string()),
+        Some(at) => Some(scrape::open(at, meter::start()?, crowd(bounds.scrapers)?).await?),
         None => None,
     };
     lock.rename_holder(&serving.dir, &holder(Some(address.clone())))?;
     let (tell, inbox) = channel(INBOX_MAX);
     watch_signals(tell.clone())?;
-    let door = door::open(listener, papers.clone(), tell.clone());
+    let door = door::open(listener, porter(&papers, bounds, &tell)?);
     let written = written(&serving.dir);
     let gossip = gossip(&node, &address, &written)?;
     let twin = store.twin()?;
@@ -125,6 +129,9 @@ async fn run(
         Chores::new(serving.dir.clone(), metrics_at, serving.sync_every, serving.hints, written);
     let core = Core {
         peers: Peers::new(node.id()),
+        bounds,
+        checked: doc.version,
+        quiet: Quiet::new(),
         committer: Committer::start(store, tell.clone())?,
         store: twin,
         node,
@@ -146,6 +153,16 @@ async fn run(
     ready(&Ready { name, address, metrics });
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     core.run(inbox).await
+}
+
+fn porter(papers: &Papers, bounds: Bounds, tell: &Sender<In>) -> Result<Porter> {
+    let (strangers, keyed) = (crowd(bounds.strangers)?, crowd(bounds.keyed)?);
+    let (papers, tell) = (papers.clone(), tell.clone());
+    Ok(Porter { papers, strangers, keyed, quiet: Quiet::new(), tell })
+}
+
+fn crowd(room: usize) -> Result<Crowd> {
+    Ok(Crowd::new(room, random()? as u64))
 }
 
 /// Listens; gives the address that others are told.

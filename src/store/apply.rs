@@ -9,17 +9,25 @@
 //! Record k3 (p7, leaf 3): + new term -------------+
 //! ```
 //!
-//! It does not judge: it neither merges nor proves, and takes the old term as the old bytes carry
-//! it. Caveat: putting over a record whose *term* has rotted leaves a wrong leaf behind, which only
-//! `Op::Rebuild` mends; a node reads, and so proves, what it replaces.
+//! A rebuild is the one way to a digest that does not follow from the one before, so it never hides
+//! anything: what the records do not explain becomes the partition's [`Loss`] in the same transaction.
+//! A table whose rows stand where no search finds them is weeded first, by walking it, and then every
+//! partition is rebuilt: nobody can say whose the rows were.
+//!
+//! It does not judge otherwise: it neither merges nor proves, and takes the old term as the old bytes
+//! carry it. Caveat: putting over a record whose *term* has rotted leaves a wrong leaf behind, which
+//! only `Op::Rebuild` mends; a node reads, and so proves, what it replaces.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use super::seal::{self, Seals};
 use super::tables::{self, Name, RowKey, Rows};
+use super::tally::{Loss, Tally};
 use super::{Batch, Failure, Hint, HintStats, Op, Stored};
 use crate::digest::{Leaves, Sum};
-use crate::error::Error;
-use crate::key::{Key, LEAVES, Partition, Position, Q};
+use crate::error::{Error, Result as Read};
+use crate::key::{Key, Partition, Q};
 use crate::record::{Term, stored_term};
 
 /// Rows that can be changed inside one transaction.
@@ -35,7 +43,13 @@ pub(super) trait RowsMut: Rows {
 
     /// Removes all rows whose keys begin with `prefix`.
     fn delete_prefix(&mut self, table: Name, prefix: &[u8]) -> Result<(), Failure>;
+
+    /// Walks a table in whatever order it is and removes the rows that are not to be kept.
+    fn retain(&mut self, table: Name, keep: &mut Keep<'_>) -> Result<(), Failure>;
 }
+
+/// Says of a row whether it is kept.
+pub(super) type Keep<'a> = dyn FnMut(&[u8], &[u8]) -> bool + 'a;
 
 /// What came of putting a new row.
 pub(super) enum Put {
@@ -55,28 +69,51 @@ pub(super) struct Applied {
 
 /// Applies a batch; on failure the caller throws the transaction away.
 pub(super) fn apply<R: RowsMut>(rows: &mut R, batch: &Batch) -> Result<Applied, Failure> {
+    Seals::of(rows)?.upgrade(rows)?;
     // The batch that creates a file brings its own Q, wherever in the batch it stands.
     let q = batch.ops.iter().find_map(|op| match op {
         Op::Meta(name, Some(bytes)) if name == "q" => Some(tables::parse_q(bytes)),
         _ => None,
     });
     let q = q.unwrap_or_else(|| tables::q(rows))?;
-    let mut work = Work { rows, q, deltas: Deltas::default(), hints: HintStats::default() };
+    let mut work = Work {
+        rows,
+        q,
+        deltas: Deltas::default(),
+        rebuilt: BTreeMap::new(),
+        hints: HintStats::default(),
+        kept: Sum::default(),
+    };
     for op in &batch.ops {
         work.op(op)?;
     }
+    work.rebuild_all()?;
     work.write_digests()?;
+    work.write_kept()?;
     let hints = work.hints;
     let commit = tables::number(rows, "commit")?.unwrap_or(0).wrapping_add(1);
-    rows.put(Name::Meta, b"commit", &commit.to_le_bytes())?;
+    put_sealed(rows, Name::Meta, b"commit", &commit.to_le_bytes())?;
     Ok(Applied { commit, hints })
+}
+
+fn put_sealed<R: RowsMut>(
+    rows: &mut R,
+    table: Name,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), Failure> {
+    rows.put(table, key, &seal::seal(table, key, value))
 }
 
 struct Work<'r, R> {
     rows: &'r mut R,
     q: Q,
     deltas: Deltas,
+    /// Partitions to rebuild at the end, and the keys that were struck from each.
+    rebuilt: BTreeMap<Partition, Vec<Vec<u8>>>,
     hints: HintStats,
+    /// Added to the sum of the acknowledged hints.
+    kept: Sum,
 }
 
 impl<R: RowsMut> Work<'_, R> {
@@ -87,7 +124,10 @@ impl<R: RowsMut> Work<'_, R> {
             Op::Healed { partition, key } => {
                 self.rows.delete(Name::Bad, &RowKey::of(*partition, key)?)
             }
-            Op::Rebuild(partition) => self.rebuild(*partition),
+            Op::Rebuild(partition) => {
+                self.rebuilt.entry(*partition).or_default();
+                Ok(())
+            }
             Op::Drop(partition) => self.drop(*partition),
             Op::Hint(hint) => self.hint(hint),
             Op::Unhint { target, partition, key } => {
@@ -95,6 +135,7 @@ impl<R: RowsMut> Work<'_, R> {
                 self.forget_hint(&row)?;
                 self.rows.delete(Name::Hints, &row)
             }
+            Op::DropBadHints(key) => self.drop_bad_hints(key.as_ref()),
             Op::Meta(name, bytes) => self.named(Name::Meta, name, bytes.as_deref()),
             Op::Ring(name, bytes) => self.named(Name::Ring, name, bytes.as_deref()),
         }
@@ -121,36 +162,98 @@ impl<R: RowsMut> Work<'_, R> {
         let row = RowKey::of(p, key)?;
         // Listed even when nothing is left to move: it is the list that keeps the key from voting.
         let bytes = self.rows.get(Name::Records, &row)?.map(<[u8]>::to_vec);
-        match bytes {
-            Some(bytes) => self.rows.put(Name::Bad, &row, &bytes)?,
-            None => self.rows.put_new(Name::Bad, &row, &[]).map(|_| ())?,
+        if bytes.is_some() || self.rows.get(Name::Bad, &row)?.is_none() {
+            put_sealed(self.rows, Name::Bad, &row, bytes.as_deref().unwrap_or_default())?;
         }
         self.rows.delete(Name::Records, &row)?;
-        self.rebuild(p)
+        let struck = self.rebuilt.entry(p).or_default();
+        if bytes.is_some() {
+            struck.push(key.to_vec());
+        }
+        Ok(())
     }
 
-    fn rebuild(&mut self, p: Partition) -> Result<(), Failure> {
-        let q = self.q;
-        let mut leaves: Box<Leaves> = Box::new([Sum::default(); LEAVES]);
+    /// Rebuilds what has to be; when a table is out of order, that is weeded and all is rebuilt.
+    fn rebuild_all(&mut self) -> Result<(), Failure> {
+        let ordered = self.rebuilt.keys().try_for_each(|p| self.scan(*p).map(drop));
+        if matches!(&ordered, Err(error) if matches!(error.root(), Error::Corrupt(_))) {
+            self.weed().map_err(damaged)?;
+            for p in self.q.all() {
+                self.rebuilt.entry(p).or_default();
+            }
+        }
+        for (p, struck) in std::mem::take(&mut self.rebuilt) {
+            self.rebuild(p, &struck).map_err(damaged)?;
+        }
+        Ok(())
+    }
+
+    /// What a partition holds, and what it was told to, this batch included.
+    fn scan(&self, p: Partition) -> Read<(Tally, Box<Leaves>, Sum)> {
+        let mut tally = Tally::default();
         tables::visit(self.rows, p, None, &mut |key, bytes| {
             if let Some(term) = stored_term(bytes) {
-                leaves[usize::from(Position::of(key).leaf(q))].insert(term);
+                tally.add(self.q, key, term);
             }
             ControlFlow::Continue(())
         })?;
+        let mut leaves = tables::leaves(self.rows, p)?;
+        let mut sum = tables::sum(self.rows, p)?;
+        for delta in self.deltas.list.iter().filter(|delta| delta.partition == p) {
+            leaves[usize::from(delta.leaf)].add(delta.sum);
+            sum.add(delta.sum);
+        }
+        Ok((tally, leaves, sum))
+    }
+
+    fn rebuild(&mut self, p: Partition, struck: &[Vec<u8>]) -> Result<(), Failure> {
+        let (mut tally, leaves, sum) = self.scan(p)?;
+        struck.iter().for_each(|key| tally.add_bad(self.q, key));
+        if let Some(loss) = tally.loss(&leaves, sum) {
+            self.lose(p, loss)?;
+        }
         self.deltas.forget(p);
-        for (leaf, sum) in (0..=u8::MAX).zip(leaves.iter()) {
+        for (leaf, sum) in (0..=u8::MAX).zip(tally.leaves.iter()) {
             self.put_sum(&tables::leaf_key(p, leaf), *sum)?;
         }
-        self.put_sum(&tables::sum_key(p), leaves.iter().copied().sum())
+        self.put_sum(&tables::sum_key(p), tally.total())
+    }
+
+    /// Keeps in mind what a partition has lost, beside what it had lost before.
+    fn lose(&mut self, p: Partition, loss: Loss) -> Result<(), Failure> {
+        let row = Loss::row(p);
+        let before = tables::sealed(self.rows, Name::Meta, row.as_bytes())?;
+        let before = before.and_then(Loss::from_bytes).unwrap_or_default();
+        put_sealed(self.rows, Name::Meta, row.as_bytes(), &before.and(loss).to_bytes())
+    }
+
+    /// Throws away the rows that stand where they cannot: of records those that do not prove
+    /// themselves in their place, and of both tables those below the one before.
+    fn weed(&mut self) -> Result<(), Failure> {
+        let q = self.q;
+        let mut last = Vec::new();
+        self.rows.retain(Name::Records, &mut |row, bytes| {
+            let placed = row.split_first_chunk::<2>().is_some_and(|(p, key)| {
+                Key::new(key).is_ok_and(|key| q.partition(&key).0.to_be_bytes() == *p)
+                    && crate::record::check(key, bytes).is_ok()
+            });
+            rises(&mut last, row, placed)
+        })?;
+        last.clear();
+        self.rows.retain(Name::Digests, &mut |row, bytes| {
+            let known = tables::is_digest(row) && tables::parse_sum(bytes).is_ok();
+            rises(&mut last, row, known)
+        })
     }
 
     fn drop(&mut self, p: Partition) -> Result<(), Failure> {
         self.deltas.forget(p);
+        self.rebuilt.remove(&p);
         let prefix = p.0.to_be_bytes();
         self.rows.delete_prefix(Name::Records, &prefix)?;
         self.rows.delete_prefix(Name::Bad, &prefix)?;
         self.rows.delete_prefix(Name::Digests, &tables::leaf_key(p, 0)[..3])?;
+        self.rows.delete(Name::Meta, Loss::row(p).as_bytes())?;
         self.rows.delete(Name::Digests, &tables::sum_key(p))
     }
 
@@ -158,22 +261,60 @@ impl<R: RowsMut> Work<'_, R> {
         let row = RowKey::hint(hint.target, hint.partition, hint.key.as_bytes())?;
         let bytes = hint.stored.as_ref().map_or(&[][..], Stored::bytes);
         self.forget_hint(&row)?;
-        let stats = &mut self.hints;
-        stats.count = stats.count.wrapping_add(1);
-        stats.acknowledged = stats.acknowledged.wrapping_add(u64::from(!bytes.is_empty()));
-        stats.bytes = stats.bytes.wrapping_add(bytes.len() as u64);
-        self.rows.put(Name::Hints, &row, bytes)
+        self.hints.add(tables::one_hint(bytes.len() as u64));
+        let stored = seal::seal(Name::Hints, &row, bytes);
+        self.kept.add(tables::kept(&stored));
+        self.rows.put(Name::Hints, &row, &stored)
     }
 
-    /// Takes a hint that is there out of the statistics.
+    /// Takes a hint that is there out of the statistics. One that is not what was kept stays in the
+    /// sum: it is told as lost until that is accepted.
     fn forget_hint(&mut self, row: &[u8]) -> Result<(), Failure> {
         if let Some(old) = self.rows.get(Name::Hints, row)? {
-            let stats = &mut self.hints;
-            stats.count = stats.count.wrapping_sub(1);
-            stats.acknowledged = stats.acknowledged.wrapping_sub(u64::from(!old.is_empty()));
-            stats.bytes = stats.bytes.wrapping_sub(old.len() as u64);
+            self.hints.subtract(tables::one_hint(seal::value_bytes(old)));
+            if seal::open(Name::Hints, row, old).is_some() {
+                self.kept.subtract(tables::kept(old));
+            }
         }
         Ok(())
+    }
+
+    fn drop_bad_hints(&mut self, key: Option<&Key>) -> Result<(), Failure> {
+        let found = tables::bad_hints(self.rows)?;
+        let named = |h: &super::BadHint| key.is_none_or(|k| h.key().as_ref() == Some(k));
+        let rows: Vec<_> = found.bad.into_iter().filter(named).map(|h| h.row).collect();
+        for row in &rows {
+            self.forget_hint(row)?;
+            let old = self.rows.get(Name::Hints, row)?.map(tables::kept);
+            old.into_iter().for_each(|old| self.kept.subtract(old));
+        }
+        // By walking: a row that is damaged may not be found by its key.
+        self.rows.retain(Name::Hints, &mut |row, _| !rows.iter().any(|bad| bad == row))?;
+        if key.is_some() {
+            return Ok(());
+        }
+        // What is gone is forgotten too: from here on the sum is that of what is there.
+        let mut kept = Sum::default();
+        tables::every(self.rows, Name::Hints, &mut |_, stored| kept.add(tables::kept(stored)))?;
+        self.kept = Sum::default();
+        self.put_kept(kept)
+    }
+
+    fn write_kept(&mut self) -> Result<(), Failure> {
+        if self.kept == Sum::default() {
+            return Ok(());
+        }
+        let before = tables::sealed(self.rows, Name::Meta, tables::KEPT)?;
+        let mut kept = before.map(tables::parse_sum).transpose()?.unwrap_or_default();
+        kept.add(self.kept);
+        self.put_kept(kept)
+    }
+
+    fn put_kept(&mut self, kept: Sum) -> Result<(), Failure> {
+        if kept == Sum::default() {
+            return self.rows.delete(Name::Meta, tables::KEPT);
+        }
+        put_sealed(self.rows, Name::Meta, tables::KEPT, &kept.to_bytes())
     }
 
     fn named(&mut self, table: Name, name: &str, bytes: Option<&[u8]>) -> Result<(), Failure> {
@@ -182,7 +323,7 @@ impl<R: RowsMut> Work<'_, R> {
         }
         let row = RowKey::new(&[name.as_bytes()])?;
         match bytes {
-            Some(bytes) => self.rows.put(table, &row, bytes),
+            Some(bytes) => put_sealed(self.rows, table, &row, bytes),
             None => self.rows.delete(table, &row),
         }
     }
@@ -213,6 +354,26 @@ impl<R: RowsMut> Work<'_, R> {
             return self.rows.delete(Name::Digests, row);
         }
         self.rows.put(Name::Digests, row, &sum.to_bytes())
+    }
+}
+
+/// Whether a row that may stay is above the last that stays, which it then is itself.
+fn rises(last: &mut Vec<u8>, row: &[u8], may_stay: bool) -> bool {
+    let stays = may_stay && (last.is_empty() || *row > **last);
+    if stays {
+        last.clear();
+        last.extend_from_slice(row);
+    }
+    stays
+}
+
+/// A rebuild that meets damage it cannot mend.
+fn damaged(failure: Failure) -> Failure {
+    match failure {
+        Failure::Fatal(error) if matches!(error.root(), Error::Corrupt(_)) => {
+            Failure::Damaged(error.hint(tables::REPLACE))
+        }
+        other => other,
     }
 }
 

@@ -37,7 +37,9 @@ pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
 use super::tables::{self, Rows};
-use super::{Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit, files};
+use super::{
+    BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit, files,
+};
 use crate::clock::Actor;
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
@@ -291,6 +293,14 @@ impl Store for Lmdb {
         tables::hints(&self.view()?, after, limit)
     }
 
+    fn hint_places(
+        &self,
+        after: Option<&HintPlace>,
+        limit: usize,
+    ) -> Result<Vec<(HintPlace, usize)>> {
+        tables::hint_places(&self.view()?, after, limit)
+    }
+
     fn hint_stats(&self) -> Result<HintStats> {
         if let Some(stats) = self.hints.get() {
             return Ok(*stats);
@@ -301,6 +311,10 @@ impl Store for Lmdb {
 
     fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>> {
         tables::hints_of(&self.view()?, partition, key)
+    }
+
+    fn bad_hints(&self) -> Result<BadHints> {
+        tables::bad_hints(&self.view()?)
     }
 
     fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {

@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::apply::{self, Put, RowsMut};
+use super::apply::{self, Keep, Put, RowsMut};
 use super::tables::{self, Name, RowKey, Rows};
-use super::{Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit};
+use super::{BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit};
 use crate::digest::{Leaves, Sum};
 use crate::error::Result;
 use crate::key::{Key, Partition};
@@ -130,12 +130,24 @@ impl Store for Memory {
         tables::hints(&self.durable, after, limit)
     }
 
+    fn hint_places(
+        &self,
+        after: Option<&HintPlace>,
+        limit: usize,
+    ) -> Result<Vec<(HintPlace, usize)>> {
+        tables::hint_places(&self.durable, after, limit)
+    }
+
     fn hint_stats(&self) -> Result<HintStats> {
         Ok(self.hints)
     }
 
     fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>> {
         tables::hints_of(&self.durable, partition, key)
+    }
+
+    fn bad_hints(&self) -> Result<BadHints> {
+        tables::bad_hints(&self.durable)
     }
 
     fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {
@@ -188,7 +200,7 @@ impl Rows for Image {
         Ok(self.tables[table as usize].get(key).map(|bytes| &**bytes))
     }
 
-    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+    fn walk(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         let rows = self.tables[table as usize].range::<[u8], _>((from, Bound::Unbounded));
         for (key, bytes) in rows {
             if visit(key, bytes).is_break() {
@@ -196,6 +208,11 @@ impl Rows for Image {
             }
         }
         Ok(())
+    }
+
+    /// A map has every row where a search finds it.
+    fn is_found(&self, _table: Name, _key: &[u8], _at: usize) -> Result<bool> {
+        Ok(true)
     }
 }
 
@@ -225,8 +242,12 @@ impl Rows for Edit<'_> {
         self.image.get(table, key)
     }
 
-    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
-        self.image.scan(table, from, visit)
+    fn walk(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        self.image.walk(table, from, visit)
+    }
+
+    fn is_found(&self, table: Name, key: &[u8], at: usize) -> Result<bool> {
+        self.image.is_found(table, key, at)
     }
 }
 
@@ -261,6 +282,15 @@ impl RowsMut for Edit<'_> {
         let rows = self.image.tables[table as usize].range::<[u8], _>(from);
         let keys = rows.map(|(key, _)| key).take_while(|key| key.starts_with(prefix));
         for key in keys.cloned().collect::<Vec<_>>() {
+            self.delete(table, &key)?;
+        }
+        Ok(())
+    }
+
+    fn retain(&mut self, table: Name, keep: &mut Keep<'_>) -> std::result::Result<(), Failure> {
+        let rows = self.image.tables[table as usize].iter();
+        let gone = rows.filter(|(key, value)| !keep(key, value)).map(|(key, _)| key.clone());
+        for key in gone.collect::<Vec<_>>() {
             self.delete(table, &key)?;
         }
         Ok(())

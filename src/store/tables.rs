@@ -13,18 +13,29 @@
 //! meta     name                             bytes; q (u32), commit, node, actor (u64), little endian
 //! ```
 //!
-//! Caveat: nothing here proves a checksum but [`record`]; everything else hands out what it finds.
+//! Every reading holds two laws. A scan meets keys in rising order, each of them where a search finds
+//! it, or the file itself is damaged. Rows that carry no proof of their own are sealed (see
+//! [`super::seal`]), and what fails its seal is an error, but for hints: those are passed over, so
+//! that one does not hide the others, and listed by [`bad_hints`].
+//!
+//! Caveat: records are handed out unproven by [`visit`]; [`record`] proves.
 
 use std::ops::{Bound, ControlFlow, Deref};
 
-use super::{Hint, HintStats, Stored, Table, Visit};
+use super::seal::{SEAL_BYTES, Seals};
+use super::{BadHint, BadHints, Hint, HintPlace, HintStats, Stored, Table, Visit};
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
-use crate::key::{Key, LEAVES, Partition, Q, escape};
+use crate::key::{KEY_BYTES_MAX, Key, LEAVES, Partition, Q, escape};
+use crate::record::stored_term;
 use crate::ring::NodeId;
 
 /// The longest key of a row: LMDB's limit. Target, partition and a key of 500 bytes take 510.
 pub(super) const ROW_KEY_MAX: usize = 511;
+/// The way out of a file that is damaged as a whole.
+pub(super) const REPLACE: &str = "rebuild the node from the others: kvs replace NAME";
+/// The row of `meta` with the sum of all acknowledged hints, by their seals.
+pub(super) const KEPT: &[u8] = b"kept";
 /// First byte of the keys of partition sums.
 pub(super) const SUM_TAG: u8 = b'p';
 /// First byte of the keys of leaves.
@@ -71,8 +82,79 @@ pub(super) trait Rows {
     /// The value of a row.
     fn get(&self, table: Name, key: &[u8]) -> Result<Option<&[u8]>>;
 
+    /// Visits rows as they stand from a bound on, in whatever order that is, until told to stop.
+    fn walk(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()>;
+
+    /// Whether a search for a key finds the row that a walk has met, whose value begins at `at`.
+    fn is_found(&self, table: Name, key: &[u8], at: usize) -> Result<bool>;
+
     /// Visits rows in order from a bound until told to stop.
-    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()>;
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when a row is not above the one before, or cannot be found by its key: the
+    /// file itself is damaged. What was visited before may be a part only.
+    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        let mut before = Before::new(from);
+        let mut damage = Ok(());
+        self.walk(table, from, &mut |key, value| {
+            damage = before.check(self, table, key, value);
+            if damage.is_err() { ControlFlow::Break(()) } else { visit(key, value) }
+        })?;
+        damage.and_then(|()| before.check_last(self, table))
+    }
+}
+
+/// Rows of one page stand together, so a search that finds the first and the last of a page finds all.
+const PAGE_BYTES: usize = 4096;
+
+/// The row before the one a scan is at.
+struct Before {
+    key: Vec<u8>,
+    inclusive: bool,
+    /// The page its key lies in, and where its value begins; `None` before the first row.
+    place: Option<(usize, usize)>,
+}
+
+impl Before {
+    fn new(from: Bound<&[u8]>) -> Self {
+        let (key, inclusive) = match from {
+            Bound::Included(key) => (key, true),
+            Bound::Excluded(key) => (key, false),
+            Bound::Unbounded => (&[][..], true),
+        };
+        Self { key: key.to_vec(), inclusive, place: None }
+    }
+
+    fn check<R: Rows + ?Sized>(
+        &mut self,
+        rows: &R,
+        table: Name,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<()> {
+        let first = self.place.is_none();
+        if *key < *self.key || *key == *self.key && !(first && self.inclusive) {
+            return Err(disordered(table));
+        }
+        let (page, at) = (key.as_ptr() as usize / PAGE_BYTES, value.as_ptr() as usize);
+        if self.place.is_none_or(|(before, _)| before != page) {
+            self.check_last(rows, table)?;
+            if !rows.is_found(table, key, at)? {
+                return Err(disordered(table));
+            }
+        }
+        self.key.clear();
+        self.key.extend_from_slice(key);
+        self.place = Some((page, at));
+        Ok(())
+    }
+
+    fn check_last<R: Rows + ?Sized>(&self, rows: &R, table: Name) -> Result<()> {
+        match self.place {
+            Some((_, at)) if !rows.is_found(table, &self.key, at)? => Err(disordered(table)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A row's key, built without the heap.
@@ -124,7 +206,7 @@ pub(super) fn leaf_key(partition: Partition, leaf: u8) -> [u8; 4] {
 
 /// The number of partitions, from its row in `meta`.
 pub(super) fn q(rows: &impl Rows) -> Result<Q> {
-    let bytes = rows.get(Name::Meta, b"q")?.ok_or_else(|| {
+    let bytes = sealed(rows, Name::Meta, b"q")?.ok_or_else(|| {
         Error::Corrupt("The number of partitions is missing from the table meta.".into())
     })?;
     parse_q(bytes)
@@ -135,9 +217,15 @@ pub(super) fn parse_q(bytes: &[u8]) -> Result<Q> {
     Q::new(u32::from_le_bytes(bytes)).map_err(|_| malformed(Name::Meta))
 }
 
+/// The proven value of a row.
+pub(super) fn sealed<'r>(rows: &'r impl Rows, table: Name, key: &[u8]) -> Result<Option<&'r [u8]>> {
+    let Some(stored) = rows.get(table, key)? else { return Ok(None) };
+    Seals::of(rows)?.value(table, key, stored).map(Some)
+}
+
 /// A number of `meta`.
 pub(super) fn number(rows: &impl Rows, name: &str) -> Result<Option<u64>> {
-    let Some(bytes) = rows.get(Name::Meta, name.as_bytes())? else { return Ok(None) };
+    let Some(bytes) = sealed(rows, Name::Meta, name.as_bytes())? else { return Ok(None) };
     Ok(Some(u64::from_le_bytes(bytes.try_into().map_err(|_| malformed(Name::Meta))?)))
 }
 
@@ -158,11 +246,29 @@ pub(super) fn visit(
 ) -> Result<()> {
     let start = RowKey::of(p, after.unwrap_or_default())?;
     let from = if after.is_some() { Bound::Excluded(&*start) } else { Bound::Included(&*start) };
-    let prefix = p.0.to_be_bytes();
-    rows.scan(Name::Records, from, &mut |row, bytes| match row.strip_prefix(&prefix) {
-        Some(key) => visit(key, bytes),
-        None => ControlFlow::Break(()),
+    let (prefix, last) = (p.0.to_be_bytes(), q(rows)?.count() - 1);
+    let mut ended = false;
+    fallible(rows, Name::Records, from, |row, bytes| {
+        let (of, key) = row.split_first_chunk::<2>().ok_or_else(|| malformed(Name::Records))?;
+        let wrong = u32::from(u16::from_be_bytes(*of)) > last || !is_key(key);
+        if wrong {
+            return Err(malformed(Name::Records).hint(REPLACE));
+        }
+        // One row more is read than belongs here: it shows whether the one before was in its place.
+        Ok(match *of == prefix {
+            _ if ended => ControlFlow::Break(()),
+            true => visit(key, bytes),
+            false => {
+                ended = true;
+                ControlFlow::Continue(())
+            }
+        })
     })
+}
+
+/// Whether bytes can be a key.
+pub(super) fn is_key(bytes: &[u8]) -> bool {
+    (1..=KEY_BYTES_MAX).contains(&bytes.len())
 }
 
 pub(super) fn sums(rows: &impl Rows) -> Result<Vec<(Partition, Sum)>> {
@@ -204,49 +310,114 @@ pub(super) fn hints(
     if limit == 0 {
         return Ok(hints);
     }
-    fallible(rows, Name::Hints, from, |row, bytes| {
-        hints.push(parse_hint(row, bytes)?);
-        Ok(if hints.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    let seals = Seals::of(rows)?;
+    rows.walk(Name::Hints, from, &mut |row, stored| {
+        hints.extend(parse_hint(seals, row, stored));
+        if hints.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(hints)
 }
 
+/// The places of hints and how many bytes each keeps; their values are not touched.
+pub(super) fn hint_places(
+    rows: &impl Rows,
+    after: Option<&HintPlace>,
+    limit: usize,
+) -> Result<Vec<(HintPlace, usize)>> {
+    let start = match after {
+        Some((target, p, key)) => RowKey::hint(*target, *p, key.as_bytes())?,
+        None => RowKey::new(&[])?,
+    };
+    let from = if after.is_some() { Bound::Excluded(&*start) } else { Bound::Unbounded };
+    let mut places = Vec::new();
+    if limit == 0 {
+        return Ok(places);
+    }
+    rows.walk(Name::Hints, from, &mut |row, bytes| {
+        places.extend(hint_place(row).map(|place| (place, bytes.len())));
+        if places.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(places)
+}
+
+fn hint_place(row: &[u8]) -> Option<HintPlace> {
+    let (target, rest) = row.split_first_chunk()?;
+    let (p, key) = rest.split_first_chunk()?;
+    let place = (NodeId(u64::from_be_bytes(*target)), Partition(u16::from_be_bytes(*p)));
+    Some((place.0, place.1, Key::new(key).ok()?))
+}
+
 /// Hops from target to target: hints are in order of target first, and targets are few.
 pub(super) fn hints_of(rows: &impl Rows, p: Partition, key: &Key) -> Result<Vec<Hint>> {
+    let seals = Seals::of(rows)?;
     let mut hints = Vec::new();
     let mut next = Some(NodeId(0));
     while let Some(target) = next.take() {
         let row = RowKey::hint(target, p, key.as_bytes())?;
-        fallible(rows, Name::Hints, Bound::Included(&*row), |found, bytes| {
-            let (id, rest) =
-                found.split_first_chunk::<8>().ok_or_else(|| malformed(Name::Hints))?;
+        rows.walk(Name::Hints, Bound::Included(&*row), &mut |found, stored| {
+            let Some((id, rest)) = found.split_first_chunk::<8>() else {
+                return ControlFlow::Continue(());
+            };
             let id = NodeId(u64::from_be_bytes(*id));
             // Another target's first row may stand before the key; it is looked for there next.
             next = Some(id).filter(|id| *id > target && *rest < row[8..]);
             next = next.or_else(|| id.max(target).0.checked_add(1).map(NodeId));
             if *rest == row[8..] {
-                hints.push(parse_hint(found, bytes)?);
+                hints.extend(parse_hint(seals, found, stored));
             }
-            Ok(ControlFlow::Break(()))
+            ControlFlow::Break(())
         })?;
     }
     Ok(hints)
 }
 
 pub(super) fn hint_stats(rows: &impl Rows) -> Result<HintStats> {
+    let seals = Seals::of(rows)?;
     let mut stats = HintStats::default();
-    rows.scan(Name::Hints, Bound::Unbounded, &mut |_, bytes| {
-        stats.count += 1;
-        stats.acknowledged += u64::from(!bytes.is_empty());
-        stats.bytes += bytes.len() as u64;
+    rows.walk(Name::Hints, Bound::Unbounded, &mut |_, stored| {
+        stats.add(one_hint(seals.len_of(stored)));
         ControlFlow::Continue(())
     })?;
     Ok(stats)
 }
 
+/// What one hint with a value of so many bytes adds to the statistics.
+pub(super) fn one_hint(bytes: u64) -> HintStats {
+    HintStats { count: 1, acknowledged: u64::from(bytes > 0), bytes }
+}
+
+/// What a hint's row adds to the sum of the acknowledged ones.
+pub(super) fn kept(stored: &[u8]) -> Sum {
+    let seal = stored.split_last_chunk::<SEAL_BYTES>().filter(|(value, _)| !value.is_empty());
+    seal.map_or_else(Sum::default, |(_, seal)| Sum { terms: u128::from_le_bytes(*seal), count: 1 })
+}
+
+/// Hints that are not what was kept, and how many acknowledged ones are gone without a trace.
+pub(super) fn bad_hints(rows: &impl Rows) -> Result<BadHints> {
+    let seals = Seals::of(rows)?;
+    let (mut found, mut bad) = (Sum::default(), Vec::new());
+    rows.walk(Name::Hints, Bound::Unbounded, &mut |row, stored| {
+        found.add(kept(stored));
+        if parse_hint(seals, row, stored).is_none() {
+            let term = stored_term(stored).filter(|_| seals.len_of(stored) > 0);
+            bad.push(BadHint { row: row.to_vec(), term });
+        }
+        ControlFlow::Continue(())
+    })?;
+    let promised = match sealed(rows, Name::Meta, KEPT)? {
+        Some(bytes) => parse_sum(bytes)?,
+        None if seals.are_there() => Sum::default(),
+        None => found,
+    };
+    let gone = promised.count.saturating_sub(found.count);
+    let changed = u64::from(bad.is_empty() && promised != found);
+    Ok(BadHints { bad, lost: gone.max(changed) })
+}
+
 pub(super) fn bad(rows: &impl Rows) -> Result<Vec<(Partition, Vec<u8>)>> {
-    let mut bad = Vec::new();
-    prefixed(rows, Name::Bad, &[], |row, _| {
+    let (seals, mut bad) = (Seals::of(rows)?, Vec::new());
+    prefixed(rows, Name::Bad, &[], |row, stored| {
+        seals.value(Name::Bad, row, stored)?;
         let (p, key) = row.split_first_chunk::<2>().ok_or_else(|| malformed(Name::Bad))?;
         bad.push((Partition(u16::from_be_bytes(*p)), key.to_vec()));
         Ok(())
@@ -258,7 +429,7 @@ pub(super) fn row(rows: &impl Rows, table: Table, name: &str) -> Result<Option<V
     if name.is_empty() || name.len() > ROW_KEY_MAX {
         return Ok(None);
     }
-    Ok(rows.get(table.into(), name.as_bytes())?.map(<[u8]>::to_vec))
+    Ok(sealed(rows, table.into(), name.as_bytes())?.map(<[u8]>::to_vec))
 }
 
 pub(super) fn named(
@@ -266,8 +437,10 @@ pub(super) fn named(
     table: Table,
     prefix: &str,
 ) -> Result<Vec<(String, Vec<u8>)>> {
-    let mut found = Vec::new();
-    prefixed(rows, table.into(), prefix.as_bytes(), |rest, bytes| {
+    let (seals, mut found) = (Seals::of(rows)?, Vec::new());
+    prefixed(rows, table.into(), prefix.as_bytes(), |rest, stored| {
+        let row = [prefix.as_bytes(), rest].concat();
+        let bytes = seals.value(table.into(), &row, stored)?;
         let rest = std::str::from_utf8(rest).map_err(|_| malformed(table.into()))?;
         found.push((format!("{prefix}{rest}"), bytes.to_vec()));
         Ok(())
@@ -306,19 +479,51 @@ fn fallible(
     outcome
 }
 
+/// Whether a key of the table `digests` is that of a sum or a leaf.
+pub(super) fn is_digest(row: &[u8]) -> bool {
+    matches!(row, [SUM_TAG, _, _] | [LEAF_TAG, _, _, _])
+}
+
 pub(super) fn parse_sum(bytes: &[u8]) -> Result<Sum> {
     Sum::from_bytes(bytes).ok_or_else(|| malformed(Name::Digests))
 }
 
-fn parse_hint(row: &[u8], bytes: &[u8]) -> Result<Hint> {
-    let (target, rest) = row.split_first_chunk::<8>().ok_or_else(|| malformed(Name::Hints))?;
-    let (p, key) = rest.split_first_chunk::<2>().ok_or_else(|| malformed(Name::Hints))?;
-    Ok(Hint {
-        target: NodeId(u64::from_be_bytes(*target)),
-        partition: Partition(u16::from_be_bytes(*p)),
-        key: Key::new(key).map_err(|_| malformed(Name::Hints))?,
-        stored: (!bytes.is_empty()).then(|| Stored::unproven(bytes)),
+/// A hint whose row is what was kept: its seal is right and so is its record's checksum.
+fn parse_hint(seals: Seals, row: &[u8], stored: &[u8]) -> Option<Hint> {
+    let (target, rest) = row.split_first_chunk::<8>()?;
+    let (p, key) = rest.split_first_chunk::<2>()?;
+    let value = seals.value(Name::Hints, row, stored).ok()?;
+    let key = Key::new(key).ok()?;
+    let stored = match value {
+        [] => None,
+        value => Some(Stored::proven(key.as_bytes(), value).ok()?),
+    };
+    let partition = Partition(u16::from_be_bytes(*p));
+    Some(Hint { target: NodeId(u64::from_be_bytes(*target)), partition, key, stored })
+}
+
+/// Whether a hint of a file without seals is not what was kept.
+pub(super) fn is_rotten_hint(row: &[u8], value: &[u8]) -> bool {
+    parse_hint(Seals::default(), row, value).is_none()
+}
+
+/// Visits every row as it stands.
+pub(super) fn every(
+    rows: &impl Rows,
+    table: Name,
+    visit: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<()> {
+    rows.walk(table, Bound::Unbounded, &mut |key, value| {
+        visit(key, value);
+        ControlFlow::Continue(())
     })
+}
+
+/// A row that stands where it cannot stand, or where no search finds it.
+fn disordered(table: Name) -> Error {
+    let table = table.as_str();
+    Error::Corrupt(format!("The table {table} is out of order: the file itself is damaged."))
+        .hint(REPLACE)
 }
 
 pub(super) fn malformed(table: Name) -> Error {

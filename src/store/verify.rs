@@ -1,4 +1,4 @@
-//! Reads a partition and says whether it is what its digest claims.
+//! Reads a partition to its end and holds what was read against what the file promised.
 //!
 //! A digest is true of what the store was *told* to hold; only reading proves what it holds:
 //!
@@ -8,19 +8,19 @@
 //! audit      keys and stored terms     lost and foreign records, a wrong leaf
 //! ```
 //!
-//! `audit` is what a node does before its first mint in a partition; `verify` is the scrub. Neither
-//! changes anything: who mends is told. Caveat: a record that vanished shows as a wrong leaf only;
-//! which key it was, no single copy can know.
+//! `audit` is what a node does before a partition's first vote and first mint; `verify` is the scrub.
+//! Neither changes anything: who mends is told. Caveat: which key it was that vanished, no single copy
+//! can know. A table that is out of order is an error of the reading, not a verdict.
 
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hint, Store, Table, tables};
-use crate::digest::{Leaves, Sum};
+use super::tally::{Loss, Tally};
+use super::{Store, Table, tables};
 use crate::error::{Error, Result};
-use crate::key::{LEAVES, Partition, Position, Q};
-use crate::record::{self, stored_term};
+use crate::key::{Key, LEAVES, Partition, Position, Q};
+use crate::record::{self, Term, stored_term};
 
 /// A record that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct Verdict {
     pub wrong_leaves: usize,
     /// Whether the partition's sum is not that of its leaves.
     pub wrong_sum: bool,
+    /// What is missing beside the bad ones. It does not travel: a running node keeps it in its file.
+    #[serde(skip)]
+    pub lost: Option<Loss>,
 }
 
 impl Verdict {
@@ -76,64 +79,68 @@ pub fn audit(store: &dyn Store, partition: Partition) -> Result<Verdict> {
     read(store, partition, |_, _| None)
 }
 
-/// Reads all hints and gives those whose records are bad.
-///
-/// # Errors
-/// As [`Store::hints`]: the table itself cannot be read.
-pub fn bad_hints(store: &dyn Store) -> Result<Vec<(Hint, String)>> {
-    const SLICE: usize = 256;
-    let mut bad = Vec::new();
-    let mut after = None;
-    loop {
-        let hints = store.hints(after.as_ref(), SLICE)?;
-        let is_last = hints.len() < SLICE;
-        after = hints.last().map(|h| (h.target, h.partition, h.key.clone()));
-        for hint in hints {
-            let stored = hint.stored.as_ref();
-            let why = stored.and_then(|s| record::check(hint.key.as_bytes(), s.bytes()).err());
-            bad.extend(why.map(|why| (hint, why.to_string())));
-        }
-        if is_last {
-            return Ok(bad);
-        }
-    }
-}
-
 fn read(
     store: &dyn Store,
     partition: Partition,
     fault: impl Fn(&[u8], &[u8]) -> Option<String>,
 ) -> Result<Verdict> {
     let q = q(store)?;
-    let mut verdict = Verdict::default();
-    let mut leaves: Box<Leaves> = Box::new([Sum::default(); LEAVES]);
-    let mut last = Vec::new();
+    let (mut verdict, mut tally) = (Verdict::default(), Tally::default());
     store.visit(partition, None, &mut |key, bytes| {
         verdict.records += 1;
         verdict.bytes += (key.len() + bytes.len()) as u64;
-        let position = Position::of(key);
+        let placed = Position::of(key).partition(q) == partition;
         let term = stored_term(bytes);
-        if let Some(term) = term {
-            leaves[usize::from(position.leaf(q))].insert(term);
-        }
-        let why = if position.partition(q) != partition {
-            Some("The key does not belong to this partition.".to_owned())
-        } else if verdict.records > 1 && *key <= *last {
-            Some("The key is out of order, so it cannot be found.".to_owned())
-        } else if term.is_none() {
-            Some("The record is cut short.".to_owned())
-        } else {
-            fault(key, bytes)
+        let why = match term {
+            _ if !placed => Some("The key does not belong to this partition.".to_owned()),
+            None => Some("The record is cut short.".to_owned()),
+            Some(_) => fault(key, bytes),
         };
+        match (&why, term) {
+            (None, Some(term)) => tally.add(q, key, term),
+            _ if placed => tally.add_bad(q, key),
+            _ => {}
+        }
         verdict.bad.extend(why.map(|why| Bad { key: key.to_vec(), why }));
-        last.clear();
-        last.extend_from_slice(key);
         ControlFlow::Continue(())
     })?;
-    let stored = store.leaves(partition)?;
-    verdict.wrong_leaves = stored.iter().zip(leaves.iter()).filter(|(a, b)| a != b).count();
-    verdict.wrong_sum = store.sum(partition)? != stored.iter().copied().sum();
+    let (leaves, sum) = (store.leaves(partition)?, store.sum(partition)?);
+    let differs = |i: &usize| leaves[*i] != tally.leaves[*i];
+    verdict.wrong_leaves = (0..leaves.len()).filter(differs).count();
+    verdict.wrong_sum = sum != leaves.iter().copied().sum();
+    verdict.lost = tally.loss(&leaves, sum);
     Ok(verdict)
+}
+
+/// The keys and terms of some leaves of a partition, in order, as many and those that the leaves
+/// promise.
+///
+/// # Errors
+/// [`Error::Corrupt`] when what is read is not what was promised; otherwise as [`Store::visit`].
+pub fn leaves(
+    store: &dyn Store,
+    q: Q,
+    partition: Partition,
+    wanted: &[u8],
+) -> Result<Vec<(Key, Term)>> {
+    let mut mask = [false; LEAVES];
+    wanted.iter().for_each(|leaf| mask[usize::from(*leaf)] = true);
+    let (mut found, mut tally) = (Vec::new(), Tally::default());
+    store.visit(partition, None, &mut |key, stored| {
+        if mask[usize::from(Position::of(key).leaf(q))]
+            && let (Ok(name), Some(term)) = (Key::new(key), stored_term(stored))
+        {
+            tally.add(q, key, term);
+            found.push((name, term));
+        }
+        ControlFlow::Continue(())
+    })?;
+    let promised = store.leaves(partition)?;
+    if (0..LEAVES).any(|i| mask[i] && promised[i] != tally.leaves[i]) {
+        let text = format!("Partition {partition} does not match its digest.");
+        return Err(Error::Corrupt(text));
+    }
+    Ok(found)
 }
 
 fn q(store: &dyn Store) -> Result<Q> {

@@ -11,6 +11,9 @@ use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
 use crate::quorum::{GetReply, Item, Options, PutReply, PutRequest, Verdict};
 use crate::record::Record;
+use crate::ring::NodeId;
+use crate::store::verify::verify;
+use crate::store::{Loss, Store, Table};
 
 /// Requests of a load under way at once: enough to keep every file busy.
 const PUTS_AT_ONCE: usize = 24;
@@ -33,7 +36,8 @@ impl Target {
             return Err(defect());
         };
         let what = format!("The read of {key}");
-        settle(&reply.verdict, &what, "kvs repair, or ask for less with -r")?;
+        let settled = settle(&reply.verdict, &what, "kvs repair, or ask for less with -r");
+        settled.map_err(|error| self.or_damage(self.doc().q.partition(key), error))?;
         Ok(reply)
     }
 
@@ -103,6 +107,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::Refused`] when a partition's quorum cannot be had; those before it were visited.
+    /// [`Error::Corrupt`] when copies are damaged: all that can be read was visited.
     pub fn scan(
         &mut self,
         prefix: &[u8],
@@ -110,10 +115,36 @@ impl Target {
         visit: &mut OnRecord<'_>,
     ) -> Result<()> {
         let options = self.checked(options)?;
+        let mut damaged: Vec<Error> = Vec::new();
         for p in self.doc().q.all() {
-            self.scan_partition(p, prefix, &options, visit)?;
+            match self.scan_partition(p, prefix, &options, visit) {
+                Err(error) if is_damage(&error) => damaged.push(error),
+                other => other?,
+            }
         }
-        Ok(())
+        let more = damaged.len().saturating_sub(1);
+        let Some(first) = damaged.into_iter().next() else { return Ok(()) };
+        if more == 0 {
+            return Err(first);
+        }
+        let text = format!("{} {more} more partitions cannot be read.", first.root());
+        Err(Error::Corrupt(text).hint(DAMAGED))
+    }
+
+    /// A read that was refused: when copies of the owners are damaged, that is why.
+    fn or_damage(&self, p: Partition, error: Error) -> Error {
+        if !matches!(error.root(), Error::Refused(_)) {
+            return error;
+        }
+        let doc = self.doc();
+        let owners = doc.owners_in(doc.read_layout(), p).into_iter();
+        let doubt = |id: NodeId| Some(format!("{} {}", doc.name(id), doubt(self.store(id)?, p)?));
+        let doubts: Vec<String> = owners.filter_map(doubt).collect();
+        if doubts.is_empty() {
+            return error;
+        }
+        let text = format!("{} The copy of {}.", error.root(), doubts.join("; that of "));
+        Error::Corrupt(text).hint(DAMAGED)
     }
 
     fn scan_partition(
@@ -129,8 +160,9 @@ impl Target {
             let request = Request::Scan(p, after.clone(), PAGE, options.clone());
             let Reply::Scan(page) = self.ask(at, request)? else { return Err(defect()) };
             let (records, end) = page.map_err(|why| {
-                Error::Refused(format!("The scan stopped at partition {p}: {why}."))
-                    .hint("kvs status shows who is down; kvs repair fills what is behind")
+                let text = format!("Partition {p} cannot be read: {why}.");
+                let hint = "kvs status shows who is down; kvs repair fills what is behind";
+                self.or_damage(p, Error::Refused(text).hint(hint))
             })?;
             for (key, stored) in &records {
                 if key.as_bytes().starts_with(prefix) {
@@ -177,6 +209,33 @@ impl Target {
         let zone = options.zone.clone().or_else(|| self.zone.clone().filter(|_| live));
         Ok(Options { patient: !live, write_back: live, timeout_ms, zone, ..options.clone() })
     }
+}
+
+/// The way out of damaged copies.
+const DAMAGED: &str = "heal from other copies: kvs repair --verify; when there are none, go on with \
+                       what is left: kvs repair --accept-losses";
+
+/// What is wrong with a copy of a partition, the rest of a sentence that begins with its node.
+fn doubt(store: &dyn Store, p: Partition) -> Option<String> {
+    let lost = store.row(Table::Meta, &Loss::row(p)).ok().flatten();
+    if lost.is_some() {
+        return Some(format!("has lost records of partition {p}"));
+    }
+    if store.bad().is_ok_and(|bad| bad.iter().any(|b| b.0 == p)) {
+        return Some(format!("holds damaged records in partition {p}"));
+    }
+    match verify(store, p) {
+        Ok(verdict) if verdict.is_good() => None,
+        Ok(verdict) if verdict.lost.is_none() && !verdict.bad.is_empty() => {
+            Some(format!("holds damaged records in partition {p}"))
+        }
+        Ok(_) => Some(format!("has lost records of partition {p}")),
+        Err(error) => Some(format!("cannot be read: {}", error.root())),
+    }
+}
+
+fn is_damage(error: &Error) -> bool {
+    matches!(error.root(), Error::Corrupt(_))
 }
 
 fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::client::{self, Client, Remote};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
 use crate::embed::RING_KEY;
 use crate::error::{Error, Result};
-use crate::node::{Reply, Request, Transfer};
+use crate::node::{Reply, Request, Status, Transfer};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::sidecar::{self, Found};
 use crate::store::{HintStats, Store};
@@ -140,11 +140,12 @@ impl Live {
             let mut view = View::of(member.clone());
             view.dir = self.dir(member.id).map(Path::to_path_buf);
             view.address = client.address(member.id);
-            if let Some(Ok((status, info, hints))) = told.get(&member.id) {
-                view.status = Some(status.clone());
-                view.bytes = info.bytes;
-                view.info = Some(info.clone());
-                view.hints = *hints;
+            if let Some(Ok(told)) = told.get(&member.id) {
+                view.status = Some(told.status.clone());
+                view.bytes = told.info.bytes;
+                view.info = Some(told.info.clone());
+                view.hints = told.hints;
+                view.lost = told.lost;
             }
             view
         };
@@ -152,13 +153,21 @@ impl Live {
     }
 }
 
+/// What one running node says.
+struct Standing {
+    status: Status,
+    info: Info,
+    hints: HintStats,
+    lost: usize,
+}
+
 /// How one running node is.
-fn state(client: &Arc<Client>, id: NodeId) -> Result<(crate::node::Status, Info, HintStats)> {
+fn state(client: &Arc<Client>, id: NodeId) -> Result<Standing> {
     let Reply::Status(status) = client.request(id, Request::Status)? else {
         return Err(super::data::defect());
     };
-    let info = client.info(id)?;
-    Ok((status, info, Remote::new(client.clone(), id).hint_stats()?))
+    let (info, file) = (client.info(id)?, Remote::new(client.clone(), id));
+    Ok(Standing { status, info, hints: file.hint_stats()?, lost: super::lost(&file)? })
 }
 
 /// The ring's keys: of a running node's directory, or of the file that was named.

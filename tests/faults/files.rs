@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use crate::shell::{Dice, Place};
+use crate::shell::{Dice, Place, is_root, skip};
 
 const FILES: &[&str] = &[
     "node.yaml",
@@ -144,4 +144,43 @@ fn a_data_file_cut_short() {
     place.kvs("repair").ends(0);
     place.is_sound_and_equal();
     assert_eq!(place.dump(), lines);
+}
+
+/// Whoever owns the directory may have put a link there: root neither writes through it nor gives away
+/// what it leads to. A second name of another file is no better.
+#[test]
+fn no_link_is_followed_in_a_directory() {
+    for file in ["lock.mdb", "kvs.id", "kvs.lock", "data.mdb"] {
+        for hard in [false, true] {
+            if hard && !is_root() {
+                skip("a second name of root's file in another user's directory: not root");
+                continue;
+            }
+            let place = Place::ring("--partitions 8");
+            place.kvs("put -q k v").ends(0);
+            if is_root() {
+                place.sh("chown -R 65534 r").ends(0);
+            }
+            place.sh(&format!("cp r/n1/{file} victim; rm r/n1/{file}; chmod 640 victim")).ends(0);
+            let link = if hard { "ln" } else { "ln -s" };
+            place.sh(&format!("{link} \"$PWD/victim\" r/n1/{file}")).ends(0);
+            let state = "stat -c '%u %a %s' victim && sha256sum < victim";
+            let before = place.sh(state).ends(0).text();
+            let told = place.kvs("put -q k w --timeout 1s");
+            assert_eq!(place.sh(state).ends(0).text(), before, "{file} hard={hard}");
+            told.says(&format!("r/n1/{file}"));
+            place.kvs("node run r/n1 --timeout 1s").ends(10).says(&format!("r/n1/{file}"));
+            assert_eq!(place.sh(state).ends(0).text(), before, "{file} hard={hard}");
+        }
+    }
+}
+
+/// Neither does it wait for the other end of a pipe.
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    for file in ["kvs.id", "kvs.lock", "lock.mdb"] {
+        let place = Place::ring("--partitions 8");
+        place.sh(&format!("rm -f r/n1/{file} && mkfifo r/n1/{file}")).ends(0);
+        place.kvs("node run r/n1 --timeout 1s").ends(10).says(&format!("r/n1/{file}"));
+    }
 }

@@ -22,28 +22,36 @@ use crate::served::{Served, pid, ring};
 use crate::shell::Place;
 
 /// What a node may take at its worst.
-const PEAK_MIB: u64 = 300;
+pub(crate) const PEAK_MIB: u64 = 300;
 /// No answer takes longer unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client that keeps no rule but those of the channel.
-struct Guest {
-    stream: TcpStream,
+pub(crate) struct Guest {
+    pub(crate) stream: TcpStream,
     sealer: Sealer,
     opener: Opener,
 }
 
+/// Where a node that runs listens.
+pub(crate) fn address(place: &Place, name: &str) -> String {
+    let holder = Lock::holder(&place.path("r").join(name)).expect("a lock");
+    holder.and_then(|h| h.address).expect("a node that runs")
+}
+
 impl Guest {
-    fn at(place: &Place, name: &str) -> Self {
-        let holder = Lock::holder(&place.path("r").join(name)).expect("a lock");
-        let address = holder.and_then(|h| h.address).expect("a node that runs");
+    pub(crate) fn at(place: &Place, name: &str) -> Self {
+        let stream = TcpStream::connect(address(place, name)).expect("a node");
+        Self::greets(place, stream, &Hello::new(None, None))
+    }
+
+    /// Goes through the handshake and is welcomed as a client.
+    pub(crate) fn greets(place: &Place, mut stream: TcpStream, hello: &Hello) -> Self {
         let keys = RingKeys::new(config::read_keys(&place.path("r/ring.key")).expect("keys"));
         let own = Static::fresh().expect("a key");
-        let mut stream = TcpStream::connect(address).expect("a node");
         stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
         stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        let (shake, first) =
-            Handshake::dial(&keys, &own, &Hello::new(None, None)).expect("a frame");
+        let (shake, first) = Handshake::dial(&keys, &own, hello).expect("a frame");
         stream.write_all(&first).expect("it listens");
         let reply = frame(&mut stream).expect("a reply");
         let (opened, last) = shake.dialled(&reply).expect("the right key");
@@ -54,10 +62,16 @@ impl Guest {
     }
 
     fn post(&mut self, ticket: u64, ask: Ask) -> std::io::Result<()> {
+        let frames = self.frames(ticket, ask);
+        self.stream.write_all(&frames)
+    }
+
+    /// The bytes of a question.
+    pub(crate) fn frames(&mut self, ticket: u64, ask: Ask) -> Vec<u8> {
         let mut frames = Vec::new();
         let parcel = Parcel::Ask(ticket, Box::new(ask)).encode();
         self.sealer.seal(&parcel, &mut frames).expect("a parcel");
-        self.stream.write_all(&frames)
+        frames
     }
 
     fn next(&mut self) -> std::io::Result<Parcel> {
@@ -94,7 +108,7 @@ fn get(key: &str) -> Ask {
     Ask::Node(Request::Get(Key::new(key).expect("a key"), options))
 }
 
-fn put(key: &str, bytes: usize) -> Ask {
+pub(crate) fn put(key: &str, bytes: usize) -> Ask {
     let key = Key::new(key).expect("a key");
     let partition = Q::new(16).expect("sixteen").partition(&key);
     let value = Some((vec![b'x'; bytes], None));
@@ -104,7 +118,7 @@ fn put(key: &str, bytes: usize) -> Ask {
 }
 
 /// The most memory that a node has taken so far.
-fn peak_mib(place: &Place, name: &str) -> u64 {
+pub(crate) fn peak_mib(place: &Place, name: &str) -> u64 {
     let pid = pid(place, name).expect("a node that runs");
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("its peak");

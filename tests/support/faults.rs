@@ -48,7 +48,7 @@ impl World {
             Trust::Proven => None,
             Trust::Suspect(reason) => Some(reason.to_string()),
         };
-        let boot = Boot { seed, suspect, read_only: false, witnesses: 1 };
+        let boot = Boot { seed, suspect, witnesses: 1, ..Boot::default() };
         match Node::open(&host.store, boot) {
             Ok(node) => host.node = Some(node),
             Err(error) => self.wrong.push(format!("node {i} cannot be opened: {error}")),

@@ -25,6 +25,7 @@ const HELD_BYTES: usize = 1 << 20;
 struct One {
     node: Node,
     store: Memory,
+    now_ms: u64,
 }
 
 impl One {
@@ -32,19 +33,24 @@ impl One {
         let (doc, mut store) = (doc(), Memory::default());
         store.stage(&genesis(NodeId(1), Actor(7), &doc, true));
         store.sync().unwrap();
-        let boot = Boot { seed: 7, suspect: None, read_only: false, witnesses: 0 };
+        let boot =
+            Boot { seed: 7, suspect: None, read_only: false, witnesses: 0, audit_slice: None };
         let node = Node::open(&store, boot).unwrap();
-        let mut one = Self { node, store };
+        let mut one = Self { node, store, now_ms: 1_000 };
         let up: BTreeSet<_> = [1, 2, 3].map(NodeId).into();
-        for event in [Event::Alive(up), Event::Tick] {
-            drop(one.settle(event));
+        drop(one.settle(Event::Alive(up)));
+        // Nobody has met it: it acts after a while.
+        while !one.node.is_ready() {
+            one.now_ms += 500;
+            assert!(one.now_ms < 60_000);
+            drop(one.settle(Event::Tick));
         }
         assert!(one.node.is_ready() && one.node.is_idle());
         one
     }
 
     fn handle(&mut self, event: Event) -> Vec<Action> {
-        let now = Time { wall_ms: 1_700_000_000_000, mono_ms: 1_000 };
+        let now = Time { wall_ms: 1_700_000_000_000, mono_ms: self.now_ms };
         self.node.handle(&self.store, now, event)
     }
 

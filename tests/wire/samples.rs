@@ -13,13 +13,13 @@ use kvs::error::Error;
 use kvs::gossip::{Mood, Row};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{RepairReport, RepairRequest, Reply, Request, Status, Transfer, TransferKind};
-use kvs::protocol::{Ballot, Body, Message, Scope};
+use kvs::protocol::{Ballot, Body, FilePoint, Message, Scope};
 use kvs::quorum::{
     Answer, Basis, GetReply, Item, ItemReply, Level, Options, PutReply, PutRequest, Verdict,
 };
 use kvs::record::{Record, Stored, Term, Value, Write};
 use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State};
-use kvs::store::{Hint, HintStats, Table, verify};
+use kvs::store::{BadHints, Hint, HintStats, Table, verify};
 
 /// Names every variant of an enum; the names that a list of samples must have between them.
 macro_rules! variants {
@@ -34,7 +34,7 @@ macro_rules! variants {
 variants! { body_name, BODIES, Body,
     Hello, Seen, Put, PutDone, NotMine, Read, Answers, Write, Stored, NotStored, Page, Paged,
     Fullness, Filling, Sums, Differ, List, Listing, Prepare, Promise, Accept, Accepted, Rejected,
-    Muted, Chosen, WantRing, Barrier, Cleared, Fill, Deliver, Gossip,
+    Muted, Chosen, WantRing, Barrier, Cleared, Fill, Deliver, Gossip, Replicate, Greet, Met, Copies,
 }
 variants! { ask_name, ASKS, Ask,
     Node, File, Ring, Info, Members, Transfers, Drain, Stop, Load,
@@ -44,18 +44,19 @@ variants! { told_name, TOLDS, Told,
 }
 variants! { request_name, REQUESTS, Request,
     Put, Get, Scan, Repair, Verify, GiveUp, Deliver, Spread, Propose, Advance, Cleanup, Unsettled,
-    Status,
+    Status, AcceptLoss, DropBadHints, Scrub,
 }
 variants! { reply_name, REPLIES, Reply,
-    Put, Get, Scan, Repair, Verify, Deliver, Ring, Status, Refused,
+    Put, Get, Scan, Repair, Verify, Deliver, Ring, Status, Scrub, Refused,
 }
 variants! { look_name, LOOKS, Look,
     Get, Visit, Sums, Sum, Leaves, Hints, HintStats, HintsOf, Bad, Row, Rows, Size,
+    BadHints,
 }
 variants! { seen_name, SEENS, Seen,
-    Record, Page, Sums, Sum, Leaves, Hints, HintStats, Bad, Row, Rows, Size,
+    Record, Page, Sums, Sum, Leaves, Hints, HintStats, Bad, Row, Rows, Size, BadHints,
 }
-variants! { basis_name, BASES, Basis, Context, Overwrite, Blind, Beside, Absent }
+variants! { basis_name, BASES, Basis, Context, Overwrite, Blind, Beside, Absent, Exact }
 variants! { item_reply_name, ITEM_REPLIES, ItemReply,
     Written, Conflict, NotAlone, Absent, TooLarge,
 }
@@ -97,7 +98,8 @@ pub(crate) fn clock() -> VersionVector {
 }
 
 pub(crate) fn stored() -> Stored {
-    let value = Value { bytes: b"v".to_vec(), written_ms: 5, expires_ms: Some(1 << 40) };
+    let value =
+        Value { bytes: b"v".to_vec(), written_ms: 5, expires_ms: Some(1 << 40), derived: false };
     let write = Write { context: Some(&clock()), value: Some(value) };
     Stored::new(&key(), &Record::default().write(Dot { actor: Actor(7), counter: 301 }, write))
 }
@@ -162,17 +164,20 @@ fn all_options() -> Vec<Options> {
     named(levels.to_vec(), level_name, LEVELS).into_iter().map(|(_, l)| of(l)).collect()
 }
 
-fn items() -> Vec<Item> {
-    let bases = vec![
+fn bases() -> Vec<Basis> {
+    vec![
         Basis::Context(clock()),
         Basis::Overwrite { force: true },
         Basis::Blind,
         Basis::Beside,
         Basis::Absent,
-    ];
+    ]
+}
+
+fn items() -> Vec<Item> {
     let value = |i: usize| (i != 1).then(|| (b"new".to_vec(), (i == 2).then_some(1 << 41)));
-    let item = |(i, (_, basis))| Item { key: key(), value: value(i), basis };
-    named(bases, basis_name, BASES).into_iter().enumerate().map(item).collect()
+    let item = |(i, basis)| Item { key: key(), value: value(i), basis };
+    bases().into_iter().enumerate().map(item).collect()
 }
 
 pub(crate) fn partition() -> Partition {
@@ -181,6 +186,19 @@ pub(crate) fn partition() -> Partition {
 
 pub(crate) fn put() -> PutRequest {
     PutRequest { partition: partition(), items: items(), options: options() }
+}
+
+/// What version 1 has no word for.
+fn put_exactly() -> PutRequest {
+    let item = |(_, basis)| Item { key: key(), value: Some((b"new".to_vec(), None)), basis };
+    let mut all = bases();
+    all.push(Basis::Exact(clock()));
+    let mut items: Vec<_> = named(all, basis_name, BASES).into_iter().map(item).collect();
+    PutRequest { items: items.split_off(items.len() - 1), ..put() }
+}
+
+fn point() -> FilePoint {
+    FilePoint { epoch: 4, life: 1 << 41, commit: 300 }
 }
 
 fn put_reply() -> PutReply {
@@ -272,6 +290,18 @@ pub(crate) fn bodies() -> Vec<(String, Body)> {
         Body::Fill,
         Body::Deliver,
         Body::Gossip { rows: rows(), answer: true },
+        Body::Put(put_exactly()),
+        Body::Replicate { records: vec![(key(), stored())], hint_for: Some(NodeId(3)), commit: 9 },
+        Body::Greet {
+            opened: point(),
+            actor: Actor(7),
+            counter: 300,
+            epoch: 5,
+            life: 1 << 40,
+            renewed: true,
+        },
+        Body::Met { life: 1 << 40, met: point(), actor: Actor(7), counter: 300 },
+        Body::Copies { answers: answers(), asked: 6, wall_ms: 1 << 40 },
     ];
     named(all, body_name, BODIES)
 }
@@ -297,6 +327,13 @@ fn requests() -> Vec<Request> {
         Request::Status,
     ];
     all.extend(all_options().into_iter().map(|options| Request::Get(key(), options)));
+    all.extend([
+        Request::AcceptLoss(None),
+        Request::AcceptLoss(Some(Partition(3))),
+        Request::DropBadHints(key()),
+        Request::Scrub(1 << 20),
+        Request::Put(put_exactly()),
+    ]);
     named(all, request_name, REQUESTS).into_iter().map(|(_, r)| r).collect()
 }
 
@@ -314,6 +351,7 @@ fn looks() -> Vec<Look> {
         Look::Row(Table::Ring, "doc".into()),
         Look::Rows(Table::Meta, "seen/".into()),
         Look::Size,
+        Look::BadHints,
     ];
     named(all, look_name, LOOKS).into_iter().map(|(_, l)| l).collect()
 }
@@ -357,6 +395,7 @@ fn replies() -> Vec<Reply> {
         bad: vec![bad],
         wrong_leaves: 1,
         wrong_sum: true,
+        lost: None,
     };
     let status = Status {
         version: 2,
@@ -380,6 +419,7 @@ fn replies() -> Vec<Reply> {
         Reply::Status(status),
     ];
     all.extend(verdicts().into_iter().map(get).map(Reply::Get));
+    all.push(Reply::Scrub { bytes: 300, over: true });
     all.push(Reply::Refused("It says what cannot be.".into()));
     named(all, reply_name, REPLIES).into_iter().map(|(_, r)| r).collect()
 }
@@ -401,6 +441,7 @@ fn seens() -> Vec<Seen> {
         Seen::Row(Some(b"row".to_vec())),
         Seen::Rows(vec![("name".into(), b"row".to_vec())]),
         Seen::Size(7, u64::MAX),
+        Seen::BadHints(BadHints::default()),
     ];
     named(all, seen_name, SEENS).into_iter().map(|(_, s)| s).collect()
 }

@@ -109,8 +109,9 @@ const NEVER: &[Forgery] = &[
 const NOT_NEXT: &[Forgery] = &[
     ("two versions ahead", |d| d.version += 1),
     ("other owners", |d| {
-        let others = d.layout.iter().rev().flatten().copied().collect();
-        d.layout = Layout::new(3, others);
+        let mut others: Vec<&[u16]> = d.layout.iter().collect();
+        others.rotate_left(1);
+        d.layout = Layout::new(3, others.concat());
     }),
     ("two removed at once", |d| {
         let present = d.members.iter_mut().filter(|m| m.state != State::Removed);

@@ -1,8 +1,8 @@
 //! LMDB's tables as rows of bytes, and its errors as ours.
 //!
 //! ```text
-//! View    a read transaction      get scan
-//! Edit    a write transaction     get scan put delete      dropped without commit: as if never
+//! View    a read transaction      get walk
+//! Edit    a write transaction     get walk put delete      dropped without commit: as if never
 //! ```
 //!
 //! Values are handed out as they lie in the map, without a copy. It knows nothing of what they
@@ -18,7 +18,7 @@ use heed::{MdbError, RoTxn, RwTxn};
 use super::signal::Guard;
 use crate::error::{Error, Result};
 use crate::record::stored_term;
-use crate::store::apply::{Put, RowsMut};
+use crate::store::apply::{Keep, Put, RowsMut};
 use crate::store::tables::{Name, Rows};
 use crate::store::{Failure, Visit};
 
@@ -57,7 +57,7 @@ impl<'e> Tables<'e> {
         value.map_err(|e| read_error(&self.path, e))
     }
 
-    fn scan(
+    fn walk(
         &self,
         txn: &RoTxn<'_>,
         table: Name,
@@ -79,6 +79,14 @@ impl<'e> Tables<'e> {
         }
         Ok(())
     }
+
+    fn is_found(&self, txn: &RoTxn<'_>, table: Name, key: &[u8], at: usize) -> Result<bool> {
+        if key.is_empty() {
+            return Ok(false);
+        }
+        let found = self.get(txn, table, key)?;
+        Ok(found.is_some_and(|value| value.as_ptr() as usize == at))
+    }
 }
 
 /// Rows at one moment.
@@ -92,8 +100,12 @@ impl Rows for View<'_, '_> {
         self.tables.get(self.txn, table, key)
     }
 
-    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
-        self.tables.scan(self.txn, table, from, visit)
+    fn walk(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        self.tables.walk(self.txn, table, from, visit)
+    }
+
+    fn is_found(&self, table: Name, key: &[u8], at: usize) -> Result<bool> {
+        self.tables.is_found(self.txn, table, key, at)
     }
 }
 
@@ -108,8 +120,12 @@ impl Rows for Edit<'_, '_, '_> {
         self.tables.get(self.txn, table, key)
     }
 
-    fn scan(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
-        self.tables.scan(self.txn, table, from, visit)
+    fn walk(&self, table: Name, from: Bound<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        self.tables.walk(self.txn, table, from, visit)
+    }
+
+    fn is_found(&self, table: Name, key: &[u8], at: usize) -> Result<bool> {
+        self.tables.is_found(self.txn, table, key, at)
     }
 }
 
@@ -141,6 +157,25 @@ impl RowsMut for Edit<'_, '_, '_> {
         let range = (Bound::Included(prefix), end);
         let deleted = self.tables.database(table).delete_range(self.txn, &range);
         deleted.map(drop).map_err(|e| failure(&self.tables.path, e))
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "the cursor deletes where it stands: no search would find the row"
+    )]
+    fn retain(&mut self, table: Name, keep: &mut Keep<'_>) -> std::result::Result<(), Failure> {
+        let (guard, path) = (&self.tables.guard, &self.tables.path);
+        let fail = |e| failure(path, e);
+        let database = self.tables.database(table);
+        let mut rows = guard.inside(|| database.iter_mut(self.txn)).map_err(fail)?;
+        while let Some(row) = guard.inside(|| rows.next()) {
+            let (key, value) = row.map_err(fail)?;
+            if !keep(key, value) {
+                // SAFETY: key and value are not used again.
+                guard.inside(|| unsafe { rows.del_current() }).map_err(fail)?;
+            }
+        }
+        Ok(())
     }
 }
 

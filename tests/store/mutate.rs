@@ -1,0 +1,438 @@
+//! Damage at random places of one node's file, and what every command then says: the law of bytes at
+//! rest. Nothing that is not so is called healthy, no altered value is shown, and what the tool advises
+//! brings a ring of several back to what it was.
+//!
+//! ```text
+//! one replica of three, a ring of four with hints, or a lone copy -> one damage to n1/data.mdb
+//!   get dump verify status diff wait          0 means: it is so
+//!   repair --verify, and what it advises      0 means: every copy holds every record again
+//! ```
+//!
+//! `KVS_DAMAGES` is how many (a handful unless set), `KVS_DAMAGE_SEED` the first seed; `KVS_DAMAGE_TABLE`
+//! names a file for the table of what was said. Every damage is named by its seed and can be had again.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use super::pages::{PAGE, tables};
+
+const KEYS: usize = 240;
+const LATE: usize = 24;
+
+/// A generator whose numbers are the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+/// What is done to a file.
+const KINDS: [&str; 12] = [
+    "bit in a record",
+    "bit in a key",
+    "bit in a partition number",
+    "bit in a hint",
+    "bit in a leaf",
+    "bit in ring or meta",
+    "bit anywhere",
+    "bit in a page head",
+    "zeroed sector",
+    "random page",
+    "two pages swapped",
+    "file cut short",
+];
+
+/// Damages a file; a sentence that says where.
+fn damage(bytes: &mut Vec<u8>, kind: &str, random: &mut Random) -> String {
+    let tables = tables(bytes);
+    let pages: Vec<usize> = tables.values().flat_map(|t| t.pages.clone()).collect();
+    let flip = |bytes: &mut Vec<u8>, at: usize, random: &mut Random| {
+        bytes[at] ^= 1 << random.below(8);
+        format!("bit at {at}")
+    };
+    let row = |table: &str, random: &mut Random| {
+        let rows = tables.get(table).map(|t| t.rows.clone()).unwrap_or_default();
+        (!rows.is_empty()).then(|| rows[random.below(rows.len())].clone())
+    };
+    let place = match kind {
+        "bit in a record" => {
+            row("records", random).map(|r| r.value.start + random.below(r.value.len()))
+        }
+        "bit in a key" => {
+            row("records", random).map(|r| r.key.start + 2 + random.below(r.key.len() - 2))
+        }
+        "bit in a partition number" => {
+            row("records", random).map(|r| r.key.start + random.below(2))
+        }
+        "bit in a hint" => row("hints", random).map(|r| {
+            let at = random.below(r.key.len() + r.value.len());
+            if at < r.key.len() { r.key.start + at } else { r.value.start + at - r.key.len() }
+        }),
+        "bit in a leaf" => {
+            row("digests", random).map(|r| r.value.start + random.below(r.value.len()))
+        }
+        "bit in ring or meta" => {
+            let table = if random.below(2) == 0 { "meta" } else { "ring" };
+            row(table, random).map(|r| r.value.start + random.below(r.value.len().max(1)))
+        }
+        "bit in a page head" => Some(pages[random.below(pages.len())] * PAGE + random.below(64)),
+        "bit anywhere" => Some(random.below(bytes.len())),
+        _ => None,
+    };
+    if let Some(at) = place {
+        return flip(bytes, at.min(bytes.len() - 1), random);
+    }
+    let page = pages[random.below(pages.len())];
+    match kind {
+        "zeroed sector" => {
+            let at = page * PAGE + random.below(8) * 512;
+            bytes[at..at + 512].fill(0);
+            format!("sector at {at}")
+        }
+        "random page" => {
+            bytes[page * PAGE..(page + 1) * PAGE].fill_with(|| random.next() as u8);
+            format!("page {page}")
+        }
+        "two pages swapped" => {
+            let other = pages[random.below(pages.len())];
+            for i in 0..PAGE {
+                bytes.swap(page * PAGE + i, other * PAGE + i);
+            }
+            format!("pages {page} and {other}")
+        }
+        "file cut short" => {
+            bytes.truncate(random.below(bytes.len()));
+            format!("{} bytes left", bytes.len())
+        }
+        _ => flip(bytes, page * PAGE + random.below(PAGE), random),
+    }
+}
+
+/// A directory with a ring in it.
+struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: TempDir::new().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvs"));
+        command.args(line.split(' ')).current_dir(self.dir.path()).env_clear();
+        command.env("KVS_RING", "r").stdin(Stdio::null());
+        command
+    }
+
+    fn kvs(&self, line: &str) -> Said {
+        Said::of(line, &self.command(line).output().unwrap())
+    }
+
+    fn load(&self, line: &str, keys: impl Iterator<Item = usize>) {
+        let lines: String = keys
+            .map(|i| format!("{{\"key\":\"{}\",\"value\":\"{}\"}}\n", key(i), value(i)))
+            .collect();
+        let mut child = self.command(line).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{line}");
+    }
+
+    /// A copy of all directories.
+    fn copy(&self) -> Self {
+        let copy = Self::new();
+        copy_dir(&self.path("r"), &copy.path("r"));
+        copy
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_dir(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+fn key(i: usize) -> String {
+    format!("key-{i:05}")
+}
+
+fn value(i: usize) -> String {
+    let size = if i.is_multiple_of(40) { 6_000 } else { 20 + i % 90 };
+    format!("value {i} {}", "x".repeat(size))
+}
+
+/// What a command said.
+struct Said {
+    line: String,
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn of(line: &str, output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            line: line.into(),
+            code: output.status.code(),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
+    }
+}
+
+/// The values of a dump, by key.
+fn dumped(said: &Said) -> BTreeMap<String, String> {
+    let read = |line: &str| {
+        let json: serde_json::Value = serde_json::from_str(line).unwrap();
+        (json["key"].as_str().unwrap().to_owned(), json["value"].as_str().unwrap_or("?").to_owned())
+    };
+    said.out.lines().map(read).collect()
+}
+
+/// The truth, and what to hold commands against it with.
+struct Case<'a> {
+    name: String,
+    place: Place,
+    /// All keys and values that were acknowledged.
+    truth: &'a BTreeMap<String, String>,
+    nodes: usize,
+    wrong: Vec<String>,
+    codes: Vec<(String, Option<i32>)>,
+}
+
+impl Case<'_> {
+    fn run(&mut self, line: &str) -> Said {
+        let said = self.place.kvs(line);
+        let code = said.code;
+        if !matches!(code, Some(0..=10)) {
+            self.broken(&said, "ended in a way that is none");
+        }
+        self.codes.push((line.split(" --timeout").next().unwrap_or(line).to_owned(), code));
+        said
+    }
+
+    fn broken(&mut self, said: &Said, what: &str) {
+        let line = &said.line;
+        self.wrong
+            .push(format!("{}: kvs {line} [{:?}] {what}\n{}\n", self.name, said.code, said.err));
+    }
+
+    /// No value is shown that was never written; with 0, none is missing.
+    fn reads(&mut self) {
+        for i in [7, 40, 113, 239] {
+            let said = self.run(&format!("get {}", key(i)));
+            match said.code {
+                Some(0) if said.out != value(i) => self.broken(&said, "altered"),
+                Some(1) => self.broken(&said, "said absent"),
+                Some(0 | 4 | 8) => {}
+                _ => self.broken(&said, "neither read nor refused"),
+            }
+        }
+        let said = self.run("dump");
+        self.is_dump_true(&said);
+    }
+
+    fn is_dump_true(&mut self, said: &Said) {
+        let found = dumped(said);
+        if found.iter().any(|(key, value)| self.truth.get(key) != Some(value)) {
+            self.broken(said, "shows an altered value");
+        }
+        if said.code == Some(0) && found.len() != self.truth.len() {
+            self.broken(said, "is a part only");
+        }
+        if !matches!(said.code, Some(0 | 4 | 8)) {
+            self.broken(said, "neither whole nor refused");
+        }
+    }
+
+    /// Whether n1 alone holds all that it should: as its own dump says, key by key.
+    fn is_whole(&mut self) -> bool {
+        let line = match self.nodes {
+            1 => "dump -r 1",
+            3 => "dump -r 1 --down n2,n3",
+            // Of four each owns a part only.
+            _ => return true,
+        };
+        dumped(&self.place.kvs(line)) == *self.truth
+    }
+
+    /// What says healthy is healthy, as far as each command reads.
+    fn checks(&mut self) -> bool {
+        let verify = self.run("verify");
+        let good = verify.code == Some(0);
+        for line in ["status --check", "wait --in-sync --timeout 2s", "diff n1 n2"] {
+            if self.nodes == 1 && line.starts_with("diff") {
+                continue;
+            }
+            let said = self.run(line);
+            // They read keys and digests, not values: rot in a value is for verify.
+            let lossy = verify.err.contains("lost") || verify.err.contains("out of order");
+            if said.code == Some(0) && lossy {
+                self.broken(&said, "healthy, though records are lost");
+            }
+        }
+        good
+    }
+
+    /// After a repair that said 0 everything says so, and is so.
+    fn is_healed(&mut self) {
+        let mut lines = vec!["verify", "status --check", "wait --in-sync --timeout 2s"];
+        if self.nodes > 1 {
+            lines.push("diff n1 n2");
+        }
+        for line in lines {
+            let said = self.run(line);
+            if said.code != Some(0) {
+                self.broken(&said, "after a repair that said 0");
+            }
+        }
+        if self.nodes > 1 {
+            let said = self.run("dump -r 3");
+            self.is_dump_true(&said);
+            if said.code != Some(0) || dumped(&said).len() != self.truth.len() {
+                self.broken(&said, "after a repair that said 0");
+            }
+        }
+    }
+
+    /// Does what is advised until nothing is.
+    fn heal(&mut self) -> bool {
+        let mut said = self.run("repair --verify");
+        for _ in 0..4 {
+            let next = if said.code == Some(0) {
+                break;
+            } else if said.err.contains("kvs replace n1") || said.err.contains("kvs replace NAME") {
+                "replace n1 --yes"
+            } else if said.err.contains("kvs repair --accept-losses") {
+                "repair --accept-losses"
+            } else {
+                "repair"
+            };
+            if self.nodes == 1 && next.starts_with("replace") {
+                return false;
+            }
+            said = self.run(next);
+        }
+        said.code == Some(0)
+    }
+}
+
+/// A ring with a record of every kind, and some hints; what is in it.
+fn template(nodes: usize) -> (Place, BTreeMap<String, String>) {
+    let place = Place::new();
+    let made = place.kvs(&format!("init r --nodes {nodes} --partitions 8"));
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    place.load("load", 0..KEYS);
+    if nodes > 1 {
+        assert_eq!(place.kvs("repair").code, Some(0));
+        // Acknowledged hints where there is a fourth node, references where there is not.
+        let down = if nodes > 3 { "n3,n4" } else { "n3" };
+        place.load(&format!("load --down {down} --blind"), KEYS..KEYS + LATE);
+    }
+    let keys = if nodes > 1 { KEYS + LATE } else { KEYS };
+    (place, (0..keys).map(|i| (key(i), value(i))).collect())
+}
+
+fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) -> Case<'_> {
+    let mut random = Random(seed);
+    let kind = KINDS[seed as usize % KINDS.len()];
+    let place = template.0.copy();
+    let file = place.path("r/n1/data.mdb");
+    let mut bytes = fs::read(&file).unwrap();
+    let at = damage(&mut bytes, kind, &mut random);
+    fs::write(&file, bytes).unwrap();
+    let name = format!("seed {seed} n1 of {nodes}, {kind}, {at}");
+    let mut case = Case { name, place, truth: &template.1, nodes, wrong: vec![], codes: vec![] };
+    case.reads();
+    if case.checks() && !case.is_whole() {
+        case.wrong.push(format!("{}: verify says 0 of a file that lacks records", case.name));
+    }
+    if case.heal() {
+        case.is_healed();
+    } else if nodes > 1 {
+        case.wrong.push(format!("{}: not healed by what was advised: {:?}", case.name, case.codes));
+    }
+    case
+}
+
+fn from_env(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn random_damage_is_never_called_healthy_and_never_shown() {
+    let (count, first) = (from_env("KVS_DAMAGES", 12), from_env("KVS_DAMAGE_SEED", 1));
+    let templates = [3, 4, 1].map(|nodes| (nodes, template(nodes)));
+    let (mut wrong, mut table) = (Vec::new(), Table::default());
+    for seed in first..first + count {
+        let kind = KINDS[seed as usize % KINDS.len()];
+        // Of three, a node keeps references only; of four, hints that were acknowledged.
+        let hints = kind == "bit in a hint";
+        for (nodes, template) in templates.iter().filter(|(n, _)| *n != if hints { 3 } else { 4 }) {
+            let case = one(seed, *nodes, template);
+            table.add(kind, *nodes == 1, &case.codes);
+            wrong.extend(case.wrong);
+        }
+    }
+    if let Some(path) = std::env::var_os("KVS_DAMAGE_TABLE") {
+        fs::write(path, table.text()).unwrap();
+    }
+    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// How often each command ended with each code, by kind of damage.
+#[derive(Default)]
+struct Table {
+    rows: BTreeMap<(bool, &'static str), BTreeMap<String, BTreeMap<String, usize>>>,
+}
+
+impl Table {
+    fn add(&mut self, kind: &'static str, lone: bool, codes: &[(String, Option<i32>)]) {
+        let row = self.rows.entry((lone, kind)).or_default();
+        for (line, code) in codes {
+            let line = if line.starts_with("get") { "get" } else { line.as_str() };
+            let code = code.map_or("signal".into(), |code| code.to_string());
+            *row.entry(line.to_owned()).or_default().entry(code).or_default() += 1;
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for ((lone, kind), commands) in &self.rows {
+            let of = if *lone { "lone copy" } else { "one of three" };
+            writeln!(text, "{of}, {kind}").unwrap();
+            for (line, codes) in commands {
+                let codes: Vec<_> = codes.iter().map(|(code, n)| format!("{code}: {n}")).collect();
+                writeln!(text, "    {line:32} {}", codes.join("  ")).unwrap();
+            }
+        }
+        text
+    }
+}

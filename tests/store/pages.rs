@@ -1,0 +1,77 @@
+//! An LMDB file as bytes: where the rows of each table lie. It shares no code with what it tests.
+//!
+//! ```text
+//! meta page -> main tree -> the tree of each table -> its pages, and the rows of its leaves
+//! ```
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
+const HEAD: usize = 16;
+const BRANCH: u16 = 0x01;
+const LEAF: u16 = 0x02;
+const BIG: u16 = 0x01;
+
+/// Where a row's bytes lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) key: Range<usize>,
+    /// Empty when the value lies on pages of its own.
+    pub(crate) value: Range<usize>,
+}
+
+/// One table: its pages, and its rows in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tree {
+    pub(crate) pages: Vec<usize>,
+    pub(crate) rows: Vec<Row>,
+}
+
+fn number<const N: usize>(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word[..N].copy_from_slice(&bytes[at..at + N]);
+    u64::from_le_bytes(word)
+}
+
+/// The tables of a whole file.
+pub(crate) fn tables(bytes: &[u8]) -> BTreeMap<String, Tree> {
+    let newest = [0, PAGE].into_iter().max_by_key(|meta| number::<8>(bytes, meta + HEAD + 128));
+    let root = number::<8>(bytes, newest.expect("two meta pages") + HEAD + 24 + 48 + 40);
+    let mut main = Tree::default();
+    walk(bytes, root as usize, &mut main);
+    let tables = main.rows.iter().map(|row| {
+        let name = String::from_utf8_lossy(&bytes[row.key.clone()]).into_owned();
+        let mut tree = Tree::default();
+        let root = number::<8>(bytes, row.value.start + 40);
+        if root != u64::MAX {
+            walk(bytes, root as usize, &mut tree);
+        }
+        (name, tree)
+    });
+    let mut tables: BTreeMap<_, _> = tables.collect();
+    tables.insert("main".into(), Tree { pages: main.pages, rows: Vec::new() });
+    tables
+}
+
+fn walk(bytes: &[u8], page: usize, tree: &mut Tree) {
+    tree.pages.push(page);
+    let start = page * PAGE;
+    let flags = number::<2>(bytes, start + 10) as u16;
+    let nodes = (number::<2>(bytes, start + 12) as usize - HEAD) / 2;
+    for i in 0..nodes {
+        let node = start + number::<2>(bytes, start + HEAD + 2 * i) as usize;
+        let (size, of) = (number::<4>(bytes, node) as usize, number::<2>(bytes, node + 4));
+        let key = node + 8..node + 8 + number::<2>(bytes, node + 6) as usize;
+        if flags & BRANCH != 0 {
+            walk(bytes, size | (of as usize) << 32, tree);
+        } else if flags & LEAF != 0 {
+            let value = match of as u16 & BIG {
+                0 => key.end..key.end + size,
+                _ => key.end..key.end,
+            };
+            tree.rows.push(Row { key, value });
+        }
+    }
+}
