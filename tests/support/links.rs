@@ -91,7 +91,7 @@ impl World {
             && let (Some(gossip), Some(node)) = (&mut host.gossip, &host.node)
         {
             let doc = node.doc().clone();
-            let news = gossip.merge(std::mem::take(rows), mono_ms);
+            let news = gossip.merge(sender, std::mem::take(rows), mono_ms);
             gossip.retain(|id| doc.member(id).is_some_and(|m| m.state != State::Removed));
             if !*answer && !news.is_empty() {
                 self.gossip_to(to, from, news, true);
@@ -248,7 +248,7 @@ impl World {
         if !sheltered && self.cuts.contains(&(from, to)) {
             if links.hold {
                 let held = links.held.entry((from, to)).or_default();
-                held.push((self.now_ms, message.encode()));
+                held.push((self.now_ms, message.encode(WIRE).expect("a word for it")));
             }
             return self.count("messages lost");
         }
@@ -264,7 +264,7 @@ impl World {
                 after += self.rng.below(net.late_ms);
             }
             let sent_ms = self.now_ms;
-            self.fly(from, to, sent_ms, after, message.encode());
+            self.fly(from, to, sent_ms, after, message.encode(WIRE).expect("a word for it"));
         }
     }
 
