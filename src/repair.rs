@@ -89,7 +89,8 @@ impl Report {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let left = self.filling.is_empty() && self.missing.is_empty() && self.hints.1 == 0;
-        !self.stopped && left && self.apart.is_empty() && !self.is_lossy()
+        let whole = self.broken.is_empty() && self.apart.is_empty();
+        !self.stopped && left && whole && !self.is_lossy()
     }
 
     /// Whether data is known to be lost or damaged, here and in every copy that was asked.
@@ -118,8 +119,9 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
     let accept = wish.accept_open
         || !wish.accept_missing.is_empty()
             && report.missing.iter().all(|m| wish.accept_missing.contains(m));
+    let mut suspects = Vec::new();
     if wish.verify {
-        scrub(target, wish, &mut report, progress)?;
+        scrub(target, wish, &mut report, &mut suspects, progress)?;
     }
     for key in &wish.accept_loss {
         give_up(target, key)?;
@@ -138,6 +140,7 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
         report.dropped = clean_up(target)?;
     }
     conclude(target, &request, &mut report, progress)?;
+    report.broken.extend(unreadable(target, &suspects)?);
     Ok(report)
 }
 
@@ -207,16 +210,16 @@ fn conclude(
     report.missing = target.missing();
     let broken = target.broken();
     report.broken = report.missing.iter().filter(|name| broken.contains(*name)).cloned().collect();
-    report.broken.extend(unreadable(target)?);
     Ok(())
 }
 
 /// Open nodes with partitions that cannot be read and could not be mended: their files are damaged.
-fn unreadable(target: &mut Target) -> Result<Vec<String>> {
+fn unreadable(target: &mut Target, suspects: &[NodeId]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for id in target.nodes() {
         let Some(Reply::Repair(now)) = ask(target, id, Request::Unsettled)? else { continue };
-        for p in now.filling.into_iter().take(TRIED_MAX) {
+        let whole = suspects.contains(&id).then_some(Partition(0));
+        for p in whole.into_iter().chain(now.filling.into_iter().take(TRIED_MAX)) {
             let Some(Reply::Verify(found)) = ask(target, id, Request::Verify(p))? else { break };
             if found.bad.iter().any(|bad| bad.key.is_empty()) {
                 names.push(target.doc().name(id));
@@ -330,6 +333,7 @@ fn scrub(
     target: &mut Target,
     wish: &Wish,
     report: &mut Report,
+    suspects: &mut Vec<NodeId>,
     progress: &mut OnNode<'_>,
 ) -> Result<()> {
     let nodes = target.nodes();
@@ -338,13 +342,21 @@ fn scrub(
             report.stopped = true;
             break;
         }
-        for p in target.doc().owned(*id) {
+        // Partition 0 stands for the whole file too.
+        let mut partitions = target.doc().owned(*id);
+        if !partitions.contains(&Partition(0)) {
+            partitions.push(Partition(0));
+        }
+        for p in partitions {
             if wish.partitions.as_ref().is_some_and(|wanted| !wanted.contains(&p)) {
                 continue;
             }
             if let Some(Reply::Verify(verdict)) = ask(target, *id, Request::Verify(p))? {
                 let unexplained = verdict.bad.is_empty() && !verdict.digest_matches();
                 report.damaged += verdict.bad.len() as u64 + u64::from(unexplained);
+                if verdict.bad.iter().any(|bad| bad.key.is_empty()) {
+                    suspects.push(*id);
+                }
             }
         }
     }
@@ -483,6 +495,7 @@ pub fn verify_node(
             findings.lost.push((p, loss));
         }
     }
+    findings.read(store.structure());
     findings.hints = findings.read(store.bad_hints()).unwrap_or_default();
     for table in [Table::Ring, Table::Meta] {
         findings.read(store.rows(table, ""));

@@ -309,6 +309,15 @@ pub trait Store {
     /// As [`Store::visit`].
     fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
 
+    /// Whether the file under the tables is whole: what reading rows cannot show, and writing would
+    /// spread.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it is not; it must not be written to.
+    fn structure(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The number of the last commit, raised by every applied batch.
     fn commit_number(&self) -> u64;
 

@@ -310,9 +310,16 @@ pub(super) fn hints(
     if limit == 0 {
         return Ok(hints);
     }
-    let seals = Seals::of(rows)?;
+    let (seals, mut last) = (Seals::of(rows)?, start.to_vec());
     rows.walk(Name::Hints, from, &mut |row, stored| {
-        hints.extend(parse_hint(seals, row, stored));
+        // One that stands below another is passed over too: nobody could go on after it.
+        if *row > *last || last.is_empty() {
+            let hint = parse_hint(seals, row, stored);
+            if hint.is_some() {
+                last = row.to_vec();
+            }
+            hints.extend(hint);
+        }
         if hints.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(hints)
@@ -366,10 +373,12 @@ pub(super) fn kept(stored: &[u8]) -> Sum {
 /// Hints that are not what was kept, and how many acknowledged ones are gone without a trace.
 pub(super) fn bad_hints(rows: &impl Rows) -> Result<BadHints> {
     let seals = Seals::of(rows)?;
-    let (mut found, mut bad) = (Sum::default(), Vec::new());
+    let (mut found, mut bad, mut last) = (Sum::default(), Vec::new(), Vec::new());
     rows.walk(Name::Hints, Bound::Unbounded, &mut |row, stored| {
         found.add(kept(stored));
-        if parse_hint(seals, row, stored).is_none() {
+        if *row > *last && parse_hint(seals, row, stored).is_some() {
+            last = row.to_vec();
+        } else {
             let term = stored_term(stored).filter(|_| seals.len_of(stored) > 0);
             bad.push(BadHint { row: row.to_vec(), term });
         }
