@@ -1,6 +1,7 @@
 //! `kvs repair`: makes all copies equal.
 
 use clap::Args as ClapArgs;
+use kvs::error::word;
 use kvs::key::Key;
 use kvs::repair::{Report, Wish, count, describe, repair};
 use kvs::target::{Access, Target};
@@ -39,7 +40,7 @@ pub(crate) struct Args {
     /// --partition of that partition only
     #[arg(long)]
     accept_losses: bool,
-    /// Say how many keys differ between the nodes, and change nothing
+    /// Print how many keys differ between the nodes and change nothing; exits 1 when any differ
     #[arg(long)]
     dry_run: bool,
 }
@@ -72,6 +73,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 fn told(ui: &mut Ui, report: &Report) -> Outcome {
+    ui.has_applied("The repair was done as far as it says.");
     if ui.is_json() {
         ui.json(&object(report))?;
     } else {
@@ -151,10 +153,12 @@ fn tell_left(ui: &mut Ui, report: &Report) {
     if hints.1 > 0 {
         ui.say(&format!("{} hints wait for members that are down", hints.1));
     }
-    for name in &report.broken {
-        ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {name}"));
-    }
-    for name in missing.iter().filter(|name| !report.broken.contains(*name)) {
+    for name in missing {
+        if report.broken.contains(name) {
+            ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {}", word(name)));
+            continue;
+        }
+        let name = word(name);
         ui.say(&format!(
             "{name} was missing: bring it back and repair again, or kvs replace {name}; \
              to go on without what only it holds: kvs repair --accept-missing {name}"
@@ -173,10 +177,11 @@ fn tell_left(ui: &mut Ui, report: &Report) {
 /// How many keys differ between each two nodes.
 fn compare(ui: &mut Ui, target: &Target) -> Result<Done, Fail> {
     let (nodes, doc) = (target.nodes(), target.doc());
-    let mut rows = Vec::new();
+    let (mut rows, mut equal) = (Vec::new(), true);
     for (i, a) in nodes.iter().enumerate() {
         for b in &nodes[i + 1..] {
             let keys = count(target, *a, *b)?;
+            equal &= keys == 0;
             rows.push(vec![doc.name(*a), doc.name(*b), keys.to_string()]);
         }
     }
@@ -191,5 +196,5 @@ fn compare(ui: &mut Ui, target: &Target) -> Result<Done, Fail> {
     for name in target.missing() {
         ui.note(&format!("{name} is down"));
     }
-    Ok(Done::Yes)
+    Ok(if equal { Done::Yes } else { Done::No })
 }

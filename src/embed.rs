@@ -33,7 +33,7 @@ pub use self::create::{
     NODE_KEY, RING_KEY, Ring, Seat, addresses, create_member, create_ring, peers,
 };
 pub use self::open::{Opening, configured, is_damage, open_node};
-pub use self::seat::{found_member, put_back, set_aside, would_join};
+pub use self::seat::{OLD_NODE_FILE, found_member, neighbours, put_back, set_aside, would_join};
 pub use self::stream::{Sink, Source};
 use crate::error::{Error, Result};
 use crate::key::escape;
@@ -166,6 +166,17 @@ impl Embed {
         let open: BTreeSet<NodeId> = self.slots.keys().copied().collect();
         for id in open.clone() {
             self.feed(id, Event::Alive(open.clone()));
+        }
+    }
+}
+
+impl Drop for Embed {
+    /// What the nodes remember of each other outlives this process: it is how a directory that is put
+    /// back later is noticed. It is written once for all requests, all files at once.
+    fn drop(&mut self) {
+        if self.slots.values().any(|slot| slot.node.remembers_more()) {
+            self.pass_time();
+            self.settle();
         }
     }
 }

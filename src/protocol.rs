@@ -45,6 +45,30 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ballot(pub u64, pub u64);
 
+/// How far a node's file has come. A file goes from *life* to life: one begins at every opening to
+/// write, and whenever the node finds that it may have lost something; its first commit holds its
+/// number. Two futures of one past are told apart by the random bits of their lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePoint {
+    /// The number of the life: higher than that of the life before it.
+    pub epoch: u64,
+    /// Random bits drawn when it began.
+    pub life: u64,
+    /// The number of the file's last commit.
+    pub commit: u64,
+}
+
+impl FilePoint {
+    /// Whether a node that was met at this point cannot have become the file that was opened at
+    /// `opened`: that file lacks commits which the node has acknowledged.
+    #[must_use]
+    pub fn is_beyond(&self, opened: &Self) -> bool {
+        let same = self.life == opened.life;
+        self.epoch > opened.epoch
+            || self.epoch == opened.epoch && (!same || self.commit > opened.commit)
+    }
+}
+
 /// The partitions a sync is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
@@ -172,6 +196,51 @@ pub enum Body {
         /// It answers another: no answer is wanted.
         answer: bool,
     },
+    /// Store these records of a write that I coordinate; what to answer is as for `Write`.
+    Replicate {
+        /// The records.
+        records: Vec<(Key, Stored)>,
+        /// Whom they are for, when not for the receiver.
+        hint_for: Option<NodeId>,
+        /// The number of the last commit of the sender's file, which holds them: the receiver is a
+        /// witness of it.
+        commit: u64,
+    },
+    /// Here I am: how far my file had come when it was opened. Have you met me further on?
+    Greet {
+        /// The file at its opening, whatever was written since.
+        opened: FilePoint,
+        /// The actor and counter of then.
+        actor: Actor,
+        /// See `actor`.
+        counter: u64,
+        /// The number and bits of the present life.
+        epoch: u64,
+        /// See `epoch`.
+        life: u64,
+        /// I know that my file may lack something and go on as a new node does.
+        renewed: bool,
+    },
+    /// How far I had met you before the life that greets me.
+    Met {
+        /// The life that greeted.
+        life: u64,
+        /// The furthest that your file was known to me to have come.
+        met: FilePoint,
+        /// The actor that greeted.
+        actor: Actor,
+        /// The highest counter of it that I have met.
+        counter: u64,
+    },
+    /// One answer per key for the first of the keys that were asked for, as many as fit.
+    Copies {
+        /// The answers.
+        answers: Vec<Answer>,
+        /// How many keys were asked for in the question that this answers.
+        asked: u32,
+        /// The sender's wall clock, ms since 1970: no value expires by one clock alone.
+        wall_ms: u64,
+    },
 }
 
 impl Message {
@@ -201,9 +270,11 @@ impl Message {
 impl Body {
     fn prove(&self) -> Result<()> {
         match self {
-            Self::Write { records, .. } => records.iter().try_for_each(|(key, stored)| {
-                stored.prove(key).and_then(|()| stored.record(key).map(drop))
-            }),
+            Self::Write { records, .. } | Self::Replicate { records, .. } => {
+                records.iter().try_for_each(|(key, stored)| {
+                    stored.prove(key).and_then(|()| stored.record(key).map(drop))
+                })
+            }
             Self::Paged { records, .. } => records.iter().try_for_each(|(key, stored)| {
                 stored.as_ref().map_or(Ok(()), |stored| {
                     stored.prove(key).and_then(|()| stored.record(key).map(drop))

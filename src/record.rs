@@ -19,8 +19,8 @@
 //! 2. format, 1 byte: [`FORMAT`].
 //! 3. flags, 1 byte: 0; compression is reserved and stays outside the hash.
 //! 4. body: count of clock entries, then each actor (8 bytes LE) and counter; count of siblings in
-//!    order of their dots, then each actor (8 bytes LE), counter, written-at ms, expiry ms + 1 or 0,
-//!    length, bytes. Counts, counters, times and lengths are LEB128 varints in their shortest form.
+//!    order of their dots, then each actor (8 bytes LE), counter, written-at ms, expiry ms + 1 or 0
+//!    (its bit 63 marks a derived value), length, bytes. Counts, counters, times and lengths are LEB128 varints in their shortest form.
 //!
 //! The *term* is the first 128 bits of BLAKE3 over the key's length (varint), the key and the body.
 //! Equal records have equal bytes. Caveat: expiry does not change bytes when it passes; it is judged
@@ -43,6 +43,8 @@ pub const RECORD_BYTES_MAX: usize = 4 << 20;
 pub const SIBLINGS_MAX: usize = 25;
 /// Bytes before the body: term, format, flags.
 const HEAD_BYTES: usize = 18;
+/// The bit of the stored expiry that marks a derived value.
+const DERIVED: u64 = 1 << 63;
 
 /// One value as it was written.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -53,6 +55,9 @@ pub struct Value {
     pub written_ms: u64,
     /// From when on a reader no longer sees it, in ms since 1970.
     pub expires_ms: Option<u64>,
+    /// Made from what its writer had read (a counter, an edit): an equal value of another writer is
+    /// another event, so the two are never shown as one.
+    pub derived: bool,
 }
 
 impl Value {
@@ -62,10 +67,17 @@ impl Value {
         self.expires_ms.is_none_or(|at| now_ms < at)
     }
 
+    /// Expiry and mark as they are stored: 0 for never, else the time in ms and one; the top bit is the
+    /// mark of a derived value. No time reaches that far.
+    fn expiry_word(&self) -> u64 {
+        let expiry = self.expires_ms.map_or(0, |at| at.saturating_add(1).min(DERIVED - 1));
+        if self.derived { expiry | DERIVED } else { expiry }
+    }
+
     fn hash(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.written_ms.to_le_bytes());
-        hasher.update(&self.expires_ms.map_or(0, |at| at.saturating_add(1)).to_le_bytes());
+        hasher.update(&self.expiry_word().to_le_bytes());
         hasher.update(&self.bytes).finalize()
     }
 }
@@ -137,6 +149,16 @@ impl Record {
         next
     }
 
+    /// Takes one value out again under a fresh dot, and leaves all others as they are: what a writer
+    /// does that found itself not alone.
+    #[must_use]
+    pub fn withdraw(&self, own: Dot, fresh: Dot) -> Self {
+        let mut next = self.clone();
+        next.siblings.retain(|(dot, _)| *dot != own);
+        next.clock.add(fresh);
+        next
+    }
+
     /// Merges two copies. The second part lists dots that carry two different values: corruption.
     #[must_use]
     pub fn merge(&self, other: &Self) -> (Self, Vec<Dot>) {
@@ -178,13 +200,15 @@ impl Record {
         self.siblings.iter().find(|s| s.0 == dot).map(|s| &s.1)
     }
 
-    /// The values a reader sees at `now_ms`: expired ones hidden, equal ones once, in order of dots.
+    /// The values a reader sees at `now_ms`: expired ones hidden, equal ones once unless one of them is
+    /// derived, in order of dots.
     #[must_use]
     pub fn visible(&self, now_ms: u64) -> Vec<&(Dot, Value)> {
         let mut seen: Vec<&(Dot, Value)> = Vec::new();
         for sibling in self.siblings.iter().filter(|s| s.1.is_live(now_ms)) {
             let same = |s: &&(Dot, Value)| {
-                s.1.bytes == sibling.1.bytes && s.1.expires_ms == sibling.1.expires_ms
+                let derived = s.1.derived || sibling.1.derived;
+                !derived && s.1.bytes == sibling.1.bytes && s.1.expires_ms == sibling.1.expires_ms
             };
             if !seen.iter().any(same) {
                 seen.push(sibling);
@@ -216,7 +240,7 @@ impl Record {
             out.extend(dot.actor.0.to_le_bytes());
             put_varint(&mut out, dot.counter);
             put_varint(&mut out, value.written_ms);
-            put_varint(&mut out, value.expires_ms.map_or(0, |at| at.saturating_add(1)));
+            put_varint(&mut out, value.expiry_word());
             put_varint(&mut out, value.bytes.len() as u64);
             out.extend(&value.bytes);
         }
@@ -396,9 +420,10 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self) -> Option<Value> {
         let written_ms = self.varint()?;
-        let expires_ms = self.varint()?.checked_sub(1);
+        let word = self.varint()?;
+        let (expires_ms, derived) = ((word & !DERIVED).checked_sub(1), word & DERIVED != 0);
         let length = usize::try_from(self.varint()?).ok()?;
-        Some(Value { bytes: self.take(length)?.to_vec(), written_ms, expires_ms })
+        Some(Value { bytes: self.take(length)?.to_vec(), written_ms, expires_ms, derived })
     }
 
     /// A count of items of at least `least` bytes each: never more than the bytes left can hold.

@@ -13,22 +13,41 @@
 //! | file | what |
 //! |---|---|
 //! | `event`, `core` | the loop: events in, the node's actions carried out |
-//! | `door` | listening, dialling, handshakes, their bounds |
+//! | `door`, `crowd` | listening, dialling, handshakes; who has not shown the key yet |
+//! | `bounds`, `quiet` | how many connections of each kind; how many lines they may cause |
 //! | `link` | one open connection: frames in and out |
 //! | `lobby` | who may stay, and as what |
 //! | `guests` | what all clients together may cost |
 //! | `peers` | who is linked, who is alive, when to dial again |
 //! | `desk`, `tickets` | what clients ask |
 //! | `chores`, `due` | hints, anti-entropy, filling, shepherding, `peers.yaml` |
-//! | `meter` | figures for Prometheus |
+//! | `meter`, `scrape` | figures for Prometheus, and where they are read |
 //!
-//! Everything has a bound: handshakes under way, links, queues, parcels, silence. This room alone is
+//! Everything has a bound. What a node spends on others, at the most (descriptors: see `bounds`):
+//!
+//! | who | connections | bytes | time |
+//! |---|---|---|---|
+//! | figures | 64, one question each | 8 KiB a question | 5 s to ask, 10 s to take the answer |
+//! | no key shown | 1,024, half of one source | 1 KiB each | 5 s |
+//! | key shown, handshake | 512, half of one source | 2 KiB each | 5 s |
+//! | clients | 1,024; the longest idle makes room | 4 KiB each unasked for | 300 s of silence |
+//! | operators | 16 beside them | the same | the same |
+//! | long questions being read | | 24 MiB, and 8 MiB of one that always ends | 60 s each |
+//! | questions open | 1,024 of a client | 16 MiB, by size and guessed answer | the request's own |
+//! | answers unread | | 64 MiB of all, 1 MiB for who is modest | 10 s without a byte taken |
+//! | peers | one each | 64 MiB queued, 64 MiB a parcel | 4 s of silence |
+//! | log | | ten lines of a kind, then one every 10 s | |
+//!
+//! Whoever has no key takes no place from one who has; a peer takes none from a client, nor a client
+//! from a peer; status, drain and stop are answered when every other place is taken. This room alone is
 //! async. What it does not do: it decides nothing about data, and never prints; it logs through
 //! `tracing`. Caveat: the loop reads its file itself, so a slow disk slows everything it does.
 
+mod bounds;
 mod chores;
 mod commit;
 mod core;
+mod crowd;
 mod desk;
 mod door;
 mod due;
@@ -38,6 +57,8 @@ mod link;
 mod lobby;
 mod meter;
 mod peers;
+mod quiet;
+mod scrape;
 mod start;
 mod tickets;
 

@@ -105,6 +105,38 @@ impl BadHints {
     }
 }
 
+/// Where a hint stands: its target, its partition, its key.
+pub type HintPlace = (NodeId, Partition, Key);
+
+impl Hint {
+    /// Where it stands.
+    #[must_use]
+    pub fn place(&self) -> HintPlace {
+        (self.target, self.partition, self.key.clone())
+    }
+}
+
+/// The hints after a place, up to `limit` and as many as fill `bytes`, at least one if there is one.
+///
+/// # Errors
+/// As [`Store::hints`].
+pub fn hint_page(
+    store: &dyn Store,
+    after: Option<&HintPlace>,
+    limit: usize,
+    bytes: usize,
+) -> Result<Vec<Hint>> {
+    let mut left = bytes;
+    let places = store.hint_places(after, limit)?;
+    let fits = |(_, weight): &&(HintPlace, usize)| {
+        let fits = *weight <= left;
+        left = left.saturating_sub(*weight);
+        fits
+    };
+    let count = places.iter().take_while(fits).count().max(1);
+    store.hints(after, count.min(limit))
+}
+
 /// One change of a batch. Ops apply in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
@@ -272,6 +304,20 @@ pub trait Store {
     /// # Errors
     /// As [`Store::visit`].
     fn hints(&self, after: Option<&(NodeId, Partition, Key)>, limit: usize) -> Result<Vec<Hint>>;
+
+    /// Where up to `limit` hints after the given one stand and how many bytes each keeps, in the same
+    /// order: no record is read.
+    ///
+    /// # Errors
+    /// As [`Store::visit`].
+    fn hint_places(
+        &self,
+        after: Option<&HintPlace>,
+        limit: usize,
+    ) -> Result<Vec<(HintPlace, usize)>> {
+        let bytes = |h: &Hint| h.stored.as_ref().map_or(0, |s| s.bytes().len());
+        Ok(self.hints(after, limit)?.iter().map(|h| (h.place(), bytes(h))).collect())
+    }
 
     /// How many hints there are.
     ///

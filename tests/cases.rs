@@ -15,6 +15,8 @@ mod world;
 mod help;
 #[path = "cases/dots.rs"]
 mod dots;
+#[path = "cases/links.rs"]
+mod links;
 #[path = "cases/quorums.rs"]
 mod quorums;
 #[path = "cases/files.rs"]

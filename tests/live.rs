@@ -10,12 +10,16 @@
 
 #[path = "live/born.rs"]
 mod born;
+#[path = "live/crowds.rs"]
+mod crowds;
 #[path = "live/data.rs"]
 mod data;
 #[path = "live/faults.rs"]
 mod faults;
 #[path = "live/guests.rs"]
 mod guests;
+#[path = "live/links.rs"]
+mod links;
 #[path = "live/nodes.rs"]
 mod nodes;
 #[path = "live/scale.rs"]

@@ -35,7 +35,7 @@ use kvs::store::lmdb::{Access, Lmdb, Map, Opened};
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::store::memory::Memory;
 use kvs::store::sidecar::{self, Reason, Trust};
-use kvs::store::{Batch, Failure, Hint, HintStats, Op, Store, Table, verify};
+use kvs::store::{Batch, Failure, Hint, HintStats, Op, Store, Table, hint_page, verify};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -54,7 +54,12 @@ fn place(i: usize) -> Partition {
 }
 
 fn stored(key: &Key, counter: u64, size: usize) -> Stored {
-    let value = Value { bytes: vec![b'v'; size], written_ms: 1_700_000_000_000, expires_ms: None };
+    let value = Value {
+        bytes: vec![b'v'; size],
+        written_ms: 1_700_000_000_000,
+        expires_ms: None,
+        derived: false,
+    };
     let dot = Dot { actor: Actor(5), counter: counter + 1 };
     Stored::new(key, &Record::default().write(dot, Write { context: None, value: Some(value) }))
 }
@@ -224,11 +229,32 @@ impl Model {
         }
         assert_eq!(store.hints(after.as_ref(), 2).unwrap(), []);
         assert_eq!(store.hints(None, 0).unwrap(), []);
+        self.check_hint_pages(store, &all);
         let bytes = all.iter().filter_map(|h| h.stored.as_ref()).map(|s| s.bytes().len() as u64);
         let (acknowledged, bytes) = (bytes.clone().count() as u64, bytes.sum());
         let stats = HintStats { count: all.len() as u64, acknowledged, bytes };
         assert_eq!(store.hint_stats().unwrap(), stats);
         assert!(store.bad_hints().unwrap().is_empty());
+    }
+
+    /// Places tell what the hints do, and pages are bounded by what they weigh.
+    fn check_hint_pages(&self, store: &dyn Store, all: &[Hint]) {
+        let weight = |h: &Hint| h.stored.as_ref().map_or(0, |s| s.bytes().len());
+        let places: Vec<_> = all.iter().map(|h| (h.place(), weight(h))).collect();
+        assert_eq!(store.hint_places(None, usize::MAX).unwrap(), places);
+        assert_eq!(store.hint_places(None, 0).unwrap(), []);
+        for bytes in [0, 100, usize::MAX] {
+            let (mut after, mut paged) = (None, Vec::new());
+            loop {
+                let page = hint_page(store, after.as_ref(), 3, bytes).unwrap();
+                let Some(last) = page.last() else { break };
+                after = Some(last.place());
+                let heavy = page.iter().map(weight).sum::<usize>();
+                assert!(page.len() <= 3 && (heavy <= bytes || page.len() == 1));
+                paged.extend(page);
+            }
+            assert_eq!(paged, all);
+        }
     }
 
     fn hint_list(&self, wanted: impl Fn(&(NodeId, Partition, Key)) -> bool) -> Vec<Hint> {

@@ -95,6 +95,7 @@ pub(super) mod tests {
             status: answers.then(Status::default),
             bytes: 0,
             hints: HintStats::default(),
+            lost: 0,
             info: None,
         }
     }

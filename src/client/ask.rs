@@ -200,15 +200,33 @@ impl Client {
     /// Has a node finish and stop. That it hangs up is an answer too.
     ///
     /// # Errors
-    /// As [`Client::ask`].
+    /// [`Error::Busy`] when somebody listens at its address and gives no answer; else as
+    /// [`Client::ask`].
     pub fn stop(&self, at: NodeId) -> Result<()> {
         let until = now() + self.time();
+        let place = self.link(at);
+        if lock(&place).is_none() {
+            match self.dial(at, until) {
+                Ok(link) => *lock(&place) = Some(link),
+                Err(no) if no.hangs => return Err(self.hangs(at)),
+                // Said below as of any question.
+                Err(_) => {}
+            }
+        }
         match self.try_at(at, &Ask::Stop, Nature::of(&Ask::Stop), until)? {
             Ok(Told::Done) | Err(Lost { sent: true, cut: Cut::Broken(_) }) => Ok(()),
             Ok(Told::Fault(fault)) => Err(fault.into()),
             Ok(_) => Err(defect()),
+            Err(Lost { sent: true, cut: Cut::Silent }) => Err(self.hangs(at)),
             Err(lost) => Err(self.lost(at, &lost, Fate::Worked)),
         }
+    }
+
+    /// A node that runs and does not do what it is told.
+    fn hangs(&self, at: NodeId) -> Error {
+        let name = self.doc().name(at);
+        Error::Busy(format!("{name} is running and gives no answer; it may not have been told."))
+            .hint("wait longer with --timeout, or look at its log and end its process")
     }
 
     /// The time of the next question: all, less what opening took for the first.

@@ -42,11 +42,20 @@ pub(super) struct NoLink {
     pub(super) why: String,
     /// Nobody listens there: somebody may soon.
     pub(super) refused: bool,
+    /// A node answers and does not take the key.
+    pub(super) denied: bool,
+    /// Somebody listens there and says nothing.
+    pub(super) hangs: bool,
 }
 
 impl NoLink {
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), refused: false }
+        Self { why: why.into(), refused: false, denied: false, hangs: false }
+    }
+
+    /// A node that does not take the key.
+    fn denied(why: impl Into<String>) -> Self {
+        Self { denied: true, ..Self::new(why) }
     }
 }
 
@@ -94,10 +103,12 @@ impl Link {
     pub(super) fn dial(address: &str, dial: &Dial<'_>, until: Instant) -> Result<Self, NoLink> {
         let mut stream = connect(address, until)?;
         let broken = |cut: Cut| match cut {
-            Cut::Silent => NoLink::new("gives no answer"),
-            Cut::Broken(_) => {
-                NoLink::new("ends the handshake: it has not this ring's key, or is no node")
-            }
+            Cut::Silent => NoLink { hangs: true, ..NoLink::new("gives no answer") },
+            // A key that does not fit is answered by hanging up in good order.
+            cut if cut == closed() => NoLink::denied(
+                "ends the handshake: it does not have this ring's key, or is not a kvs node",
+            ),
+            Cut::Broken(why) => NoLink::new(format!("breaks off the handshake: {why}")),
         };
         let defect = |error: Error| NoLink::new(error.to_string());
         let hello = Hello::new(dial.ring, None);
@@ -110,8 +121,9 @@ impl Link {
             }
             read(&mut stream, &mut bytes, until).map_err(broken)?;
         };
-        let (opened, mut last) =
-            handshake.dialled(&body).map_err(|_| NoLink::new("has not this ring's key"))?;
+        let (opened, mut last) = handshake
+            .dialled(&body)
+            .map_err(|_| NoLink::denied("does not have this ring's key"))?;
         let (node, ring) = who(&opened.hello, &hello, dial)?;
         let receiver = stream.try_clone().map_err(|e| NoLink::new(e.to_string()))?;
         let inn = In { stream: receiver, opener: opened.opener, bytes };
@@ -285,7 +297,8 @@ fn connect(address: &str, until: Instant) -> Result<TcpStream, NoLink> {
 fn unconnected(error: &std::io::Error) -> NoLink {
     match error.kind() {
         ErrorKind::ConnectionRefused => {
-            NoLink { why: "refuses the connection: nothing listens there".into(), refused: true }
+            let why = "refuses the connection: nothing listens there";
+            NoLink { refused: true, ..NoLink::new(why) }
         }
         ErrorKind::TimedOut | ErrorKind::WouldBlock => NoLink::new("gives no answer"),
         _ => NoLink::new(format!("cannot be reached: {error}")),

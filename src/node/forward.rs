@@ -5,11 +5,17 @@
 //! ```
 //!
 //! An owner that says it cannot has applied nothing, so the next is asked; one that does not answer
-//! may have applied it: the write is then unknown, and nobody else is asked.
+//! may have applied it: the write is then unknown, and no other is asked.
+//!
+//! Law: "unknown" is not said while the write may still be minted. Each owner is given what is left
+//! of the time, mints within half of that or never (`put`), and is waited for at least that long, even
+//! when it is taken to be down: its link may be cut and the request be on its way all the same.
 
 use std::collections::VecDeque;
 
+use super::put::mint_within_ms;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
+use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::quorum::{Options, PutReply, PutRequest, Verdict};
 use crate::ring::NodeId;
@@ -23,6 +29,8 @@ pub(super) struct Forward {
     request: PutRequest,
     next: VecDeque<NodeId>,
     asked: Option<NodeId>,
+    /// Until when the one asked may mint.
+    mint_ms: u64,
     deadline_ms: u64,
     /// The one asked was taken to be down since: until when its answer is waited for.
     lost_ms: Option<u64>,
@@ -52,6 +60,7 @@ impl Node {
             request,
             next,
             asked: None,
+            mint_ms: 0,
             deadline_ms,
             lost_ms: None,
             why: String::new(),
@@ -84,9 +93,12 @@ impl Node {
             let reply = PutReply::none(Verdict::Refused(why));
             return self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
         };
+        let now = cx.now.mono_ms;
+        let mut request = task.request.clone();
+        request.options.timeout_ms = task.deadline_ms.saturating_sub(now);
         task.asked = Some(owner);
+        task.mint_ms = now + mint_within_ms(request.options.timeout_ms);
         task.lost_ms = None;
-        let request = task.request.clone();
         self.tasks.insert(op, Task::Forward(task));
         if owner == self.id {
             self.start_put(cx, Asker::Task(op), request);
@@ -113,13 +125,15 @@ impl Node {
             Wake::Said(_, Body::PutDone(reply)) => {
                 self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
             }
-            Wake::Lost { node, sent: false } if task.asked == Some(node) => {
+            Wake::Lost { node, sent }
+                if task.asked == Some(node) && !(sent && !planted::is(Bug::ForwardTwice)) =>
+            {
                 task.why = format!("{} cannot be reached", self.doc.name(node));
                 self.forward_next(cx, op, task);
             }
             Wake::Lost { node, .. } if task.asked == Some(node) => {
                 // One that stops in good order has its last words under way.
-                task.lost_ms = Some(cx.now.mono_ms + LAST_WORDS_MS);
+                task.lost_ms = Some(task.mint_ms.max(cx.now.mono_ms + LAST_WORDS_MS));
                 self.tasks.insert(op, Task::Forward(task));
             }
             Wake::Child(outcome) => self.conclude(cx, task.asker, outcome),

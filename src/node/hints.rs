@@ -9,17 +9,20 @@
 //! ```
 //!
 //! An acknowledged hint is data: age never drops it. A hint that changed while it was being
-//! delivered stays. Caveat: one delivery runs at a time and walks the table once.
+//! delivered stays. What cannot be delivered now is passed over by its places alone, and a page is
+//! bounded by its bytes: a node that keeps much for others goes on serving. Caveat: one delivery runs
+//! at a time and walks the table once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::PAGE_BYTES;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Transfer, TransferKind, Wake};
 use crate::key::{KEY_BYTES_MAX, Key, Partition};
+use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::record::Stored;
 use crate::ring::{NodeId, State};
-use crate::store::{Hint, Op};
+use crate::store::{Hint, Op, hint_page};
 
 /// Hints delivered in one message.
 const DELIVER_MAX: usize = 256;
@@ -95,13 +98,12 @@ impl Node {
     fn deliver_next(&mut self, cx: &mut Cx<'_>, mut task: Deliver) {
         let op = self.new_op();
         loop {
-            let hints = cx.store.hints(task.after.as_ref(), DELIVER_MAX).unwrap_or_default();
-            let Some(first) = hints.first() else {
+            let first = cx.store.hint_places(task.after.as_ref(), 1).unwrap_or_default().pop();
+            let Some(((target, p, _), _)) = first else {
                 let left = cx.store.hint_stats().map_or(0, |s| s.count);
                 let reply = Reply::Deliver(task.delivered, left);
                 return self.conclude(cx, task.asker, Outcome::Reply(reply));
             };
-            let (target, p) = (first.target, first.partition);
             let routes = self.routes(target, p, task.spread);
             if routes.is_empty() {
                 // Nobody can take them now: on to what comes after this partition's.
@@ -115,8 +117,12 @@ impl Node {
                         || self.doc.owns(target, h.partition) == owns
                             && self.routes(target, h.partition, task.spread) == routes)
             };
-            let chunk: Vec<Hint> = hints.into_iter().take_while(same).collect();
-            task.after = chunk.last().map(place);
+            let after = task.after.as_ref();
+            let page = hint_page(cx.store, after, DELIVER_MAX, PAGE_BYTES).unwrap_or_default();
+            let chunk: Vec<Hint> = page.into_iter().take_while(same).collect();
+            // A page that cannot be read is passed over with its partition.
+            let last = chunk.last().map_or((target, p, last_key()), Hint::place);
+            task.after = Some(last);
             task.chunk = self.with_records(cx, chunk, &mut task.after);
             if task.chunk.is_empty() {
                 continue;
@@ -177,7 +183,7 @@ impl Node {
             if bytes > PAGE_BYTES {
                 break;
             }
-            *after = Some(place(&hint));
+            *after = Some(hint.place());
             let stored = match &hint.stored {
                 Some(stored) => Ok(Some(stored.clone())),
                 None => self.durable(cx, hint.partition, &hint.key),
@@ -234,10 +240,11 @@ impl Node {
             let held = match task.freed_by {
                 FreedBy::Node(to) => task.stored.contains_key(&to),
                 FreedBy::Owners => self.is_with_owners(p, &task.stored),
-                FreedBy::Nobody => false,
+                FreedBy::Nobody => planted::is(Bug::SpreadFrees) && !task.stored.is_empty(),
             };
             let now = cx.store.hints_of(p, &hint.key).unwrap_or_default();
-            let same = now.iter().any(|h| h == hint);
+            let same = now.iter().any(|h| h == hint) || planted::is(Bug::ChangedHintForgotten);
+            let held = held || planted::is(Bug::HintForgotten);
             if held && same && self.stage.get(Some(target), p, &hint.key).is_none() {
                 task.delivered += 1;
                 seq = Some(self.unhint(hint));
@@ -263,11 +270,6 @@ impl Node {
             full >= self.doc.majority()
         })
     }
-}
-
-/// Where a hint stands in the table.
-fn place(hint: &Hint) -> (NodeId, Partition, Key) {
-    (hint.target, hint.partition, hint.key.clone())
 }
 
 /// Nothing stands behind it in a partition.

@@ -7,26 +7,23 @@
 //!
 //! ```text
 //! opened, suspect (file behind its sidecar) -> new actor, every partition filling
-//! opened, fine -> Hello to all: has anybody seen a counter of my actor above mine? -> the same
+//! a witness has met this file further on (`witness`)                         -> the same
 //! a peer's record is ahead of mine for my own actor -> new actor, that partition filling
 //! a checksum fails -> new actor, that key bad until healed
 //! ```
 //!
-//! Caveat: a file restored together with its sidecar, with every witness down, is not noticed.
+//! The counter, the actor and what is filling are written in the batch that first depends on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Cx, Node, Note, Then};
+use super::witness::Witness;
+use super::{Action, Cx, Node, Then};
 use crate::clock::{Actor, VersionVector};
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
-use crate::protocol::Body;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Batch, Op, Store, Table};
-
-/// How long a node waits for witnesses that do not answer, in ms.
-const WITNESS_WAIT_MS: u64 = 2_000;
 
 /// How a driver opens a node.
 #[derive(Clone, Debug, Default)]
@@ -68,11 +65,10 @@ pub(super) struct Identity {
     counter: u64,
     seed: u128,
     drawn: u64,
+    /// Actors that this node gave up since it was opened, with their last counters.
+    retired: BTreeMap<Actor, u64>,
     seen: BTreeMap<Actor, u64>,
     seen_dirty: BTreeSet<Actor>,
-    /// The highest commit number each foreign actor has acknowledged to this node.
-    commits: BTreeMap<Actor, u64>,
-    commits_dirty: BTreeSet<Actor>,
     filling: Vec<u8>,
     pub(super) bad: BTreeSet<(Partition, Vec<u8>)>,
     pub(super) dirty: bool,
@@ -82,13 +78,9 @@ pub(super) struct Identity {
     pub(super) again: BTreeSet<Partition>,
     /// It dropped a partition under this actor: it must not mint there under it again.
     pub(super) dropped: bool,
-    heard: BTreeSet<NodeId>,
-    witnesses: usize,
+    pub(super) witness: Witness,
     /// The version of the change for which gained partitions were last filled from scratch.
     pub(super) refilled: u64,
-    waiting: bool,
-    greeted_ms: Option<u64>,
-    hello_ms: Option<u64>,
     /// The acceptor may have forgotten promises.
     pub(super) muted: bool,
 }
@@ -112,28 +104,24 @@ impl Identity {
             };
             Ok(rows.filter_map(row).collect())
         };
+        let (actor, counter) = (Actor(word("actor")?), word("counter")?);
         Ok(Self {
             id: NodeId(word("node")?),
-            actor: Actor(word("actor")?),
-            counter: word("counter")?,
+            actor,
+            counter,
             seed: boot.seed,
             drawn: 0,
+            retired: BTreeMap::new(),
             seen: numbers("seen:")?.into_iter().map(|(a, c)| (Actor(a), c)).collect(),
             seen_dirty: BTreeSet::new(),
-            commits: numbers("met:")?.into_iter().map(|(a, c)| (Actor(a), c)).collect(),
-            commits_dirty: BTreeSet::new(),
             filling: filling.unwrap_or_else(|| vec![0xff; bytes]),
             bad: store.bad()?.into_iter().collect(),
             dirty: false,
             passes: BTreeMap::new(),
             again: BTreeSet::new(),
             dropped: store.row(Table::Meta, "dropped")?.is_some(),
-            heard: BTreeSet::new(),
-            witnesses: boot.witnesses,
+            witness: Witness::load(store, actor, counter, boot)?,
             refilled: 0,
-            waiting: true,
-            greeted_ms: None,
-            hello_ms: None,
             muted: store.row(Table::Meta, "muted")?.is_some(),
         })
     }
@@ -144,12 +132,7 @@ impl Identity {
     }
 
     pub(super) fn is_waiting(&self) -> bool {
-        self.waiting
-    }
-
-    /// The next greeting is due at once.
-    pub(super) fn greet_again(&mut self) {
-        self.hello_ms = None;
+        self.witness.is_waiting()
     }
 
     pub(super) fn is_filling(&self, p: Partition) -> bool {
@@ -178,17 +161,11 @@ impl Identity {
         self.seen.get(&actor).copied().unwrap_or(0).max(own)
     }
 
-    /// The highest commit number an actor has acknowledged to this node.
-    pub(super) fn commit_of(&self, actor: Actor) -> u64 {
-        self.commits.get(&actor).copied().unwrap_or(0)
-    }
-
-    /// An actor acknowledged at this commit. Kept with the next batch: a witness if it comes back older.
-    pub(super) fn note_commit(&mut self, actor: Actor, commit: u64) {
-        if actor != self.actor && self.commit_of(actor) < commit {
-            self.commits.insert(actor, commit);
-            self.commits_dirty.insert(actor);
-        }
+    /// How far this node itself has minted under an actor since it was opened: what it learns of that
+    /// actor from others does not count.
+    pub(super) fn minted_by(&self, actor: Actor) -> u64 {
+        let now = if actor == self.actor { self.counter } else { 0 };
+        self.retired.get(&actor).copied().unwrap_or(0).max(now)
     }
 
     pub(super) fn note_seen(&mut self, clock: &VersionVector) {
@@ -198,6 +175,11 @@ impl Identity {
                 self.seen_dirty.insert(actor);
             }
         }
+    }
+
+    /// What was lost is told by a life above the one that it was met in.
+    pub(super) fn begin_life(&mut self, above: u64) {
+        self.witness.begin_life(above, self.seed);
     }
 
     /// The next dot. It must be staged in the batch that is now gathering.
@@ -218,6 +200,7 @@ impl Identity {
         hasher.update(&self.seed.to_le_bytes()).update(&self.drawn.to_le_bytes());
         let hash = hasher.finalize();
         let bytes = hash.as_bytes().first_chunk().expect("a hash has 32 bytes");
+        self.retired.insert(self.actor, self.counter);
         self.seen.insert(self.actor, self.counter);
         self.seen_dirty.insert(self.actor);
         self.actor = Actor(u64::from_le_bytes(*bytes));
@@ -236,7 +219,7 @@ impl Identity {
     /// These partitions are durably full.
     pub(super) fn filled(&mut self, partitions: &[Partition]) {
         for p in partitions {
-            if self.again.contains(p) {
+            if self.again.contains(p) && !planted::is(Bug::FullThoughLost) {
                 self.dirty = true;
                 continue;
             }
@@ -247,9 +230,12 @@ impl Identity {
 
     /// Everything is to be written again: the batch that held it failed.
     pub(super) fn restage(&mut self) {
+        if planted::is(Bug::NoRestage) {
+            return;
+        }
         self.dirty = true;
         self.seen_dirty = self.seen.keys().copied().collect();
-        self.commits_dirty = self.commits.keys().copied().collect();
+        self.witness.restage();
     }
 
     /// The ops that make the identity durable, if it changed.
@@ -259,9 +245,7 @@ impl Identity {
         for actor in std::mem::take(&mut self.seen_dirty) {
             ops.push(meta(format!("seen:{actor}"), self.seen[&actor].to_le_bytes().to_vec()));
         }
-        for actor in std::mem::take(&mut self.commits_dirty) {
-            ops.push(meta(format!("met:{actor}"), self.commits[&actor].to_le_bytes().to_vec()));
-        }
+        ops.extend(self.witness.ops());
         if std::mem::take(&mut self.dirty) || !full.is_empty() {
             let mut filling = self.filling.clone();
             for p in full.iter().filter(|p| !self.again.contains(p)) {
@@ -295,65 +279,12 @@ impl Node {
 
     /// On a tick, has a changed identity written though nothing else is.
     pub(super) fn flush_identity(&mut self, now_ms: u64) {
-        let changed = self.identity.dirty || !self.identity.seen_dirty.is_empty();
+        let changed = self.identity.dirty
+            || !self.identity.seen_dirty.is_empty()
+            || self.identity.witness.is_due(now_ms);
         if changed && self.stage.is_empty() && self.room.may_try(now_ms) {
             let seq = self.stage.next();
             self.stage.then(seq, Then::Full(Vec::new()));
         }
-    }
-
-    /// Greets every member, and stops waiting when enough have answered or time is up.
-    pub(super) fn boot_tick(&mut self, cx: &mut Cx<'_>) {
-        if !self.identity.waiting {
-            return;
-        }
-        let now = cx.now.mono_ms;
-        let greeted = *self.identity.greeted_ms.get_or_insert(now);
-        let peers: Vec<_> = self.doc.present().map(|m| m.id).filter(|id| *id != self.id).collect();
-        let unheard: Vec<_> =
-            peers.iter().filter(|p| !self.identity.heard.contains(p)).copied().collect();
-        let enough = self.identity.heard.len() >= self.identity.witnesses.min(peers.len());
-        let reachable = unheard.iter().any(|p| self.alive.contains(p));
-        if unheard.is_empty()
-            || (enough
-                && (now >= greeted + WITNESS_WAIT_MS || !reachable && self.identity.witnesses == 0))
-        {
-            self.identity.waiting = false;
-            self.unmute(cx);
-            return;
-        }
-        if self.identity.hello_ms.is_some_and(|at| now < at + 500) {
-            return;
-        }
-        self.identity.hello_ms = Some(now);
-        self.greet(cx, unheard);
-    }
-
-    /// Says hello: whoever has a newer ring document is then asked for it.
-    pub(super) fn greet(&mut self, cx: &mut Cx<'_>, peers: Vec<NodeId>) {
-        let (actor, counter) = (self.identity.actor, self.identity.counter);
-        for peer in peers {
-            self.send(cx, peer, 0, Body::Hello { actor, counter });
-        }
-    }
-
-    /// A witness says how far it has met us: the counter of our actor, the number of our commits.
-    pub(super) fn witness(
-        &mut self,
-        cx: &mut Cx<'_>,
-        from: NodeId,
-        actor: Actor,
-        counter: u64,
-        commit: u64,
-    ) {
-        let minted = actor == self.identity.actor && counter > self.identity.counter;
-        let acknowledged = actor == self.identity.actor && commit > cx.store.commit_number();
-        if self.identity.waiting && (minted || acknowledged) {
-            let why = "another node has seen later writes of this one: its file is older";
-            self.lose_all(why);
-            cx.out.push(Action::Note(Note::Lost(why.into())));
-        }
-        self.identity.heard.insert(from);
-        self.boot_tick(cx);
     }
 }

@@ -5,16 +5,23 @@
 //! mint     which of it the write supersedes -> dot -> record, staged
 //! ```
 //!
+//! Law of expiry: no value is superseded because one clock says that it has expired. Owners tell their
+//! clocks with their answers; what has not expired by all of them counts as a value, and where no
+//! other clock was heard an expired value stays beside the new one.
+//!
 //! Minting needs every earlier dot of this actor for the key. Whatever hints that one is missing (a
 //! context or a peer that has seen more of us than we have) ends minting under this actor instead.
 
 use super::{Cx, Node};
 use crate::clock::{Dot, VersionVector};
-use crate::key::Partition;
+use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
 use crate::quorum::{self, Basis, Item, ItemReply};
 use crate::record::{RECORD_BYTES_MAX, Record, SIBLINGS_MAX, Stored, Value};
 use crate::store::Op;
+
+/// What a value takes in a record besides its own bytes, at the least.
+const BESIDE_BYTES: usize = 32;
 
 /// What a write of one key builds on.
 pub(super) struct Ground {
@@ -49,46 +56,59 @@ impl Node {
         let others = read(merged).map_err(|e| e.to_string())?.unwrap_or_default();
         let actor = self.identity.actor;
         let claimed = match &item.basis {
-            Basis::Context(context) => context.get(actor).max(others.clock.get(actor)),
+            Basis::Context(context) | Basis::Exact(context) => {
+                context.get(actor).max(others.clock.get(actor))
+            }
             _ => others.clock.get(actor),
         };
-        if claimed > local.clock.get(actor) {
+        if claimed > local.clock.get(actor) && !planted::is(Bug::KeepActorAfterContext) {
             self.lose(cx, p, "a client or peer has seen a later write of this node");
             return Err("its copy has lost records".into());
         }
         Ok(Ground { local, others })
     }
 
-    /// Makes and stages the record of a write, unless its condition does not hold.
+    /// Makes and stages the record of a write, unless its condition does not hold. `agreed_ms` is the
+    /// time by which a value counts as expired for all who told their clocks, if others did.
     pub(super) fn mint(
         &mut self,
         cx: &Cx<'_>,
         p: Partition,
         item: &Item,
         ground: Ground,
+        agreed_ms: Option<u64>,
     ) -> (ItemReply, Option<Stored>) {
         // The same key may stand in this request before; then its write is staged by now.
         let staged = self.staged(p, &item.key).and_then(|s| s.record(&item.key).ok());
         let local = staged.unwrap_or(ground.local);
         let known = local.merge(&ground.others).0;
-        let values = known.visible(cx.now.wall_ms).len();
+        let values = known.visible(agreed_ms.unwrap_or(cx.now.wall_ms)).len();
         // An overwrite merges what the owners hold first: what it supersedes it has known.
         let (base, seen) = match &item.basis {
             Basis::Absent if values > 0 => return (ItemReply::Conflict { values }, None),
-            Basis::Overwrite { .. } if item.value.is_none() && values == 0 => {
+            Basis::Exact(context)
+                if !context.descends(&known.clock) && !planted::is(Bug::ExactIsBlind) =>
+            {
+                return (ItemReply::Conflict { values }, None);
+            }
+            Basis::Overwrite { .. } | Basis::Exact(_) if item.value.is_none() && values == 0 => {
                 return (ItemReply::Absent, None);
             }
             Basis::Overwrite { force: false } if values > 1 => {
                 return (ItemReply::Conflict { values }, None);
             }
             Basis::Overwrite { .. } | Basis::Absent => (&known, Some(known.clock.clone())),
+            Basis::Exact(context) => (&known, Some(covered(context, &known))),
             Basis::Context(context) => (&local, Some(covered(context, &local))),
             Basis::Blind | Basis::Beside => (&local, None),
         };
         if let Some(why) = too_large(base, item, seen.as_ref()) {
             return (ItemReply::TooLarge(why), None);
         }
-        self.stage_write(cx, p, item, base, seen.as_ref())
+        let one_clock = agreed_ms.is_none() && self.doc.n() > 1;
+        let unseen = matches!(item.basis, Basis::Overwrite { .. } | Basis::Absent);
+        let keep = if one_clock && unseen { expired(&known, cx.now.wall_ms) } else { Vec::new() };
+        self.stage_write(cx, p, item, base, seen.as_ref(), keep)
     }
 
     fn stage_write(
@@ -98,9 +118,12 @@ impl Node {
         item: &Item,
         base: &Record,
         seen: Option<&VersionVector>,
+        keep: Vec<(Dot, Value)>,
     ) -> (ItemReply, Option<Stored>) {
         let dot = self.identity.mint();
-        let record = quorum::apply(base, item, seen, dot, cx.now.wall_ms);
+        let mut record = quorum::apply(base, item, seen, dot, cx.now.wall_ms);
+        record.siblings.extend(keep);
+        record.siblings.sort_by_key(|s| s.0);
         let alone = match record.siblings.as_slice() {
             [] => item.value.is_none(),
             [(only, _)] => *only == dot,
@@ -108,10 +131,37 @@ impl Node {
         };
         let context = alone.then(|| record.clock.clone());
         let values = record.visible(cx.now.wall_ms).len();
-        let stored = Stored::new(&item.key, &record);
-        self.stage.push(Op::Record { partition, key: item.key.clone(), stored: stored.clone() });
+        let stored = self.stage_record(partition, &item.key, &record);
         (ItemReply::Written { dot, context, values }, Some(stored))
     }
+
+    /// Takes a value of this node out again under a fresh dot; nothing when it is not there any more.
+    pub(super) fn stage_withdrawal(
+        &mut self,
+        cx: &mut Cx<'_>,
+        p: Partition,
+        key: &Key,
+        own: Dot,
+    ) -> Option<(Stored, VersionVector)> {
+        let stored = self.local(cx, p, key).ok()?.0?;
+        let record = stored.record(key).ok()?;
+        // Under another actor by now, this node may lack dots that it minted: then it stays.
+        record.sibling(own).filter(|_| own.actor == self.identity.actor && self.is_full(p))?;
+        let fresh = self.identity.mint();
+        let without = record.withdraw(own, fresh);
+        Some((self.stage_record(p, key, &without), without.clock))
+    }
+
+    fn stage_record(&mut self, partition: Partition, key: &Key, record: &Record) -> Stored {
+        let stored = Stored::new(key, record);
+        self.stage.push(Op::Record { partition, key: key.clone(), stored: stored.clone() });
+        stored
+    }
+}
+
+/// The values of a record that have expired by this clock.
+fn expired(record: &Record, wall_ms: u64) -> Vec<(Dot, Value)> {
+    record.siblings.iter().filter(|s| !s.1.is_live(wall_ms)).cloned().collect()
 }
 
 /// What a context supersedes: exactly what it covers.
@@ -129,7 +179,13 @@ fn too_large(base: &Record, item: &Item, seen: Option<&VersionVector>) -> Option
     let stays = |s: &&(Dot, Value)| seen.is_none_or(|c| !c.covers(s.0));
     let kept: Vec<usize> = base.siblings.iter().filter(stays).map(|s| s.1.bytes.len()).collect();
     let size = kept.iter().sum::<usize>() + bytes.len();
-    (kept.len() >= SIBLINGS_MAX || size > RECORD_BYTES_MAX).then(|| {
+    // A dump may hold more values of a key than anybody may add: merges are never refused, and what
+    // was dumped must load. Their bytes are bounded all the same, each with its place in the record.
+    let many = match item.basis {
+        Basis::Beside => size + kept.len() * BESIDE_BYTES > RECORD_BYTES_MAX,
+        _ => kept.len() >= SIBLINGS_MAX,
+    };
+    (many || size > RECORD_BYTES_MAX).then(|| {
         format!(
             "the record would have {} values and {size} bytes; the most are 25 and 4 MiB",
             kept.len() + 1

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
 use crate::error::{Error, Result};
+use crate::planted::{self, Bug};
 use crate::protocol::{Ballot, Body};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Op, Store, Table};
@@ -155,6 +156,7 @@ impl Node {
                 task.promised.insert(from);
                 if let Some((ballot, doc)) = accepted
                     && ballot > task.best
+                    && !planted::is(Bug::OwnValueFirst)
                 {
                     (task.best, task.value) = (ballot, *doc);
                 }
@@ -255,6 +257,9 @@ impl Node {
         let accepted = state.accepted.clone().map(|(b, doc)| (b, Box::new(doc)));
         let muted = self.identity.muted;
         let body = if muted { Body::Muted } else { Body::Promise(accepted) };
+        if planted::is(Bug::PromiseEarly) {
+            return self.send(cx, from, op, body);
+        }
         self.reply_durably(from, op, body);
     }
 
@@ -273,7 +278,7 @@ impl Node {
             return self.send(cx, from, op, Body::Rejected(Ballot::default()));
         }
         let state = self.acceptor.at(version);
-        if ballot < state.promised {
+        if ballot < state.promised && !planted::is(Bug::AnyBallot) {
             let promised = state.promised;
             return self.send(cx, from, op, Body::Rejected(promised));
         }
@@ -334,7 +339,7 @@ impl Node {
         }
         let state = self.acceptor.at(task.version);
         state.promised = state.promised.max(task.ballot);
-        state.accepted = task.accepted;
+        state.accepted = task.accepted.filter(|_| !planted::is(Bug::UnmuteForgets));
         let row = self.acceptor.row();
         self.stage.push(row);
         self.identity.muted = false;

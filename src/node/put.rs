@@ -2,9 +2,18 @@
 //!
 //! ```text
 //! Put:     Reading --enough answers--> Committing --durable--> Replicating --W--> reply
-//!          (overwrite, if-absent)      own record first        owners, then fallbacks for those down
-//!                                                              if-absent: --> Confirming --> reply
+//!          (overwrite, if-absent,      own record first        owners, then fallbacks for those down
+//!           exact)                               if-absent, exact: --> Confirming --> reply
 //! ```
+//!
+//! Law of the end: a write is minted before half of its time is over, or never. Its asker waits
+//! longer than that before it says that the outcome is unknown, so nothing is minted after whoever
+//! asked was told so: what is written next is never superseded by what was asked before it.
+//!
+//! Law of exact writes: nothing is minted when the coordinator or the owners it reads hold anything
+//! that the context does not cover, and only a writer that is alone when it reads again after its
+//! acks has won. Of two that meet at most one finds itself alone, for each reads after a quorum holds
+//! its own value; the other takes its value out again.
 //!
 //! What an owner lacks in the end is kept as an uncounted hint: a reference to our own record.
 //! Caveat: a write that missed W goes on living where it is; it is unknown, not undone.
@@ -13,34 +22,44 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
+use crate::clock::{Dot, VersionVector};
 use crate::key::Key;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::quorum::{
-    Answer, Basis, Item, ItemReply, PutReply, PutRequest, ReadTally, Verdict, WriteTally,
+    Answer, Basis, ItemReply, PutReply, PutRequest, ReadTally, Verdict, WriteTally,
 };
-use crate::record::{Stored, Value};
+use crate::record::Stored;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Hint, Op};
+
+/// An exact write that lost against another one and is still there.
+const STAYS: &str = "another writer was faster, and the value could not be taken out again";
 
 /// A write being coordinated here.
 pub(super) struct Put {
     asker: Asker,
-    request: PutRequest,
-    doc: Arc<RingDoc>,
-    phase: Phase,
+    pub(super) request: PutRequest,
+    pub(super) doc: Arc<RingDoc>,
+    pub(super) phase: Phase,
     strict: bool,
     /// Who has yet to answer the messages of this phase; a fallback maps to its target.
-    awaiting: BTreeMap<NodeId, NodeId>,
+    pub(super) awaiting: BTreeMap<NodeId, NodeId>,
     fallbacks: VecDeque<NodeId>,
     tally: WriteTally,
     records: Vec<(Key, Stored)>,
-    items: Vec<ItemReply>,
-    guessed: bool,
+    pub(super) items: Vec<ItemReply>,
+    /// The dot of each item that was minted.
+    pub(super) dots: Vec<Option<Dot>>,
+    /// The clock of each item's record once it is written, and what else is known to be beside it.
+    pub(super) expected: Vec<VersionVector>,
+    pub(super) guessed: bool,
     replied: bool,
+    /// What it writes now takes its own values out again.
+    pub(super) withdraws: bool,
     hinted: BTreeSet<NodeId>,
     started_ms: u64,
-    deadline_ms: u64,
+    pub(super) deadline_ms: u64,
 }
 
 impl Put {
@@ -53,9 +72,48 @@ impl Put {
     pub(super) fn is_answered(&self) -> bool {
         self.replied
     }
+
+    /// Whether nothing of it is anywhere yet, and this peer, which asked for it, is gone.
+    pub(super) fn is_abandoned_by(&self, peer: NodeId) -> bool {
+        matches!(self.asker, Asker::Peer(by, _) if by == peer)
+            && matches!(self.phase, Phase::Reading(_))
+    }
+
+    fn replicate(&self, cx: &Cx<'_>, hint_for: Option<NodeId>) -> Body {
+        let (records, commit) = (self.records.clone(), cx.store.commit_number());
+        Body::Replicate { records, hint_for, commit }
+    }
+
+    /// From here on it writes these records, which take its own values out again.
+    pub(super) fn begin_withdrawal(&mut self, records: Vec<(Key, Stored)>) {
+        self.records = records;
+        self.withdraws = true;
+        self.awaiting.clear();
+        self.tally =
+            WriteTally::new(&self.doc, self.request.partition, &self.request.options, self.strict);
+        self.phase = Phase::Committing;
+    }
+
+    /// The keys that a node has yet to answer for; none of whoever has answered for all.
+    pub(super) fn keys_after(&self, answered: usize) -> Vec<Key> {
+        self.request.items.iter().skip(answered).map(|i| i.key.clone()).collect()
+    }
 }
 
-enum Phase {
+/// The dot of an item that was written.
+fn minted(reply: &ItemReply) -> Option<Dot> {
+    match reply {
+        ItemReply::Written { dot, .. } => Some(*dot),
+        _ => None,
+    }
+}
+
+/// Within how long after it was asked a write of this timeout is minted, in ms, or never.
+pub(super) fn mint_within_ms(timeout_ms: u64) -> u64 {
+    timeout_ms.div_ceil(2)
+}
+
+pub(super) enum Phase {
     Reading(ReadTally),
     Committing,
     Replicating,
@@ -76,6 +134,9 @@ impl Node {
                 "not an owner"
             };
             return self.conclude(cx, asker, Outcome::NotMine(why.into()));
+        }
+        if request.options.timeout_ms == 0 {
+            return self.conclude(cx, asker, Outcome::NotMine("it came too late".into()));
         }
         let absent = request.items.iter().any(|i| i.basis == Basis::Absent);
         let strict = request.options.strict || absent;
@@ -117,8 +178,11 @@ impl Node {
             tally,
             records: Vec::new(),
             items: Vec::new(),
+            dots: Vec::new(),
+            expected: Vec::new(),
             guessed: false,
             replied: false,
+            withdraws: false,
             hinted: BTreeSet::new(),
         });
         let op = self.new_op();
@@ -145,11 +209,10 @@ impl Node {
     }
 
     fn read_before(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
-        let wants = |i: &Item| matches!(i.basis, Basis::Overwrite { .. } | Basis::Absent);
-        if !put.request.items.iter().any(wants) {
+        if !put.request.items.iter().any(|i| i.basis.reads_before()) {
             return self.mint_all(cx, op, put);
         }
-        let keys: Vec<Key> = put.request.items.iter().map(|i| i.key.clone()).collect();
+        let keys = put.keys_after(0);
         let Phase::Reading(tally) = &mut put.phase else { return };
         let own: Vec<Answer> = keys.iter().map(|key| self.look(cx, key)).collect();
         tally.answer(self.id, own);
@@ -189,6 +252,15 @@ impl Node {
         };
         put.awaiting.clear();
         let p = put.request.partition;
+        let late =
+            cx.now.mono_ms >= put.started_ms + mint_within_ms(put.request.options.timeout_ms);
+        if late && !planted::is(Bug::LateMint) {
+            let why = "it could not be begun within half of its time; nothing was written";
+            let reply = PutReply::none(Verdict::Refused(why.into()));
+            return self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
+        }
+        let one = planted::is(Bug::OneClock).then_some(cx.now.wall_ms);
+        let agreed_ms = one.or(seen.agreed_ms(cx.now.wall_ms));
         let items = std::mem::take(&mut put.request.items);
         // First all that can fail, then the staging: a refusal must leave nothing behind.
         let mut grounds = Vec::with_capacity(items.len());
@@ -202,13 +274,18 @@ impl Node {
             let alone = !matches!(put.items.last(), Some(ItemReply::Written { .. }));
             if item.basis == Basis::Beside && alone {
                 put.items.push(ItemReply::Absent);
+                put.expected.push(VersionVector::new());
                 continue;
             }
-            let (reply, stored) = self.mint(cx, p, item, ground);
+            let (reply, stored) = self.mint(cx, p, item, ground, agreed_ms);
+            let exact = stored.as_ref().filter(|_| matches!(item.basis, Basis::Exact(_)));
+            let record = exact.and_then(|s| s.record(&item.key).ok()).unwrap_or_default();
+            put.expected.push(record.clock);
             put.records.extend(stored.map(|s| (item.key.clone(), s)));
             put.items.push(reply);
         }
         put.request.items = items;
+        put.dots = put.items.iter().map(minted).collect();
         if put.records.is_empty() {
             return self.reply_put(cx, &put, Verdict::Done);
         }
@@ -224,7 +301,7 @@ impl Node {
     }
 
     /// Keeps a reference hint for each of these owners, unless it acknowledged or has one.
-    fn hint_owners(&mut self, cx: &Cx<'_>, put: &mut Put, owners: Vec<NodeId>) {
+    pub(super) fn hint_owners(&mut self, cx: &Cx<'_>, put: &mut Put, owners: Vec<NodeId>) {
         let partition = put.request.partition;
         for target in owners {
             if target == self.id || put.tally.has(target) || !put.hinted.insert(target) {
@@ -249,8 +326,8 @@ impl Node {
         let (targets, _) = self.targets(&put.request, put.strict);
         for target in &targets {
             put.awaiting.insert(*target, *target);
-            let records = put.records.clone();
-            self.send(cx, *target, op, Body::Write { records, hint_for: None });
+            let body = put.replicate(cx, None);
+            self.send(cx, *target, op, body);
         }
         let down: Vec<_> = put
             .doc
@@ -268,8 +345,8 @@ impl Node {
     fn fall_back(&mut self, cx: &mut Cx<'_>, op: u64, put: &mut Put, owner: NodeId) {
         if let Some(fallback) = put.fallbacks.pop_front() {
             put.awaiting.insert(fallback, owner);
-            let records = put.records.clone();
-            self.send(cx, fallback, op, Body::Write { records, hint_for: Some(owner) });
+            let body = put.replicate(cx, Some(owner));
+            self.send(cx, fallback, op, body);
         }
     }
 
@@ -278,13 +355,16 @@ impl Node {
         let late = cx.now.mono_ms >= put.deadline_ms;
         let all = put.awaiting.is_empty();
         let enough = put.tally.is_enough();
-        let absent = put.request.items.iter().any(|i| i.basis == Basis::Absent);
-        if enough && absent && !put.replied && (all || !put.request.options.patient) {
+        let confirms = put.request.items.iter().any(|i| i.basis.reads_after());
+        let confirms = confirms && !planted::is(Bug::AbsentReadsOnce);
+        if enough && confirms && !put.replied && (all || !put.request.options.patient) {
             return self.confirm(cx, put);
         }
         if !put.replied && (all || late || enough && !put.request.options.patient) {
             let verdict = if enough {
                 Verdict::Done
+            } else if put.withdraws {
+                Verdict::Unknown(STAYS.into())
             } else {
                 let (acks, hinted) = put.tally.counts();
                 Verdict::Unknown(format!("{acks} owners and {hinted} fallbacks acknowledged"))
@@ -299,64 +379,7 @@ impl Node {
         self.tasks.insert(op, Task::Put(put));
     }
 
-    /// If-absent: reads again, for only the one that finds itself alone has won.
-    ///
-    /// Under an operation of its own: a late answer to the first reading says nothing of now.
-    fn confirm(&mut self, cx: &mut Cx<'_>, mut put: Box<Put>) {
-        let op = self.new_op();
-        let p = put.request.partition;
-        let mut tally = ReadTally::asked(&self.doc, p, &put.request.options);
-        let keys: Vec<Key> = put.request.items.iter().map(|i| i.key.clone()).collect();
-        tally.answer(self.id, keys.iter().map(|key| self.look(cx, key)).collect());
-        let owners = self.doc.owners_in(self.doc.read_layout(), p);
-        put.awaiting = owners
-            .into_iter()
-            .filter(|o| *o != self.id && self.is_up(*o))
-            .map(|o| (o, o))
-            .collect();
-        for owner in put.awaiting.keys().copied().collect::<Vec<_>>() {
-            self.send(cx, owner, op, Body::Read(keys.clone()));
-        }
-        put.phase = Phase::Confirming(tally);
-        self.confirm_step(cx, op, put);
-    }
-
-    fn confirm_step(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
-        let Phase::Confirming(tally) = &put.phase else { return };
-        let enough = tally.is_enough(put.request.items.len());
-        let over = put.awaiting.is_empty() || cx.now.mono_ms >= put.deadline_ms;
-        if !enough && !over {
-            self.tasks.insert(op, Task::Put(put));
-            return;
-        }
-        let dot = |reply: &ItemReply| match reply {
-            ItemReply::Written { dot, .. } => Some(*dot),
-            _ => None,
-        };
-        let own: BTreeSet<_> = put.items.iter().filter_map(dot).collect();
-        for (i, item) in put.request.items.iter().enumerate() {
-            if !matches!(put.items[i], ItemReply::Written { .. }) {
-                continue;
-            }
-            let merged = tally.merged(i, &item.key).0.and_then(|s| s.record(&item.key).ok());
-            // An equal value of somebody else is somebody else's: only output counts them as one.
-            let other =
-                |s: &(crate::clock::Dot, Value)| !own.contains(&s.0) && s.1.is_live(cx.now.wall_ms);
-            if merged.is_some_and(|r| r.siblings.iter().any(other)) {
-                put.items[i] = ItemReply::NotAlone;
-            }
-        }
-        let verdict = if enough {
-            Verdict::Done
-        } else {
-            Verdict::Unknown("it could not be read again to see that it is alone".into())
-        };
-        self.reply_put(cx, &put, verdict);
-        let lacking = put.doc.writers(put.request.partition);
-        self.hint_owners(cx, &mut put, lacking);
-    }
-
-    fn reply_put(&mut self, cx: &mut Cx<'_>, put: &Put, verdict: Verdict) {
+    pub(super) fn reply_put(&mut self, cx: &mut Cx<'_>, put: &Put, verdict: Verdict) {
         let (acks, hinted) = put.tally.counts();
         let items = put.items.clone();
         let n = self.doc.n();
@@ -365,20 +388,29 @@ impl Node {
     }
 
     pub(super) fn on_put(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>, wake: Wake) {
-        match (&mut put.phase, wake) {
-            (
-                Phase::Reading(tally) | Phase::Confirming(tally),
-                Wake::Said(from, Body::Answers(answers)),
-            ) => {
-                let keys = put.request.items.iter().map(|i| &i.key);
-                let answers = keys.zip(answers).map(|(key, a)| a.proven(key)).collect();
-                tally.answer(from, answers);
-                put.awaiting.remove(&from);
+        let wake = match wake {
+            Wake::Said(from, Body::Answers(answers)) => {
+                let asked = put.request.items.len();
+                return self.hear_copies(cx, op, put, (from, answers, asked));
             }
+            Wake::Said(from, Body::Copies { answers, asked, wall_ms }) => {
+                if let Phase::Reading(tally) | Phase::Confirming(tally) = &mut put.phase {
+                    tally.note_clock(wall_ms);
+                }
+                return self.hear_copies(cx, op, put, (from, answers, asked as usize));
+            }
+            wake => wake,
+        };
+        match (&put.phase, wake) {
+            // Whoever asked has given it up or soon will, and nothing of it is anywhere.
+            (_, Wake::Lost { node, .. }) if put.is_abandoned_by(node) => return,
             (Phase::Committing, Wake::Committed(true)) => return self.replicate(cx, op, put),
+            (Phase::Committing, Wake::Committed(false)) if put.withdraws => {
+                return self.reply_put(cx, &put, Verdict::Unknown(STAYS.into()));
+            }
             (Phase::Committing, Wake::Committed(false)) => {
                 // Nothing of it is anywhere, so another owner may try.
-                let why = "its disk is full; nothing was written".to_string();
+                let why = "its disk or quota is full; nothing was written".to_string();
                 return self.conclude(cx, put.asker, Outcome::NotMine(why));
             }
             (Phase::Replicating, Wake::Said(from, Body::Stored { .. })) => {
@@ -405,6 +437,40 @@ impl Node {
             }
             _ => {}
         }
+        self.step_put(cx, op, put);
+    }
+
+    /// Takes what an owner says it holds, and asks it for the rest if that was not all.
+    fn hear_copies(
+        &mut self,
+        cx: &mut Cx<'_>,
+        op: u64,
+        mut put: Box<Put>,
+        (from, answers, asked): (NodeId, Vec<Answer>, usize),
+    ) {
+        let all = put.request.items.len();
+        let (Phase::Reading(tally) | Phase::Confirming(tally)) = &mut put.phase else {
+            return self.step_put(cx, op, put);
+        };
+        let had = tally.answered_for(from);
+        // An answer to another question than the last is one that came twice.
+        if asked == all - had {
+            let keys = put.request.items[had..].iter().map(|i| &i.key);
+            let answers: Vec<_> = keys.zip(answers).map(|(key, a)| a.proven(key)).collect();
+            let answered = had + answers.len();
+            let rest = !answers.is_empty() && answered < all;
+            tally.answer_more(from, answers);
+            if rest {
+                let keys = put.keys_after(answered);
+                self.send(cx, from, op, Body::Read(keys));
+            } else {
+                put.awaiting.remove(&from);
+            }
+        }
+        self.step_put(cx, op, put);
+    }
+
+    fn step_put(&mut self, cx: &mut Cx<'_>, op: u64, put: Box<Put>) {
         match put.phase {
             Phase::Reading(_) => self.read_step(cx, op, put),
             Phase::Committing => drop(self.tasks.insert(op, Task::Put(put))),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn value(text: &str) -> Value {
-    Value { bytes: text.as_bytes().to_vec(), written_ms: 5, expires_ms: None }
+    Value { bytes: text.as_bytes().to_vec(), written_ms: 5, expires_ms: None, derived: false }
 }
 
 /// A history: three replicas, each step writes at one (with what it saw, or blind) or merges two.

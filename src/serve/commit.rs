@@ -7,6 +7,7 @@
 //! While a batch is being made durable the next one gathers in the node: group commit without a
 //! timer. The thread ends when the core lets go of its channel.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
@@ -31,7 +32,7 @@ impl Committer {
         let (door, inbox) = mpsc::channel();
         let thread = thread::Builder::new().name("commit".into());
         let thread = thread
-            .spawn(move || run(store, &inbox, &tell))
+            .spawn(move || watched(&tell, || run(store, &inbox, &tell)))
             .map_err(|e| Error::Denied(format!("No thread could be started: {e}.")))?;
         Ok(Self { door: Some(door), thread: Some(thread) })
     }
@@ -39,7 +40,7 @@ impl Committer {
     /// Hands a batch over.
     pub(super) fn commit(&self, seq: u64, batch: Batch) {
         if let Some(door) = &self.door {
-            // The thread outlives the door, unless it panicked: then no answer comes and it shows.
+            // The thread outlives the door, unless it panicked: then the core has been told.
             drop(door.send((seq, batch)));
         }
     }
@@ -50,6 +51,17 @@ impl Committer {
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
+    }
+}
+
+/// A thread that panics is the end of its node: nothing would be committed any more.
+fn watched(tell: &Sender<In>, run: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(run)).is_err() {
+        let text =
+            "The thread that writes the node's file met a defect of kvs, so the node stopped.";
+        let error = Error::Corrupt(text.into())
+            .hint("keep the log and report it; then start the node again: kvs node run DIR");
+        drop(tell.blocking_send(In::Broken(error)));
     }
 }
 
@@ -69,4 +81,18 @@ fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(u64, Batch)>, tell: &Sender<In>)
 #[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_told_and_one_that_ends_is_not() {
+        let (tell, mut told) = tokio::sync::mpsc::channel(1);
+        watched(&tell, || {});
+        assert!(told.try_recv().is_err());
+        watched(&tell, || panic!("a defect"));
+        assert!(matches!(told.try_recv(), Ok(In::Broken(_))));
+    }
 }

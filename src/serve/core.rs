@@ -14,14 +14,16 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::bounds::Bounds;
 use super::commit::Committer;
 use super::door::Papers;
 use super::due::Chores;
 use super::event::{In, Stopping};
 use super::peers::Peers;
+use super::quiet::Quiet;
 use super::tickets::Desk;
 use super::{Ended, meter};
-use crate::channel::Parcel;
+use crate::channel::{PARCEL_BYTES_MAX, Parcel};
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::gossip::{Gossip, Mood};
@@ -57,6 +59,11 @@ pub(super) struct Core {
     pub(super) papers: Papers,
     pub(super) tell: Sender<In>,
     pub(super) door: AbortHandle,
+    pub(super) bounds: Bounds,
+    /// What others can have it log.
+    pub(super) quiet: Quiet,
+    /// The version of the document that the links were last held against.
+    pub(super) checked: u64,
     pub(super) began: Instant,
     pub(super) stopping: Stopping,
     /// What the node is told next.
@@ -83,6 +90,7 @@ impl Core {
                 self.take(what);
             }
             self.turn();
+            self.check_links();
             self.say_of_itself();
             if let Some(error) = self.failed.take() {
                 break Err(error);
@@ -129,6 +137,7 @@ impl Core {
             In::Parcel(link, parcel, seat) => self.parcel(link, parcel, seat),
             In::Ended(link, why) => self.link_ended(link, why),
             In::Committed(seq, outcome) => self.committed(seq, outcome),
+            In::Broken(error) => self.failed = Some(error),
             In::Stop => self.stop(),
         }
     }
@@ -167,7 +176,13 @@ impl Core {
         if let Parcel::Message(message) = &parcel {
             meter::sent(&message.body, bytes.len());
         }
-        if !self.peers.send(to, bytes) && op != 0 {
+        // One that is too long would end the link, and again after each dial.
+        let fits = bytes.len() <= PARCEL_BYTES_MAX;
+        if !fits && let Some(unsaid) = self.quiet.may_say() {
+            let (peer, bytes) = (self.node.doc().name(to), bytes.len());
+            tracing::error!(peer, bytes, unsaid, "a message is too long to be sent");
+        }
+        if !(fits && self.peers.send(to, bytes)) && op != 0 {
             self.events.push(Event::Unsent(to, op));
         }
     }
@@ -284,23 +299,29 @@ impl Core {
         }
     }
 
-    /// Tells the node who can be reached, when that has changed.
+    /// Tells the node who can be reached, when that has changed; and whose link was replaced by another
+    /// one: what was sent over the first may never have come.
     pub(super) fn see_alive(&mut self) {
         let now = self.now_ms();
         let linked = self.peers.linked();
         let alive: BTreeSet<NodeId> =
             linked.into_iter().filter(|id| self.gossip.is_up(*id, now)).collect();
-        if alive == self.alive {
+        let before = std::mem::replace(&mut self.alive, alive.clone());
+        let cut: BTreeSet<NodeId> = self.peers.take_lost().into_iter().collect();
+        let kept: BTreeSet<NodeId> = before.difference(&cut).copied().collect();
+        if kept == before && alive == before {
             return;
         }
-        for lost in self.alive.difference(&alive) {
+        for lost in before.difference(&alive) {
             tracing::warn!(peer = self.node.doc().name(*lost), "taken to be down");
         }
-        for back in alive.difference(&self.alive) {
+        for back in alive.difference(&before) {
             tracing::info!(peer = self.node.doc().name(*back), "up");
         }
-        self.alive.clone_from(&alive);
         self.chores.wake();
+        if kept != before {
+            self.events.push(Event::Alive(kept));
+        }
         self.events.push(Event::Alive(alive));
     }
 

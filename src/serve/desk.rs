@@ -19,20 +19,22 @@ use super::event::Stopping;
 use super::guests::Seat;
 use super::meter;
 use super::tickets::{Asked, Held};
-use crate::channel::{Ask, End, Fault, Info, Load, Look, News, Parcel, Seen, Told};
+use crate::channel::{
+    Ask, End, Fault, Info, Load, Look, News, PARCEL_BYTES_MAX, Parcel, Seen, Told,
+};
 use crate::digest::Sum;
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::node::{Event, Reply, Request};
 use crate::quorum::{PutRequest, Verdict};
-use crate::store::Store;
 use crate::store::lmdb::FILE;
+use crate::store::{Store, hint_page};
 
 /// Whoever waits hears so often that he is not forgotten, in ms.
 const BUSY_MS: u64 = 1_000;
 /// A question is kept for a node that is starting for at most so long, in ms.
 const HELD_MS: u64 = 5_000;
-/// Bytes in one page of raw records.
+/// Bytes in one page of raw records, or of hints.
 const PAGE_BYTES: usize = 1 << 20;
 /// Hints in one answer.
 const HINTS_MAX: usize = 1_024;
@@ -40,6 +42,11 @@ const HINTS_MAX: usize = 1_024;
 impl Core {
     /// Answers a question, or has it answered.
     pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: Ask, seat: Option<Seat>) {
+        if !is_operators(&ask) && self.peers.conn(link).is_some_and(|c| c.operator) {
+            let text = "This node has as many clients as it has room for; nothing was tried.";
+            let error = Error::Busy(text.into()).hint("ask another node of the ring");
+            return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
+        }
         let told = match ask {
             Ask::Node(request) => return self.ask_node(link, ticket, request, seat),
             Ask::File(look) => seen(&self.store, &look).map(Told::File),
@@ -59,7 +66,12 @@ impl Core {
 
     fn tell(&mut self, link: u64, ticket: u64, told: Told) {
         let reads = !matches!(told, Told::Busy | Told::Reply(Reply::Put(_)));
-        let bytes = Parcel::Told(ticket, Box::new(told)).encode();
+        let mut bytes = Parcel::Told(ticket, Box::new(told)).encode();
+        if bytes.len() > PARCEL_BYTES_MAX {
+            let text = format!("The answer has {} bytes: too many for one parcel.", bytes.len());
+            let told = Told::Fault(Fault::from(&Error::Denied(text)));
+            bytes = Parcel::Told(ticket, Box::new(told)).encode();
+        }
         if reads {
             self.desk.guests.answered(bytes.len());
         }
@@ -125,7 +137,11 @@ impl Core {
             } else if now >= held.until_ms {
                 let text = "The node has just started and waits to hear from another member, to be \
                             sure that its file is not an old one; nothing was tried.";
-                let error = Error::Refused(text.into()).hint("start another node of the ring");
+                let error = Error::Refused(text.into()).hint(
+                    "start another node of the ring; when all are running, they may have new addresses: \
+                     write these into the peers.yaml of one node and restart it (kvs-concepts(7), \
+                     RUNNING NODES)",
+                );
                 self.tell(held.link, held.ticket, Told::Fault(Fault::from(&error)));
             } else {
                 self.desk.held.push(held);
@@ -231,6 +247,15 @@ impl Core {
     }
 }
 
+/// What an operator asks: short, answered at once, and answered when the node has no room for clients.
+pub(super) fn is_operators(ask: &Ask) -> bool {
+    match ask {
+        Ask::Ring | Ask::Info | Ask::Members | Ask::Transfers | Ask::Load => true,
+        Ask::Drain(_) | Ask::Stop | Ask::Node(Request::Status) => true,
+        Ask::Node(_) | Ask::File(_) => false,
+    }
+}
+
 /// Takes from a request's time what it has waited.
 fn shorten(request: &mut Request, waited_ms: u64) {
     if let Request::Put(PutRequest { options, .. })
@@ -302,7 +327,8 @@ fn seen(store: &crate::store::lmdb::Lmdb, look: &Look) -> Result<Seen> {
             Seen::Leaves(filled.filter(|(_, sum)| *sum != Sum::default()).collect())
         }
         Look::Hints(after, limit) => {
-            Seen::Hints(store.hints(after.as_ref(), HINTS_MAX.min(*limit as usize))?)
+            let limit = HINTS_MAX.min(*limit as usize);
+            Seen::Hints(hint_page(store, after.as_ref(), limit, PAGE_BYTES)?)
         }
         Look::HintStats => Seen::HintStats(store.hint_stats()?),
         Look::HintsOf(p, key) => Seen::Hints(store.hints_of(*p, key)?),

@@ -1,15 +1,18 @@
 //! The door: who comes in, whom we go to, and the handshakes of both.
 //!
 //! ```text
-//! accept -> half open (at most 64, 5 s each; the oldest makes room) -> Arrived
-//! dial   -> connect (2 s) -> handshake (5 s)                        -> Arrived | Undialled
+//! accept -> strangers (5 s) --first frame opens with a ring key--> keyed (5 s) -> Arrived
+//! dial   -> connect (2 s) -> handshake (5 s)                                   -> Arrived | Undialled
 //! ```
 //!
-//! The ring's keys are read from their file for each handshake, so that a rotation needs no restart.
-//! It decides nothing about who may stay: the core does. Caveat: whoever sends nothing costs a file
-//! descriptor for as long as 64 newcomers take to push it out.
+//! Two crowds (`crowd`), each with a room of its own: who has not shown the ring's key never takes the
+//! place of one who has. Until then a connection costs a descriptor, a task and at most 1 KiB; after
+//! that a handshake. The ring's keys are read from their file for each handshake, so that a rotation
+//! needs no restart.
+//! It decides nothing about who may stay: the core does. Caveat: a first frame that somebody recorded
+//! shows the key again; such a handshake never ends and is one of the keyed for 5 s.
 
-use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,20 +22,22 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::crowd::{Crowd, Place, Source};
 use super::event::{Arrival, In};
+use super::quiet::Quiet;
 use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, Opened, RingKeys, Static, other_key};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::ring::NodeId;
 
-/// Handshakes under way that others began.
-const HALF_OPEN_MAX: usize = 64;
+/// How long a stranger may take to show the ring's key.
+const STRANGER_WAIT: Duration = Duration::from_secs(5);
 /// How long a handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
 /// How long a connection may take.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 /// After an error of accept itself (no more file descriptors) the door rests so long.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// What a handshake needs of this side.
 #[derive(Clone)]
@@ -70,47 +75,74 @@ pub(super) async fn listen(address: &str) -> Result<TcpListener> {
 }
 
 /// Accepts until it is aborted.
-pub(super) fn open(listener: TcpListener, papers: Papers, tell: Sender<In>) -> AbortHandle {
+pub(super) fn open(listener: TcpListener, porter: Porter) -> AbortHandle {
     let run = async move {
-        let mut half_open: VecDeque<AbortHandle> = VecDeque::new();
         loop {
-            let Ok((stream, from)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_REST).await;
-                continue;
-            };
-            half_open.retain(|task| !task.is_finished());
-            if half_open.len() >= HALF_OPEN_MAX
-                && let Some(oldest) = half_open.pop_front()
-            {
-                oldest.abort();
-            }
-            let (papers, tell) = (papers.clone(), tell.clone());
-            let greet = async move {
-                let Ok(answered) = timeout(HANDSHAKE_WAIT, answer(stream, &papers)).await else {
-                    return;
-                };
-                match answered {
-                    Ok((stream, opened)) => {
-                        let from = from.to_string();
-                        let arrival = Arrival { stream, opened, dialled: None, from };
-                        drop(tell.send(In::Arrived(Box::new(arrival))).await);
-                    }
-                    Err(error) => tracing::debug!(%from, "a handshake failed: {error}"),
+            match listener.accept().await {
+                Ok((stream, from)) => {
+                    let place = porter.strangers.enter(Source::of(from.ip()));
+                    drop(tokio::spawn(porter.clone().greet(stream, from, place)));
                 }
-            };
-            half_open.push_back(tokio::spawn(greet).abort_handle());
+                Err(error) => {
+                    if let Some(unsaid) = porter.quiet.may_say() {
+                        tracing::warn!(unsaid, "a connection was not accepted: {error}");
+                    }
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
         }
     };
     tokio::spawn(run).abort_handle()
 }
 
-async fn answer(mut stream: TcpStream, papers: &Papers) -> Result<(TcpStream, Opened)> {
-    ready(&stream)?;
-    let first = small_frame(&mut stream).await?;
-    let (shake, reply) = Handshake::answer(&papers.keys()?, &papers.own, &papers.hello, &first)?;
-    write(&mut stream, &reply).await?;
-    let last = small_frame(&mut stream).await?;
-    Ok((stream, shake.answered(&last)?))
+/// What it takes to answer the door.
+#[derive(Clone)]
+pub(super) struct Porter {
+    pub(super) papers: Papers,
+    pub(super) strangers: Crowd,
+    pub(super) keyed: Crowd,
+    pub(super) quiet: Quiet,
+    pub(super) tell: Sender<In>,
+}
+
+impl Porter {
+    /// A handshake that another began, to its end.
+    async fn greet(self, stream: TcpStream, from: SocketAddr, place: Place) {
+        match self.answer(stream, from, place).await {
+            Ok((stream, opened, place)) => {
+                let from = from.to_string();
+                let arrival = Arrival { stream, opened, dialled: None, from };
+                drop(self.tell.send(In::Arrived(Box::new(arrival))).await);
+                drop(place);
+            }
+            Err(error) => {
+                if let Some(unsaid) = self.quiet.may_say() {
+                    tracing::info!(%from, unsaid, "a handshake failed: {error}");
+                }
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        mut stream: TcpStream,
+        from: SocketAddr,
+        mut place: Place,
+    ) -> Result<(TcpStream, Opened, Place)> {
+        let crowded = || Error::Unreachable("it took too long, or there were too many".into());
+        ready(&stream)?;
+        let first = place.during(STRANGER_WAIT, small_frame(&mut stream)).await;
+        let first = first.ok_or_else(crowded)??;
+        let Papers { own, hello, .. } = &self.papers;
+        let (shake, reply) = Handshake::answer(&self.papers.keys()?, own, hello, &first)?;
+        let mut place = self.keyed.enter(Source::of(from.ip()));
+        let last = async {
+            write(&mut stream, &reply).await?;
+            small_frame(&mut stream).await
+        };
+        let last = place.during(HANDSHAKE_WAIT, last).await.ok_or_else(crowded)??;
+        Ok((stream, shake.answered(&last)?, place))
+    }
 }
 
 /// Dials a peer and tells the core how it went.

@@ -27,6 +27,8 @@ pub(super) enum In {
     Ended(u64, Option<Error>),
     /// A batch is durable, or is not.
     Committed(u64, std::result::Result<Head, Failure>),
+    /// A part of the node has ended that it cannot do without.
+    Broken(Error),
     /// A signal: finish and stop.
     Stop,
 }

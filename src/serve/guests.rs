@@ -4,15 +4,18 @@
 //! a put of 200 bytes            1 unit of 2,048; then it goes to the desk
 //! a put of 1 MiB                129 units; waits until others are answered
 //! a read                        17 units, more where answers were longer than 128 KiB of late
+//! a frame of more than 4 KiB    not read before its bytes have a place among those being gathered
 //! answers that nobody reads     64 MiB of all clients, then who hoards is cut
 //! ```
 //!
+//! How long a question will be is not known when it begins: its pieces ask for places one by one, and
+//! when there are none left, one question at a time goes on without, so that one always ends.
 //! How long an answer will be is not known when its question comes, so it is taken to be as long as
 //! the longest of late. It does not look into what is asked. Caveat: the guess may be too low for the
 //! first of many reads of large records: 120 of them are begun at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -24,6 +27,10 @@ const UNIT_BYTES: usize = 8 << 10;
 const UNITS: usize = 2_048;
 /// What one question takes at the most, so that some more are open beside it.
 const UNITS_MAX: usize = UNITS / 8;
+/// A frame of no more bytes is read at once: every question of an operator is shorter.
+pub(super) const FRAME_FREE: usize = 4 << 10;
+/// Units of all questions that are being gathered, beside the one that needs none: 24 MiB.
+const GATHER_UNITS: usize = 3_072;
 /// No answer to a reader is taken to be shorter.
 const GUESS_MIN: usize = 128 << 10;
 /// Answers of all clients together that wait to be sent.
@@ -37,6 +44,9 @@ pub(super) struct Guests {
     pool: Arc<Semaphore>,
     guess: Arc<AtomicUsize>,
     answers: Arc<AtomicUsize>,
+    gather: Arc<Semaphore>,
+    /// Whoever has it gathers without asking.
+    onward: Arc<Semaphore>,
 }
 
 impl Default for Guests {
@@ -45,6 +55,8 @@ impl Default for Guests {
             pool: Arc::new(Semaphore::new(UNITS)),
             guess: Arc::new(AtomicUsize::new(GUESS_MIN)),
             answers: Arc::default(),
+            gather: Arc::new(Semaphore::new(GATHER_UNITS)),
+            onward: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -59,6 +71,26 @@ impl Guests {
         self.pool.clone().acquire_many_owned(units).await.ok()
     }
 
+    /// Waits until so many bytes more of a question may be read. `None` once the node has ended.
+    pub(super) async fn gather(&self, so_far: &mut Gathered, bytes: usize) -> Option<()> {
+        if bytes <= FRAME_FREE || so_far.onward.is_some() {
+            return Some(());
+        }
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).ok()?;
+        tokio::select! {
+            biased;
+            more = self.gather.clone().acquire_many_owned(units) => {
+                let more = more.ok()?;
+                match &mut so_far.units {
+                    Some(units) => units.merge(more),
+                    none => *none = Some(more),
+                }
+            }
+            onward = self.onward.clone().acquire_owned() => so_far.onward = Some(onward.ok()?),
+        }
+        Some(())
+    }
+
     /// An answer to a reader was so long: the guess rises at once, and falls slowly.
     pub(super) fn answered(&self, bytes: usize) {
         let guess = self.guess.load(Ordering::Relaxed);
@@ -68,8 +100,16 @@ impl Guests {
 
     /// Bytes in an outbox of its own.
     pub(super) fn outbox(&self) -> Outbox {
-        Outbox { own: AtomicUsize::new(0), all: self.answers.clone() }
+        let (own, listening) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Outbox { own, all: self.answers.clone(), listening }
     }
+}
+
+/// The place of a question that is being gathered; given back when it is dropped.
+#[derive(Default)]
+pub(super) struct Gathered {
+    units: Option<OwnedSemaphorePermit>,
+    onward: Option<OwnedSemaphorePermit>,
 }
 
 /// Bytes that wait in one outbox, counted with those of others.
@@ -77,6 +117,8 @@ impl Guests {
 pub(super) struct Outbox {
     own: AtomicUsize,
     all: Arc<AtomicUsize>,
+    /// The other end is in the middle of saying something.
+    pub(super) listening: AtomicBool,
 }
 
 impl Outbox {
@@ -111,7 +153,8 @@ impl Drop for Outbox {
 /// A question's place among those that are open; given back when it is dropped.
 pub(super) struct Seat {
     pub(super) _of_link: OwnedSemaphorePermit,
-    pub(super) _of_all: OwnedSemaphorePermit,
+    /// None of an operator's question: it is short, and must not wait for those of others.
+    pub(super) _of_all: Option<OwnedSemaphorePermit>,
 }
 
 #[cfg(test)]
@@ -148,6 +191,28 @@ mod tests {
         }
         open.pop();
         assert!(long.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn one_long_question_at_a_time_needs_no_place_and_short_ones_never_do() {
+        let guests = Guests::default();
+        let mut greedy = Gathered::default();
+        guests.gather(&mut greedy, GATHER_UNITS * UNIT_BYTES).await.expect("room");
+        assert!(greedy.onward.is_none());
+        let (mut long, mut other) = (Gathered::default(), Gathered::default());
+        guests.gather(&mut long, 64 << 10).await.expect("it goes on without");
+        assert!(long.onward.is_some() && long.units.is_none());
+        guests.gather(&mut long, QUESTION_BYTES_MAX).await.expect("to its end");
+        guests.gather(&mut other, FRAME_FREE).await.expect("it is short");
+        let waits = guests.gather(&mut other, FRAME_FREE + 1);
+        tokio::pin!(waits);
+        tokio::select! {
+            biased;
+            _ = &mut waits => panic!("there is no room"),
+            () = std::future::ready(()) => {}
+        }
+        drop(long);
+        assert!(waits.await.is_some());
     }
 
     #[test]

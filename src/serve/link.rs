@@ -10,7 +10,8 @@
 //! pieces of a long one count as signs of life.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,10 +19,12 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use super::desk::is_operators;
 use super::event::In;
-use super::guests::{Guests, Outbox, QUESTION_BYTES_MAX, Seat};
+use super::guests::{Gathered, Guests, Outbox, QUESTION_BYTES_MAX, Seat};
 use crate::channel::{Ask, Opener, Parcel, Sealer};
 use crate::error::{Error, Result};
 use crate::node::Request;
@@ -40,6 +43,8 @@ const CLIENT_SILENCE: Duration = Duration::from_secs(300);
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// Questions of one client that may be open; then it is read no further.
 const ASKS_MAX: usize = 1_024;
+/// The bytes of one question have to come within this, what it waits for a place not counted.
+const GATHER_WAIT: Duration = Duration::from_secs(60);
 /// Frames are gathered up to so many bytes before they are written.
 const WRITE_BYTES: usize = 256 << 10;
 
@@ -70,10 +75,12 @@ impl Link {
         let waiting = Arc::new(guests.map_or_else(Outbox::default, Guests::outbox));
         let (tell_too, guests) = (tell.clone(), guests.cloned().unwrap_or_default());
         let asks = Arc::new(Semaphore::new(ASKS_MAX));
-        let reader = Reader { id, read, opener, peer, tell: tell_too, asks, guests };
+        let listening = waiting.clone();
+        let reader = Reader { id, read, opener, peer, tell: tell_too, asks, guests, listening };
         let writer = Writer { write, sealer, inbox, waiting: waiting.clone(), peer };
         let ended = tell.clone();
         let reading = tokio::spawn(async move {
+            let _defect = Defect(id, tell.clone());
             let why = reader.run().await.err();
             drop(tell.send(In::Ended(id, why)).await);
         });
@@ -92,6 +99,16 @@ impl Link {
         }
         self.waiting.put(parcel.len());
         self.outbox.send(parcel).is_ok()
+    }
+
+    /// What it was in the middle of has come to the core.
+    pub(super) fn came(&self) {
+        self.waiting.listening.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it is in the middle of a question, or of an answer.
+    pub(super) fn is_busy(&self) -> bool {
+        self.waiting.waiting() > 0 || self.waiting.listening.load(Ordering::Relaxed)
     }
 
     /// Closes the link once what is queued has been written.
@@ -114,6 +131,18 @@ impl Link {
     }
 }
 
+/// A reader that panics over what it has read takes its link along, and nothing else.
+struct Defect(u64, Sender<In>);
+
+impl Drop for Defect {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = Error::Corrupt("what it said met a defect of kvs".into());
+            drop(self.1.try_send(In::Ended(self.0, Some(why))));
+        }
+    }
+}
+
 struct Reader {
     id: u64,
     read: OwnedReadHalf,
@@ -122,31 +151,28 @@ struct Reader {
     tell: Sender<In>,
     asks: Arc<Semaphore>,
     guests: Guests,
+    listening: Arc<Outbox>,
 }
 
 impl Reader {
     async fn run(mut self) -> Result<()> {
-        let mut body = Vec::new();
         loop {
-            let silence = if self.peer { PEER_SILENCE } else { CLIENT_SILENCE };
-            match timeout(silence, frame(&mut self.read, &mut body)).await {
-                Err(_) => return Err(lost("it has said nothing for too long")),
-                Ok(Err(error)) => return Err(lost(&error.to_string())),
-                Ok(Ok(false)) => return Ok(()),
-                Ok(Ok(true)) => {}
-            }
-            let Some(bytes) = self.opener.open(&body)? else { continue };
+            let mut gathered = Gathered::default();
+            let Some(bytes) = self.bytes(&mut gathered).await? else { return Ok(()) };
             let parcel = Parcel::decode(&bytes)?;
             let seat = match &parcel {
-                Parcel::Beat => continue,
+                Parcel::Beat => {
+                    self.listening.listening.store(false, Ordering::Relaxed);
+                    continue;
+                }
                 Parcel::Ask(_, ask) => {
-                    let reads = !matches!(**ask, Ask::Node(Request::Put(_)));
                     let length = bytes.len();
                     drop(bytes);
-                    Some(self.seat(length, reads).await?)
+                    Some(self.seat(length, ask).await?)
                 }
                 _ => None,
             };
+            drop(gathered);
             if self.tell.send(In::Parcel(self.id, parcel, seat)).await.is_err() {
                 return Ok(());
             }
@@ -155,28 +181,66 @@ impl Reader {
 }
 
 impl Reader {
+    /// The bytes of the next parcel; none at the end of the stream. Of a client no more is read than
+    /// there is room for.
+    async fn bytes(&mut self, gathered: &mut Gathered) -> Result<Option<Vec<u8>>> {
+        let (mut body, mut left) = (Vec::new(), GATHER_WAIT);
+        let mut silence = if self.peer { PEER_SILENCE } else { CLIENT_SILENCE };
+        loop {
+            let began = now();
+            let Some(length) = heard(timeout(silence, length(&mut self.read)).await)? else {
+                return Ok(None);
+            };
+            if !self.peer {
+                if self.listening.listening.swap(true, Ordering::Relaxed) {
+                    left = left.saturating_sub(began.elapsed());
+                }
+                let closed = || lost("it is closed");
+                self.guests.gather(gathered, length).await.ok_or_else(closed)?;
+                silence = left;
+            }
+            let began = now();
+            body.resize(length, 0);
+            heard(timeout(silence, self.read.read_exact(&mut body)).await)?;
+            if let Some(bytes) = self.opener.open(&body)? {
+                return Ok(Some(bytes));
+            }
+            if !self.peer {
+                left = left.saturating_sub(began.elapsed());
+                silence = left;
+            }
+        }
+    }
+
     /// Waits for a place for a question of so many bytes.
-    async fn seat(&self, bytes: usize, reads: bool) -> Result<Seat> {
+    async fn seat(&self, bytes: usize, ask: &Ask) -> Result<Seat> {
         let closed = || lost("it is closed");
         let of_link = self.asks.clone().acquire_owned().await.map_err(|_| closed())?;
-        let of_all = self.guests.admit(bytes, reads).await.ok_or_else(closed)?;
+        let of_all = match is_operators(ask) {
+            true => None,
+            false => {
+                let reads = !matches!(ask, Ask::Node(Request::Put(_)));
+                Some(self.guests.admit(bytes, reads).await.ok_or_else(closed)?)
+            }
+        };
         Ok(Seat { _of_link: of_link, _of_all: of_all })
     }
 }
 
-/// Reads the body of one frame; `false` at the end of the stream.
-pub(super) async fn frame(
-    read: &mut (impl AsyncReadExt + Unpin),
-    body: &mut Vec<u8>,
-) -> std::io::Result<bool> {
+/// What was read in time.
+fn heard<T>(read: std::result::Result<std::io::Result<T>, Elapsed>) -> Result<T> {
+    let read = read.map_err(|_| lost("it has said nothing for too long"))?;
+    read.map_err(|e| lost(&e.to_string()))
+}
+
+/// Reads how long the next frame is; none at the end of the stream.
+async fn length(read: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Option<usize>> {
     let mut length = [0; 2];
     if read.read(&mut length[..1]).await? == 0 {
-        return Ok(false);
+        return Ok(None);
     }
     read.read_exact(&mut length[1..]).await?;
-    body.resize(usize::from(u16::from_be_bytes(length)), 0);
-    read.read_exact(body).await?;
-    Ok(true)
+    Ok(Some(usize::from(u16::from_be_bytes(length))))
 }
 
 struct Writer {
@@ -224,6 +288,11 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn lost(why: &str) -> Error {

@@ -2,15 +2,19 @@
 //!
 //! ```text
 //! static key of a member     -> Welcome { peer }, its messages go to the node
-//! no node named              -> Welcome, a client: its questions go to the desk
-//! another ring, a removed member, another's name, too many clients -> Refused, and closed
+//! no node named, or unknown  -> Welcome, a client: its questions go to the desk
+//! a client too many          -> the longest idle goes; all busy: it may ask what an operator asks
+//! another ring, another's name -> Refused, and closed
+//! a removed member           -> the document that removed it, Refused, and closed
 //! ```
 //!
+//! The last one holds for whoever dialled, and for links that are open when the document changes.
 //! A peer speaks for itself alone: the sender of a message is the one whose key opened the link. What
 //! it does not do: it opens no sockets. Caveat: a member that this node does not know yet is let in as
 //! a client, and comes again as a peer once the ring's document names it.
 
 use super::core::{Core, twin};
+use super::crowd::Source;
 use super::event::Arrival;
 use super::guests::Seat;
 use super::link::Link;
@@ -21,8 +25,6 @@ use crate::node::Event;
 use crate::protocol::{Body, Message};
 use crate::ring::{NodeId, State};
 
-/// Clients that may be linked.
-const CLIENTS_MAX: usize = 1_024;
 /// Another process that is this node has shown life for so long, in ms: it is not our former self.
 const TWIN_MS: u64 = 6_000;
 
@@ -30,22 +32,40 @@ impl Core {
     /// Lets a newcomer in, or tells it why not.
     pub(super) fn arrive(&mut self, arrival: Arrival) {
         let Arrival { stream, opened, dialled, from } = arrival;
-        let number = self.peers.number();
+        let (number, now_ms) = (self.peers.number(), self.now_ms());
         let admitted = match dialled {
             Some(id) => self.check_dialled(id, &opened.remote, &opened.hello),
             None => self.admit(&opened.remote, &opened.hello),
         };
+        let mut operator = false;
+        let admitted = admitted.and_then(|who| {
+            operator = who == Who::Client && self.is_over_full()?;
+            Ok(who)
+        });
+        let source = stream.peer_addr().ok().map(|at| Source::of(at.ip()));
         let peer = !matches!(admitted, Ok(Who::Client) | Err(_));
         let (sealer, opener) = (opened.sealer, opened.opener);
         let guests = if peer { None } else { Some(&self.desk.guests) };
         let link = Link::start(number, stream, sealer, opener, guests, self.tell.clone());
         let who = *admitted.as_ref().unwrap_or(&Who::Client);
-        let conn = Conn { link, who, dialled: dialled.is_some(), run: opened.hello.run, from };
+        let conn = Conn {
+            link,
+            who,
+            dialled: dialled.is_some(),
+            run: opened.hello.run,
+            from,
+            source,
+            operator,
+            since_ms: now_ms,
+            last_ms: now_ms,
+        };
         self.peers.insert(number, conn);
         match admitted {
             Err(error) => {
-                tracing::warn!(from = self.from(number), "refused: {error}");
-                self.refuse(number, &opened.hello, &error);
+                if let Some(unsaid) = self.quiet.may_say() {
+                    tracing::warn!(from = self.from(number), unsaid, "refused: {error}");
+                }
+                self.refuse(number, opened.hello.node, &error);
                 dialled.into_iter().for_each(|id| self.undialled(id));
             }
             Ok(Who::Pending(_)) => {}
@@ -80,11 +100,7 @@ impl Core {
             let text = format!("This node is of the ring {}, not of {ring}.", doc.id);
             return Err(Error::Denied(text).hint("see to the addresses in peers.yaml"));
         }
-        let Some(id) = hello.node else {
-            let room = self.peers.clients() < CLIENTS_MAX;
-            let full = || Error::Busy(format!("This node has {CLIENTS_MAX} clients already."));
-            return room.then_some(Who::Client).ok_or_else(full);
-        };
+        let Some(id) = hello.node else { return Ok(Who::Client) };
         if id == self.node.id() {
             return Err(Error::Denied("This very node is running here already.".into())
                 .hint("a copy of a node needs an identity of its own: kvs replace NAME"));
@@ -97,9 +113,31 @@ impl Core {
             )));
         }
         match member.state {
-            State::Removed => Err(Error::Denied(format!("{} was removed.", member.name))),
+            State::Removed => Err(removed(&member.name)),
             _ => self.check_run(id, hello).map(|()| Who::Peer(id)),
         }
+    }
+
+    /// Whether another client is one too many, so that it may ask an operator's questions alone.
+    fn is_over_full(&mut self) -> Result<bool> {
+        let (clients, room) = (self.peers.clients(), self.bounds.clients);
+        if clients < room {
+            return Ok(false);
+        }
+        let asking = self.desk.links();
+        if let Some(idle) = self.peers.idlest(|number| asking.contains(&number)) {
+            if let Some(unsaid) = self.quiet.may_say() {
+                let from = self.from(idle);
+                tracing::warn!(from, unsaid, "an idle client makes room: there are {clients}");
+            }
+            self.peers.cut(idle);
+            return Ok(false);
+        }
+        if clients < room + self.bounds.operators {
+            return Ok(true);
+        }
+        Err(Error::Busy(format!("This node has {clients} clients already, and all are busy."))
+            .hint("ask another node of the ring"))
     }
 
     /// Whether the one we have dialled is the one we meant.
@@ -108,8 +146,12 @@ impl Core {
         if hello.ring.is_some_and(|ring| ring != doc.id) {
             return Err(Error::Denied("A node of another ring answers there.".into()));
         }
-        let known = doc.member(id).is_some_and(|m| m.public_key == *key);
-        if known && hello.node == Some(id) {
+        let known = doc.member(id).filter(|m| m.public_key == *key && hello.node == Some(id));
+        if let Some(member) = known {
+            // It may have been removed while it was being dialled.
+            if member.state == State::Removed {
+                return Err(removed(&member.name));
+            }
             self.check_run(id, hello)?;
             return Ok(Who::Pending(id));
         }
@@ -133,17 +175,33 @@ impl Core {
         }
     }
 
-    /// Tells a newcomer why it may not stay; one that was removed hears it from the document.
-    fn refuse(&mut self, number: u64, hello: &Hello, error: &Error) {
+    /// Tells the other end of a link why it may not stay; one that was removed hears it from the
+    /// document.
+    fn refuse(&mut self, number: u64, node: Option<NodeId>, error: &Error) {
         let doc = self.node.doc();
-        let removed = hello.node.and_then(|id| doc.member(id));
-        if removed.is_some_and(|m| m.state == State::Removed) {
+        let member = node.and_then(|id| doc.member(id));
+        if member.is_some_and(|m| m.state == State::Removed) {
             let body = Body::Chosen(Box::new((**doc).clone()));
             let message = Message { ring: doc.id, version: doc.version, op: 0, body };
             self.peers.tell(number, Parcel::Message(Box::new(message)).encode());
         }
         self.peers.tell(number, Parcel::Refused(Fault::from(error)).encode());
         self.peers.close(number);
+    }
+
+    /// Holds every link against the document, when that has changed.
+    pub(super) fn check_links(&mut self) {
+        let doc = self.node.doc().clone();
+        if std::mem::replace(&mut self.checked, doc.version) == doc.version {
+            return;
+        }
+        for (number, id) in self.peers.members() {
+            if let Some(member) = doc.member(id).filter(|m| m.state == State::Removed) {
+                tracing::info!(peer = member.name, "sent away: it was removed");
+                self.refuse(number, Some(id), &removed(&member.name));
+            }
+        }
+        self.see_alive();
     }
 
     /// A link is that of a peer from now on.
@@ -153,6 +211,7 @@ impl Core {
         }
         tracing::info!(peer = self.node.doc().name(id), "linked");
         self.twin_ms = None;
+        self.see_alive();
         self.gossip_to(id, self.gossip.rows(), false);
     }
 
@@ -175,6 +234,7 @@ impl Core {
 
     pub(super) fn parcel(&mut self, number: u64, parcel: Parcel, seat: Option<Seat>) {
         let Some(who) = self.peers.conn(number).map(|c| c.who) else { return };
+        self.peers.heard(number, self.now_ms());
         match (who, parcel) {
             (Who::Peer(id), Parcel::Message(message)) => self.message(id, *message),
             (Who::Client, Parcel::Ask(ticket, ask)) => self.asked(number, ticket, *ask, seat),
@@ -186,7 +246,9 @@ impl Core {
             }
             (Who::Pending(id), Parcel::Refused(fault)) => {
                 let why = Error::from(fault);
-                tracing::warn!(peer = self.node.doc().name(id), "it refuses us: {why}");
+                if let Some(unsaid) = self.quiet.may_say() {
+                    tracing::warn!(peer = self.node.doc().name(id), unsaid, "it refuses us: {why}");
+                }
                 if matches!(why.root(), Error::Busy(_)) {
                     self.hear_of_twin();
                 }
@@ -201,7 +263,11 @@ impl Core {
             }
             // It is early with its first words, or speaks as what it is not.
             (Who::Pending(_), Parcel::Message(_)) => {}
-            _ => drop(self.peers.cut(number)),
+            _ => self.link_ended(number, Some(Error::Denied("it speaks out of turn".into()))),
         }
     }
+}
+
+fn removed(name: &str) -> Error {
+    Error::Denied(format!("{name} was removed from the ring."))
 }

@@ -1,4 +1,4 @@
-//! Figures for Prometheus: what is counted, under which names, and where they can be read.
+//! Figures for Prometheus: what is counted, under which names.
 //!
 //! ```text
 //! kvs_request_seconds{op="put",outcome="done"}   histogram, from the first byte to the answer
@@ -9,14 +9,13 @@
 //! kvs_scrubbed_timestamp_seconds                 when everything was last read and proven
 //! ```
 //!
-//! Without an endpoint the calls cost next to nothing. Caveat: the endpoint speaks plain HTTP and is
-//! on loopback unless told otherwise; names and labels are a contract with dashboards.
+//! Without an endpoint (`scrape`) the calls cost next to nothing. Caveat: names and labels are a
+//! contract with dashboards.
 
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::error::{Error, Result};
 use crate::node::Status;
@@ -29,35 +28,18 @@ const SECONDS: [f64; 14] = [
 /// Bounds of the sizes of batches.
 const OPS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0];
 
-/// Starts the endpoint; gives where it is. Within a runtime only.
-pub(super) fn start(at: &str) -> Result<SocketAddr> {
-    let refused = |e: String| {
-        Error::Busy(format!("The figures cannot be offered at {at}: {e}. Nothing is served."))
-            .hint("choose another address with --metrics HOST:PORT, or --metrics off")
-    };
-    let mut found = at.to_socket_addrs().map_err(|e| refused(e.to_string()))?;
-    let address = found.next().ok_or_else(|| refused("it names no address".into()))?;
-    // The exporter does not tell which port it was given, so a free one is looked up first.
-    let probe = TcpListener::bind(address).map_err(|e| refused(e.to_string()))?;
-    let address = probe.local_addr().map_err(|e| refused(e.to_string()))?;
-    drop(probe);
-    let builder = PrometheusBuilder::new()
-        .with_http_listener(address)
-        .set_buckets(&SECONDS)
-        .and_then(|b| {
-            let ops = metrics_exporter_prometheus::Matcher::Full("kvs_commit_ops".into());
-            b.set_buckets_for_metric(ops, &OPS)
-        })
-        .map_err(|e| refused(e.to_string()))?;
-    let (recorder, exporter) = builder.build().map_err(|e| refused(e.to_string()))?;
+/// Begins to count; what is counted can be had as text.
+pub(super) fn start() -> Result<PrometheusHandle> {
+    let refused = |e| Error::Denied(format!("The figures cannot be counted: {e}."));
+    let builder = PrometheusBuilder::new().set_buckets(&SECONDS).and_then(|b| {
+        let ops = metrics_exporter_prometheus::Matcher::Full("kvs_commit_ops".into());
+        b.set_buckets_for_metric(ops, &OPS)
+    });
+    let recorder = builder.map_err(refused)?.build_recorder();
+    let figures = recorder.handle();
     // A second node in one process (tests only) shares the first one's figures.
     drop(metrics::set_global_recorder(recorder));
-    tokio::spawn(async move {
-        if let Err(error) = exporter.await {
-            tracing::error!("the endpoint of the figures has ended: {error:?}");
-        }
-    });
-    Ok(address)
+    Ok(figures)
 }
 
 /// A client's request has ended.
@@ -114,7 +96,11 @@ pub(super) fn stand(status: &Status, bytes: u64, links: usize, clients: usize) {
 /// What a message is for.
 fn kind(body: &Body) -> &'static str {
     match body {
-        Body::Gossip { .. } | Body::Hello { .. } | Body::Seen { .. } => "gossip",
+        Body::Gossip { .. }
+        | Body::Hello { .. }
+        | Body::Seen { .. }
+        | Body::Greet { .. }
+        | Body::Met { .. } => "gossip",
         Body::Fullness(_)
         | Body::Filling(_)
         | Body::Sums { .. }
@@ -122,8 +108,12 @@ fn kind(body: &Body) -> &'static str {
         | Body::List(_)
         | Body::Listing(_)
         | Body::Fill => "sync",
-        Body::Write { hint_for: Some(_), .. } | Body::Deliver => "hints",
-        Body::Write { .. } | Body::Stored { .. } | Body::NotStored(_) => "write",
+        Body::Write { hint_for: Some(_), .. }
+        | Body::Replicate { hint_for: Some(_), .. }
+        | Body::Deliver => "hints",
+        Body::Write { .. } | Body::Replicate { .. } | Body::Stored { .. } | Body::NotStored(_) => {
+            "write"
+        }
         Body::Put(_) | Body::PutDone(_) | Body::NotMine(_) => "forward",
         Body::Read(_) | Body::Answers(_) | Body::Page { .. } | Body::Paged { .. } => "read",
         _ => "ring",

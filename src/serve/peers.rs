@@ -6,14 +6,18 @@
 //! a dials b ----+                     Welcome
 //!               +--> both up: a < b, the link that a dialled stays, the other is cut
 //! b dials a ----+
+//! b dials a, 10 s after a has dialled b: b has lost that link, so the new one stays
 //! refused, lost: again after 0.1 s, 0.2 s, … 5 s
 //! ```
 //!
+//! However a peer's link ends, also when another takes its place, the peer is listed as lost: what was
+//! sent over it may never have come, and whoever waits for an answer must hear of it.
 //! It decides nothing about who may be linked; `core` does. Caveat: whoever has the higher identity
 //! waits a moment before it dials, so that most pairs need one handshake only.
 
 use std::collections::BTreeMap;
 
+use super::crowd::Source;
 use super::link::Link;
 use crate::ring::NodeId;
 
@@ -22,6 +26,9 @@ const AGAIN_MS: u64 = 100;
 const AGAIN_MS_MAX: u64 = 5_000;
 /// One that is not a member yet dials again after so long, in ms.
 const SOON_MS: u64 = 300;
+/// Both may have dialled at once if the older link is younger than this, in ms: twice what a dial may
+/// take. Later nobody dials who still has a link.
+const AT_ONCE_MS: u64 = 10_000;
 /// The higher of two identities leaves the lower this long to dial, in ms.
 const YIELD_MS: u64 = 300;
 
@@ -44,6 +51,12 @@ pub(super) struct Conn {
     /// Which process is at the other end, if it is a node's.
     pub(super) run: u64,
     pub(super) from: String,
+    pub(super) source: Option<Source>,
+    /// A client beyond those there is room for: it may ask what an operator asks.
+    pub(super) operator: bool,
+    /// When it came, and when it last said something.
+    pub(super) since_ms: u64,
+    pub(super) last_ms: u64,
 }
 
 /// When to dial a peer.
@@ -63,12 +76,14 @@ pub(super) struct Peers {
     up: BTreeMap<NodeId, u64>,
     dials: BTreeMap<NodeId, Dial>,
     next: u64,
+    /// Whose links have ended since somebody asked.
+    lost: Vec<NodeId>,
 }
 
 impl Peers {
     pub(super) fn new(own: NodeId) -> Self {
         let (conns, up, dials) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { own, conns, up, dials, next: 0 }
+        Self { own, conns, up, dials, next: 0, lost: Vec::new() }
     }
 
     /// The number of the next link.
@@ -101,6 +116,39 @@ impl Peers {
         self.conns.values().filter(|c| c.who == Who::Client).count()
     }
 
+    /// The client to send away for another: of the source that has the most, the one that has been
+    /// idle for the longest.
+    pub(super) fn idlest(&self, is_asking: impl Fn(u64) -> bool) -> Option<u64> {
+        let clients = || self.conns.iter().filter(|(_, c)| c.who == Who::Client);
+        let mut counts = BTreeMap::<_, usize>::new();
+        clients().for_each(|(_, c)| *counts.entry(c.source).or_default() += 1);
+        let idle = clients().filter(|(number, c)| !c.link.is_busy() && !is_asking(**number));
+        let rank = |c: &Conn| (std::cmp::Reverse(counts.get(&c.source)), c.last_ms);
+        idle.min_by_key(|(number, c)| (rank(c), **number)).map(|(number, _)| *number)
+    }
+
+    /// The other end of a link has said something.
+    pub(super) fn heard(&mut self, number: u64, now_ms: u64) {
+        if let Some(conn) = self.conns.get_mut(&number) {
+            conn.last_ms = now_ms;
+            conn.link.came();
+        }
+    }
+
+    /// The links of members, and whose they are or are about to be.
+    pub(super) fn members(&self) -> Vec<(u64, NodeId)> {
+        let member = |who| match who {
+            Who::Peer(id) | Who::Pending(id) => Some(id),
+            Who::Client => None,
+        };
+        self.conns.iter().filter_map(|(n, c)| member(c.who).map(|id| (*n, id))).collect()
+    }
+
+    /// Whose links have ended since this was last asked.
+    pub(super) fn take_lost(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.lost)
+    }
+
     /// Makes a link that of a peer; `false` when another one stays in its place.
     pub(super) fn raise(&mut self, number: u64, id: NodeId) -> bool {
         let Some(new) = self.conns.get(&number) else { return false };
@@ -108,6 +156,7 @@ impl Peers {
         if let Some(old) = self.up.get(&id).and_then(|n| self.conns.get(n))
             && old.dialled != new.dialled
             && lower_dialled(old)
+            && new.since_ms < old.since_ms + AT_ONCE_MS
         {
             self.cut(number);
             return false;
@@ -117,6 +166,7 @@ impl Peers {
             && let Some(conn) = self.conns.remove(&old)
         {
             conn.link.cut();
+            self.lost.push(id);
         }
         if let Some(conn) = self.conns.get_mut(&number) {
             conn.who = Who::Peer(id);
@@ -159,6 +209,7 @@ impl Peers {
         let (Who::Peer(id) | Who::Pending(id)) = who else { return None };
         if self.up.get(&id) == Some(&number) {
             self.up.remove(&id);
+            self.lost.push(id);
             return Some(id);
         }
         None
@@ -203,5 +254,90 @@ impl Peers {
         dial.wait_ms = (wait * 2).min(AGAIN_MS_MAX);
         dial.failed = dial.failed.saturating_add(1);
         dial.failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::channel::{Handshake, Hello, RingKeys, Static};
+
+    const OWN: NodeId = NodeId(5);
+    const LOWER: NodeId = NodeId(3);
+    const HIGHER: NodeId = NodeId(9);
+
+    /// A link over a real connection; nobody is at its other end.
+    async fn conn(dialled: bool, since_ms: u64) -> Conn {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (keys, own, hello) =
+            (RingKeys::new(vec![[7; 32]]), Static::fresh().unwrap(), Hello::new(None, None));
+        let (dial, first) = Handshake::dial(&keys, &own, &hello).unwrap();
+        let (_, reply) = Handshake::answer(&keys, &own, &hello, &first[2..]).unwrap();
+        let (opened, _) = dial.dialled(&reply[2..]).unwrap();
+        let (tell, _) = tokio::sync::mpsc::channel(8);
+        let link = Link::start(0, stream, opened.sealer, opened.opener, None, tell);
+        let (who, from) = (Who::Client, String::new());
+        let (source, operator) = (None, false);
+        Conn { link, who, dialled, run: 1, from, source, operator, since_ms, last_ms: since_ms }
+    }
+
+    /// Two links with a peer, one after the other: whether the second one takes the place of the first.
+    async fn replaced(id: NodeId, first: (bool, u64), second: (bool, u64)) -> bool {
+        let mut peers = Peers::new(OWN);
+        peers.insert(1, conn(first.0, first.1).await);
+        peers.insert(2, conn(second.0, second.1).await);
+        assert!(peers.raise(1, id));
+        assert_eq!(peers.take_lost(), [], "a first link takes nobody's place");
+        let replaced = peers.raise(2, id);
+        assert_eq!(peers.linked(), [id]);
+        assert_eq!(peers.conn(1).is_none(), replaced);
+        assert_eq!(peers.conn(2).is_none(), !replaced);
+        assert_eq!(peers.take_lost(), if replaced { vec![id] } else { vec![] });
+        replaced
+    }
+
+    #[tokio::test]
+    async fn a_link_that_gives_way_to_another_is_a_lost_one() {
+        // Dialled again from the same side: that side has lost the first.
+        assert!(replaced(HIGHER, (true, 0), (true, 500)).await);
+        assert!(replaced(LOWER, (false, 0), (false, 500)).await);
+        // Both at once: what the lower has dialled stays, on both sides.
+        assert!(!replaced(HIGHER, (true, 0), (false, 500)).await);
+        assert!(replaced(HIGHER, (false, 0), (true, 500)).await);
+        assert!(replaced(LOWER, (true, 0), (false, 500)).await);
+        assert!(!replaced(LOWER, (false, 0), (true, 500)).await);
+        // Long after: nobody dials who still has a link.
+        assert!(replaced(HIGHER, (true, 0), (false, AT_ONCE_MS)).await);
+    }
+
+    #[tokio::test]
+    async fn however_a_link_ends_its_peer_is_lost() {
+        let mut peers = Peers::new(OWN);
+        for (number, id) in [(1, LOWER), (2, HIGHER)] {
+            peers.insert(number, conn(true, 0).await);
+            peers.raise(number, id);
+        }
+        peers.cut(1);
+        peers.close(2);
+        assert_eq!(peers.take_lost(), [LOWER, HIGHER]);
+        assert_eq!((peers.take_lost(), peers.linked()), (vec![], vec![]));
+    }
+
+    #[tokio::test]
+    async fn the_longest_idle_client_makes_room_and_none_that_waits_for_an_answer() {
+        let mut peers = Peers::new(OWN);
+        for number in 1..=4 {
+            peers.insert(number, conn(false, number * 10).await);
+        }
+        peers.heard(1, 100);
+        assert_eq!(peers.idlest(|_| false), Some(2));
+        assert_eq!(peers.idlest(|number| number == 2), Some(3));
+        peers.conn(3).unwrap().link.send(vec![0; 1 << 20]);
+        peers.raise(4, HIGHER);
+        assert_eq!(peers.idlest(|number| number == 2), Some(1));
+        assert_eq!(peers.idlest(|_| true), None);
     }
 }

@@ -15,20 +15,24 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 
+use super::bounds::Bounds;
 use super::commit::Committer;
 use super::core::Core;
-use super::door::{self, Papers};
+use super::crowd::Crowd;
+use super::door::{self, Papers, Porter};
 use super::due::Chores;
 use super::event::{In, Stopping};
 use super::peers::Peers;
+use super::quiet::Quiet;
 use super::tickets::Desk;
-use super::{Ended, Ready, Serving, meter};
+use super::{Ended, Ready, Serving, meter, scrape};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
 use crate::embed::{self, NODE_KEY, RING_KEY, random, wall_ms};
 use crate::error::{Error, Result};
 use crate::gossip::{Gossip, Mood, Row};
 use crate::node::Node;
+use crate::os;
 use crate::ring::State;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::{Holder, Lock, Want};
@@ -109,22 +113,26 @@ async fn run(
     let hello = Hello { run: random()? as u64, ..Hello::new(Some(doc.id), Some(node.id())) };
     let papers = Papers { key_file, own, hello };
     let (listener, address) = listen(&serving, config).await?;
+    let bounds = Bounds::raised();
     let metrics = match &serving.metrics {
-        Some(at) => Some(meter::start(at)?.to_string()),
+        Some(at) => Some(scrape::open(at, meter::start()?, crowd(bounds.scrapers)?).await?),
         None => None,
     };
     lock.rename_holder(&serving.dir, &holder(Some(address.clone())))?;
     let (tell, inbox) = channel(INBOX_MAX);
     watch_signals(tell.clone())?;
-    let door = door::open(listener, papers.clone(), tell.clone());
+    let door = door::open(listener, porter(&papers, bounds, &tell)?);
     let written = written(&serving.dir);
-    let gossip = gossip(&node, &address, &written)?;
+    let gossip = gossip(&node, &address, &written, &serving.dir)?;
     let twin = store.twin()?;
     let metrics_at = metrics.clone();
     let chores =
         Chores::new(serving.dir.clone(), metrics_at, serving.sync_every, serving.hints, written);
     let core = Core {
         peers: Peers::new(node.id()),
+        bounds,
+        checked: doc.version,
+        quiet: Quiet::new(),
         committer: Committer::start(store, tell.clone())?,
         store: twin,
         node,
@@ -146,6 +154,16 @@ async fn run(
     ready(&Ready { name, address, metrics });
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     core.run(inbox).await
+}
+
+fn porter(papers: &Papers, bounds: Bounds, tell: &Sender<In>) -> Result<Porter> {
+    let (strangers, keyed) = (crowd(bounds.strangers)?, crowd(bounds.keyed)?);
+    let (papers, tell) = (papers.clone(), tell.clone());
+    Ok(Porter { papers, strangers, keyed, quiet: Quiet::new(), tell })
+}
+
+fn crowd(room: usize) -> Result<Crowd> {
+    Ok(Crowd::new(room, random()? as u64))
 }
 
 /// Listens; gives the address that others are told.
@@ -179,7 +197,9 @@ fn written(dir: &Path) -> config::Peers {
     })
 }
 
-fn gossip(node: &Node, address: &str, written: &config::Peers) -> Result<Gossip> {
+/// What is known of the others at the start: as written down, but for those that are being served beside
+/// this one: a whole ring may have come back at other addresses.
+fn gossip(node: &Node, address: &str, written: &config::Peers, dir: &Path) -> Result<Gossip> {
     let own = Row {
         id: node.id(),
         generation: wall_ms(),
@@ -190,15 +210,17 @@ fn gossip(node: &Node, address: &str, written: &config::Peers) -> Result<Gossip>
         mood: Mood::Starting,
     };
     let mut gossip = Gossip::new(own, random()? as u64, 0);
-    for (id, address) in embed::addresses(written.clone()) {
+    let doc = node.doc();
+    let beside = embed::neighbours(dir).into_iter().filter(|(id, _)| doc.member(*id).is_some());
+    for (id, address) in embed::addresses(written.clone()).chain(beside) {
         gossip.hint(id, address);
     }
     Ok(gossip)
 }
 
-/// SIGTERM and SIGINT are kind requests to stop.
+/// Signals that are kind requests to stop. One that was ignored when the process began stays so.
 fn watch_signals(tell: Sender<In>) -> Result<()> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+    for kind in os::stop_signals().into_iter().map(SignalKind::from_raw) {
         let mut signals =
             signal(kind).map_err(|e| Error::Denied(format!("Signals cannot be watched: {e}.")))?;
         let tell = tell.clone();

@@ -7,7 +7,7 @@
 //! Tickets are one sequence for clients' questions and the node's own chores, so that a reply belongs
 //! to one of them. Values only; `desk` and `chores` use them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::guests::{Guests, Seat};
@@ -55,6 +55,15 @@ impl Desk {
     /// Whether nobody waits for anything.
     pub(super) fn is_empty(&self) -> bool {
         self.asked.is_empty() && self.held.is_empty()
+    }
+
+    /// The links on which somebody waits for an answer.
+    pub(super) fn links(&self) -> BTreeSet<u64> {
+        let asked = self.asked.values().map(|a| a.link);
+        asked
+            .chain(self.held.iter().map(|h| h.link))
+            .chain(self.drains.iter().map(|d| d.0))
+            .collect()
     }
 
     /// A fresh ticket, of the desk's or of a chore's.

@@ -28,6 +28,7 @@ use super::{Batch, Failure, Hint, HintStats, Op, Stored};
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result as Read};
 use crate::key::{Key, Partition, Q};
+use crate::planted::{self, Bug};
 use crate::record::{Term, stored_term};
 
 /// Rows that can be changed inside one transaction.
@@ -216,7 +217,9 @@ impl<R: RowsMut> Work<'_, R> {
         if let Some(loss) = tally.loss(&leaves, sum) {
             self.lose(p, loss)?;
         }
-        self.deltas.forget(p);
+        if !planted::is(Bug::RebuildKeepsDeltas) {
+            self.deltas.forget(p);
+        }
         for (leaf, sum) in (0..=u8::MAX).zip(tally.leaves.iter()) {
             self.put_sum(&tables::leaf_key(p, leaf), *sum)?;
         }

@@ -34,11 +34,14 @@ use std::sync::Arc;
 use heed::{Env, RoTxn, WithoutTls};
 
 use self::rows::{Edit, Tables, View, failure, read_error};
+pub use self::signal::FAULT_CODE;
 pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
 use super::tables::{self, Rows};
-use super::{BadHints, Batch, Failure, Hint, HintStats, Store, Stored, Table, Visit, files};
+use super::{
+    BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit, files,
+};
 use crate::clock::Actor;
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
@@ -290,6 +293,14 @@ impl Store for Lmdb {
 
     fn hints(&self, after: Option<&(NodeId, Partition, Key)>, limit: usize) -> Result<Vec<Hint>> {
         tables::hints(&self.view()?, after, limit)
+    }
+
+    fn hint_places(
+        &self,
+        after: Option<&HintPlace>,
+        limit: usize,
+    ) -> Result<Vec<(HintPlace, usize)>> {
+        tables::hint_places(&self.view()?, after, limit)
     }
 
     fn hint_stats(&self) -> Result<HintStats> {

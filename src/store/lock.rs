@@ -17,8 +17,8 @@
 
 use std::fmt;
 use std::fs::{File, TryLockError};
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,6 +28,9 @@ use crate::error::{Error, Result};
 
 /// The name of the file.
 pub const FILE: &str = "kvs.lock";
+
+/// Whoever may read the directory may share the lock.
+const MODE: u32 = 0o644;
 
 /// How often a lock is tried while waiting.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -109,7 +112,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Io`].
     pub fn create(dir: &Path) -> Result<()> {
-        open_or_create(&dir.join(FILE)).map(drop)
+        files::write(&dir.join(FILE), MODE).map(drop)
     }
 
     /// Tries once.
@@ -223,12 +226,8 @@ impl Lock {
     }
 
     fn attempt_shared(path: &Path) -> Result<Attempt> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Attempt::Held(Self { file: None, exclusive: false }));
-            }
-            Err(error) => return Err(Error::io("open", path)(error)),
+        let Some(file) = files::read(path)? else {
+            return Ok(Attempt::Held(Self { file: None, exclusive: false }));
         };
         if granted(path, file.try_lock_shared())? {
             return Ok(Attempt::Held(Self { file: Some(file), exclusive: false }));
@@ -237,7 +236,7 @@ impl Lock {
     }
 
     fn attempt_exclusive(path: &Path, holder: &Holder) -> Result<Attempt> {
-        let file = open_or_create(path)?;
+        let file = files::write(path, MODE)?;
         if granted(path, file.try_lock())? {
             // Whoever waited may have the file of a directory that was replaced meanwhile.
             if !is_same_file(path, &file) {
@@ -263,14 +262,6 @@ impl Drop for Lock {
     }
 }
 
-fn open_or_create(path: &Path) -> Result<File> {
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false).mode(0o644);
-    let file = options.open(path).map_err(Error::io("open", path))?;
-    files::give_to_owner(path, &file)?;
-    Ok(file)
-}
-
 fn granted(path: &Path, outcome: std::result::Result<(), TryLockError>) -> Result<bool> {
     match outcome {
         Ok(()) => Ok(true),
@@ -293,7 +284,7 @@ fn read_holder(mut file: &File) -> Option<Holder> {
 }
 
 fn is_same_file(path: &Path, file: &File) -> bool {
-    let (Ok(there), Ok(here)) = (path.metadata(), file.metadata()) else { return false };
+    let (Ok(there), Ok(here)) = (path.symlink_metadata(), file.metadata()) else { return false };
     (there.dev(), there.ino()) == (here.dev(), here.ino())
 }
 

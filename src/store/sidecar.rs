@@ -23,7 +23,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::files;
@@ -128,11 +128,7 @@ pub fn judge(file: &Identity, found: Found) -> Trust {
 /// [`Error::Usage`] for a newer format, [`Error::Io`] when the file is there and cannot be read.
 pub fn read(dir: &Path) -> Result<Found> {
     let path = dir.join(FILE);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Missing),
-        Err(error) => return Err(Error::io("open", &path)(error)),
-    };
+    let Some(file) = files::read(&path)? else { return Ok(Found::Missing) };
     let mut block = [0; BLOCK_BYTES];
     match file.read_exact_at(&mut block, 0) {
         Ok(()) => parse(&path, &block),
@@ -167,10 +163,7 @@ impl Sidecar {
     /// [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
-        let mut options = File::options();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&path).map_err(Error::io("open", &path))?;
-        files::give_to_owner(&path, &file)?;
+        let file = files::write(&path, 0o600)?;
         Ok(Self { file, path })
     }
 

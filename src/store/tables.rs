@@ -23,7 +23,7 @@
 use std::ops::{Bound, ControlFlow, Deref};
 
 use super::seal::{SEAL_BYTES, Seals};
-use super::{BadHint, BadHints, Hint, HintStats, Stored, Table, Visit};
+use super::{BadHint, BadHints, Hint, HintPlace, HintStats, Stored, Table, Visit};
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
 use crate::key::{KEY_BYTES_MAX, Key, LEAVES, Partition, Q, escape};
@@ -323,6 +323,35 @@ pub(super) fn hints(
         if hints.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(hints)
+}
+
+/// The places of hints and how many bytes each keeps; their values are not touched.
+pub(super) fn hint_places(
+    rows: &impl Rows,
+    after: Option<&HintPlace>,
+    limit: usize,
+) -> Result<Vec<(HintPlace, usize)>> {
+    let start = match after {
+        Some((target, p, key)) => RowKey::hint(*target, *p, key.as_bytes())?,
+        None => RowKey::new(&[])?,
+    };
+    let from = if after.is_some() { Bound::Excluded(&*start) } else { Bound::Unbounded };
+    let mut places = Vec::new();
+    if limit == 0 {
+        return Ok(places);
+    }
+    rows.walk(Name::Hints, from, &mut |row, bytes| {
+        places.extend(hint_place(row).map(|place| (place, bytes.len())));
+        if places.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(places)
+}
+
+fn hint_place(row: &[u8]) -> Option<HintPlace> {
+    let (target, rest) = row.split_first_chunk()?;
+    let (p, key) = rest.split_first_chunk()?;
+    let place = (NodeId(u64::from_be_bytes(*target)), Partition(u16::from_be_bytes(*p)));
+    Some((place.0, place.1, Key::new(key).ok()?))
 }
 
 /// Hops from target to target: hints are in order of target first, and targets are few.

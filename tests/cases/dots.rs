@@ -379,7 +379,8 @@ fn c14_canonical_bytes_and_sums_of_sums() {
     assert!(sums.iter().all(|s| *s == sums[0]));
     let leaves = w.hosts[a].store.leaves(p).unwrap();
     assert_eq!(leaves.iter().copied().sum::<kvs::digest::Sum>(), sums[0]);
-    let value = |ttl| Value { bytes: b"v".to_vec(), written_ms: 1, expires_ms: ttl };
+    let value =
+        |ttl| Value { bytes: b"v".to_vec(), written_ms: 1, expires_ms: ttl, derived: false };
     assert_ne!(value(Some(5)), value(None));
     let mut expiring = one.clone();
     expiring.siblings[0].1.expires_ms = Some(5);

@@ -22,45 +22,78 @@ use crate::served::{Served, pid, ring};
 use crate::shell::Place;
 
 /// What a node may take at its worst.
-const PEAK_MIB: u64 = 300;
+pub(crate) const PEAK_MIB: u64 = 300;
 /// No answer takes longer unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client that keeps no rule but those of the channel.
-struct Guest {
-    stream: TcpStream,
+pub(crate) struct Guest {
+    pub(crate) stream: TcpStream,
     sealer: Sealer,
     opener: Opener,
 }
 
+/// Where a node that runs listens.
+pub(crate) fn address(place: &Place, name: &str) -> String {
+    let holder = Lock::holder(&place.path("r").join(name)).expect("a lock");
+    holder.and_then(|h| h.address).expect("a node that runs")
+}
+
 impl Guest {
-    fn at(place: &Place, name: &str) -> Self {
-        let holder = Lock::holder(&place.path("r").join(name)).expect("a lock");
-        let address = holder.and_then(|h| h.address).expect("a node that runs");
-        let keys = RingKeys::new(config::read_keys(&place.path("r/ring.key")).expect("keys"));
+    pub(crate) fn at(place: &Place, name: &str) -> Self {
+        let stream = TcpStream::connect(address(place, name)).expect("a node");
+        Self::greets(place, stream, &Hello::new(None, None))
+    }
+
+    /// Goes through the handshake and is welcomed as a client.
+    pub(crate) fn greets(place: &Place, stream: TcpStream, hello: &Hello) -> Self {
         let own = Static::fresh().expect("a key");
-        let mut stream = TcpStream::connect(address).expect("a node");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        let (shake, first) =
-            Handshake::dial(&keys, &own, &Hello::new(None, None)).expect("a frame");
-        stream.write_all(&first).expect("it listens");
-        let reply = frame(&mut stream).expect("a reply");
-        let (opened, last) = shake.dialled(&reply).expect("the right key");
-        stream.write_all(&last).expect("it listens");
-        let mut guest = Self { stream, sealer: opened.sealer, opener: opened.opener };
+        let mut guest = Self::shakes(place, stream, &own, hello);
         assert!(matches!(guest.next(), Ok(Parcel::Welcome { peer: false })));
         guest
     }
 
-    fn post(&mut self, ticket: u64, ask: Ask) -> std::io::Result<()> {
-        let mut frames = Vec::new();
-        let parcel = Parcel::Ask(ticket, Box::new(ask)).encode();
-        self.sealer.seal(&parcel, &mut frames).expect("a parcel");
+    /// Goes through the handshake as the holder of this key.
+    pub(crate) fn shakes(
+        place: &Place,
+        mut stream: TcpStream,
+        own: &Static,
+        hello: &Hello,
+    ) -> Self {
+        let keys = RingKeys::new(config::read_keys(&place.path("r/ring.key")).expect("keys"));
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
+        let (shake, first) = Handshake::dial(&keys, own, hello).expect("a frame");
+        stream.write_all(&first).expect("it listens");
+        let reply = frame(&mut stream).expect("a reply");
+        let (opened, last) = shake.dialled(&reply).expect("the right key");
+        stream.write_all(&last).expect("it listens");
+        Self { stream, sealer: opened.sealer, opener: opened.opener }
+    }
+
+    pub(crate) fn post(&mut self, ticket: u64, ask: Ask) -> std::io::Result<()> {
+        let frames = self.frames(ticket, ask);
         self.stream.write_all(&frames)
     }
 
-    fn next(&mut self) -> std::io::Result<Parcel> {
+    /// The bytes of a question.
+    pub(crate) fn frames(&mut self, ticket: u64, ask: Ask) -> Vec<u8> {
+        self.sealed(&Parcel::Ask(ticket, Box::new(ask)))
+    }
+
+    fn sealed(&mut self, parcel: &Parcel) -> Vec<u8> {
+        let mut frames = Vec::new();
+        self.sealer.seal(&parcel.encode(), &mut frames).expect("a parcel");
+        frames
+    }
+
+    /// Says something that is no question.
+    pub(crate) fn say(&mut self, parcel: &Parcel) -> std::io::Result<()> {
+        let frames = self.sealed(parcel);
+        self.stream.write_all(&frames)
+    }
+
+    pub(crate) fn next(&mut self) -> std::io::Result<Parcel> {
         loop {
             let body = frame(&mut self.stream)?;
             if let Some(bytes) = self.opener.open(&body).expect("a frame of the node's") {
@@ -70,7 +103,7 @@ impl Guest {
     }
 
     /// The next answer.
-    fn told(&mut self) -> std::io::Result<(u64, Told)> {
+    pub(crate) fn told(&mut self) -> std::io::Result<(u64, Told)> {
         loop {
             if let Parcel::Told(ticket, told) = self.next()?
                 && *told != Told::Busy
@@ -89,12 +122,12 @@ fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(body)
 }
 
-fn get(key: &str) -> Ask {
+pub(crate) fn get(key: &str) -> Ask {
     let options = Options { timeout_ms: 10_000, ..Options::default() };
     Ask::Node(Request::Get(Key::new(key).expect("a key"), options))
 }
 
-fn put(key: &str, bytes: usize) -> Ask {
+pub(crate) fn put(key: &str, bytes: usize) -> Ask {
     let key = Key::new(key).expect("a key");
     let partition = Q::new(16).expect("sixteen").partition(&key);
     let value = Some((vec![b'x'; bytes], None));
@@ -104,7 +137,7 @@ fn put(key: &str, bytes: usize) -> Ask {
 }
 
 /// The most memory that a node has taken so far.
-fn peak_mib(place: &Place, name: &str) -> u64 {
+pub(crate) fn peak_mib(place: &Place, name: &str) -> u64 {
     let pid = pid(place, name).expect("a node that runs");
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("its peak");

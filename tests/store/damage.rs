@@ -203,8 +203,12 @@ fn golden(name: &str) -> PathBuf {
 fn golden_records() -> Vec<(Key, Record)> {
     let (a, b) = (Actor(0x0123_4567_89ab_cdef), Actor(u64::MAX));
     let write = |to: &Record, actor, counter, bytes: Option<&[u8]>, expires_ms| {
-        let value =
-            bytes.map(|b| Value { bytes: b.to_vec(), written_ms: 1_700_000_000_000, expires_ms });
+        let value = bytes.map(|b| Value {
+            bytes: b.to_vec(),
+            written_ms: 1_700_000_000_000,
+            expires_ms,
+            derived: false,
+        });
         to.write(Dot { actor, counter }, Write { context: Some(&to.clock), value })
     };
     let one = write(&Record::default(), a, 1, Some(b"hello"), None);

@@ -17,7 +17,7 @@ fn key() -> Key {
 }
 
 fn stored() -> Stored {
-    let value = Value { bytes: b"v".to_vec(), written_ms: 5, expires_ms: None };
+    let value = Value { bytes: b"v".to_vec(), written_ms: 5, expires_ms: None, derived: false };
     let dot = Dot { actor: Actor(7), counter: 1 };
     Stored::new(&key(), &Record::default().write(dot, Write { context: None, value: Some(value) }))
 }

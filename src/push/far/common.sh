@@ -134,14 +134,29 @@ name_release() {
 }
 
 # Has the file $1 hold the text $2, at once; says nothing and does nothing when it does. The mode is $3.
+# In a directory of another user's any name may become a link at any moment, but none inside one that
+# is ours alone: the file is made there, and only its name moves out.
 hold_text() {
     if [ -f "$1" ] && printf '%s' "$2" | cmp_text "$1"; then return 0; fi
-    new=${1%/*}/.${1##*/}.$TOKEN.new
-    rm -f "$new"
-    printf '%s' "$2" >"$new"
-    chmod "$3" "$new"
-    settle "$new"
-    mv -f "$new" "$1"
+    new=${1%/*}/.${1##*/}.$TOKEN.$$.new
+    mkdir -m 700 "$new"
+    (
+        cd -P "$new"
+        case $(ls -ld .) in
+        drwx------*) ;;
+        *) refuse "'$new' is not what was made" ;;
+        esac
+        if [ "$(owner_of .)" != "$(id -un)" ] || ! [ .. -ef "${1%/*}" ]; then
+            refuse "'$new' is not what was made"
+        fi
+        printf '%s' "$2" >text
+        chmod "$3" text
+        settle text
+        # Some mv cannot be told that a link to a directory is a name like any other.
+        to=../${1##*/}
+        mv -fT text "$to" 2>/dev/null || { [ ! -d "$to" ] && mv -f text "$to"; }
+    )
+    rmdir "$new"
 }
 
 # Whether the file $1 holds what stdin says.

@@ -9,8 +9,6 @@
 //! all. Caveat: whoever opens holds `kvs.lock` (see [`crate::store::lock`]); nothing here takes it.
 
 use std::cell::OnceCell;
-use std::fs::File;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +25,8 @@ use crate::store::{Batch, Failure, apply, files};
 
 /// LMDB's own file of locks, made by writers only.
 const LOCK_FILE: &str = "lock.mdb";
+/// The files are their owner's alone.
+const MODE: u32 = 0o600;
 /// Slots for read transactions; LMDB's default of 126 is soon used up, and a slot costs 64 bytes.
 const READERS_MAX: u32 = 1024;
 /// Maps are whole pages of any machine.
@@ -35,7 +35,7 @@ const MAP_UNIT: u64 = 65_536;
 pub(super) fn create(dir: &Path, batch: &Batch) -> Result<()> {
     refuse_remote(dir)?;
     let path = dir.join(FILE);
-    if path.exists() {
+    if files::is_there(&path) {
         let path = path.display();
         return Err(Error::Denied(format!("{path} is there already. Nothing was changed.")));
     }
@@ -43,8 +43,7 @@ pub(super) fn create(dir: &Path, batch: &Batch) -> Result<()> {
     let env = map(dir, &path, Map::default(), EnvFlags::NO_LOCK)?;
     let id = fill(&env, &path, batch)?;
     drop(env);
-    let file = File::open(&path).map_err(Error::io("open", &path))?;
-    files::give_path_to_owner(&path)?;
+    let file = files::write(&path, MODE)?;
     file.sync_all().map_err(Error::io("sync", &path))?;
     let sidecar = Sidecar::open(dir)?;
     sidecar.write(&id)?;
@@ -93,10 +92,15 @@ pub(super) fn open(dir: &Path, access: Access, size: Map) -> Result<Opened> {
         Access::Read => EnvFlags::READ_ONLY | EnvFlags::NO_LOCK,
         Access::Write => EnvFlags::empty(),
     };
+    let lock = dir.join(LOCK_FILE);
+    if access == Access::Write {
+        files::prepare(&path, MODE)?;
+        files::prepare(&lock, MODE)?;
+    }
     let env = map(dir, &path, size, flags)?;
     let tables = open_tables(&env, &path)?;
     if access == Access::Write {
-        files::give_path_to_owner(&dir.join(LOCK_FILE))?;
+        files::prepare(&lock, MODE)?;
         // A slot of a process that was killed would keep pages from being used again.
         env.clear_stale_readers().map_err(|e| read_error(&path, e))?;
     }
@@ -126,15 +130,11 @@ pub(super) fn open(dir: &Path, access: Access, size: Map) -> Result<Opened> {
 }
 
 fn check(dir: &Path, path: &Path) -> Result<()> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            let dir = dir.display();
-            return Err(Error::Usage(format!(
-                "{dir} is not a node directory: it has no {FILE}. Nothing was changed."
-            )));
-        }
-        Err(error) => return Err(Error::io("open", path)(error)),
+    let Some(file) = files::read(path)? else {
+        let dir = dir.display();
+        return Err(Error::Usage(format!(
+            "{dir} is not a node directory: it has no {FILE}. Nothing was changed."
+        )));
     };
     refuse_remote(dir)?;
     preflight::check(&file, path)

@@ -223,3 +223,32 @@ fn all_is_removed_but_data_unless_asked_for() {
         }
     }
 }
+
+/// Whoever owns the node's directory can swap a name for a link between two commands of root's: nothing
+/// is written through it, and nothing made where it leads.
+#[test]
+fn a_name_that_becomes_a_link_meanwhile_leads_nowhere() {
+    let after = [
+        ("rm", r#"for f; do case $f in *.new) ln -s VICTIM/file "$f" ;; esac; done"#),
+        ("mkdir", r#"for d; do :; done; case $d in *.new) rmdir "$d"; ln -s VICTIM "$d" ;; esac"#),
+    ];
+    for (command, swap) in after {
+        for machine in machines() {
+            let host = host();
+            let mut far = locked(&machine, &host);
+            let one = release(&machine, &node("1", SERVES));
+            install(&mut far, &one).expect("a node");
+            far.stop(PATIENCE).expect("an end");
+            let facts = far.facts().expect("facts");
+            let victim = machine.at("victim");
+            fs::create_dir(&victim).expect("a directory");
+            fs::write(victim.join("file"), "secret").expect("a file");
+            let swap = swap.replace("VICTIM", &victim.display().to_string().replace(' ', "\\ "));
+            machine.fake(command, &format!("#!/bin/sh\n/bin/{command} \"$@\" || exit\n{swap}\n"));
+            let configured = far.configure(&facts, "name: n1\nlisten: 127.0.0.1:9\n");
+            assert_eq!(configured.is_ok(), command == "rm", "{configured:?}");
+            assert_eq!(fs::read_to_string(victim.join("file")).expect("a file"), "secret");
+            assert_eq!(fs::read_dir(&victim).expect("a directory").count(), 1);
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Whether this node's file is the latest there was of it: what the others remember, and what this
+//! node remembers of them.
+//!
+//! A file that was put back, with its sidecar, looks whole. Only other nodes know that it had come
+//! further. A node is remembered by its identity and the point its file had reached
+//! ([`FilePoint`]): the number of its life, the bits of that life, the number of its last commit.
+//!
+//! ```text
+//! n1 opens at (life 8, commit 100), begins life 9     Greet n2: I was at (8, 100), am in life 9
+//! n2 has met n1 at (8, 180)                           Met: (8, 180)  -> n1 has lost 80 commits
+//! n2 has met n1 at (9, other bits)                    Met            -> n1 is another future of it
+//! n1 acknowledges commit 120 to n2                    n2 remembers (9, 120)
+//! ```
+//!
+//! Laws: a node greets as what it was at its opening, for as long as it lives, and every member, also
+//! one that comes later; evidence counts whenever it comes; a greeting is answered whatever ring
+//! document the other has. What a node remembers of a life it has not been greeted by, it does not
+//! overwrite. Only what is durable at the other node is remembered of it.
+//!
+//! Caveats: a file restored together with its sidecar while every witness is down is not noticed before
+//! one of them is back. What is remembered is written with the next batch, alone once a second.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Action, Boot, Cx, Node, Note};
+use crate::clock::Actor;
+use crate::error::{Error, Result};
+use crate::planted::{self, Bug};
+use crate::protocol::{Body, FilePoint};
+use crate::ring::NodeId;
+use crate::store::{Op, Store, Table};
+
+/// How long a node waits for witnesses that do not answer, in ms.
+const WAIT_MS: u64 = 2_000;
+/// Those that have not answered are greeted again after so long, in ms.
+const AGAIN_MS: u64 = 500;
+/// What is remembered of others is written without another reason at most so often, in ms.
+const WRITE_MS: u64 = 1_000;
+
+/// A node that has greeted this one.
+#[derive(Clone, Copy, Debug)]
+struct Greeted {
+    opened: FilePoint,
+    epoch: u64,
+    life: u64,
+    /// What was remembered of it before that life.
+    met: FilePoint,
+}
+
+impl Greeted {
+    /// Whether its file cannot be what it was.
+    fn is_behind(&self) -> bool {
+        self.met.life != self.life && self.met.is_beyond(&self.opened)
+    }
+}
+
+/// See the module.
+pub(super) struct Witness {
+    /// This node's file at its opening, and its actor and counter of then.
+    opened: FilePoint,
+    actor: Actor,
+    counter: u64,
+    /// The present life.
+    epoch: u64,
+    life: u64,
+    life_dirty: bool,
+    /// It knows that it may have lost something since.
+    renewed: bool,
+    met: BTreeMap<NodeId, FilePoint>,
+    met_dirty: BTreeSet<NodeId>,
+    greeted: BTreeMap<NodeId, Greeted>,
+    /// Who has answered this life.
+    heard: BTreeSet<NodeId>,
+    /// How many must have been heard before the node acts.
+    wanted: usize,
+    waiting: bool,
+    since_ms: Option<u64>,
+    greeted_ms: Option<u64>,
+    written_ms: Option<u64>,
+    /// Rows of an older build, to be taken away.
+    old_rows: Vec<String>,
+}
+
+impl Witness {
+    pub(super) fn load(store: &dyn Store, actor: Actor, counter: u64, boot: &Boot) -> Result<Self> {
+        let row = store.row(Table::Meta, "life")?;
+        let (epoch, life) = row.map_or(Ok((0, 0)), |row| match words(&row) {
+            Some([epoch, life]) => Ok((epoch, life)),
+            None => Err(damaged("life")),
+        })?;
+        let mut met = BTreeMap::new();
+        for (name, row) in store.rows(Table::Meta, "point:")? {
+            let id = u64::from_str_radix(&name["point:".len()..], 16);
+            let (Ok(id), Some([epoch, life, commit])) = (id, words(&row)) else {
+                return Err(damaged(&name));
+            };
+            met.insert(NodeId(id), FilePoint { epoch, life, commit });
+        }
+        let old_rows = store.rows(Table::Meta, "met:")?.into_iter().map(|r| r.0).collect();
+        Ok(Self {
+            opened: FilePoint { epoch, life, commit: store.commit_number() },
+            actor,
+            counter,
+            epoch: epoch.saturating_add(1),
+            life: bits(boot.seed, epoch),
+            life_dirty: true,
+            renewed: false,
+            met,
+            met_dirty: BTreeSet::new(),
+            greeted: BTreeMap::new(),
+            heard: BTreeSet::new(),
+            wanted: boot.witnesses,
+            waiting: true,
+            since_ms: None,
+            greeted_ms: None,
+            written_ms: None,
+            old_rows,
+        })
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    /// Whether what is remembered is worth a commit of its own now.
+    pub(super) fn is_due(&mut self, now_ms: u64) -> bool {
+        let due = self.written_ms.is_none_or(|at| now_ms >= at + WRITE_MS);
+        if self.met_dirty.is_empty() || !due {
+            return false;
+        }
+        self.written_ms = Some(now_ms);
+        true
+    }
+
+    /// Whether something is remembered that is not written yet.
+    pub(super) fn remembers_more(&self) -> bool {
+        !self.met_dirty.is_empty()
+    }
+
+    /// Everything is to be written again: the batch that held it failed.
+    pub(super) fn restage(&mut self) {
+        self.life_dirty = true;
+        self.met_dirty = self.met.keys().copied().collect();
+    }
+
+    /// The ops that make it durable.
+    pub(super) fn ops(&mut self) -> Vec<Op> {
+        let mut ops = Vec::new();
+        if std::mem::take(&mut self.life_dirty) {
+            ops.push(Op::Meta("life".into(), Some(bytes(&[self.epoch, self.life]))));
+        }
+        for id in std::mem::take(&mut self.met_dirty) {
+            let FilePoint { epoch, life, commit } = self.met[&id];
+            ops.push(Op::Meta(format!("point:{id}"), Some(bytes(&[epoch, life, commit]))));
+        }
+        ops.extend(std::mem::take(&mut self.old_rows).into_iter().map(|name| Op::Meta(name, None)));
+        ops
+    }
+
+    /// A new life begins, above the one that it was met in: it may have lost something.
+    pub(super) fn begin_life(&mut self, above: u64, seed: u128) {
+        self.epoch = self.epoch.max(above).saturating_add(1);
+        self.life = bits(seed, self.epoch);
+        self.life_dirty = true;
+        self.renewed = true;
+        self.heard.clear();
+    }
+
+    fn greeting(&self) -> Body {
+        Body::Greet {
+            opened: self.opened,
+            actor: self.actor,
+            counter: self.counter,
+            epoch: self.epoch,
+            life: self.life,
+            renewed: self.renewed,
+        }
+    }
+
+    /// A node greets: what was remembered of it before its present life.
+    fn greeted(
+        &mut self,
+        from: NodeId,
+        opened: FilePoint,
+        new: (u64, u64),
+        renewed: bool,
+    ) -> FilePoint {
+        let (epoch, life) = new;
+        if let Some(known) = self.greeted.get(&from).filter(|g| g.life == life) {
+            return known.met;
+        }
+        let met = self.met.get(&from).copied().unwrap_or_default();
+        let met = if renewed { FilePoint::default() } else { met };
+        let greeted = Greeted { opened, epoch, life, met };
+        self.greeted.insert(from, greeted);
+        if !greeted.is_behind() && met.life != life && !renewed {
+            self.note(from, opened);
+        }
+        met
+    }
+
+    /// A node has acknowledged something at this commit of its file.
+    pub(super) fn acknowledged(&mut self, from: NodeId, commit: u64) {
+        let Some(greeted) = self.greeted.get(&from) else { return };
+        // Without a commit of its own a life has left no trace in the file.
+        if commit > greeted.opened.commit && !greeted.is_behind() {
+            let (epoch, life) = (greeted.epoch, greeted.life);
+            self.note(from, FilePoint { epoch, life, commit });
+        }
+    }
+
+    fn note(&mut self, id: NodeId, point: FilePoint) {
+        let known = self.met.get(&id);
+        let older = |k: &FilePoint| k.life == point.life && k.commit >= point.commit;
+        if !known.is_some_and(older) {
+            self.met.insert(id, point);
+            self.met_dirty.insert(id);
+        }
+    }
+}
+
+impl Node {
+    /// Greets every member, and stops waiting when enough have answered or time is up.
+    pub(super) fn boot_tick(&mut self, cx: &mut Cx<'_>) {
+        if !self.identity.witness.waiting {
+            return;
+        }
+        let now = cx.now.mono_ms;
+        let peers: Vec<_> = self.doc.present().map(|m| m.id).filter(|id| *id != self.id).collect();
+        let witness = &mut self.identity.witness;
+        let since = *witness.since_ms.get_or_insert(now);
+        let unheard: Vec<_> =
+            peers.iter().filter(|p| !witness.heard.contains(p)).copied().collect();
+        let enough = witness.heard.len() >= witness.wanted.min(peers.len());
+        let reachable = unheard.iter().any(|p| self.alive.contains(p));
+        let patient = now < since + WAIT_MS && (reachable || witness.wanted > 0);
+        if unheard.is_empty() || enough && !patient {
+            witness.waiting = false;
+            self.unmute(cx);
+            return;
+        }
+        if witness.greeted_ms.is_none_or(|at| now >= at + AGAIN_MS) {
+            witness.greeted_ms = Some(now);
+            self.greet(cx, unheard);
+        }
+    }
+
+    /// Says hello: whoever has a newer ring document is then asked for it.
+    pub(super) fn greet(&mut self, cx: &mut Cx<'_>, peers: Vec<NodeId>) {
+        for peer in peers {
+            let greeting = self.identity.witness.greeting();
+            self.send(cx, peer, 0, greeting);
+        }
+    }
+
+    /// Some have come up: who has not yet answered this life may be the witness that knows better.
+    pub(super) fn greet_new(&mut self, cx: &mut Cx<'_>, came: Vec<NodeId>) {
+        if self.identity.witness.waiting {
+            self.identity.witness.greeted_ms = None;
+            return self.boot_tick(cx);
+        }
+        let heard = &self.identity.witness.heard;
+        let unheard = came.into_iter().filter(|id| !heard.contains(id)).collect();
+        self.greet(cx, unheard);
+    }
+
+    /// Answers a greeting, and remembers who greeted.
+    pub(super) fn on_greet(&mut self, cx: &mut Cx<'_>, from: NodeId, op: u64, greeting: &Body) {
+        let Body::Greet { opened, actor, epoch, life, renewed, .. } = *greeting else { return };
+        let met = self.identity.witness.greeted(from, opened, (epoch, life), renewed);
+        let counter = self.identity.seen_of(actor);
+        self.send(cx, from, op, Body::Met { life, met, actor, counter });
+    }
+
+    /// A witness says how far it had met this node.
+    pub(super) fn on_met(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: NodeId,
+        (life, met): (u64, FilePoint),
+        (actor, counter): (Actor, u64),
+    ) {
+        let witness = &self.identity.witness;
+        if life != witness.life {
+            return;
+        }
+        let behind = met.life != life && met.is_beyond(&witness.opened);
+        self.heard(cx, from, behind || counter > self.identity.minted_by(actor), met.epoch);
+    }
+
+    /// The same of an older build, which knows actors and commits alone.
+    pub(super) fn on_seen(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: NodeId,
+        (actor, counter, commit): (Actor, u64, u64),
+    ) {
+        let minted = counter > self.identity.minted_by(actor);
+        let acknowledged = actor == self.identity.actor && commit > cx.store.commit_number();
+        self.heard(cx, from, minted || acknowledged, 0);
+    }
+
+    fn heard(&mut self, cx: &mut Cx<'_>, from: NodeId, lost: bool, epoch: u64) {
+        let late = planted::is(Bug::LateWitness) && !self.identity.witness.waiting;
+        let lost = lost && !late && !planted::is(Bug::WitnessIgnored);
+        if lost && !self.identity.witness.renewed {
+            let why = "another node has seen later writes of this one: its file is older";
+            self.lose_all(epoch);
+            cx.out.push(Action::Note(Note::Lost(why.into())));
+            let others = self.doc.present().map(|m| m.id).filter(|id| *id != self.id).collect();
+            self.greet(cx, others);
+        }
+        self.identity.witness.heard.insert(from);
+        self.boot_tick(cx);
+    }
+}
+
+/// The bits of a life.
+fn bits(seed: u128, epoch: u64) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"life").update(&seed.to_le_bytes()).update(&epoch.to_le_bytes());
+    u64::from_le_bytes(*hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"))
+}
+
+fn words<const N: usize>(row: &[u8]) -> Option<[u64; N]> {
+    let (words, rest) = row.as_chunks::<8>();
+    let words: Vec<_> = words.iter().map(|w| u64::from_le_bytes(*w)).collect();
+    words.try_into().ok().filter(|_| rest.is_empty())
+}
+
+fn bytes(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|w| w.to_le_bytes()).collect()
+}
+
+fn damaged(row: &str) -> Error {
+    Error::Corrupt(format!("The row {row} of the node's file is malformed; it was not changed."))
+}
