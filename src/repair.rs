@@ -213,10 +213,19 @@ fn conclude(
     Ok(())
 }
 
+fn is_corrupt<T>(read: &Result<T>) -> bool {
+    matches!(read, Err(error) if matches!(error.root(), Error::Corrupt(_)))
+}
+
 /// Open nodes with partitions that cannot be read and could not be mended: their files are damaged.
 fn unreadable(target: &mut Target, suspects: &[NodeId]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for id in target.nodes() {
+        let store = opened(target, id)?;
+        if [Table::Ring, Table::Meta].iter().any(|table| is_corrupt(&store.rows(*table, ""))) {
+            names.push(target.doc().name(id));
+            continue;
+        }
         let Some(Reply::Repair(now)) = ask(target, id, Request::Unsettled)? else { continue };
         let whole = suspects.contains(&id).then_some(Partition(0));
         for p in whole.into_iter().chain(now.filling.into_iter().take(TRIED_MAX)) {

@@ -272,10 +272,13 @@ pub(super) fn is_key(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn sums(rows: &impl Rows) -> Result<Vec<(Partition, Sum)>> {
-    let mut sums = Vec::new();
+    let (mut sums, q) = (Vec::new(), q(rows)?.count());
     prefixed(rows, Name::Digests, &[SUM_TAG], |p, sum| {
-        let p = p.try_into().map_err(|_| malformed(Name::Digests))?;
-        sums.push((Partition(u16::from_be_bytes(p)), parse_sum(sum)?));
+        let p = u16::from_be_bytes(p.try_into().map_err(|_| malformed(Name::Digests))?);
+        // A number that is no partition's is nobody's promise; what it was missing shows elsewhere.
+        if u32::from(p) < q {
+            sums.push((Partition(p), parse_sum(sum)?));
+        }
         Ok(())
     })?;
     Ok(sums)
@@ -313,7 +316,7 @@ pub(super) fn hints(
     let (seals, mut last) = (Seals::of(rows)?, start.to_vec());
     rows.walk(Name::Hints, from, &mut |row, stored| {
         // One that stands below another is passed over too: nobody could go on after it.
-        if *row > *last || last.is_empty() {
+        if *row > *last {
             let hint = parse_hint(seals, row, stored);
             if hint.is_some() {
                 last = row.to_vec();
@@ -340,8 +343,16 @@ pub(super) fn hint_places(
     if limit == 0 {
         return Ok(places);
     }
-    rows.walk(Name::Hints, from, &mut |row, bytes| {
-        places.extend(hint_place(row).map(|place| (place, bytes.len())));
+    let (seals, q, mut last) = (Seals::of(rows)?, q(rows)?, start.to_vec());
+    rows.walk(Name::Hints, from, &mut |row, stored| {
+        // What stands where no hint can is passed over, as it is by [`hints`].
+        let placed = |place: &HintPlace| q.partition(&place.2) == place.1;
+        if let Some(place) = hint_place(row).filter(placed)
+            && *row > *last
+        {
+            last = row.to_vec();
+            places.push((place, seals.len_of(stored) as usize));
+        }
         if places.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(places)

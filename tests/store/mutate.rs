@@ -232,6 +232,7 @@ struct Case<'a> {
     nodes: usize,
     wrong: Vec<String>,
     codes: Vec<(String, Option<i32>)>,
+    last: String,
 }
 
 impl Case<'_> {
@@ -241,6 +242,7 @@ impl Case<'_> {
         if !matches!(code, Some(0..=10)) {
             self.broken(&said, "ended in a way that is none");
         }
+        self.last.clone_from(&said.err);
         self.codes.push((line.split(" --timeout").next().unwrap_or(line).to_owned(), code));
         said
     }
@@ -379,7 +381,15 @@ fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) ->
     let at = damage(&mut bytes, kind, &mut random);
     fs::write(&file, bytes).unwrap();
     let name = format!("seed {seed} n1 of {nodes}, {kind}, {at}");
-    let mut case = Case { name, place, truth: &template.1, nodes, wrong: vec![], codes: vec![] };
+    let mut case = Case {
+        name,
+        place,
+        truth: &template.1,
+        nodes,
+        wrong: vec![],
+        codes: vec![],
+        last: String::new(),
+    };
     case.reads();
     if case.checks() && !case.is_whole() {
         case.wrong.push(format!("{}: verify says 0 of a file that lacks records", case.name));
@@ -387,7 +397,10 @@ fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) ->
     if case.heal() {
         case.is_healed();
     } else if nodes > 1 {
-        case.wrong.push(format!("{}: not healed by what was advised: {:?}", case.name, case.codes));
+        case.wrong.push(format!(
+            "{}: not healed by what was advised: {:?}\n{}",
+            case.name, case.codes, case.last
+        ));
     }
     case
 }
@@ -441,7 +454,8 @@ fn one_served(seed: u64, truth: &BTreeMap<String, String>) -> Case<'_> {
     let served = Served::start(&place);
     let at = damage_in_place(&place.path("r/n1/data.mdb"), kind, &mut random);
     let name = format!("seed {seed} n1 of 3, running, {kind}, {at}");
-    let mut case = Case { name, place, truth, nodes: 3, wrong: vec![], codes: vec![] };
+    let mut case =
+        Case { name, place, truth, nodes: 3, wrong: vec![], codes: vec![], last: String::new() };
     case.reads();
     case.checks();
     let repaired = case.run("repair --verify");
@@ -452,7 +466,10 @@ fn one_served(seed: u64, truth: &BTreeMap<String, String>) -> Case<'_> {
     if case.heal() {
         case.is_healed();
     } else {
-        case.wrong.push(format!("{}: not healed by what was advised: {:?}", case.name, case.codes));
+        case.wrong.push(format!(
+            "{}: not healed by what was advised: {:?}\n{}",
+            case.name, case.codes, case.last
+        ));
     }
     case
 }
