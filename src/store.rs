@@ -24,6 +24,7 @@
 
 mod apply;
 mod files;
+mod hints;
 pub mod lmdb;
 pub mod lock;
 pub mod memory;
