@@ -57,7 +57,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.say("heal from the other copies: kvs repair --verify");
     }
     for (name, _) in nodes.iter().filter(|(_, findings)| !findings.unread.is_empty()) {
-        ui.say(&format!("what that cannot mend of {name} is rebuilt whole: kvs replace {name}"));
+        ui.say(&format!(
+            "what that cannot mend of {name} is rebuilt whole: kvs replace {}",
+            word(name)
+        ));
     }
     Ok(Done::Corrupt)
 }

@@ -268,6 +268,13 @@ impl Message {
 }
 
 impl Body {
+    /// Takes from a request's time what it has been under way, in ms.
+    pub fn age(&mut self, ms: u64) {
+        if let Self::Put(request) = self {
+            request.options.age(ms);
+        }
+    }
+
     fn prove(&self) -> Result<()> {
         match self {
             Self::Write { records, .. } | Self::Replicate { records, .. } => {

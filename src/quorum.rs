@@ -63,6 +63,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Takes from its time what it has been under way, in ms. Of no time nothing is left to begin with.
+    pub fn age(&mut self, ms: u64) {
+        self.timeout_ms = self.timeout_ms.saturating_sub(ms);
+    }
+
     /// W in numbers, over all owners.
     #[must_use]
     pub fn w(&self, doc: &RingDoc) -> usize {

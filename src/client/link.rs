@@ -17,7 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::now;
-use crate::channel::{Ask, Handshake, Hello, Opener, Parcel, RingKeys, Sealer, Static, Told};
+use crate::channel::{
+    Ask, Handshake, Hello, Opener, OtherClock, Parcel, RingKeys, STAMPS_SINCE, Sealer, Static, Told,
+};
 use crate::error::Error;
 use crate::ring::{NodeId, RingId};
 
@@ -71,10 +73,33 @@ pub(super) struct Dial<'a> {
     pub(super) first: &'a [Ask],
 }
 
+/// The clocks of both ends: what is asked carries when it was.
+#[derive(Clone)]
+struct Clocks {
+    /// This side's clock is counted from here: its last word of the handshake.
+    began: Instant,
+    /// Whether the other side knows stamps.
+    stamped: bool,
+    other: OtherClock,
+}
+
+impl Clocks {
+    fn now_ms(&self) -> u64 {
+        now().saturating_duration_since(self.began).as_millis() as u64
+    }
+
+    /// The bytes of a parcel as they are sent now.
+    fn stamp(&self, parcel: &Parcel) -> Vec<u8> {
+        let bytes = parcel.encode();
+        if self.stamped { self.other.stamp(&bytes, self.now_ms()) } else { bytes }
+    }
+}
+
 /// The sending half.
 pub(super) struct Out {
     stream: TcpStream,
     sealer: Sealer,
+    clocks: Clocks,
 }
 
 /// The receiving half.
@@ -82,6 +107,7 @@ pub(super) struct In {
     stream: TcpStream,
     opener: Opener,
     bytes: Vec<u8>,
+    clocks: Clocks,
 }
 
 /// An open link. See the module.
@@ -126,11 +152,15 @@ impl Link {
             .map_err(|_| NoLink::denied("does not have this ring's key"))?;
         let (node, ring) = who(&opened.hello, &hello, dial)?;
         let receiver = stream.try_clone().map_err(|e| NoLink::new(e.to_string()))?;
-        let inn = In { stream: receiver, opener: opened.opener, bytes };
-        let mut out = Out { stream, sealer: opened.sealer };
-        for (ticket, ask) in (1..).zip(dial.first) {
-            let parcel = Parcel::Ask(ticket, Box::new(ask.clone())).encode();
-            out.sealer.seal(&parcel, &mut last).map_err(defect)?;
+        let stamped = hello.version_with(&opened.hello).is_some_and(|v| v >= STAMPS_SINCE);
+        let clocks = Clocks { began: now(), stamped, other: OtherClock::default() };
+        let inn = In { stream: receiver, opener: opened.opener, bytes, clocks: clocks.clone() };
+        let mut out = Out { stream, sealer: opened.sealer, clocks };
+        // The first stamp says when the handshake ended here.
+        let asks = (1..).zip(dial.first).map(|(n, ask)| Parcel::Ask(n, Box::new(ask.clone())));
+        for parcel in std::iter::once(Parcel::Beat).chain(asks) {
+            let bytes = out.clocks.stamp(&parcel);
+            out.sealer.seal(&bytes, &mut last).map_err(defect)?;
         }
         write(&mut out.stream, &last, until).map_err(broken)?;
         let ticket = dial.first.len() as u64;
@@ -230,7 +260,7 @@ impl Out {
 
     fn send(&mut self, parcel: &Parcel, until: Instant) -> Result<(), Cut> {
         let mut frames = Vec::new();
-        let sealed = self.sealer.seal(&parcel.encode(), &mut frames);
+        let sealed = self.sealer.seal(&self.clocks.stamp(parcel), &mut frames);
         sealed.map_err(|e| Cut::Broken(e.to_string()))?;
         write(&mut self.stream, &frames, until)
     }
@@ -249,7 +279,9 @@ impl In {
             while let Some(body) = take_frame(&mut self.bytes) {
                 let opened = self.opener.open(&body).map_err(|e| Cut::Broken(e.to_string()))?;
                 if let Some(parcel) = opened {
-                    return Parcel::decode(&parcel).map_err(|e| Cut::Broken(e.to_string()));
+                    let taken = self.clocks.other.take(&parcel, 0, self.clocks.now_ms());
+                    let parcel = taken.and_then(|(parcel, _)| Parcel::decode(parcel));
+                    return parcel.map_err(|e| Cut::Broken(e.to_string()));
                 }
             }
             read(&mut self.stream, &mut self.bytes, until)?;

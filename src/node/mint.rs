@@ -142,13 +142,14 @@ impl Node {
         p: Partition,
         key: &Key,
         own: Dot,
-    ) -> Option<Stored> {
+    ) -> Option<(Stored, VersionVector)> {
         let stored = self.local(cx, p, key).ok()?.0?;
         let record = stored.record(key).ok()?;
         // Under another actor by now, this node may lack dots that it minted: then it stays.
         record.sibling(own).filter(|_| own.actor == self.identity.actor && self.is_full(p))?;
         let fresh = self.identity.mint();
-        Some(self.stage_record(p, key, &record.withdraw(own, fresh)))
+        let without = record.withdraw(own, fresh);
+        Some((self.stage_record(p, key, &without), without.clock))
     }
 
     fn stage_record(&mut self, partition: Partition, key: &Key, record: &Record) -> Stored {

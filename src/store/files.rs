@@ -21,7 +21,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 pub(super) use crate::os::sync_dir;
 
 /// Opens a file for reading; `None` when there is none.
@@ -103,9 +103,11 @@ fn refused(path: &Path, error: std::io::Error) -> Error {
 
 fn irregular(path: &Path, found: &Metadata) -> Error {
     let what = if found.is_symlink() { "a symbolic link" } else { "no regular file" };
-    let path = path.display();
-    Error::Denied(format!("{path} is {what}; a node's files are never links. Nothing was changed."))
-        .hint(format!("see where it leads: ls -l {path}; put the file itself in its place"))
+    let shown = path.display();
+    Error::Denied(format!(
+        "{shown} is {what}; a node's files are never links. Nothing was changed."
+    ))
+    .hint(format!("see where it leads: ls -l {}; put the file itself in its place", word(path)))
 }
 
 fn parent(path: &Path) -> &Path {

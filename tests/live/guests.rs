@@ -46,19 +46,29 @@ impl Guest {
     }
 
     /// Goes through the handshake and is welcomed as a client.
-    pub(crate) fn greets(place: &Place, mut stream: TcpStream, hello: &Hello) -> Self {
-        let keys = RingKeys::new(config::read_keys(&place.path("r/ring.key")).expect("keys"));
+    pub(crate) fn greets(place: &Place, stream: TcpStream, hello: &Hello) -> Self {
         let own = Static::fresh().expect("a key");
+        let mut guest = Self::shakes(place, stream, &own, hello);
+        assert!(matches!(guest.next(), Ok(Parcel::Welcome { peer: false })));
+        guest
+    }
+
+    /// Goes through the handshake as the holder of this key.
+    pub(crate) fn shakes(
+        place: &Place,
+        mut stream: TcpStream,
+        own: &Static,
+        hello: &Hello,
+    ) -> Self {
+        let keys = RingKeys::new(config::read_keys(&place.path("r/ring.key")).expect("keys"));
         stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
         stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        let (shake, first) = Handshake::dial(&keys, &own, hello).expect("a frame");
+        let (shake, first) = Handshake::dial(&keys, own, hello).expect("a frame");
         stream.write_all(&first).expect("it listens");
         let reply = frame(&mut stream).expect("a reply");
         let (opened, last) = shake.dialled(&reply).expect("the right key");
         stream.write_all(&last).expect("it listens");
-        let mut guest = Self { stream, sealer: opened.sealer, opener: opened.opener };
-        assert!(matches!(guest.next(), Ok(Parcel::Welcome { peer: false })));
-        guest
+        Self { stream, sealer: opened.sealer, opener: opened.opener }
     }
 
     pub(crate) fn post(&mut self, ticket: u64, ask: Ask) -> std::io::Result<()> {
@@ -68,13 +78,22 @@ impl Guest {
 
     /// The bytes of a question.
     pub(crate) fn frames(&mut self, ticket: u64, ask: Ask) -> Vec<u8> {
+        self.sealed(&Parcel::Ask(ticket, Box::new(ask)))
+    }
+
+    fn sealed(&mut self, parcel: &Parcel) -> Vec<u8> {
         let mut frames = Vec::new();
-        let parcel = Parcel::Ask(ticket, Box::new(ask)).encode();
-        self.sealer.seal(&parcel, &mut frames).expect("a parcel");
+        self.sealer.seal(&parcel.encode(), &mut frames).expect("a parcel");
         frames
     }
 
-    fn next(&mut self) -> std::io::Result<Parcel> {
+    /// Says something that is no question.
+    pub(crate) fn say(&mut self, parcel: &Parcel) -> std::io::Result<()> {
+        let frames = self.sealed(parcel);
+        self.stream.write_all(&frames)
+    }
+
+    pub(crate) fn next(&mut self) -> std::io::Result<Parcel> {
         loop {
             let body = frame(&mut self.stream)?;
             if let Some(bytes) = self.opener.open(&body).expect("a frame of the node's") {
