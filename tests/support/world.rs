@@ -383,11 +383,8 @@ impl World {
 
     /// A driver takes the time that a request was on its way off the time that it has.
     fn aged(&self, mut message: Message, age_ms: u64) -> Message {
-        if let Body::Put(request) = &mut message.body
-            && self.ages
-        {
-            let left = request.options.timeout_ms.saturating_sub(age_ms);
-            request.options.timeout_ms = left;
+        if self.ages {
+            message.body.age(age_ms);
         }
         message
     }
