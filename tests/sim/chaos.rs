@@ -385,7 +385,8 @@ impl Run {
     fn rival(&mut self) -> Option<Request> {
         let doc = self.w.doc();
         let rivals = self.plan.has(Fault::Weight) && doc.step == Step::Settled;
-        if !rivals || self.wish.is_empty() || !self.w.rng.chance(400) {
+        let lost = self.wish.iter().any(|w| matches!(w, Change::Replace(_) | Change::Remove(_)));
+        if !rivals || lost || self.wish.is_empty() || !self.w.rng.chance(400) {
             return None;
         }
         let members: Vec<_> = doc.present().map(|m| m.name.clone()).collect();

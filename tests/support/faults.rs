@@ -51,6 +51,10 @@ impl World {
         if self.hosts[i].node.is_some() || self.hosts[i].gone || self.hosts[i].broken {
             return;
         }
+        if self.hosts[i].doubtful && self.hosts[i].store.row(Table::Meta, "actor").is_err() {
+            self.hosts[i].broken = true;
+            return;
+        }
         let seed = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());
         let witnesses = self.witnesses;
         let host = &mut self.hosts[i];
