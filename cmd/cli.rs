@@ -6,7 +6,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::common::Common;
-use crate::exit::Outcome;
+use crate::exit::{self, Outcome};
 use crate::ui::Ui;
 use crate::{
     clock, completions, config, delete, demo, diff, digest, dump, edit, explain, get, hints, init,
@@ -22,9 +22,7 @@ use crate::{
 /// then `kvs --ring r put k v`.
 #[derive(Debug, Parser)]
 #[command(name = "kvs", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, found, equal; 1 a valid no; 2 usage; 3 conflict; \
-4 refused, nothing applied; 5 unknown, repeat; 6 no node reachable; 7 partly done; 8 corrupt; \
-9 busy; 10 denied; 70 a defect of kvs. See kvs(1) and kvs-concepts(7).")]
+#[command(after_help = exit::summary())]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,

@@ -1,19 +1,30 @@
 //! The flags commands share, and opening what they name.
 
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
+use kvs::config::address;
 pub(crate) use kvs::config::duration;
 use kvs::error::Error;
-use kvs::key::{Key, Partition};
+use kvs::key::{Key, Partition, unescape};
+use kvs::os::stop_signals;
 use kvs::quorum::{Level, Options};
 use kvs::target::{Access, Opening, Target};
+use rustix::fs::{OFlags, fcntl_getfl};
+use signal_hook::iterator::Signals;
 
+use crate::cli::Cli;
+use crate::exit::Code;
 use crate::ui::{Color, Format, Ui};
 
 /// Flags every command takes.
@@ -30,7 +41,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) down: Vec<String>,
     /// The file of the ring's key, for nodes given by address
-    #[arg(long, env = "KVS_KEY_FILE", global = true, value_name = "FILE")]
+    #[arg(long, env = "KVS_KEY_FILE", global = true, value_name = "FILE", value_parser = path())]
     pub(crate) key_file: Option<PathBuf>,
     /// Ask from this zone
     #[arg(long, global = true, value_name = "ZONE")]
@@ -38,6 +49,9 @@ pub(crate) struct Common {
     /// The form of the output
     #[arg(long, global = true, value_name = "FORM", default_value = "auto")]
     pub(crate) format: Format,
+    /// KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash
+    #[arg(long, global = true)]
+    pub(crate) escaped: bool,
     /// End lines of output with NUL instead of a newline
     #[arg(short = '0', long = "null", global = true)]
     pub(crate) null: bool,
@@ -157,7 +171,8 @@ impl Common {
             timeout: self.timeout,
             down: self.down.clone(),
             lost: self.lost.clone(),
-            key_file: self.key_file.clone(),
+            // A variable that is empty is as good as none.
+            key_file: self.key_file.clone().filter(|file| !file.as_os_str().is_empty()),
             mixed: false,
             zone: self.zone.clone(),
             purpose: format!("kvs-{purpose}"),
@@ -218,19 +233,80 @@ pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, Error> {
 
 /// The same for a flag that is there. Until then ctrl-C simply ends the process.
 pub(crate) fn raise_on_ctrl_c(stop: &Arc<AtomicBool>) -> Result<(), Error> {
-    /// Part of the work is done, as `exit` has it.
-    const PARTLY: i32 = 7;
     let raised = stop.clone();
-    let handler = move || {
+    on_stop_signal(move || {
         if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(PARTLY);
+            std::process::exit(i32::from(Code::Partly.number()));
         }
+    })
+}
+
+/// Calls back for each signal that asks the process to finish: ctrl-C, TERM, a hangup. One that was
+/// ignored when the process began (nohup, a shell's background) stays ignored.
+pub(crate) fn on_stop_signal(mut call: impl FnMut() + Send + 'static) -> Result<(), Error> {
+    let failed = |e| Error::Denied(format!("Signals cannot be caught: {e}; nothing was tried."));
+    let mut signals = Signals::new(stop_signals()).map_err(failed)?;
+    let thread = thread::Builder::new().name("kvs-signals".into());
+    let listening = thread.spawn(move || signals.forever().for_each(|_| call()));
+    listening.map(drop).map_err(failed)
+}
+
+/// Reads an argument as an address to listen at.
+pub(crate) fn listening(text: &str) -> Result<String, String> {
+    address(text).map(|_| text.to_owned())
+}
+
+/// Reads an argument as a path, which may be empty.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Stdin as data. One that was closed when the process began, or is open for writing only, would
+/// read as empty without a word.
+///
+/// # Errors
+/// [`Error::Usage`] for such a one: nothing was read.
+pub(crate) fn stdin() -> Result<File, Error> {
+    let named = || Error::io("read", Path::new("stdin"));
+    let file = File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(named())?);
+    let mode = fcntl_getfl(&file).map_err(|e| named()(e.into()))? & OFlags::RWMODE;
+    let about = file.metadata().map_err(named())?;
+    // What stands in for a descriptor that was closed is opened for reading and writing.
+    let null = std::fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == about.rdev());
+    if mode == OFlags::WRONLY || null && mode == OFlags::RDWR {
+        let text = "Stdin is closed, so there is nothing to read; nothing was tried.";
+        return Err(Error::Usage(text.into())
+            .hint("redirect it from a file or a pipe; an empty value is written as ''"));
+    }
+    Ok(file)
+}
+
+/// Whether keys are given escaped. Arguments are read one by one, before all flags are known: when
+/// --escaped is among them, they are read once more with this raised.
+static ESCAPED: AtomicBool = AtomicBool::new(false);
+
+/// Reads the arguments.
+pub(crate) fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let parsed = Cli::try_parse_from(args);
+    let may_be = match &parsed {
+        Ok(cli) => cli.common.escaped,
+        Err(_) => args.iter().any(|arg| arg == "--escaped"),
     };
-    ctrlc::set_handler(handler)
-        .map_err(|e| Error::Denied(format!("ctrl-C cannot be caught: {e}; nothing was tried.")))
+    if !may_be {
+        return parsed;
+    }
+    ESCAPED.store(true, Ordering::Relaxed);
+    match Cli::try_parse_from(args) {
+        // It was the value of another flag.
+        Ok(cli) if !cli.common.escaped => parsed,
+        again => again,
+    }
 }
 
 /// Reads an argument as a key: any bytes.
 pub(crate) fn key_parser() -> impl TypedValueParser<Value = Key> {
-    OsStringValueParser::new().try_map(|text| Key::new(text.into_vec()))
+    OsStringValueParser::new().try_map(|text| {
+        let bytes = text.into_vec();
+        Key::new(if ESCAPED.load(Ordering::Relaxed) { unescape(&bytes)? } else { bytes })
+    })
 }

@@ -7,10 +7,11 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use kvs::error::Error;
+use kvs::os;
 
 use crate::cli::Cli;
 use crate::common::Common;
-use crate::exit::{Done, Outcome};
+use crate::exit::{Code, Done, Outcome};
 use crate::ui::Ui;
 
 /// Print completions for a shell
@@ -27,22 +28,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", hide = true, conflicts_with = "shell")]
     man: Option<PathBuf>,
 }
-
-/// The codes, for kvs(1). The numbers are those of `exit`.
-const EXIT_STATUS: &[(&str, &str)] = &[
-    ("0", "Done, found, equal."),
-    ("1", "A valid no: not found, differs, the plan has changes."),
-    ("2", "Usage, a bad configuration, or a newer format."),
-    ("3", "Conflict: several values where one was asked for, or a refused condition."),
-    ("4", "A quorum was refused; nothing was applied."),
-    ("5", "A write may or may not have taken effect: repeat it while it says 5."),
-    ("6", "No node could be reached."),
-    ("7", "Part of the work is done; it is safe to repeat."),
-    ("8", "Damaged bytes were found."),
-    ("9", "Somebody else holds what is needed."),
-    ("10", "Denied, or refused as unsafe."),
-    ("70", "A defect of kvs."),
-];
 
 /// A first session, for kvs(1).
 const EXAMPLES: &[(&str, &str)] = &[
@@ -79,10 +64,11 @@ fn pages(command: &Command, name: &str, dir: &Path) -> Result<(), Error> {
     let rendered = Man::new(command.clone()).manual("kvs").render(&mut page);
     rendered.map_err(Error::io("write", &path))?;
     if name == "kvs" {
-        let sections = [section("EXIT STATUS", EXIT_STATUS), section("EXAMPLES", EXAMPLES)];
+        let codes = Code::ALL.map(|code| (code.number().to_string(), code.meaning()));
+        let sections = [section("EXIT STATUS", &codes), section("EXAMPLES", EXAMPLES)];
         sections.iter().for_each(|s| page.extend(s.to_roff().into_bytes()));
     }
-    std::fs::write(&path, page).map_err(Error::io("write", &path))?;
+    os::replace_file(&path, &page, os::Kind::Named)?;
     for sub in command.get_subcommands().filter(|s| !s.is_hide_set()) {
         pages(sub, &format!("{name}-{}", sub.get_name()), dir)?;
     }
@@ -90,12 +76,12 @@ fn pages(command: &Command, name: &str, dir: &Path) -> Result<(), Error> {
 }
 
 /// A section of terms and their meanings.
-fn section(title: &str, rows: &[(&str, &str)]) -> Roff {
+fn section(title: &str, rows: &[(impl AsRef<str>, &str)]) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", [title]);
     for (term, meaning) in rows {
         roff.control("TP", []);
-        roff.text([bold(*term)]);
+        roff.text([bold(term.as_ref())]);
         roff.text([roman(*meaning)]);
     }
     roff

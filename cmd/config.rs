@@ -7,7 +7,7 @@ use kvs::config::{
     self, NODE_FILE, NodeConfig, Secret, create_key, fingerprint, fresh_key, read_keys, write_key,
 };
 use kvs::embed::RING_KEY;
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::target::resolve;
 use serde_json::json;
 
@@ -165,6 +165,7 @@ fn keygen(ui: &mut Ui, args: &Keygen) -> Outcome {
         (keys, None)
     };
     let (prints, shown) = (prints(&keys), file.display());
+    ui.has_applied(format!("{shown} was written."));
     if ui.is_json() {
         let path = shown.to_string();
         ui.json(&json!({"schema": "kvs.keygen/1", "path": path, "keys": prints}))?;
@@ -174,7 +175,7 @@ fn keygen(ui: &mut Ui, args: &Keygen) -> Outcome {
     if let Some(next) = next {
         ui.note("copy it to every other node and client, restart the nodes one by one");
         if !next.is_empty() {
-            ui.note(&format!("then: kvs config keygen {next} {shown}"));
+            ui.note(&format!("then: kvs config keygen {next} {}", word(file)));
         }
     }
     Ok(Done::Yes)
@@ -182,15 +183,15 @@ fn keygen(ui: &mut Ui, args: &Keygen) -> Outcome {
 
 /// The keys after a step of a replacement, and the flag of the next, if there is one.
 fn step(file: &Path, step: &Step) -> Result<(Vec<Secret>, Option<&'static str>), Error> {
-    let shown = file.display();
+    let (shown, file_word) = (file.display(), word(file));
     let deny = |why: &str| Error::Denied(format!("{shown} holds {why}; nothing was changed."));
     match (&read_keys(file)?[..], step) {
         ([one], Step { add: true, .. }) => Ok((vec![*one, fresh_key()?], Some("--rotate"))),
         ([one, two], Step { rotate: true, .. }) => Ok((vec![*two, *one], Some("--drop"))),
         ([one, _], Step { drop: true, .. }) => Ok((vec![*one], Some(""))),
         ([_, _], _) => Err(deny("two keys already").hint(format!(
-            "go on with --rotate, or take the second away: kvs config keygen --drop {shown}"
+            "go on with --rotate, or take the second away: kvs config keygen --drop {file_word}"
         ))),
-        _ => Err(deny("one key only").hint(format!("kvs config keygen --add {shown}"))),
+        _ => Err(deny("one key only").hint(format!("kvs config keygen --add {file_word}"))),
     }
 }

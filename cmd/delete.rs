@@ -48,5 +48,5 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     ui.warn_all(target.warnings());
     let w = options.w(&target.doc());
     let show_context = args.show_context;
-    Told { schema: "kvs.delete/1", key, w, show_context }.tell(ui, &target, &reply?)
+    Told { schema: "kvs.delete/1", key, w, show_context, exact: false }.tell(ui, &target, &reply?)
 }

@@ -1,12 +1,11 @@
 //! `kvs demo`: a session on the user's own screen. Each line shown is the line that is run.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser};
 use kvs::clock::token;
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::key::Key;
 use kvs::quorum::Options;
 use kvs::target::{Access, Opening, Target};
@@ -98,7 +97,10 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
     played?;
     let dir = dir.display();
     match temporary {
-        None => ui.line(&format!("\n# The files are in {dir}/r: kvs --ring {dir}/r status"))?,
+        None => ui.line(&format!(
+            "\n# The files are in {dir}/r: kvs --ring {}/r status",
+            word(dir.to_string())
+        ))?,
         Some(_) => ui.line(&format!(
             "\n# The files were in {dir}/r and are removed; to keep them: kvs demo --keep DIR"
         ))?,
@@ -135,7 +137,7 @@ fn command(ui: &mut Ui, expected: u8, line: &str) -> Result<(), Fail> {
     if expected != 0 {
         ui.line(&format!("[exit code {expected}]"))?;
     }
-    if code != ExitCode::from(expected) {
+    if code.number() != expected {
         let text = format!("`kvs {line}` did not end as it should; the demo stops here.");
         return Err(Error::Partial(text).into());
     }

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use clap::Args as ClapArgs;
 use kvs::config::NODE_FILE;
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::key::{Key, Partition};
 use kvs::repair::{Difference, Relation, Side, diff, doubts, shared, verify_node};
 use kvs::ring::NodeId;
+use kvs::store::sidecar;
 use kvs::target::{Actors, Target, is_address};
 use serde_json::{Value, json};
 
@@ -167,10 +168,8 @@ fn find(target: &Target, name: &str) -> Result<NodeId, Error> {
             let dir = target.dir(*id).and_then(|d| d.canonicalize().ok());
             dir.is_some() && dir == wanted.canonicalize().ok()
         };
-        return target.nodes().into_iter().find(same).ok_or_else(|| {
-            Error::Corrupt(format!("{name} cannot be read; nothing was compared."))
-                .hint("rebuild it from the others: kvs replace NAME")
-        });
+        let id = target.nodes().into_iter().find(same).or_else(|| of_copy(target, wanted));
+        return id.ok_or_else(|| unread(target, wanted));
     }
     let id = match target.node_at(name) {
         Some(id) => id,
@@ -181,10 +180,27 @@ fn find(target: &Target, name: &str) -> Result<NodeId, Error> {
     }
     if target.damaged().iter().any(|dir| dir.ends_with(name)) {
         return Err(Error::Corrupt(format!("{name} cannot be read; nothing was compared."))
-            .hint(format!("rebuild it from the others: kvs replace {name}")));
+            .hint(format!("rebuild it from the others: kvs replace {}", word(name))));
     }
     Err(Error::Unreachable(format!("{name} is down; nothing was compared."))
         .hint("kvs status shows who is down"))
+}
+
+/// The node that a directory says it is: a copy of one that runs, or is open, somewhere else.
+fn of_copy(target: &Target, dir: &Path) -> Option<NodeId> {
+    let Ok(sidecar::Found::Valid(identity)) = sidecar::read(dir) else { return None };
+    Some(identity.node).filter(|id| target.nodes().contains(id))
+}
+
+/// Why a node's directory is not compared: only damage is a reason to rebuild it.
+fn unread(target: &Target, dir: &Path) -> Error {
+    let shown = dir.display();
+    if target.damaged().iter().any(|damaged| damaged == dir) {
+        return Error::Corrupt(format!("{shown} cannot be read; nothing was compared."))
+            .hint("rebuild it from the others: kvs replace NAME");
+    }
+    Error::Denied(format!("{shown} is not open as a member of this ring; nothing was compared."))
+        .hint("kvs status shows the members; a copy of a stopped node can be compared by itself")
 }
 
 fn show(

@@ -1,17 +1,17 @@
 //! `kvs dump`: writes keys and values as JSON Lines.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::embed::wall_ms;
 use kvs::error::Error;
+use kvs::os::Output;
 use kvs::quorum::Options;
 use kvs::target::{Access, Target};
 use kvs::transfer::encode;
-use tempfile::NamedTempFile;
 
 use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
@@ -26,7 +26,8 @@ use crate::ui::Ui;
 /// expire at, unless --expires is given. For a copy of a ring's files, history and all, stop writing
 /// and copy the directory.
 ///
-/// With -o FILE the file appears whole or not at all.
+/// With -o FILE the file appears whole or not at all, with the mode and owner of the one it replaces.
+/// A link is followed; a device or a FIFO is written into.
 ///
 /// Example: kvs dump --prefix cart: -o carts.jsonl
 #[derive(Debug, ClapArgs)]
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     /// Add the times at which values expire, in ms since 1970
     #[arg(long)]
     expires: bool,
-    /// Write to this file instead of stdout
+    /// Write to this file instead of stdout; - is stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Owners of each partition that must answer; a majority unless given
@@ -52,18 +53,23 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = common.open(ui, Access::Read, "dump")?;
     let bar = ui.progress("dump", None);
     let mut lost = 0;
-    let written = match &args.output {
+    let file = args.output.as_deref().filter(|path| *path != Path::new("-"));
+    let written = match file {
         None => write(&mut target, args, &mut lost, &mut |line| {
             bar.inc(1);
             Ok(ui.bytes(line)?)
         }),
         Some(path) => {
-            let mut file = temporary(path)?;
+            let mut out = BufWriter::new(Output::open(path)?);
             let written = write(&mut target, args, &mut lost, &mut |line| {
                 bar.inc(1);
-                Ok(file.write_all(line).map_err(Error::io("write", path))?)
+                out.write_all(line).map_err(|e| unwritten(path, e))
             });
-            written.and_then(|lines| keep(file, path).map(|()| lines).map_err(Fail::from))
+            written.and_then(|lines| {
+                let out = out.into_inner().map_err(|e| unwritten(path, e.into_error()))?;
+                out.finish()?;
+                Ok(lines)
+            })
         }
     };
     bar.finish_and_clear();
@@ -72,10 +78,19 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if lost > 0 {
         ui.note(&format!("times to expire at that were left out: {lost}; --expires keeps them"));
     }
-    if let Some(path) = &args.output {
+    if let Some(path) = file {
         ui.note(&format!("{lines} keys in {}", path.display()));
     }
     Ok(Done::Yes)
+}
+
+/// What a write into the file of -o came to.
+fn unwritten(path: &Path, error: io::Error) -> Fail {
+    match error.kind() {
+        // The reader of a FIFO has enough.
+        ErrorKind::BrokenPipe => Fail::Output(error),
+        _ => Error::io("write", path)(error).into(),
+    }
 }
 
 /// Writes all lines; how many, and in `lost` how many values lost their time of expiry.
@@ -101,17 +116,4 @@ fn write(
         Ok(true)
     })?;
     Ok(lines)
-}
-
-/// A file beside the wanted one, to be renamed when it is whole.
-fn temporary(path: &Path) -> Result<NamedTempFile, Error> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    NamedTempFile::new_in(parent).map_err(Error::io("make a file in", parent))
-}
-
-fn keep(file: NamedTempFile, path: &Path) -> Result<(), Error> {
-    file.as_file().sync_all().map_err(Error::io("write", path))?;
-    file.persist(path).map_err(|e| Error::io("rename a file to", path)(e.error))?;
-    Ok(())
 }

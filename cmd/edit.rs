@@ -1,16 +1,18 @@
-//! `kvs edit`: read, change, write, without losing what somebody else wrote meanwhile.
+//! `kvs edit`: read, change, write, without losing what another writer did meanwhile.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::clock::{Dot, VersionVector};
 use kvs::embed::wall_ms;
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::key::Key;
-use kvs::quorum::{Basis, Item, Options, PutReply};
+use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply};
 use kvs::record::{Record, Value};
 use kvs::target::{Access, Actors, Target};
 
@@ -25,13 +27,14 @@ use crate::ui::Ui;
 /// Without a command the value is opened in $VISUAL, $EDITOR or vi. Several values are shown one
 /// under another between lines that begin with <<<<<<< and >>>>>>>; make one of them and take those
 /// lines out. With -- COMMAND the value goes to its stdin (several values one after the other) and
-/// its stdout is the new value; COMMAND is run again, --retry times, when somebody else wrote
-/// meanwhile.
+/// its stdout is the new value; COMMAND is run again, --retry times, when another writer was faster.
 ///
 /// The new value replaces exactly what was read. Nothing is written when nothing changed (exit 0),
 /// when the editor or COMMAND fails or the lines between siblings are still there (exit 10), or when
-/// somebody else wrote meanwhile (exit 3; the edited text is kept in a file, which is named). A time
-/// to expire at stays with the value.
+/// another writer was faster (exit 3; the edited text is kept in a file, which is named). Of edits at
+/// the same time each one that exits 0 counts, as long as the nodes agree on who is up; across a cut
+/// both sides may write, and both values are shown. Exit 5 means unknown: read the key before you
+/// repeat the edit. A time to expire at stays with the value.
 ///
 /// Example: kvs edit cart:42; kvs edit counter -- awk '{print $1 + 1}'
 #[derive(Debug, ClapArgs)]
@@ -42,12 +45,16 @@ pub(crate) struct Args {
     /// A command that turns the value into the new one
     #[arg(value_name = "COMMAND", last = true)]
     command: Vec<OsString>,
-    /// Run COMMAND so many times more when somebody else wrote meanwhile
-    #[arg(long, value_name = "TIMES", default_value_t = 3)]
+    /// How many times COMMAND is run again when another writer was faster
+    #[arg(long, value_name = "TIMES", default_value_t = 10)]
     retry: u32,
     #[command(flatten)]
     quorum: Quorum,
 }
+
+/// A pause before it is tried again, and how many of them at the most.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSES: u32 = 10;
 
 /// How a sibling begins and ends in the text of the editor.
 const OPEN: &str = "<<<<<<< sibling";
@@ -64,9 +71,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut left = args.retry;
     loop {
         // No lock is held while somebody thinks.
-        let mut target = common.open(ui, Access::Read, "edit")?;
-        let base = base(ui, &mut target, args)?;
-        drop(target);
+        let base = settled(ui, common, args)?;
         let new = match args.command.as_slice() {
             [] => in_editor(&base)?,
             command => through(command, &base.joined())?,
@@ -76,16 +81,38 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             return Ok(Done::Yes);
         }
         let mut target = common.open(ui, Access::Write, "edit")?;
-        if let Some((reply, options)) = base.write(ui, &mut target, args, &new)? {
+        let (reply, options) = base.write(ui, &mut target, args, &new)?;
+        let lost =
+            matches!(reply.items.first(), Some(ItemReply::Conflict { .. } | ItemReply::NotAlone));
+        if !lost {
             let w = options.w(&target.doc());
-            let told = Told { schema: "kvs.edit/1", key: &args.key, w, show_context: false };
+            let told =
+                Told { schema: "kvs.edit/1", key: &args.key, w, show_context: false, exact: true };
             return told.tell(ui, &target, &reply);
         }
+        drop(target);
         if args.command.is_empty() || left == 0 {
             return Err(overtaken(args, &new)?.into());
         }
+        thread::sleep(PAUSE * (args.retry - left + 1).min(PAUSES));
         left -= 1;
-        ui.note(&format!("somebody else wrote {} meanwhile; once more", args.key));
+        ui.note(&format!("another writer was faster; once more for {}", args.key));
+    }
+}
+
+/// What is there now. Of two exact writes that meet one takes its value out again: for a command,
+/// which sees no siblings as such, that is waited for a moment.
+fn settled(ui: &mut Ui, common: &Common, args: &Args) -> Result<Base, Fail> {
+    let mut pauses = if args.command.is_empty() { 0 } else { PAUSES };
+    loop {
+        let mut target = common.open(ui, Access::Read, "edit")?;
+        let base = base(ui, &mut target, args)?;
+        drop(target);
+        if base.values.len() < 2 || pauses == 0 {
+            return Ok(base);
+        }
+        thread::sleep(PAUSE);
+        pauses -= 1;
     }
 }
 
@@ -138,25 +165,21 @@ impl Base {
         }
     }
 
-    /// Writes unless somebody else has written since; then `None`.
+    /// Writes unless anything is there that was not read.
     fn write(
         &self,
         ui: &mut Ui,
         target: &mut Target,
         args: &Args,
         new: &[u8],
-    ) -> Result<Option<(PutReply, Options)>, Fail> {
-        let now = base(ui, target, args)?;
-        if !self.clock.descends(&now.clock) {
-            return Ok(None);
-        }
+    ) -> Result<(PutReply, Options), Fail> {
         let times: Option<Vec<u64>> = self.values.iter().map(|v| v.1.expires_ms).collect();
         let value = Some((new.to_vec(), times.and_then(|t| t.into_iter().max())));
-        let basis = Basis::Context(self.clock.clone());
+        let basis = Basis::Exact(self.clock.clone());
         let options = args.quorum.options();
         let reply = target.put(Item { key: args.key.clone(), value, basis }, &options);
         ui.warn_all(target.warnings());
-        Ok(Some((reply?, options)))
+        Ok((reply?, options))
     }
 }
 
@@ -223,17 +246,17 @@ fn failed(what: &str, why: &str) -> Error {
     Error::Denied(format!("{what} failed ({why}); nothing was written."))
 }
 
-/// Somebody else wrote: the text must not be lost with the refusal.
+/// Another writer was faster: the text must not be lost with the refusal.
 fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
     let key = &args.key;
-    let text = format!("Somebody else wrote {key} meanwhile; nothing was written.");
+    let text = format!("Another writer changed {key} meanwhile; this edit does not count.");
     if !args.command.is_empty() {
         return Ok(Error::Conflict(text).hint("run it again, or allow more with --retry"));
     }
     let kept = tempfile::Builder::new().prefix("kvs-edit-").disable_cleanup(true).tempfile();
     let mut kept = kept.map_err(|e| failed("a temporary file", &e.to_string()))?;
     kept.write_all(new).map_err(Error::io("write", kept.path()))?;
-    let path = kept.path().display();
+    let (path, key) = (word(kept.path()), key.argument());
     Ok(Error::Conflict(text)
         .hint(format!("your text is kept in {path}; edit again: kvs edit {key}")))
 }

@@ -159,7 +159,14 @@ impl Story<'_> {
             return "kvs repair".into();
         }
         if found.merged.visible(self.now_ms).len() > 1 {
-            return format!("kvs edit {key}");
+            return format!("kvs edit {}", key.argument());
+        }
+        let doc = self.target.doc();
+        if found.outcomes(doc.majority()).is_empty() {
+            let down =
+                found.replicas.iter().any(|c| matches!(c.state, State::Down | State::Unasked));
+            let next = if down { "bring its owners back: kvs status" } else { "kvs repair" };
+            return next.into();
         }
         "nothing to do".into()
     }

@@ -174,7 +174,8 @@ impl Found<'_> {
         let (key, n) = (self.key, several.len());
         Err(Error::Conflict(format!("{key} has {n} values in conflict; none was printed alone."))
             .hint(format!(
-                "kvs get --all {key}, or --sibling 1 to {n}; bring them together: kvs edit {key}"
+                "kvs get --all {0}, or --sibling 1 to {n}; bring them together: kvs edit {0}",
+                key.argument()
             ))
             .into())
     }

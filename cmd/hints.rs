@@ -84,6 +84,7 @@ fn send(ui: &mut Ui, common: &Common) -> Outcome {
     let mut target = common.open(ui, Access::Write, "hints")?;
     let (delivered, left) = deliver(&mut target)?;
     ui.warn_all(target.warnings());
+    ui.has_applied(format!("{delivered} hints were delivered."));
     if ui.is_json() {
         ui.json(&json!({
             "schema": "kvs.deliver/1", "delivered": delivered.to_string(),
@@ -93,10 +94,14 @@ fn send(ui: &mut Ui, common: &Common) -> Outcome {
         ui.rows(&["delivered", "left"], &[vec![delivered.to_string(), left.to_string()]])?;
     }
     if left > 0 {
-        let missing = target.missing().join(", ");
-        ui.note(&format!(
-            "some hints wait; down: {missing}. When they are back: kvs hints deliver"
-        ));
+        let wait = match &target.missing()[..] {
+            [] => "their targets do not take them now; see why: kvs status".to_owned(),
+            down if target.is_live() => {
+                format!("down: {}; their nodes deliver them when these are back", down.join(", "))
+            }
+            down => format!("down: {}; when these are back: kvs hints deliver", down.join(", ")),
+        };
+        ui.note(&format!("hints that wait: {left}; {wait}"));
         return Ok(Done::Partly);
     }
     Ok(Done::Yes)

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use kvs::client::free_ports;
+use kvs::config::address;
 use kvs::embed::{self, Seat, random};
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::key::Q;
 
 use crate::common::Common;
@@ -36,8 +37,8 @@ pub(crate) struct Args {
     zones: Vec<String>,
     /// Where the nodes listen when they run: HOST:BASEPORT, one port more for each; free ports of
     /// 127.0.0.1 unless given
-    #[arg(long, value_name = "HOST:PORT")]
-    listen: Option<String>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    listen: Option<(String, u16)>,
 }
 
 pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
@@ -47,7 +48,14 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         let text = format!("{nodes} nodes cannot hold {replicas} replicas; nothing was made.");
         return Err(Error::Usage(text).into());
     }
-    let listen = args.listen.as_deref().map(address).transpose()?.or_else(|| free(args.nodes));
+    if args.listen.as_ref().is_some_and(|(_, port)| *port == 0) {
+        let text = "Port 0 is another one at each start, and nodes have to find each other; nothing was \
+                    made.";
+        return Err(Error::Usage(text.into())
+            .hint("leave --listen out, or name the first port")
+            .into());
+    }
+    let listen = args.listen.clone().or_else(|| free(args.nodes));
     if listen.as_ref().is_some_and(|(_, port)| port.checked_add(args.nodes - 1).is_none()) {
         let text = "There are not as many ports from there on as nodes; nothing was made.";
         return Err(Error::Usage(text.into()).into());
@@ -62,6 +70,7 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
     let ring = embed::Ring { q: Q::new(args.partitions)?, replicas, seats };
     let doc = embed::create_ring(&args.dir, &ring)?;
     let dir = args.dir.display();
+    ui.has_applied(format!("The ring in {dir} was made."));
     if ui.is_json() {
         let json = serde_json::json!({
             "schema": "kvs.init/1", "id": doc.id.to_string(), "dir": dir.to_string(),
@@ -74,7 +83,7 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
             "made a ring of {} nodes in {dir}: {replicas} replicas, {} partitions",
             args.nodes, args.partitions
         ));
-        ui.note(&format!("next: kvs --ring {dir} put greeting hello"));
+        ui.note(&format!("next: kvs --ring {} put greeting hello", word(&args.dir)));
     }
     Ok(Done::Yes)
 }
@@ -83,10 +92,4 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
 fn free(nodes: u16) -> Option<(String, u16)> {
     let first = free_ports(nodes, random().ok()? as u64)?;
     Some(("127.0.0.1".into(), first))
-}
-
-fn address(text: &str) -> Result<(String, u16), Error> {
-    let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let usage = || Error::Usage(format!("--listen {text} is not HOST:PORT; nothing was made."));
-    parts.map(|(host, port)| (host.to_owned(), port)).ok_or_else(usage)
 }

@@ -11,7 +11,7 @@ use kvs::ring::{Change, Member, NodeId, RingDoc, State};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::Common;
+use crate::common::{Common, listening};
 use crate::exit::{Done, Fail, Outcome};
 use crate::ring::change::{Consent, Preview, agreed, carry_out, write_plan};
 use crate::ui::Ui;
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     weight: u32,
     /// Where it listens when it runs; a free port of 127.0.0.1 unless given
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listening)]
     listen: Option<String>,
     /// Make the directory and write the plan to a file instead of doing it
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
@@ -63,9 +63,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     // The layout does not depend on the identity: a directory is only made once all agree.
     let preview = Preview::of(&target, &[Change::Join(sketch(&seat)?)])?;
     if args.plan.is_some() {
-        preview.show(ui)?;
+        preview.show_beside(ui, args.plan.as_deref())?;
     } else if !agreed(ui, &args.consent, &preview)? {
-        return told(ui, &preview, None);
+        told(ui, &preview, None)?;
+        return Ok(preview.rehearsed());
     }
     let member = target.seat(&args.dir, &seat)?;
     let plan = target.doc().plan_of(vec![Change::Join(member)]);
@@ -76,6 +77,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let doc = carry_out(ui, &common, target, &plan, Some(&args.dir));
     // The directory of a node that runs stays: it is that node's.
     let doc = doc.map_err(|error| unmade(error, &args.dir, found || live))?;
+    ui.has_applied(format!("{} has joined the ring.", seat.name));
     ui.note(&format!("{} has joined; the ring is at version {}", seat.name, doc.version));
     told(ui, &preview, Some(&doc))
 }

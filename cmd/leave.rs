@@ -38,17 +38,20 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let changes = [Change::Leave(args.name.clone())];
     let preview = Preview::of(&target, &changes)?;
     let plan = target.doc().plan_of(changes.to_vec());
-    let mut version = None;
+    let (mut version, mut done) = (None, Done::Yes);
     if let Some(file) = &args.plan {
-        preview.show(ui)?;
+        preview.show_beside(ui, args.plan.as_deref())?;
         write_plan(ui, &plan, file)?;
     } else if agreed(ui, &args.consent, &preview)? {
         let doc = carry_out(ui, common, target, &plan, None)?;
+        ui.has_applied(format!("{} has left the ring.", args.name));
         ui.note(&format!("{} has left; the ring is at version {}", args.name, doc.version));
         if let Some(dir) = &dir {
             ui.note(&format!("{dir} is no part of the ring any more and can be deleted"));
         }
         version = Some(doc.version.to_string());
+    } else {
+        done = preview.rehearsed();
     }
     if ui.is_json() {
         ui.json(&json!({
@@ -56,5 +59,5 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             "version": version, "dir": dir,
         }))?;
     }
-    Ok(Done::Yes)
+    Ok(done)
 }

@@ -11,7 +11,7 @@ use kvs::target::Access;
 use kvs::transfer::{Loaded, Loading, load};
 use serde_json::json;
 
-use crate::common::{Common, Quorum, stop_on_ctrl_c};
+use crate::common::{Common, Quorum, stdin, stop_on_ctrl_c};
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 
@@ -66,7 +66,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 impl Args {
     fn input(&self) -> Result<Box<dyn BufRead + Send>, Error> {
         if self.file.as_os_str() == "-" {
-            return Ok(Box::new(BufReader::new(std::io::stdin())));
+            return Ok(Box::new(BufReader::new(stdin()?)));
         }
         let file = File::open(&self.file).map_err(Error::io("open", &self.file))?;
         if file.metadata().is_ok_and(|m| m.is_dir()) {
@@ -79,6 +79,9 @@ impl Args {
 
     fn tell(&self, ui: &mut Ui, loaded: &Loaded) -> Outcome {
         let Loaded { lines, written, conflicts } = loaded;
+        if *written > 0 {
+            ui.has_applied(format!("{written} values were written."));
+        }
         if ui.is_json() {
             ui.json(&json!({
                 "schema": "kvs.load/1", "lines": lines.to_string(),

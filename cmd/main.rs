@@ -35,9 +35,8 @@ mod up;
 mod verify;
 mod wait;
 
+use std::io::Write;
 use std::process::ExitCode;
-
-use clap::Parser;
 
 fn main() -> ExitCode {
     #[cfg(feature = "planted")]
@@ -48,9 +47,23 @@ fn main() -> ExitCode {
     if let Some(highest) = std::env::var_os("KVS_PLANTED_WIRE") {
         kvs::planted::set_wire(highest.to_str().and_then(|n| n.parse().ok()).unwrap_or(1));
     }
-    let cli = cli::Cli::parse();
+    let args: Vec<_> = std::env::args_os().collect();
+    let cli = match common::parse(&args) {
+        Ok(cli) => cli,
+        Err(told) => return explained(&told).into(),
+    };
     let mut ui = ui::Ui::new(&cli.common);
     // A panic is a defect of kvs: it has its own code, and says so in one sentence.
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cli.run(&mut ui)));
-    exit::code(&mut ui, ran)
+    exit::code(&mut ui, ran).into()
+}
+
+/// Prints help or what is wrong with the arguments: help that cannot be written is no success.
+fn explained(told: &clap::Error) -> exit::Code {
+    let printed = told.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        _ if told.use_stderr() => exit::Code::Usage,
+        Ok(()) => exit::Code::Done,
+        Err(error) => exit::lost_output(&mut ui::Ui::plain(), &error),
+    }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::config::{self, NODE_FILE, NodeConfig};
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::ring::NodeId;
 use kvs::store::lock::{Holder, Lock};
 use kvs::target::{Access, Target};
@@ -107,7 +107,7 @@ impl Named {
     }
 
     fn not_running(&self) -> Error {
-        let dir = self.dir.as_ref().map_or("DIR".into(), |dir| dir.display().to_string());
+        let dir = self.dir.as_ref().map_or("DIR".into(), word);
         let name = &self.name;
         Error::Unreachable(format!("The node {name} is not running; nothing was tried."))
             .hint(format!("kvs node run {dir}"))

@@ -11,13 +11,13 @@ use clap::Args as ClapArgs;
 use kvs::clock::{parse_token, token};
 use kvs::embed::wall_ms;
 use kvs::error::Error;
-use kvs::key::{Key, escape};
+use kvs::key::Key;
 use kvs::quorum::{Basis, Item, ItemReply, PutReply};
 use kvs::record::RECORD_BYTES_MAX;
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::{Common, Quorum, duration, key_parser};
+use crate::common::{Common, Quorum, duration, key_parser, stdin};
 use crate::exit::{Done, Outcome};
 use crate::get;
 use crate::ui::Ui;
@@ -25,12 +25,15 @@ use crate::ui::Ui;
 /// Write a value under a key
 ///
 /// Without a condition the put is an overwrite of what the owners hold: what somebody else wrote
-/// between your get and your put is gone. To read, change and write safely use --context (or kvs
-/// edit). A key with several values is not overwritten unseen (exit 3). There is no compare-and-set
-/// in a store without a leader: --if-absent comes closest, and says 3 when somebody else won.
+/// between your get and your put is gone. To read, change and write safely use --context with --exact
+/// (or kvs edit): it is refused (exit 3) when anything was written since. A key with several values
+/// is not overwritten unseen (exit 3). --exact and --if-absent say 3 when another writer won. They are
+/// exact as long as the nodes agree on who is up; across a cut both sides may write, and both values
+/// are shown.
 ///
-/// What was reached is told on stderr: `2/3` owners, or `2/3, 1 hinted` when a stand-in keeps it
-/// for an owner that is down. Exit 4 means nothing was applied; 5 means unknown: repeat it.
+/// What was reached is told on stderr: `2/3` owners; `2/3, 1 on the way` when the third is up and
+/// was not waited for; `2/3, 1 hinted` when a stand-in keeps it for an owner that is down. Exit 4 means
+/// that nothing was applied. Exit 5 means unknown: repeat the put; after --exact, read the key first.
 ///
 /// Example: kvs put cart:42 '3 apples'; kvs put photo @cat.jpg; date | kvs put now -
 #[derive(Debug, ClapArgs)]
@@ -48,6 +51,10 @@ pub(crate) struct Args {
     /// Let the value expire after this time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     ttl: Option<Duration>,
+    /// Refuse (exit 3) when anything is there that --context does not cover: for values made from what
+    /// was read, such as counters
+    #[arg(long, requires = "context")]
+    exact: bool,
     /// Print the context of the new value on stdout, for the next put
     #[arg(long)]
     show_context: bool,
@@ -83,20 +90,21 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     };
     let expires = args.ttl.map(expiry).transpose()?;
     let mut target = common.open(ui, Access::Write, "put")?;
-    let basis = args.condition.basis(&target, &args.key)?;
+    let basis = args.condition.basis(&target, &args.key, args.exact)?;
     let item = Item { key: args.key.clone(), value: Some((bytes, expires)), basis };
     let options = args.quorum.options();
     let reply = target.put(item, &options);
     ui.warn_all(target.warnings());
     let show_context = args.show_context;
     let w = options.w(&target.doc());
-    let told = Told { schema: "kvs.put/1", key: &args.key, w, show_context };
+    let told = Told { schema: "kvs.put/1", key: &args.key, w, show_context, exact: args.exact };
     told.tell(ui, &target, &reply?)
 }
 
 impl Condition {
-    fn basis(&self, target: &Target, key: &Key) -> Result<Basis, Error> {
+    fn basis(&self, target: &Target, key: &Key, exact: bool) -> Result<Basis, Error> {
         Ok(match &self.context {
+            Some(token) if exact => Basis::Exact(parse_token(target.doc().id.0, key, token)?),
             Some(token) => Basis::Context(parse_token(target.doc().id.0, key, token)?),
             None if self.if_absent => Basis::Absent,
             None if self.blind => Basis::Blind,
@@ -116,8 +124,7 @@ fn expiry(ttl: Duration) -> Result<u64, Error> {
 /// The bytes that VALUE, `-` or `@FILE` names.
 fn read_value(value: OsString) -> Result<Vec<u8>, Error> {
     if value == "-" {
-        let input = std::io::stdin().lock();
-        return read_all(input).map_err(Error::io("read", Path::new("stdin")))?;
+        return read_all(stdin()?).map_err(Error::io("read", Path::new("stdin")))?;
     }
     let Some(name) = value.as_bytes().strip_prefix(b"@") else {
         return Ok(value.into_vec());
@@ -134,7 +141,7 @@ pub(crate) fn read_all(input: impl Read) -> std::io::Result<Result<Vec<u8>, Erro
     let mut bytes = Vec::new();
     input.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > RECORD_BYTES_MAX {
-        return Ok(Err(Error::Denied(format!(
+        return Ok(Err(Error::Usage(format!(
             "The value is larger than 4 MiB ({RECORD_BYTES_MAX} bytes); nothing was written."
         ))
         .hint("split it over several keys")));
@@ -152,6 +159,8 @@ pub(crate) struct Told<'a> {
     pub(crate) w: usize,
     /// Whether the context goes to stdout.
     pub(crate) show_context: bool,
+    /// Whether it was an exact write.
+    pub(crate) exact: bool,
 }
 
 impl Told<'_> {
@@ -160,11 +169,17 @@ impl Told<'_> {
         let key = self.key;
         match reply.items.first() {
             Some(ItemReply::Written { .. }) => self.written(ui, target, reply),
+            Some(ItemReply::Conflict { .. } | ItemReply::NotAlone) if self.exact => {
+                Err(overtaken(key).into())
+            }
             Some(ItemReply::Conflict { values }) => Err(refused(key, *values).into()),
             Some(ItemReply::NotAlone) => Err(Error::Conflict(format!(
                 "Somebody else wrote {key} at the same time; both values are kept."
             ))
-            .hint(format!("see them: kvs get --all {key}; bring them together: kvs edit {key}"))
+            .hint(format!(
+                "see them: kvs get --all {0}; bring them together: kvs edit {0}",
+                key.argument()
+            ))
             .into()),
             Some(ItemReply::Absent) => self.absent(ui),
             Some(ItemReply::TooLarge(why)) => Err(Error::Denied(format!(
@@ -179,6 +194,7 @@ impl Told<'_> {
         let Some(ItemReply::Written { dot, context, values }) = reply.items.first() else {
             return Ok(Done::Yes);
         };
+        ui.has_applied("The write was applied.");
         let context = context.as_ref().map(|c| token(target.doc().id.0, self.key, c));
         if ui.is_json() {
             ui.json(&get::object(
@@ -188,6 +204,7 @@ impl Told<'_> {
                     "dot": get::dot(*dot, &target.actors()), "context": context,
                     "acks": reply.acks, "hinted": reply.hinted, "n": reply.n, "w": self.w,
                     "values": values, "guessed": reply.guessed,
+                    "on_the_way": self.late(target, reply),
                 }),
             ))?;
         } else if let (true, Some(context)) = (self.show_context, &context) {
@@ -195,7 +212,11 @@ impl Told<'_> {
         }
         let hinted =
             if reply.hinted > 0 { format!(", {} hinted", reply.hinted) } else { "".into() };
-        ui.note(&format!("{}/{}{hinted}", reply.acks, reply.n));
+        let late = match self.late(target, reply) {
+            0 => String::new(),
+            late => format!(", {late} on the way"),
+        };
+        ui.note(&format!("{}/{}{hinted}{late}", reply.acks, reply.n));
         if reply.guessed {
             ui.note(
                 "too few owners told what they hold: values only they have may now stand beside \
@@ -205,10 +226,21 @@ impl Told<'_> {
         if context.is_none() {
             let key = self.key;
             ui.note(&format!(
-                "{key} now has {values} values, so no context is returned: kvs get {key} first"
+                "Another writer changed {key} at the same time: it has {} now. Read it again: kvs get \
+                 --all {}",
+                count(*values),
+                key.argument()
             ));
         }
         Ok(Done::Yes)
+    }
+
+    /// Owners that are up and had not acknowledged when enough others had.
+    fn late(&self, target: &Target, reply: &PutReply) -> usize {
+        let (doc, up) = (target.doc(), target.nodes());
+        let owners = doc.writers(doc.q.partition(self.key));
+        let up = owners.iter().filter(|owner| up.contains(owner)).count();
+        if target.is_live() { up.min(reply.n).saturating_sub(reply.acks) } else { 0 }
     }
 
     fn absent(&self, ui: &mut Ui) -> Outcome {
@@ -220,13 +252,25 @@ impl Told<'_> {
     }
 }
 
+fn count(values: usize) -> String {
+    if values == 1 { "1 value".into() } else { format!("{values} values") }
+}
+
+/// An exact write that another one has come before.
+fn overtaken(key: &Key) -> Error {
+    let text =
+        format!("Another writer changed {key} since it was read; this write does not count.");
+    let key = key.argument();
+    Error::Conflict(text).hint(format!("read it again: kvs get --show-context {key}"))
+}
+
 /// The write that would have replaced values nobody looked at.
 fn refused(key: &Key, values: usize) -> Error {
-    let key = escape(key.as_bytes());
     if values == 1 {
         return Error::Conflict(format!("{key} has a value; nothing was written."));
     }
     let text = format!("{key} has {values} values in conflict; nothing was written.");
+    let key = key.argument();
     Error::Conflict(text).hint(format!(
         "see them: kvs get --all {key}; then repeat this with --context of \
          kvs get --show-context {key}, or with --overwrite for all of them"

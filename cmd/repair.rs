@@ -1,6 +1,7 @@
 //! `kvs repair`: makes all copies equal.
 
 use clap::Args as ClapArgs;
+use kvs::error::word;
 use kvs::key::Key;
 use kvs::repair::{Report, Wish, count, describe, repair};
 use kvs::target::{Access, Target};
@@ -39,7 +40,7 @@ pub(crate) struct Args {
     /// --partition of that partition only
     #[arg(long)]
     accept_losses: bool,
-    /// Say how many keys differ between the nodes, and change nothing
+    /// Print how many keys differ between the nodes and change nothing; exits 1 when any differ
     #[arg(long)]
     dry_run: bool,
 }
@@ -72,6 +73,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 fn told(ui: &mut Ui, report: &Report) -> Outcome {
+    ui.has_applied("The repair was done as far as it says.");
     if ui.is_json() {
         ui.json(&object(report))?;
     } else {
@@ -90,7 +92,8 @@ fn told(ui: &mut Ui, report: &Report) -> Outcome {
     }
     tell_damage(ui, report);
     tell_left(ui, report);
-    let lossy = report.is_lossy() && report.missing.is_empty() && !report.stopped;
+    let whole = report.missing.is_empty() && report.broken.is_empty();
+    let lossy = report.is_lossy() && whole && !report.stopped;
     Ok(if lossy { Done::Corrupt } else { Done::Partly })
 }
 
@@ -129,7 +132,8 @@ fn tell_damage(ui: &mut Ui, report: &Report) {
     for (name, n) in &report.bad_hints {
         ui.say(&format!("{name}: {n} hints are damaged or gone: kvs verify names them"));
     }
-    if report.is_lossy() && report.missing.is_empty() && !report.stopped {
+    let alone = report.missing.is_empty() && report.broken.is_empty();
+    if report.is_lossy() && alone && !report.stopped {
         ui.say(
             "no other owner could heal them; restore a backup, or go on without them: \
              kvs repair --accept-losses",
@@ -151,15 +155,17 @@ fn tell_left(ui: &mut Ui, report: &Report) {
     }
     for name in missing {
         if report.broken.contains(name) {
-            ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {name}"));
+            ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {}", word(name)));
             continue;
         }
+        let name = word(name);
         ui.say(&format!(
             "{name} was missing: bring it back and repair again, or kvs replace {name}; \
              to go on without what only it holds: kvs repair --accept-missing {name}"
         ));
     }
-    let stuck = !filling.is_empty() && missing.is_empty() && !report.is_lossy();
+    let whole = missing.is_empty() && report.broken.is_empty();
+    let stuck = !filling.is_empty() && whole && !report.is_lossy();
     if stuck && !report.stopped {
         ui.say(
             "to go on though too few copies are full: kvs repair --down NAME --accept-missing NAME, \
@@ -171,10 +177,11 @@ fn tell_left(ui: &mut Ui, report: &Report) {
 /// How many keys differ between each two nodes.
 fn compare(ui: &mut Ui, target: &Target) -> Result<Done, Fail> {
     let (nodes, doc) = (target.nodes(), target.doc());
-    let mut rows = Vec::new();
+    let (mut rows, mut equal) = (Vec::new(), true);
     for (i, a) in nodes.iter().enumerate() {
         for b in &nodes[i + 1..] {
             let keys = count(target, *a, *b)?;
+            equal &= keys == 0;
             rows.push(vec![doc.name(*a), doc.name(*b), keys.to_string()]);
         }
     }
@@ -189,5 +196,5 @@ fn compare(ui: &mut Ui, target: &Target) -> Result<Done, Fail> {
     for name in target.missing() {
         ui.note(&format!("{name} is down"));
     }
-    Ok(Done::Yes)
+    Ok(if equal { Done::Yes } else { Done::No })
 }

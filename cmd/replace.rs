@@ -10,7 +10,7 @@ use kvs::ring::{Change, Member, NodeId};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::Common;
+use crate::common::{Common, listening};
 use crate::exit::{Done, Outcome};
 use crate::join::free_address;
 use crate::ring::change::{Consent, Preview, agreed, beside, carry_out};
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Where the new node listens when it runs; where the lost one did, or a free port, unless given
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listening)]
     listen: Option<String>,
     /// Go on though writes may be lost that only the lost node and missing ones hold
     #[arg(long)]
@@ -63,7 +63,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if moved {
         ui.note(&format!("{} will be moved aside", dir.display()));
     }
-    let mut version = None;
+    let (mut version, mut done) = (None, Done::Yes);
     if agreed(ui, &args.consent, &preview)? {
         let purpose = "kvs-replace";
         let aside = if moved { set_aside(&dir, purpose, common.timeout)? } else { None };
@@ -71,8 +71,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             ui.note(&format!("moved {} aside to {}", dir.display(), aside.display()));
         }
         let doc = rebuild(ui, &common, target, &dir, &seat, aside.as_deref())?;
+        ui.has_applied(format!("{} was rebuilt.", args.name));
         ui.note(&format!("{} is rebuilt; the ring is at version {doc}", args.name));
         version = Some(doc.to_string());
+    } else {
+        done = preview.rehearsed();
     }
     if ui.is_json() {
         ui.json(&json!({
@@ -80,7 +83,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             "version": version, "dir": dir.display().to_string(),
         }))?;
     }
-    Ok(Done::Yes)
+    Ok(done)
 }
 
 /// Where the new node listens: where the lost one did, if this machine can listen there.

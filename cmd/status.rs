@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::repair::{apart_still, doubts};
 use kvs::ring::Step;
 use kvs::target::{Access, Target, View};
@@ -52,8 +52,16 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let seen = Seen::by_nodes(&mut target);
     ui.warn_all(target.warnings());
     let doc = target.doc();
-    let mut troubles: Vec<String> =
-        views.iter().filter_map(|v| trouble(v, doc.version, &seen)).collect();
+    let unheard = is_unheard(&views);
+    let one = |view: &View| match view.status {
+        None if unheard => Some(format!(
+            "{} is not heard from: start it, or see kvs-concepts(7), RUNNING NODES, when it runs at a \
+             new address",
+            view.member.name
+        )),
+        _ => trouble(view, doc.version, &seen),
+    };
+    let mut troubles: Vec<String> = views.iter().filter_map(one).collect();
     if args.check {
         troubles.extend(read(&target)?);
     }
@@ -88,7 +96,7 @@ fn read(target: &Target) -> Result<Vec<String>, Error> {
             troubles.push(format!("{name}: {n} partitions are damaged: kvs repair --verify"));
         }
     }
-    for id in target.nodes() {
+    for id in target.nodes().into_iter().filter(|id| !target.runs(*id)) {
         let Some(hints) = target.store(id).map(|store| store.bad_hints()).transpose()? else {
             continue;
         };
@@ -107,6 +115,13 @@ fn read(target: &Target) -> Result<Vec<String>, Error> {
         troubles.push(format!("{a} and {b} differ in {n} partitions: kvs repair"));
     }
     Ok(troubles)
+}
+
+/// Whether those that answer have heard of nobody since they started: then nothing says that the
+/// others are down.
+fn is_unheard(views: &[View]) -> bool {
+    let mut told = views.iter().filter_map(|v| v.info.as_ref()).peekable();
+    told.peek().is_some() && told.all(|info| info.waiting)
 }
 
 fn row(view: &View, seen: &Seen) -> Vec<String> {
@@ -129,8 +144,7 @@ fn row(view: &View, seen: &Seen) -> Vec<String> {
 /// What a running node is besides up.
 fn notes(view: &View) -> Vec<&'static str> {
     let Some(info) = view.info.as_ref() else { return Vec::new() };
-    let notes =
-        [(info.draining, "draining"), (info.full, "full: read-only"), (info.waiting, "waiting")];
+    let notes = [(info.draining, "draining"), (info.full, "no space"), (info.waiting, "waiting")];
     notes.into_iter().filter(|(is, _)| *is).map(|(_, note)| note).collect()
 }
 
@@ -156,7 +170,7 @@ fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
     let mut parts: Vec<String> = seen.disagreement(view).into_iter().collect();
     match &view.status {
         None if parts.is_empty() => {
-            parts.push(format!("is down: bring it back, or kvs replace {name}"));
+            parts.push(format!("is down: bring it back, or kvs replace {}", word(name)));
             return Some(format!("{name} {}", parts.join("; ")));
         }
         None => {}
@@ -172,7 +186,11 @@ fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
                 parts.push(format!("{} partitions have lost records: kvs repair", view.lost));
             }
             if s.hints > 0 {
-                parts.push(format!("{} hints wait: kvs hints deliver", s.hints));
+                // Running nodes deliver by themselves.
+                parts.push(match view.info {
+                    Some(_) => format!("{} hints wait for members that do not take them", s.hints),
+                    None => format!("{} hints wait: kvs repair, when all members are up", s.hints),
+                });
             }
             if s.version != version {
                 parts.push(format!("it is at version {} of the ring: kvs ring apply", s.version));
@@ -181,10 +199,13 @@ fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
     }
     if let Some(info) = view.info.as_ref() {
         if info.full {
-            parts.push("its disk is full: it answers reads only; make room".into());
+            parts.push(
+                "it refused a write for want of space: free space on its disk, or raise quota_bytes"
+                    .into(),
+            );
         }
         if info.draining {
-            parts.push(format!("it is draining: kvs node drain {name} --undo"));
+            parts.push(format!("it is draining: kvs node drain {} --undo", word(name)));
         }
         if info.waiting {
             parts.push("it waits to hear from the other nodes".into());
@@ -230,9 +251,9 @@ mod tests {
         assert_eq!(trouble(&view("n1", true), 0, &seen), None);
         let full = running("n1", Info { full: true, draining: true, ..Info::default() });
         let told = trouble(&full, 0, &seen).expect("a trouble");
-        assert!(told.starts_with("n1: its disk is full"), "{told}");
+        assert!(told.starts_with("n1: it refused a write for want of space"), "{told}");
         assert!(told.ends_with("it is draining: kvs node drain n1 --undo"), "{told}");
-        assert_eq!(notes(&full), ["draining", "full: read-only"]);
+        assert_eq!(notes(&full), ["draining", "no space"]);
         let behind = trouble(&view("n1", true), 3, &seen).expect("a trouble");
         assert_eq!(behind, "n1: it is at version 0 of the ring: kvs ring apply");
         let down = trouble(&view("n1", false), 0, &seen).expect("a trouble");

@@ -47,9 +47,25 @@ pub(crate) struct Ui {
     color: bool,
     quiet: bool,
     end: u8,
+    applied: Option<String>,
 }
 
 impl Ui {
+    /// For what is said before the arguments are known.
+    pub(crate) fn plain() -> Self {
+        let out = BufWriter::new(io::stdout());
+        let format = Format::Plain;
+        Self {
+            out,
+            err: io::stderr(),
+            format,
+            color: false,
+            quiet: false,
+            end: b'\n',
+            applied: None,
+        }
+    }
+
     pub(crate) fn new(common: &Common) -> Self {
         let terminal = io::stdout().is_terminal();
         let format = match common.format {
@@ -64,7 +80,18 @@ impl Ui {
         };
         let end = if common.null { 0 } else { b'\n' };
         let out = BufWriter::new(io::stdout());
-        Self { out, err: io::stderr(), format, color, quiet: common.quiet, end }
+        Self { out, err: io::stderr(), format, color, quiet: common.quiet, end, applied: None }
+    }
+
+    /// Marks that something was changed, in a sentence: output that is lost from here on takes
+    /// nothing back, and whoever reads the exit code has to know.
+    pub(crate) fn has_applied(&mut self, sentence: impl Into<String>) {
+        self.applied = Some(sentence.into());
+    }
+
+    /// What was changed, if anything was.
+    pub(crate) fn applied(&self) -> Option<String> {
+        self.applied.clone()
     }
 
     /// Whether JSON is asked for.
@@ -163,14 +190,15 @@ impl Ui {
         }
     }
 
-    /// Writes a line to stderr; nobody can be told when that fails.
+    /// Writes a line to stderr, in one write, so that the lines of several processes do not mix;
+    /// nobody can be told when that fails.
     pub(crate) fn say(&mut self, text: &str) {
         self.put(&plain_lines(text));
     }
 
     fn put(&mut self, text: &str) {
         drop(self.out.flush());
-        drop(writeln!(self.err, "{text}"));
+        drop(self.err.write_all(format!("{text}\n").as_bytes()));
     }
 
     /// A progress bar on stderr, hidden unless that is a terminal.

@@ -18,14 +18,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::store::sidecar::{self, Found};
 use kvs::target::nodes_in;
 
 use self::child::{Child, Event};
-use crate::common::Common;
+use crate::common::{Common, on_stop_signal};
 use crate::exit::{Done, Outcome};
 use crate::node::run::Flags;
 use crate::ui::Ui;
@@ -42,7 +42,7 @@ const STOP: Duration = Duration::from_secs(30);
 /// Each node is a process of its own, `kvs node run DIR/NAME`; their ready lines are printed as they
 /// come, and their logs with the node's name before each line. A directory that appears in DIR (join,
 /// replace) is started too. A node that ends is reported and not started again. SIGTERM and ctrl-C
-/// stop all and wait for them: 0 when every node has ended well, 7 otherwise. Should `kvs up` itself
+/// stop all and wait for them, as does a hangup unless it is ignored (nohup): 0 when every node has ended well, 7 otherwise. Should `kvs up` itself
 /// be killed, the nodes go on: stop them with `kvs node stop DIR/NAME`.
 ///
 /// Example: kvs up r & kvs --ring r wait --node-up n1
@@ -61,11 +61,13 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if dirs.is_empty() {
         let shown = args.dir.display();
         let error = Error::Usage(format!("{shown} holds no node directory; nothing was started."));
-        return Err(error.hint(format!("make a ring: kvs init {shown}")).into());
+        return Err(error.hint(format!("make a ring: kvs init {}", word(&args.dir))).into());
     }
     let locks = take_all(ui, common, &dirs)?;
     let (tell, told) = channel();
-    stop_on_signals(tell.clone())?;
+    let stop = tell.clone();
+    // Nobody listens any more when all has ended.
+    on_stop_signal(move || drop(stop.send(Event::Stop)))?;
     let form = if ui.is_json() { "json" } else { "plain" };
     let mut words = args.flags.words();
     words.extend(["--format".into(), form.into()]);
@@ -105,12 +107,6 @@ fn take_all(ui: &mut Ui, common: &Common, dirs: &[PathBuf]) -> Result<Vec<Lock>,
         locks.push(Lock::wait(dir, &want(), left)?);
     }
     Ok(locks)
-}
-
-fn stop_on_signals(tell: Sender<Event>) -> Result<(), Error> {
-    // Nobody listens any more when all has ended.
-    ctrlc::set_handler(move || drop(tell.send(Event::Stop)))
-        .map_err(|e| Error::Denied(format!("Signals cannot be caught: {e}; nothing was started.")))
 }
 
 /// The children, and those that were.

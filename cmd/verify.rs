@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use kvs::error::word;
 use kvs::key::escape;
 use kvs::repair::{Findings, describe, verify_node};
 use serde_json::{Value, json};
@@ -50,13 +51,16 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     }
     for dir in target.damaged() {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        ui.say(&format!("{} cannot be read at all: kvs replace {name}", dir.display()));
+        ui.say(&format!("{} cannot be read at all: kvs replace {}", dir.display(), word(&*name)));
     }
     if !good {
         ui.say("heal from the other copies: kvs repair --verify");
     }
     for (name, _) in nodes.iter().filter(|(_, findings)| !findings.unread.is_empty()) {
-        ui.say(&format!("what that cannot mend of {name} is rebuilt whole: kvs replace {name}"));
+        ui.say(&format!(
+            "what that cannot mend of {name} is rebuilt whole: kvs replace {}",
+            word(name)
+        ));
     }
     Ok(Done::Corrupt)
 }

@@ -3671,7 +3671,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__repair)
-            opts="-0 -q -h -V --partition --verify --accept-missing --accept-loss --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --partition --verify --accept-missing --accept-loss --accept-losses --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

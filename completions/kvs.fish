@@ -993,7 +993,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand diff" -s h -l help -d 'Print hel
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l partition -d 'Only this partition' -r
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-missing -d 'Go on without this member for good: what only it holds may be lost' -r
-complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-loss -d 'Give up this key\'s damaged copies, when no good one is left' -r
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-loss -d 'Give up this key\'s damaged copies and hints, when no good one is left' -r
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
@@ -1007,6 +1007,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand repair" -l color -d 'When to col
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l verify -d 'Read every record first, to find the damaged ones'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-losses -d 'Go on without everything that is lost or damaged and that no other owner could heal; with --partition of that partition only'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l dry-run -d 'Say how many keys differ between the nodes, and change nothing'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -s q -l quiet -d 'Say less on stderr'

@@ -9,6 +9,7 @@
 //! put    n1 breaks before it was sent -> n2 …; after: unknown (5), for n1 may have done it
 //! repair n1 … Busy … Busy … Reply         works as long as it shows life; silent: partly done (7)
 //! nobody listens                          unreachable (6), naming every address and why
+//! a node does not take the key            denied (10)
 //! ```
 //!
 //! What it does not do: it knows no files and never prints. Caveat: an answer of a node about its own
@@ -79,7 +80,8 @@ impl Client {
     /// Connects to the first address that a member answers at.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] naming every address and why nobody is there.
+    /// [`Error::Denied`] when a node is there and does not take the key, else
+    /// [`Error::Unreachable`]; both name every address and why. Nothing is changed.
     pub fn open(opening: Opening) -> Result<Self> {
         let own = Static::fresh()?;
         let start = now();
@@ -163,19 +165,21 @@ impl Client {
     }
 
     fn dial_node(&self, node: NodeId, until: Instant) -> std::result::Result<Link, Error> {
-        let doc = self.doc();
-        let name = doc.name(node);
-        let address = self.address(node).ok_or_else(|| {
-            Error::Unreachable(format!("Nobody knows where {name} can be reached."))
+        self.dial(node, until).map_err(|no| {
+            let name = self.doc().name(node);
+            Error::Unreachable(format!("{name} cannot be asked: {}.", no.why))
                 .hint("kvs status shows who is up")
-        })?;
+        })
+    }
+
+    fn dial(&self, node: NodeId, until: Instant) -> std::result::Result<Link, NoLink> {
+        let doc = self.doc();
+        let unknown = || NoLink::new("its address is not known");
+        let address = self.address(node).ok_or_else(unknown)?;
         let (keys, own) = (&self.opening.keys, &self.own);
         let dial = Dial { keys, own, ring: Some(doc.id), node: Some(node), first: &[] };
         let linked = Link::dial(&address, &dial, until).and_then(|link| proven(link, &doc));
-        linked.map_err(|no| {
-            Error::Unreachable(format!("{name} cannot be asked: {address} {}.", no.why))
-                .hint("kvs status shows who is up")
-        })
+        linked.map_err(|no| NoLink { why: format!("{address} {}", no.why), ..no })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -191,6 +195,7 @@ fn enter(
     until: Instant,
 ) -> Result<(Link, RingDoc, Vec<News>)> {
     let mut why = BTreeMap::new();
+    let mut denied = false;
     loop {
         let mut starting = false;
         for (i, address) in addresses.iter().enumerate() {
@@ -200,6 +205,7 @@ fn enter(
                 Ok(met) => return Ok(met),
                 Err(no) => {
                     starting |= no.refused;
+                    denied |= no.denied;
                     why.insert(i, no.why);
                 }
             }
@@ -210,6 +216,13 @@ fn enter(
         thread::sleep(PAUSE);
     }
     let tried: Vec<_> = why.iter().map(|(i, why)| format!("{} {why}", addresses[*i])).collect();
+    if denied {
+        let text = format!("No node accepted the key: {}. Nothing was changed.", tried.join("; "));
+        return Err(Error::Denied(text).hint(
+            "use the key of this ring: --key-file DIR/ring.key, the file of any of its nodes; \
+             kvs config show compares keys",
+        ));
+    }
     Err(Error::Unreachable(format!(
         "No node of the ring could be reached: {}. Nothing was changed.",
         tried.join("; ")

@@ -7,7 +7,7 @@
 //! r/n1/peers.yaml   last known addresses                         [`Peers`]
 //! ```
 //!
-//! Times and sizes are read here too ([`duration`], [`size`], [`share`]).
+//! Times, sizes and addresses are read here too ([`duration`], [`size`], [`share`], [`address`]).
 //!
 //! This room alone names the YAML crate. Unknown fields are errors with line and column. It does
 //! not know what the values mean. A text is bounded before the YAML crate sees it, in length and in how
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub use self::keys::{
     Secret, create_key, fingerprint, fresh_key, key_text, keys_in, read_key, read_keys, write_key,
 };
-pub use self::values::{duration, share, size};
+pub use self::values::{address, duration, share, size};
 use crate::error::{Error, Result};
 
 /// The file that makes a directory a node directory.

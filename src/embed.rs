@@ -33,7 +33,7 @@ pub use self::create::{
     NODE_KEY, RING_KEY, Ring, Seat, addresses, create_member, create_ring, peers,
 };
 pub use self::open::{Opening, configured, is_damage, open_node};
-pub use self::seat::{found_member, put_back, set_aside, would_join};
+pub use self::seat::{OLD_NODE_FILE, found_member, neighbours, put_back, set_aside, would_join};
 pub use self::stream::{Sink, Source};
 use crate::error::{Error, Result};
 use crate::key::escape;

@@ -5,7 +5,33 @@
 //! the README. Every message is a sentence that says what was tried and what is unchanged; the next
 //! command to type is the `hint`.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+/// Text as one word of a shell: whatever is put into a hint is pasted sooner or later, and must name
+/// the same thing then and run nothing. Keys have [`crate::key::Key::argument`].
+///
+/// ```
+/// # use kvs::error::word;
+/// assert_eq!(word("r/n1"), "r/n1");
+/// assert_eq!(word("$(touch x)"), "'$(touch x)'");
+/// assert_eq!(word("it's"), r"'it'\''s'");
+/// ```
+#[must_use]
+pub fn word(text: impl AsRef<OsStr>) -> String {
+    let bytes = text.as_ref().as_bytes();
+    let text = std::str::from_utf8(bytes).ok().filter(|t| !t.contains(char::is_control));
+    let Some(text) = text else {
+        let octal: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        return format!("\"$(printf '{octal}')\"");
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@%+,=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
 
 /// What went wrong, by what the caller can do.
 #[derive(Debug, thiserror::Error)]

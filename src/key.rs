@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 
 /// The longest key, in bytes: with the two bytes of the partition it fits LMDB's 511.
 pub const KEY_BYTES_MAX: usize = 500;
@@ -59,6 +59,24 @@ impl Key {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The key as an argument of a command that is to be pasted into a shell: it names this key
+    /// and no other. One that is no plain text is escaped, with the flag that says so.
+    #[must_use]
+    pub fn argument(&self) -> String {
+        let text = std::str::from_utf8(&self.bytes).ok().filter(|t| !t.contains(char::is_control));
+        match text.filter(|t| !t.starts_with('-')) {
+            Some(text) => word(text),
+            None => {
+                let escaped = escape(&self.bytes);
+                let escaped = match escaped.strip_prefix('-') {
+                    Some(rest) => format!("\\x2d{rest}"),
+                    None => escaped,
+                };
+                format!("--escaped {}", word(escaped))
+            }
+        }
     }
 
     /// Where the key stands on the circle.
@@ -116,6 +134,54 @@ pub fn escape(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// The bytes that [`escape`] has made text of.
+///
+/// # Errors
+/// [`Error::Usage`] for a backslash that begins nothing known.
+pub fn unescape(text: &[u8]) -> Result<Vec<u8>> {
+    let wrong = || {
+        Error::Usage(
+            "A backslash in an escaped key begins \\\\, \\n, \\r, \\t, \\xNN or \\u{N}; nothing was tried."
+                .into(),
+        )
+    };
+    let hex = |digits: &[u8]| {
+        let digits = std::str::from_utf8(digits).ok()?;
+        let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        u32::from_str_radix(digits, 16).ok().filter(|_| plain)
+    };
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first != b'\\' {
+            bytes.push(*first);
+            continue;
+        }
+        let [kind, after @ ..] = rest else { return Err(wrong()) };
+        rest = after;
+        match kind {
+            b'\\' | b'\'' | b'"' => bytes.push(*kind),
+            b'n' => bytes.push(b'\n'),
+            b'r' => bytes.push(b'\r'),
+            b't' => bytes.push(b'\t'),
+            b'x' => {
+                let (digits, after) = rest.split_at_checked(2).ok_or_else(wrong)?;
+                bytes.push(hex(digits).ok_or_else(wrong)? as u8);
+                rest = after;
+            }
+            b'u' => {
+                let end = rest.iter().position(|b| *b == b'}').ok_or_else(wrong)?;
+                let digits = rest[..end].strip_prefix(b"{").ok_or_else(wrong)?;
+                let c = hex(digits).and_then(char::from_u32).ok_or_else(wrong)?;
+                bytes.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
+                rest = &rest[end + 1..];
+            }
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(bytes)
 }
 
 /// A point on the circle: the first 64 bits of BLAKE3 of a key, big endian.

@@ -12,6 +12,7 @@
 pub mod error;
 #[doc(hidden)]
 pub mod planted;
+pub mod os;
 pub mod bounded;
 pub mod config;
 pub mod key;

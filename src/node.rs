@@ -53,6 +53,7 @@ use self::room::Room;
 pub use self::scrub::scrubbed_ms;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
+use crate::planted::{self, Bug};
 use crate::protocol::{Body, Kind, Message};
 use crate::ring::{NodeId, RingDoc, State};
 use crate::store::{Failure, Store};
@@ -166,7 +167,7 @@ impl Node {
         if acceptor.is_none() {
             node.abstain();
         }
-        if boot.suspect.is_some() {
+        if boot.suspect.is_some() && !planted::is(Bug::RollbackUnseen) {
             node.lose_all(0);
         }
         Ok(node)
@@ -282,6 +283,7 @@ impl Node {
             self.send(cx, from, 0, Body::WantRing);
         }
         let behind = version.saturating_add(1) < self.doc.version;
+        let behind = behind && !planted::is(Bug::StaleVersionTaken);
         if behind && !matches!(body, Body::Chosen(_)) {
             // Two steps behind: its idea of the owners is no longer safe to act on. Who has met whom
             // does not depend on it.

@@ -27,11 +27,99 @@ pub enum Bug {
     FillingVotes,
     /// An acknowledged hint is thrown away.
     DropHint,
+    /// An acceptor promises before the promise is durable.
+    PromiseEarly,
+    /// An owner acknowledges a write before its own commit.
+    AckEarly,
+    /// A hint is dropped whatever its target answers.
+    HintForgotten,
+    /// A hint that changed while it was delivered is dropped with what was delivered.
+    ChangedHintForgotten,
+    /// A second write kept for a member replaces the first, though neither covers the other.
+    HintReplaced,
+    /// A hint counts beside the acknowledgement of the very owner it is for.
+    HintBesideAck,
+    /// A merge drops what has expired by this node's own clock.
+    MergeDropsExpired,
+    /// A copy that comes replaces the one that is there.
+    LastWriteWins,
+    /// A copy without values is not taken.
+    TombstoneIgnored,
+    /// What a failed batch held of the identity is not staged again.
+    NoRestage,
+    /// A pass that ended before the barrier of a change counts for the filling.
+    OldPassesCount,
+    /// A pass with a peer that is filling counts.
+    FillingProves,
+    /// One pass ends the filling, whatever the quorum.
+    OnePassIsEnough,
+    /// A filling ends though something was lost since its end was staged.
+    FullThoughLost,
+    /// What a node gains by a change is not filling.
+    JoinerIsFull,
+    /// A leaf that is rebuilt still gets what its own batch had added.
+    RebuildKeepsDeltas,
+    /// If-absent does not read again after its acknowledgements.
+    AbsentReadsOnce,
+    /// What is no longer owned is dropped once one owner has it.
+    CleanupAfterOne,
+    /// An acceptor that comes back forgets what the others accepted.
+    UnmuteForgets,
+    /// An acceptor accepts below its promise.
+    AnyBallot,
+    /// A proposer does not take up what was accepted before it.
+    OwnValueFirst,
+    /// A member leaves before its hints are handed on.
+    LeaveWithHints,
+    /// A barrier does not wait for writes under way.
+    BarrierIsOpen,
+    /// A message from two versions ago is handled as any other.
+    StaleVersionTaken,
+    /// A node that dropped a partition mints there again under its old actor.
+    KeepActorAfterDrop,
+    /// A node that found a damaged record goes on under its old actor.
+    KeepActorAfterRot,
+    /// A context ahead of the own counter does not end minting.
+    KeepActorAfterContext,
+    /// A partition is not compared with its leaves before the first mint in it.
+    SkipAudit,
+    /// A file behind its sidecar is taken for what it was.
+    RollbackUnseen,
+    /// What other nodes have met of this one is not compared.
+    WitnessIgnored,
+    /// A write that may have been applied is given to the next owner.
+    ForwardTwice,
+    /// A strict read does not look whether enough owners hold what it shows.
+    StrictIsLoose,
+    /// A write is minted though its time is over.
+    LateMint,
+    /// A strict read counts whoever stored any record that it wrote back.
+    StaleBackCounts,
+    /// A hint that was spread is dropped, though its target has not got it.
+    SpreadFrees,
+    /// An exact write that was not alone is not taken out again.
+    ExactStays,
+    /// An exact write is minted beside what its context does not cover.
+    ExactIsBlind,
+    /// A pass proves a partition of which something was lost or struck since it began.
+    OldPassProves,
+    /// A driver goes on with the answers it got for another version of the ring.
+    MixedDriver,
+    /// What a witness says after the start is not heeded.
+    LateWitness,
+    /// A value has expired when this node's clock says so.
+    OneClock,
+    /// Records that are found missing are not kept in mind.
+    LossForgotten,
+    /// A scan counts an owner for a key that it cannot read.
+    ScanCountsBad,
+    /// A barrier does not wait for strict reads.
+    BarrierSkipsReads,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 54] = [
         Self::ReuseDot,
         Self::SendBeforeCommit,
         Self::ReadPastStaged,
@@ -42,6 +130,50 @@ impl Bug {
         Self::UnreadableIsAbsent,
         Self::FillingVotes,
         Self::DropHint,
+        Self::PromiseEarly,
+        Self::AckEarly,
+        Self::HintForgotten,
+        Self::ChangedHintForgotten,
+        Self::HintReplaced,
+        Self::HintBesideAck,
+        Self::MergeDropsExpired,
+        Self::LastWriteWins,
+        Self::TombstoneIgnored,
+        Self::NoRestage,
+        Self::OldPassesCount,
+        Self::FillingProves,
+        Self::OnePassIsEnough,
+        Self::FullThoughLost,
+        Self::JoinerIsFull,
+        Self::RebuildKeepsDeltas,
+        Self::AbsentReadsOnce,
+        Self::CleanupAfterOne,
+        Self::UnmuteForgets,
+        Self::AnyBallot,
+        Self::OwnValueFirst,
+        Self::LeaveWithHints,
+        Self::BarrierIsOpen,
+        Self::StaleVersionTaken,
+        Self::KeepActorAfterDrop,
+        Self::KeepActorAfterRot,
+        Self::KeepActorAfterContext,
+        Self::SkipAudit,
+        Self::RollbackUnseen,
+        Self::WitnessIgnored,
+        Self::ForwardTwice,
+        Self::StrictIsLoose,
+        Self::LateMint,
+        Self::StaleBackCounts,
+        Self::SpreadFrees,
+        Self::ExactStays,
+        Self::ExactIsBlind,
+        Self::OldPassProves,
+        Self::MixedDriver,
+        Self::LateWitness,
+        Self::OneClock,
+        Self::LossForgotten,
+        Self::ScanCountsBad,
+        Self::BarrierSkipsReads,
     ];
 }
 
@@ -61,6 +193,32 @@ pub fn plant(bug: Option<Bug>) {
 #[must_use]
 pub fn is(bug: Bug) -> bool {
     PLANTED.with(|p| p.get() == Some(bug))
+}
+
+#[cfg(feature = "planted")]
+thread_local! {
+    static HINT_BYTES: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+/// Has this thread's nodes keep at most so many bytes of hints: the simulator does not write the
+/// gigabyte that is allowed.
+#[cfg(feature = "planted")]
+pub fn set_hint_bytes(most: Option<u64>) {
+    HINT_BYTES.with(|h| h.set(most));
+}
+
+/// How many bytes of hints a node keeps, at most.
+#[cfg(feature = "planted")]
+#[must_use]
+pub fn hint_bytes(most: u64) -> u64 {
+    HINT_BYTES.with(std::cell::Cell::get).unwrap_or(most)
+}
+
+/// How many bytes of hints a node keeps, at most: as many as it says, in this build.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+pub const fn hint_bytes(most: u64) -> u64 {
+    most
 }
 
 #[cfg(feature = "planted")]

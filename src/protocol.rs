@@ -108,6 +108,13 @@ impl PutRequest {
 }
 
 impl Body {
+    /// Takes from a request's time what it has been under way, in ms.
+    pub fn age(&mut self, ms: u64) {
+        if let Self::Put(request) = self {
+            request.options.age(ms);
+        }
+    }
+
     /// The wire version that brought it: no peer of an older one is sent it.
     #[must_use]
     pub fn since(&self) -> u8 {

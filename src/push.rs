@@ -41,7 +41,7 @@ mod survey;
 pub use self::apply::apply;
 pub use self::audit::Audit;
 pub use self::crew::{Connect, Crew};
-pub use self::far::{Facts, Far, Init, Release, Service};
+pub use self::far::{FINAL_CODES, Facts, Far, Init, Release, Service};
 pub use self::fleet::{
     Become, Fleet, Host, HostKeys, Me, Rollout, ScaleRules, ServiceKind, SshRules, draft,
 };

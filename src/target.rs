@@ -35,7 +35,7 @@ use self::live::Live;
 use crate::channel::Info;
 use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use crate::embed::{self, Embed};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::node::{Reply, Request, Status};
 use crate::ring::{Member, NodeId, RingDoc};
 pub use crate::store::lmdb::Access;
@@ -125,8 +125,12 @@ impl Target {
         let until = now() + opening.timeout;
         loop {
             let places = Places::find(&opening.specs, until)?;
+            let warned = |mut target: Self| {
+                target.warn_of_headless(&places.headless);
+                target
+            };
             if places.is_live() {
-                return Self::open_live(&places, opening);
+                return Self::open_live(&places, opening).map(warned);
             }
             match Self::open_files(places.shut(), opening) {
                 // Nodes may have been started meanwhile.
@@ -136,8 +140,16 @@ impl Target {
                     }
                     return Err(error);
                 }
-                opened => return opened,
+                opened => return opened.map(warned),
             }
+        }
+    }
+
+    /// A node without its configuration is down, though its data may be good.
+    fn warn_of_headless(&mut self, dirs: &[PathBuf]) {
+        for dir in dirs {
+            let (what, cure) = (find::beheaded(dir), find::head(dir));
+            self.warnings.push(format!("{what}: it counts as down; {cure}"));
         }
     }
 
@@ -398,8 +410,9 @@ impl Target {
         if !self.nodes().contains(&id) {
             return Ok(());
         }
-        Err(Error::Denied(format!("{name} runs: it is not lost. Nothing was changed."))
-            .hint(format!("take it out with kvs leave {name}, or stop it: kvs node stop {name}")))
+        Err(Error::Denied(format!("{name} runs: it is not lost. Nothing was changed.")).hint(
+            format!("take it out with kvs leave {0}, or stop it: kvs node stop {0}", word(name)),
+        ))
     }
 
     pub(crate) fn ask(&mut self, at: NodeId, request: Request) -> Result<Reply> {
@@ -472,11 +485,10 @@ fn lost(store: &dyn Store) -> Result<usize> {
     Ok(store.rows(Table::Meta, Loss::PREFIX)?.len())
 }
 
-/// The name of the member whose directory it is: as its configuration says, or else the directory.
+/// The member whose directory it is: as its configuration says, or else by its name.
 fn name_of(dir: &Path) -> String {
-    let config = config::read::<NodeConfig>(&dir.join(NODE_FILE));
-    let of_dir = || dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    config.map_or_else(|_| of_dir(), |config| config.name)
+    let of_dir = |_| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    config::read::<NodeConfig>(&dir.join(NODE_FILE)).map_or_else(of_dir, |config| config.name)
 }
 
 fn is_present(doc: &RingDoc, id: NodeId) -> bool {

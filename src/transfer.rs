@@ -8,7 +8,9 @@
 //!
 //! Loading in the order of arrival costs a random page per record, so lines are gathered in runs,
 //! sorted by partition and key, spilled when memory is full, merged, and written a partition at a
-//! time. A line that cannot be read ends the load: what came before it is applied.
+//! time. A line that cannot be read ends the load: what came before it is applied. When the lines
+//! cannot be sorted, for want of space for temporary files, nothing is: no claim is made for lines
+//! that are nowhere.
 //!
 //! Caveat: of several lines with one key the last wins, whatever stood between them.
 
@@ -64,7 +66,8 @@ pub type OnProgress<'a> = dyn FnMut(&Loaded) -> bool + 'a;
 ///
 /// # Errors
 /// [`Error::Partial`] naming the line that cannot be read, or saying that it was stopped: what came
-/// before is applied, and the load may be repeated. Otherwise as a write.
+/// before is applied, and the load may be repeated. [`Error::Io`] when the lines could not be sorted:
+/// nothing is written. Otherwise as a write.
 pub fn load(
     target: &mut Target,
     input: &mut (dyn BufRead + Send),
@@ -73,9 +76,14 @@ pub fn load(
 ) -> Result<Loaded> {
     let mut loaded = Loaded::default();
     let mut sorter = Sorter::new(target.doc().q);
-    let broken = read_lines(input, &mut sorter, &mut loaded, progress);
+    let broken = match read_lines(input, &mut sorter, &mut loaded, progress) {
+        Err(error) if !matches!(error.root(), Error::Usage(_)) => {
+            return Err(unsorted(error));
+        }
+        read => read,
+    };
     let stopped = write_sorted(target, sorter, loading, &mut loaded, progress);
-    let Loaded { lines, written, .. } = loaded;
+    let Loaded { lines, written, conflicts } = loaded;
     let again = match loading.basis {
         Basis::Blind => "run the load again without --blind: that is safe to repeat",
         _ => "run the load again: it is safe to repeat",
@@ -91,11 +99,20 @@ pub fn load(
             Err(Error::Partial(why).hint(again))
         }
         (Ok(false), Err(error)) => Err(Error::Partial(format!(
-            "{error} The {lines} lines before it are loaded ({written} keys written)."
+            "{error} Lines before it: {lines}; keys written: {written}; keys left alone: \
+             {conflicts}."
         ))
         .hint(format!("mend the line and {again}"))),
         (Ok(false), Ok(())) => Ok(loaded),
     }
+}
+
+/// The lines could not be put in order, and writing had not begun.
+fn unsorted(error: Error) -> Error {
+    error.hint(
+        "nothing was written; sorting takes about the size of the input in TMPDIR: name a directory \
+         with that much space",
+    )
 }
 
 /// Lines parsed together, and how many were read up to their end.
@@ -192,7 +209,7 @@ fn write_sorted(
     loaded: &mut Loaded,
     progress: &mut OnProgress<'_>,
 ) -> Result<bool> {
-    let mut lines = sorter.finish()?.peekable();
+    let mut lines = sorter.finish().map_err(unsorted)?.peekable();
     let stopped = Cell::new(false);
     let failed = RefCell::new(None);
     let mut source = || {

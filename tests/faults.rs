@@ -5,6 +5,9 @@
 //!
 //! ```text
 //! input     arguments, lines, bytes and pipes
+//! codes     every exit code with its causes
+//! paths     files that are named or replaced: devices, links, modes, names that last, pasted hints
+//! running   the same of running nodes: keys, signals, changes that go on, addresses
 //! disk      full, limited, read-only, failing underneath (needs root and tools: else skipped aloud)
 //! files     every file of a node directory gone, emptied, overwritten
 //! signals   SIGKILL at any moment, SIGINT between two commits
@@ -13,6 +16,8 @@
 //!
 //! Caveat: moments of SIGKILL are seeded, but what the machine has done by then is not.
 
+#[path = "faults/codes.rs"]
+mod codes;
 #[path = "faults/crowd.rs"]
 mod crowd;
 #[path = "faults/disk.rs"]
@@ -21,6 +26,13 @@ mod disk;
 mod files;
 #[path = "faults/input.rs"]
 mod input;
+#[path = "faults/paths.rs"]
+mod paths;
+#[path = "faults/running.rs"]
+mod running;
+#[allow(dead_code, reason = "the tests of running nodes use more of it")]
+#[path = "live/served.rs"]
+mod served;
 #[path = "faults/shell.rs"]
 mod shell;
 #[path = "faults/signals.rs"]

@@ -25,8 +25,9 @@ use self::text::*;
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("planted", &[]), // a feature of test builds: every room may use it
+    ("os", &["error"]),
     ("bounded", &[]),
-    ("config", &["error"]),
+    ("config", &["os.."]),
     ("key", &["error", "bounded"]),
     ("clock", &["key.."]),
     ("record", &["clock.."]),
@@ -35,7 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("quorum", &["digest..", "ring.."]),
     ("gossip", &["ring.."]),
     ("protocol", &["quorum..", "gossip.."]),
-    ("store", &["digest..", "ring..", "config"]),
+    ("store", &["digest..", "ring..", "config.."]),
     ("node", &["protocol..", "store.."]),
     ("embed", &["node.."]),
     ("channel", &["node.."]),
@@ -262,6 +263,13 @@ fn async_is_in_serve(files: &[Source]) -> Vec<String> {
     forbid(files, elsewhere, &["async", "await"], "only src/serve; write it blocking")
 }
 
+fn renames_are_in_os(files: &[Source]) -> Vec<String> {
+    let elsewhere = |f: &Source| f.room() != Some("os");
+    let calls = ["std::fs::rename", "fs::rename(", ".persist(", ".persist_noclobber("];
+    let what = "only src/os; os::rename and os::replace_file sync the directory too";
+    forbid(files, elsewhere, &calls, what)
+}
+
 fn terminal_is_in_cmd(files: &[Source]) -> Vec<String> {
     let what = "only cmd/; return the rows, take a callback";
     forbid(files, |f| f.is_in("src"), &["comfy_table", "indicatif"], what)
@@ -392,6 +400,7 @@ hold! {
     unsafe_is_in_lmdb => only_lmdb_is_unsafe,
     library_is_silent => the_library_never_prints,
     async_is_in_serve => only_serve_is_async,
+    renames_are_in_os => only_os_renames,
     terminal_is_in_cmd => only_cmd_knows_the_terminal,
     environment_is_in_cmd => only_cmd_reads_the_environment,
     every_file_has_a_head => every_file_says_what_it_is,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::embed::{Birth, Made, be_born, identity};
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::ring::NodeId;
 use serde_json::json;
 
@@ -40,7 +40,9 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         return tell(ui, &identity(&args.dir)?);
     }
     match be_born(&args.dir, &Birth::parse(&read_birth()?)?)? {
-        Made::New => ui.note(&format!("{shown} is made; next: kvs node run {shown}")),
+        Made::New => {
+            ui.note(&format!("{shown} is made; next: kvs node run {}", word(&args.dir)));
+        }
         Made::Already => ui.note(&format!("{shown} is this node already; nothing was changed")),
     }
     Ok(Done::Yes)

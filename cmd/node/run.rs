@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::config::{self, NODE_FILE, NodeConfig};
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::serve::{Ended, Ready, Serving, serve};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -28,7 +28,8 @@ const OFF: &str = "off";
 /// Run one node in the foreground until it is told to stop
 ///
 /// It takes its directory, listens, and prints one line on stdout once it does: ready NAME ADDRESS.
-/// Logs go to stderr. SIGTERM, ctrl-C and `kvs node stop` end it in good order (0). A directory in
+/// Logs go to stderr. SIGTERM, ctrl-C, a hangup and `kvs node stop` end
+/// it in good order (0); a signal that is ignored at the start (nohup) stays so. A directory in
 /// use is waited for as long as --timeout says (then 9); a port in use is 9 at once.
 ///
 /// Example: kvs node run r/n1 --listen 0.0.0.0:7101
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// Where to listen, in place of what node.yaml says; port 0 is any that is free
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = common::listening)]
     listen: Option<String>,
     #[command(flatten)]
     flags: Flags,
@@ -134,7 +135,7 @@ fn configured(dir: &Path) -> Result<NodeConfig, Error> {
     }
     let shown = dir.display();
     let error = Error::Usage(format!("{shown} is not a node directory; nothing was started."));
-    Err(error.hint(format!("every node of a ring directory: kvs up {shown}")))
+    Err(error.hint(format!("every node of a ring directory: kvs up {}", word(dir))))
 }
 
 /// The lock that whoever started this process holds for it.

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::target::Target;
@@ -41,11 +41,21 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     }
     let (mut target, id) = named.open(ui, common, "node-stop")?;
     let server = named.server()?;
-    target.stop(id)?;
+    target.stop(id).map_err(|error| match error.root() {
+        // Its lock is held, so it runs.
+        Error::Unreachable(_) | Error::Partial(_) if server.is_some() => {
+            Error::Busy(format!("{name} is running and could not be told to stop: {error}"))
+                .hint("wait longer with --timeout, or look at its log and end its process")
+        }
+        _ => error,
+    })?;
     while !is_gone(&named, server.as_ref(), &mut target, id)? {
         if now() >= deadline {
             return Err(Error::Busy(format!("{name} was told to stop and still runs."))
-                .hint(format!("look again: kvs node info {name}; wait longer with --timeout"))
+                .hint(format!(
+                    "look again: kvs node info {}; wait longer with --timeout",
+                    word(name)
+                ))
                 .into());
         }
         thread::sleep(PAUSE);

@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Go ahead without asking
     #[arg(long)]
     yes: bool,
-    /// Print the plan and change nothing
+    /// Print the plan and change nothing; exits 1 when there is something to do
     #[arg(long)]
     dry_run: bool,
     /// Restart nodes even where reads and writes will fail meanwhile
@@ -46,7 +46,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let survey = run.survey()?;
     if args.dry_run {
         show(ui, &survey)?;
-        return Ok(Done::Yes);
+        return Ok(if survey.is_done() { Done::Yes } else { Done::No });
     }
     // Scripts say what they want by running it.
     if !survey.busy().is_empty() && !args.yes && std::io::stdin().is_terminal() {

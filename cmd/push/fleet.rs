@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use kvs::error::Error;
+use kvs::error::{Error, word};
 use kvs::push::{Fleet, Report, Survey, Wish, connect};
 use serde_json::json;
 
 use super::here;
 use super::talk::Talk;
 use crate::common::{Common, raise_on_ctrl_c};
-use crate::exit::{Done, Fail, Outcome, number};
+use crate::exit::{self, Code, Done, Fail, Outcome};
 use crate::ui::Ui;
 
 /// Which hosts.
@@ -58,8 +58,8 @@ impl Run {
         let fleet = Fleet::read(&which.fleet, &me)?;
         let push = if verb == "scale" { "" } else { "push " };
         // The program as it was typed: another one would bring another build.
-        let typed = here::typed();
-        let command = format!("{typed} {push}{verb} {}", which.fleet.display());
+        let typed = word(here::typed());
+        let command = format!("{typed} {push}{verb} {}", word(&which.fleet));
         let begun = changes.then(|| here::audit(ui, &me, &fleet.ring, &command));
         let talk = Talk::new(begun.flatten(), common.quiet);
         let (only, timeout) = (which.only.clone(), common.timeout);
@@ -92,6 +92,9 @@ impl Run {
         self.talk.ends();
         let end = ended(&report);
         let log = self.talk.outcome(ui, &end);
+        if report.changed || report.hosts.iter().any(|h| !h.did.is_empty()) {
+            ui.has_applied(format!("The run has ended: {end}."));
+        }
         if ui.is_json() {
             let mut json = object(&report, log.as_deref());
             if let Some(mut frame) = self.frame.clone() {
@@ -128,7 +131,7 @@ impl Run {
         };
         let mut faults: Vec<Error> = report.fault.into_iter().collect();
         faults.extend(report.hosts.into_iter().filter_map(|h| h.fault));
-        let codes: Vec<u8> = faults.iter().map(number).collect();
+        let codes: Vec<Code> = faults.iter().map(exit::of).collect();
         let same = codes.windows(2).all(|two| two[0] == two[1]);
         // Whoever stopped it, or met something passing, wants to know how to go on.
         let is_final = faults.iter().any(|e| !matches!(e.root(), Error::Partial(_)));
@@ -138,7 +141,7 @@ impl Run {
                 let why = first.map(|e| format!(" {e}")).unwrap_or_default();
                 let hint = match self.command.contains(" scale ") {
                     true => {
-                        format!("see how it is: kvs push status {}", self.which.fleet.display())
+                        format!("see how it is: kvs push status {}", word(&self.which.fleet))
                     }
                     false => format!("mend it and go on: {}", self.line(&only)),
                 };

@@ -1,6 +1,7 @@
 //! `kvs push plan`: what `push apply` would do.
 
 use clap::Args as ClapArgs;
+use kvs::error::word;
 use kvs::push::{Service, ServiceKind, Survey, short};
 use serde_json::json;
 
@@ -56,7 +57,8 @@ pub(super) fn show(ui: &mut Ui, survey: &Survey<'_>) -> Result<(), Fail> {
     }
     for name in survey.strangers() {
         ui.note(&format!(
-            "{name} is a member and not in the inventory; take it out: kvs leave {name}"
+            "{name} is a member and not in the inventory; take it out: kvs leave {}",
+            word(&name)
         ));
     }
     Ok(())

@@ -120,7 +120,7 @@ fn notes(survey: &Survey<'_>, name: &str, view: Option<&View>) -> Vec<String> {
             notes.push(format!("{} records are damaged: kvs repair", status.bad));
         }
         if status.full {
-            notes.push("its disk is full".into());
+            notes.push("it refused a write for want of space".into());
         }
     }
     notes

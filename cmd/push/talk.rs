@@ -67,7 +67,7 @@ impl Talk {
             // Nobody can be told when the terminal is gone.
             drop(self.bars.println(text));
         } else {
-            drop(writeln!(std::io::stderr(), "{text}"));
+            drop(std::io::stderr().write_all(format!("{text}\n").as_bytes()));
         }
     }
 

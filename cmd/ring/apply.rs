@@ -43,7 +43,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             });
         }
         if args.consent.dry_run {
-            return told(ui, &doc, false);
+            told(ui, &doc, false)?;
+            return Ok(if doc.step == Step::Settled { Done::Yes } else { Done::No });
         }
         let now = finish(ui, target)?;
         return told(ui, &now, doc.version != now.version);
@@ -52,13 +53,17 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     target.admit(&plan.changes, args.accept_loss)?;
     let preview = Preview::of(&target, &plan.changes)?;
     if !agreed(ui, &args.consent, &preview)? {
-        return told(ui, &doc, false);
+        told(ui, &doc, false)?;
+        return Ok(preview.rehearsed());
     }
     let now = carry_out(ui, common, target, &plan, None)?;
     told(ui, &now, true)
 }
 
 fn told(ui: &mut Ui, doc: &RingDoc, applied: bool) -> Outcome {
+    if applied {
+        ui.has_applied(format!("The ring is at version {}.", doc.version));
+    }
     if ui.is_json() {
         ui.json(&json!({
             "schema": "kvs.apply/1", "applied": applied, "version": doc.version.to_string(),

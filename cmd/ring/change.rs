@@ -1,16 +1,18 @@
 //! What `join`, `leave`, `replace` and `ring` share: a change shown, agreed to, carried out.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::config;
-use kvs::error::Error;
+use kvs::error::{Error, word};
+use kvs::os::Output;
 use kvs::ring::{Change, NodeId, Plan, RingDoc, Step};
 use kvs::target::{Access, Moves, Target, resolve};
 use serde_json::{Value, json};
 
 use crate::common::Common;
-use crate::exit::Fail;
+use crate::exit::{Done, Fail};
 use crate::ui::Ui;
 
 /// Flags of every command that changes the ring.
@@ -19,7 +21,7 @@ pub(crate) struct Consent {
     /// Go ahead without asking
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Print the plan and change nothing
+    /// Print the plan and change nothing; exits 1 when it would change something
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -46,8 +48,18 @@ impl Preview {
         self.before.members != self.after.members || self.before.layout != self.after.layout
     }
 
+    /// How a rehearsal of it ends: as `ring plan` does.
+    pub(crate) fn rehearsed(&self) -> Done {
+        if self.is_change() { Done::No } else { Done::Yes }
+    }
+
+    /// Prints what would change, unless the plan itself goes to stdout.
+    pub(crate) fn show_beside(&self, ui: &mut Ui, file: Option<&Path>) -> Result<(), Fail> {
+        if file == Some(Path::new("-")) { Ok(()) } else { self.show(ui) }
+    }
+
     /// Prints what would change and what it would move; nothing for JSON.
-    pub(crate) fn show(&self, ui: &mut Ui) -> Result<(), Fail> {
+    fn show(&self, ui: &mut Ui) -> Result<(), Fail> {
         if ui.is_json() {
             return Ok(());
         }
@@ -71,7 +83,7 @@ impl Preview {
         });
         json!({
             "ring": self.before.id.to_string(), "version": self.before.version.to_string(),
-            "changes": self.changes.iter().map(word).collect::<Vec<_>>(),
+            "changes": self.changes.iter().map(phrase).collect::<Vec<_>>(),
             "members": members.collect::<Vec<_>>(),
             "moves": {"partitions": self.moves.partitions, "keys": self.moves.keys.to_string()},
         })
@@ -119,8 +131,14 @@ pub(crate) fn sure(ui: &mut Ui, yes: bool, question: &str) -> Result<(), Fail> {
 
 /// Writes a plan as a file to apply later.
 pub(crate) fn write_plan(ui: &mut Ui, plan: &Plan, file: &Path) -> Result<(), Fail> {
-    std::fs::write(file, config::text(plan)?).map_err(Error::io("write", file))?;
-    ui.note(&format!("wrote the plan; next: kvs ring apply {}", file.display()));
+    let text = config::text(plan)?;
+    if file == Path::new("-") {
+        return Ok(ui.bytes(text.as_bytes())?);
+    }
+    let mut out = Output::open(file)?;
+    out.write_all(text.as_bytes()).map_err(Error::io("write", file))?;
+    out.finish()?;
+    ui.note(&format!("wrote the plan; next: kvs ring apply {}", word(file)));
     Ok(())
 }
 
@@ -151,8 +169,8 @@ pub(crate) fn carry_out(
     if let (Some(ring), Some(new)) = (&common.ring, new) {
         let found = resolve(std::slice::from_ref(ring))?;
         if !found.iter().any(|dir| dir.canonicalize().ok() == new.canonicalize().ok()) {
-            let new = new.display();
-            ui.note(&format!("{new} is elsewhere: from now on name it too: --ring {ring},{new}"));
+            let (shown, both) = (new.display(), word(format!("{ring},{}", new.display())));
+            ui.note(&format!("{shown} is elsewhere: from now on name it too: --ring {both}"));
         }
     }
     Ok(doc)
@@ -170,7 +188,7 @@ fn newcomer(plan: &Plan) -> Option<NodeId> {
 /// person does.
 fn await_start(ui: &mut Ui, target: &Target, dir: &Path, id: NodeId) -> Result<(), Error> {
     if !target.is_served(dir)? {
-        ui.note(&format!("waiting for the new node; start it: kvs node run {}", dir.display()));
+        ui.note(&format!("waiting for the new node; start it: kvs node run {}", word(dir)));
     }
     target.await_member(dir, id)
 }
@@ -183,8 +201,24 @@ pub(crate) fn finish(ui: &mut Ui, mut target: Target) -> Result<RingDoc, Error> 
     }
     let advanced = target.advance();
     ui.warn_all(target.warnings());
-    advanced?;
+    advanced.map_err(|error| under_way(error, &target.doc()))?;
     Ok((*target.doc()).clone())
+}
+
+/// A change that was chosen goes on whether this command sees it or not: what stops the command is
+/// no refusal of the change.
+fn under_way(error: Error, doc: &RingDoc) -> Error {
+    match error.root() {
+        Error::Unreachable(_) | Error::Refused(_) | Error::Unknown(_) | Error::Busy(_) => {
+            let (version, step) = (doc.version, doc.step);
+            Error::Partial(format!(
+                "The change was chosen (version {version}, step {step}) and continues as soon as \
+                 its nodes are up: {error}"
+            ))
+            .hint("kvs ring show tells how far it is; to wait for its end: kvs ring apply")
+        }
+        _ => error,
+    }
 }
 
 /// The path of the directory beside the opened ones, for a member of this name.
@@ -194,10 +228,10 @@ pub(crate) fn beside(target: &Target, name: &str) -> Option<PathBuf> {
 }
 
 fn words(changes: &[Change]) -> String {
-    changes.iter().map(word).collect::<Vec<_>>().join(", ")
+    changes.iter().map(phrase).collect::<Vec<_>>().join(", ")
 }
 
-fn word(change: &Change) -> String {
+fn phrase(change: &Change) -> String {
     match change {
         Change::Join(member) => format!("join {}", member.name),
         Change::Leave(name) => format!("leave {name}"),

@@ -10,7 +10,7 @@ use kvs::target::Access;
 
 use super::change::{Preview, write_plan};
 use crate::common::Common;
-use crate::exit::{Done, Outcome};
+use crate::exit::Outcome;
 use crate::ui::Ui;
 
 /// Print what changes of the ring would do
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// A member is gone for good
     #[arg(long, value_name = "NAME")]
     remove: Vec<String>,
-    /// Write the plan to a file, for `kvs ring apply FILE`
+    /// Write the plan to a file (- is stdout), for `kvs ring apply FILE`
     #[arg(short, long, value_name = "FILE", conflicts_with = "join")]
     output: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         .chain(args.remove.iter().cloned().map(Change::Remove))
         .collect();
     let preview = Preview::of(&target, &changes)?;
-    preview.show(ui)?;
+    preview.show_beside(ui, args.output.as_deref())?;
     if ui.is_json() {
         let mut json = preview.json();
         json["schema"] = "kvs.plan/1".into();
@@ -55,7 +55,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if let Some(file) = &args.output {
         write_plan(ui, &target.doc().plan_of(changes), file)?;
     }
-    Ok(if preview.is_change() { Done::No } else { Done::Yes })
+    Ok(preview.rehearsed())
 }
 
 /// A member that does not exist yet, with an identity that is thrown away.

@@ -59,6 +59,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let report = repair(&mut target, &wish, &mut |_, _, _| true);
     ui.warn_all(target.warnings());
     let report = report?;
+    ui.has_applied(format!("The ring is {} now.", after.id));
     if ui.is_json() {
         ui.json(&json!({
             "schema": "kvs.recover/1", "id": after.id.to_string(), "removed": gone,

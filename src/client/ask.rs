@@ -7,6 +7,9 @@
 //! yes    read          as if it was not sent: reading twice harms nobody
 //! yes    write, job    unknown, partly done: it may have taken effect
 //! ```
+//!
+//! Law: "unknown" is not said of a write while a node may still begin it. A node begins a write within
+//! half of its time or never, so a connection that breaks earlier is waited out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -202,15 +205,33 @@ impl Client {
     /// Has a node finish and stop. That it hangs up is an answer too.
     ///
     /// # Errors
-    /// As [`Client::ask`].
+    /// [`Error::Busy`] when somebody listens at its address and gives no answer; else as
+    /// [`Client::ask`].
     pub fn stop(&self, at: NodeId) -> Result<()> {
         let until = now() + self.time();
+        let place = self.link(at);
+        if lock(&place).is_none() {
+            match self.dial(at, until) {
+                Ok(link) => *lock(&place) = Some(link),
+                Err(no) if no.hangs => return Err(self.hangs(at)),
+                // Said below as of any question.
+                Err(_) => {}
+            }
+        }
         match self.try_at(at, &Ask::Stop, Nature::of(&Ask::Stop), until)? {
             Ok(Told::Done) | Err(Lost { sent: true, cut: Cut::Broken(_) }) => Ok(()),
             Ok(Told::Fault(fault)) => Err(fault.into()),
             Ok(_) => Err(defect()),
+            Err(Lost { sent: true, cut: Cut::Silent }) => Err(self.hangs(at)),
             Err(lost) => Err(self.lost(at, &lost, Fate::Worked)),
         }
+    }
+
+    /// A node that runs and does not do what it is told.
+    fn hangs(&self, at: NodeId) -> Error {
+        let name = self.doc().name(at);
+        Error::Busy(format!("{name} is running and gives no answer; it may not have been told."))
+            .hint("wait longer with --timeout, or look at its log and end its process")
     }
 
     /// The time of the next question: all, less what opening took for the first.
@@ -222,7 +243,7 @@ impl Client {
 
     /// Asks one node and no other, on a new connection if the old one broke and that is safe.
     fn ask_one(&self, at: NodeId, ask: &Ask, nature: Nature, until: Instant) -> Result<Told> {
-        let mut again = true;
+        let (asked, mut again) = (now(), true);
         loop {
             let lost = match self.try_at(at, ask, nature, until)? {
                 Ok(Told::Fault(fault)) => return Err(fault.into()),
@@ -231,6 +252,9 @@ impl Client {
             };
             let safe = !lost.sent || nature.fate == Fate::Read;
             if !again || !safe || lost.cut == Cut::Silent {
+                if lost.sent && nature.fate == Fate::Written {
+                    outlive(asked, until);
+                }
                 return Err(self.lost(at, &lost, nature.fate));
             }
             again = false;
@@ -311,6 +335,12 @@ impl Client {
         }
         None
     }
+}
+
+/// Waits until no node begins a write any more that had this time.
+pub(super) fn outlive(asked: Instant, until: Instant) {
+    let half = asked + until.saturating_duration_since(asked) / 2;
+    std::thread::sleep(half.saturating_duration_since(now()));
 }
 
 /// Whether a node could not have it done, and nothing was: it may be cut off from those who could.

@@ -17,7 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::now;
-use crate::channel::{Ask, Handshake, Hello, Opener, Parcel, RingKeys, Sealer, Static, Told};
+use crate::channel::{
+    Ask, Handshake, Hello, Opener, OtherClock, Parcel, RingKeys, STAMPS_SINCE, Sealer, Static, Told,
+};
 use crate::error::Error;
 use crate::ring::{NodeId, RingId};
 
@@ -42,11 +44,20 @@ pub(super) struct NoLink {
     pub(super) why: String,
     /// Nobody listens there: somebody may soon.
     pub(super) refused: bool,
+    /// A node answers and does not take the key.
+    pub(super) denied: bool,
+    /// Somebody listens there and says nothing.
+    pub(super) hangs: bool,
 }
 
 impl NoLink {
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), refused: false }
+        Self { why: why.into(), refused: false, denied: false, hangs: false }
+    }
+
+    /// A node that does not take the key.
+    fn denied(why: impl Into<String>) -> Self {
+        Self { denied: true, ..Self::new(why) }
     }
 }
 
@@ -62,10 +73,32 @@ pub(super) struct Dial<'a> {
     pub(super) first: &'a [Ask],
 }
 
+/// The clocks of both ends: what is asked carries when it was.
+#[derive(Clone)]
+struct Clocks {
+    /// This side's clock is counted from here: its last word of the handshake.
+    began: Instant,
+    /// Whether the other side knows stamps.
+    stamped: bool,
+    other: OtherClock,
+}
+
+impl Clocks {
+    fn now_ms(&self) -> u64 {
+        now().saturating_duration_since(self.began).as_millis() as u64
+    }
+
+    /// The bytes of a parcel as they are sent now.
+    fn stamp(&self, parcel: &[u8]) -> Vec<u8> {
+        if self.stamped { self.other.stamp(parcel, self.now_ms()) } else { parcel.to_vec() }
+    }
+}
+
 /// The sending half.
 pub(super) struct Out {
     stream: TcpStream,
     sealer: Sealer,
+    clocks: Clocks,
     /// The wire version both ends speak.
     wire: u8,
 }
@@ -75,6 +108,7 @@ pub(super) struct In {
     stream: TcpStream,
     opener: Opener,
     bytes: Vec<u8>,
+    clocks: Clocks,
 }
 
 /// An open link. See the module.
@@ -96,10 +130,12 @@ impl Link {
     pub(super) fn dial(address: &str, dial: &Dial<'_>, until: Instant) -> Result<Self, NoLink> {
         let mut stream = connect(address, until)?;
         let broken = |cut: Cut| match cut {
-            Cut::Silent => NoLink::new("gives no answer"),
-            Cut::Broken(_) => {
-                NoLink::new("ends the handshake: it has not this ring's key, or is no node")
-            }
+            Cut::Silent => NoLink { hangs: true, ..NoLink::new("gives no answer") },
+            // A key that does not fit is answered by hanging up in good order.
+            cut if cut == closed() => NoLink::denied(
+                "ends the handshake: it does not have this ring's key, or is not a kvs node",
+            ),
+            Cut::Broken(why) => NoLink::new(format!("breaks off the handshake: {why}")),
         };
         let defect = |error: Error| NoLink::new(error.to_string());
         let hello = Hello::new(dial.ring, None);
@@ -112,15 +148,20 @@ impl Link {
             }
             read(&mut stream, &mut bytes, until).map_err(broken)?;
         };
-        let (opened, mut last) =
-            handshake.dialled(&body).map_err(|_| NoLink::new("has not this ring's key"))?;
+        let (opened, mut last) = handshake
+            .dialled(&body)
+            .map_err(|_| NoLink::denied("does not have this ring's key"))?;
         let (node, ring, wire) = who(&opened.hello, &hello, dial)?;
         let receiver = stream.try_clone().map_err(|e| NoLink::new(e.to_string()))?;
-        let inn = In { stream: receiver, opener: opened.opener, bytes };
-        let mut out = Out { stream, sealer: opened.sealer, wire };
-        for (ticket, ask) in (1..).zip(dial.first) {
-            let parcel = Parcel::Ask(ticket, Box::new(ask.clone())).encode();
-            out.sealer.seal(&parcel, &mut last).map_err(defect)?;
+        let stamped = wire >= STAMPS_SINCE;
+        let clocks = Clocks { began: now(), stamped, other: OtherClock::default() };
+        let inn = In { stream: receiver, opener: opened.opener, bytes, clocks: clocks.clone() };
+        let mut out = Out { stream, sealer: opened.sealer, clocks, wire };
+        // The first stamp says when the handshake ended here.
+        let asks = (1..).zip(dial.first).map(|(n, ask)| Parcel::Ask(n, Box::new(ask.clone())));
+        for parcel in std::iter::once(Parcel::Beat).chain(asks) {
+            let bytes = out.clocks.stamp(&parcel.encode());
+            out.sealer.seal(&bytes, &mut last).map_err(defect)?;
         }
         write(&mut out.stream, &last, until).map_err(broken)?;
         let ticket = dial.first.len() as u64;
@@ -222,7 +263,7 @@ impl Out {
         let mut frames = Vec::new();
         let older = || Cut::Broken("it runs an older kvs, which cannot be asked this".into());
         let bytes = parcel.encode_for(self.wire).ok_or_else(older)?;
-        let sealed = self.sealer.seal(&bytes, &mut frames);
+        let sealed = self.sealer.seal(&self.clocks.stamp(&bytes), &mut frames);
         sealed.map_err(|e| Cut::Broken(e.to_string()))?;
         write(&mut self.stream, &frames, until)
     }
@@ -241,7 +282,9 @@ impl In {
             while let Some(body) = take_frame(&mut self.bytes) {
                 let opened = self.opener.open(&body).map_err(|e| Cut::Broken(e.to_string()))?;
                 if let Some(parcel) = opened {
-                    return Parcel::decode(&parcel).map_err(|e| Cut::Broken(e.to_string()));
+                    let taken = self.clocks.other.take(&parcel, 0, self.clocks.now_ms());
+                    let parcel = taken.and_then(|(parcel, _)| Parcel::decode(parcel));
+                    return parcel.map_err(|e| Cut::Broken(e.to_string()));
                 }
             }
             read(&mut self.stream, &mut self.bytes, until)?;
@@ -289,7 +332,8 @@ fn connect(address: &str, until: Instant) -> Result<TcpStream, NoLink> {
 fn unconnected(error: &std::io::Error) -> NoLink {
     match error.kind() {
         ErrorKind::ConnectionRefused => {
-            NoLink { why: "refuses the connection: nothing listens there".into(), refused: true }
+            let why = "refuses the connection: nothing listens there";
+            NoLink { refused: true, ..NoLink::new(why) }
         }
         ErrorKind::TimedOut | ErrorKind::WouldBlock => NoLink::new("gives no answer"),
         _ => NoLink::new(format!("cannot be reached: {error}")),

@@ -11,14 +11,13 @@
 //! keeps its owner. What it does not do: it sends no key anywhere. Caveat: a key is not wiped from
 //! memory.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tempfile::NamedTempFile;
-
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
+use crate::os::{self, Kind, NewFile};
 
 /// A secret of 32 bytes: a ring's key, or a node's static one.
 pub type Secret = [u8; 32];
@@ -27,6 +26,8 @@ pub type Secret = [u8; 32];
 const KEYS_MAX: usize = 2;
 /// No key file is longer, whatever its line ends.
 const FILE_BYTES_MAX: u64 = 1_024;
+/// For its owner's eyes only.
+const MODE: Kind = Kind::Own(0o600);
 /// What a key is hashed under before a part of the hash is shown.
 const FINGERPRINT: &str = "kvs 1 fingerprint of a key";
 
@@ -47,7 +48,7 @@ pub fn read_keys(path: &Path) -> Result<Vec<Secret>> {
         return Err(Error::Denied(format!(
             "The key file {shown} can be read by others; it is not used."
         ))
-        .hint(format!("chmod 600 {shown}")));
+        .hint(format!("chmod 600 {}", word(path))));
     }
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
@@ -72,34 +73,18 @@ pub fn read_key(path: &Path) -> Result<Secret> {
 /// # Errors
 /// [`Error::Denied`] when the file exists, [`Error::Io`]. Nothing is changed.
 pub fn create_key(path: &Path, keys: &[Secret]) -> Result<()> {
-    let made = whole(path, keys)?.persist_noclobber(path);
-    made.map_err(|e| match e.error.kind() {
-        ErrorKind::AlreadyExists => {
-            Error::Denied(format!("{} exists; nothing was changed.", path.display()))
-        }
-        _ => Error::io("make", path)(e.error),
-    })?;
-    sync_parent(path)
+    let mut new = NewFile::begin(path, MODE)?;
+    new.write_all(key_text(keys).as_bytes()).map_err(Error::io("write", path))?;
+    new.keep_new()
 }
 
-/// Replaces a key file, or makes it: mode 0600, and the owner of the one before.
+/// Replaces a key file, or makes it: mode 0600, and the owner of the one before. A link stays one:
+/// what it names is replaced.
 ///
 /// # Errors
 /// [`Error::Io`]. The file is as it was.
 pub fn write_key(path: &Path, keys: &[Secret]) -> Result<()> {
-    // A link stays one: what it names is replaced.
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let made = whole(&real, keys)?;
-    if let Ok(before) = real.metadata() {
-        let now = made.as_file().metadata().map_err(Error::io("inspect", path))?;
-        let (user, group) = (before.uid(), before.gid());
-        if (now.uid(), now.gid()) != (user, group) {
-            fchown(made.as_file(), Some(user), Some(group))
-                .map_err(Error::io("keep the owner of", path))?;
-        }
-    }
-    made.persist(&real).map_err(|e| Error::io("replace", path)(e.error))?;
-    sync_parent(&real)
+    os::replace_file(path, key_text(keys).as_bytes(), MODE)
 }
 
 /// The text of a key file.
@@ -137,30 +122,11 @@ pub fn keys_in(bytes: &[u8]) -> Option<Vec<Secret>> {
     keys.filter(|keys| (1..=KEYS_MAX).contains(&keys.len()))
 }
 
-/// A file with its whole content on the disk, under a temporary name beside its place.
-fn whole(path: &Path, keys: &[Secret]) -> Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(".tmp").permissions(fs::Permissions::from_mode(0o600));
-    let made = builder.tempfile_in(parent(path));
-    // The crate's own error names the temporary file, of which nobody has heard.
-    let mut made = made.map_err(|e| Error::io("make", path)(e.kind().into()))?;
-    made.write_all(key_text(keys).as_bytes())
-        .and_then(|()| made.as_file().sync_all())
-        .map_err(Error::io("write", path))?;
-    Ok(made)
-}
-
-fn sync_parent(path: &Path) -> Result<()> {
-    let dir = parent(path);
-    File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io("sync", dir))
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::*;
 
     const A: Secret = [0xab; 32];

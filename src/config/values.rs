@@ -4,10 +4,12 @@
 //! 5s  1m 30s  90          a time; a bare number is seconds
 //! 50GiB  512 MiB  1.5GB   a size; a bare number is bytes
 //! 80%                     a share, here 0.8
+//! 10.0.0.1:7101           an address; [::1]:7101 of IPv6
 //! ```
 //!
 //! It does not know what a value is for. Caveat: `50G` is refused, since nobody can tell which giga.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// A time like `5s`, `1m 30s`, or bare seconds.
@@ -19,6 +21,33 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         return Ok(Duration::from_secs(u64::from(seconds)));
     }
     humantime::parse_duration(text).map_err(|e| format!("{e}; say 5s, 90s, 1m, 1h 30m"))
+}
+
+/// An address like `10.0.0.1:7101`, `[::1]:7101` or `db1.example.org:7101`, of something that listens.
+/// Whether this machine has it is found out when something does.
+///
+/// # Errors
+/// What is wrong with it, and what to say.
+pub fn address(text: &str) -> Result<(String, u16), String> {
+    let wrong =
+        |why: &str| format!("{text:?} {why}; say HOST:PORT, with [ ] around an IPv6 address");
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("has no port"))?;
+    let port = port.parse().map_err(|_| wrong("has no port from 0 to 65535"))?;
+    let six = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let label = |l: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        (1..=63).contains(&l.len()) && l.bytes().all(plain)
+    };
+    let is_host = match six {
+        Some(six) => six.parse::<Ipv6Addr>().is_ok(),
+        None => host.len() <= 253 && host.split('.').all(label),
+    };
+    // What looks like numbers only is an address, or a mistake.
+    let numbers = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if !is_host || numbers && host.parse::<Ipv4Addr>().is_err() {
+        return Err(wrong("names no host"));
+    }
+    Ok((host.to_owned(), port))
 }
 
 /// A size like `50GiB`, or bare bytes.
@@ -92,6 +121,31 @@ mod tests {
         }
         for text in ["", "80", "0.8", "0%", "-5%", "101%", "NaN%", "inf%", "%"] {
             assert!(share(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_names_a_host_and_a_port() {
+        for (text, host, port) in [
+            ("127.0.0.1:7101", "127.0.0.1", 7_101),
+            ("[::1]:0", "[::1]", 0),
+            ("db-1.example.org:65535", "db-1.example.org", 65_535),
+        ] {
+            assert_eq!(address(text), Ok((host.to_owned(), port)));
+        }
+        for bad in [
+            "",
+            "host",
+            ":80",
+            "host:",
+            "host:65536",
+            "::1:80",
+            "[::1:80",
+            "a b:80",
+            "1.2.3:80",
+            "x..y:1",
+        ] {
+            assert!(address(bad).is_err(), "{bad}");
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::config::{
     self, NODE_FILE, NodeConfig, Peers, Secret, create_key, fresh_key, key_text, keys_in, read_key,
     read_keys,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::ring::{NodeId, RingDoc, RingId, State};
 use crate::store::lmdb::{Access, Lmdb, Map};
 use crate::store::lock::{Holder, Lock, Want};
@@ -201,7 +201,7 @@ pub fn be_born(dir: &Path, birth: &Birth) -> Result<Made> {
     if lock.is_none() {
         let shown = dir.display();
         return Err(Error::Denied(format!("{shown} has no key yet; nothing was made."))
-            .hint(format!("kvs node make {shown} --identity")));
+            .hint(format!("kvs node make {} --identity", word(dir))));
     }
     let key = read_key(&file)?;
     let id = birth.admit(dir, &doc, &public(&key))?;

@@ -8,7 +8,7 @@
 //! Keys are files of mode 0600. It does not choose names; its caller does.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use crate::config::{
 use crate::error::{Error, Result};
 use crate::key::Q;
 use crate::node::genesis;
+use crate::os;
 use crate::ring::{Member, NodeId, RingDoc, RingId, State};
 use crate::store::lmdb::Lmdb;
 
@@ -158,7 +159,8 @@ pub(super) fn fill(
     Lmdb::create(dir, &genesis(id, Actor(random()? as u64), doc, born_full))
 }
 
-/// Builds a directory under a temporary name beside its place, syncs it and renames it.
+/// Builds a directory under a temporary name beside its place, syncs it and renames it. Made by root
+/// in the directory of another user, it is that user's, as everything else there.
 pub(super) fn whole(dir: &Path, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let empty = fs::read_dir(dir).map_or(true, |mut d| d.next().is_none());
     if !empty {
@@ -170,9 +172,9 @@ pub(super) fn whole(dir: &Path, build: impl FnOnce(&Path) -> Result<()>) -> Resu
     let (parent, name) = place(dir)?;
     let tmp: PathBuf = parent.join(format!(".{name}.{:08x}.tmp", random()? as u32));
     let built = make_dir(&tmp).and_then(|()| build(&tmp)).and_then(|()| {
-        sync(&tmp)?;
-        fs::rename(&tmp, dir).map_err(Error::io("make", dir))?;
-        sync(parent)
+        os::give_tree(&tmp, parent)?;
+        os::sync_dir(&tmp)?;
+        os::rename(&tmp, dir)
     });
     if built.is_err() {
         // What is half made is of no use; the error that stopped us is the one to report.
@@ -206,10 +208,6 @@ fn place(dir: &Path) -> Result<(&Path, String)> {
 
 fn make_dir(path: &Path) -> Result<()> {
     DirBuilder::new().mode(0o700).create(path).map_err(Error::io("make", path))
-}
-
-fn sync(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io("sync", dir))
 }
 
 fn write_secrets(path: &Path, keys: &[Secret]) -> Result<()> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::{Embed, Slot, random};
 use crate::config::{NODE_FILE, NodeConfig, read};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::node::{Boot, Node};
 use crate::ring::State;
 use crate::store::lmdb::{Access, FILE, Lmdb, Map};
@@ -168,7 +168,18 @@ pub fn is_damage(error: &Error) -> bool {
 
 /// Opens a directory; `None` when its member is to be taken as down.
 fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
-    let config = configured(dir)?;
+    let config = match configured(dir) {
+        // What it is called cannot be read; its directory is.
+        Err(error) if is_closed(&error) && opening.down.iter().any(|d| dir.ends_with(d)) => {
+            return Ok(None);
+        }
+        Err(error) if is_closed(&error) => {
+            let user = "it belongs to another user: give it to the owner of the ring with chown -R, \
+                        or leave it out: --down NAME";
+            return Err(error.hint(user));
+        }
+        config => config?,
+    };
     if opening.down.contains(&config.name) {
         return Ok(None);
     }
@@ -188,7 +199,7 @@ fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
         },
     )?;
     if !dir.join(FILE).is_file() {
-        let (dir, name) = (dir.display(), &config.name);
+        let (dir, name) = (dir.display(), word(&config.name));
         return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed."))
             .hint(format!("rebuild the node from the others: kvs replace {name}")));
     }
@@ -224,6 +235,11 @@ fn node_of(
     let boot = Boot { seed: random()?, suspect, read_only, witnesses, audit_slice };
     let node = Node::open(&opened.store, boot)?;
     Ok((opened.store, node))
+}
+
+/// Whether it is a matter of permission.
+fn is_closed(error: &Error) -> bool {
+    matches!(error.root(), Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
 /// A node's configuration. What a person wrote wrong is for that person; a file without text is

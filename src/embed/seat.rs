@@ -3,7 +3,6 @@
 //! Nothing is ever deleted here; what is moved aside keeps all its files. It does not decide who may
 //! join; the ring document does.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,10 +10,15 @@ use super::create::{NODE_KEY, Seat, public};
 use super::wall_ms;
 use crate::config::{NODE_FILE, NodeConfig, read, read_key};
 use crate::error::{Error, Result};
+use crate::os;
 use crate::ring::{Member, NodeId, RingDoc, RingId, State};
 use crate::store::lmdb::{Access, Lmdb, Map};
 use crate::store::lock::{Holder, Lock, Want};
+use crate::store::sidecar::{self, Found};
 use crate::store::{Store, Table};
+
+/// What becomes of the node.yaml of a directory that is moved aside.
+pub const OLD_NODE_FILE: &str = "node.yaml.old";
 
 /// The member that an existing directory would join as: one made for this ring by an earlier
 /// attempt, or by a plan that is not applied yet.
@@ -64,6 +68,25 @@ pub fn would_join(
     })
 }
 
+/// The nodes that are being served from directories beside this one, each with its address: what a
+/// node of the same machine needs no address book for. What cannot be read is passed over.
+#[must_use]
+pub fn neighbours(dir: &Path) -> Vec<(NodeId, String)> {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
+    let beside = dir.parent().and_then(|home| home.read_dir().ok()).into_iter().flatten();
+    let beside = beside.filter_map(std::result::Result::ok).map(|entry| entry.path());
+    let address = |path: &Path| {
+        let config: NodeConfig = read(&path.join(NODE_FILE)).ok()?;
+        let holder = Lock::holder(path).ok()?.filter(Holder::serves)?;
+        holder.address.or(config.advertise).or(config.listen)
+    };
+    let node = |path: PathBuf| match sidecar::read(&path) {
+        Ok(Found::Valid(identity)) => Some((identity.node, address(&path)?)),
+        _ => None,
+    };
+    beside.filter(|path| *path != dir).filter_map(node).collect()
+}
+
 /// Moves a directory aside to `NAME.old-…` beside it, once nobody uses it. `None` when there is none.
 ///
 /// # Errors
@@ -76,13 +99,16 @@ pub fn set_aside(dir: &Path, purpose: &str, timeout: Duration) -> Result<Option<
     let _lock = Lock::wait(dir, &Want::Exclusive(holder), timeout)?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let aside = dir.with_file_name(format!("{name}.old-{}", wall_ms()));
-    // Without its node.yaml in the ring's directory it is no node of it any more.
-    fs::rename(dir, &aside).map_err(Error::io("move aside", dir))?;
-    let yaml = aside.join(NODE_FILE);
+    // Without its node.yaml it is no node of the ring any more: that comes first, so that after a
+    // power cut nobody starts both this one and the one in its place.
+    let (yaml, old) = (dir.join(NODE_FILE), dir.join(OLD_NODE_FILE));
     if yaml.exists() {
-        let old = aside.join(format!("{NODE_FILE}.old"));
-        fs::rename(&yaml, old).map_err(Error::io("move aside", &yaml))?;
+        os::rename(&yaml, &old)?;
     }
+    os::rename(dir, &aside).inspect_err(|_| {
+        // It stays where it is and what it was; the refusal is the error to report.
+        drop(os::rename(&old, &yaml));
+    })?;
     Ok(Some(aside))
 }
 
@@ -91,9 +117,10 @@ pub fn set_aside(dir: &Path, purpose: &str, timeout: Duration) -> Result<Option<
 /// # Errors
 /// [`Error::Io`].
 pub fn put_back(aside: &Path, dir: &Path) -> Result<()> {
-    let old = aside.join(format!("{NODE_FILE}.old"));
+    os::rename(aside, dir)?;
+    let old = dir.join(OLD_NODE_FILE);
     if old.exists() {
-        fs::rename(&old, aside.join(NODE_FILE)).map_err(Error::io("put back", &old))?;
+        os::rename(&old, &dir.join(NODE_FILE))?;
     }
-    fs::rename(aside, dir).map_err(Error::io("put back", aside))
+    Ok(())
 }

@@ -188,6 +188,9 @@ impl Node {
     ) -> Result<Option<u64>> {
         let incoming = stored.record(key)?;
         self.identity.note_seen(&incoming.clock);
+        if incoming.is_tombstone() && planted::is(Bug::TombstoneIgnored) {
+            return Ok(None);
+        }
         let (local, staged) = match self.local(cx, p, key) {
             Ok(local) => local,
             // Listed as bad just now: whatever comes is better than what was there.
@@ -202,11 +205,14 @@ impl Node {
         if incoming.clock.get(actor) > known.clock.get(actor) {
             self.lose(cx, p, "a peer holds a later write of this node than it does itself");
         }
-        let next = if known.is_absent() {
+        let next = if known.is_absent() || planted::is(Bug::LastWriteWins) {
             stored.clone()
         } else {
             let (merged, clashes) = known.merge(&incoming);
             self.report(cx, key, &clashes);
+            let mut merged = merged;
+            let drops = planted::is(Bug::MergeDropsExpired);
+            merged.siblings.retain(|s| !drops || s.1.is_live(cx.now.wall_ms));
             Stored::new(key, &merged)
         };
         if local.is_some_and(|l| l.term() == next.term()) {
@@ -234,6 +240,8 @@ impl Node {
             None => self.absorb(cx, records),
             Some(target) => self.keep(cx, target, records),
         };
+        let early = planted::is(Bug::AckEarly);
+        let absorbed = absorbed.map(|a| Absorbed { seq: a.seq.filter(|_| !early), ..a });
         let refusal = |why: String| Body::NotStored(why);
         match absorbed {
             Err(error) => self.send(cx, from, op, refusal(error.to_string())),
@@ -266,7 +274,7 @@ impl Node {
             // It has perhaps said already that it keeps none.
             return Err(Error::Refused("it is leaving, or about to stop".into()));
         }
-        if cx.store.hint_stats()?.bytes > HINT_BYTES_MAX {
+        if cx.store.hint_stats()?.bytes > planted::hint_bytes(HINT_BYTES_MAX) {
             return Err(Error::Refused("it keeps too many hints already".into()));
         }
         let mut seq = None;
@@ -279,6 +287,7 @@ impl Node {
                 None => self.kept(cx, target, p, key)?.map(|stored| (stored, None)),
             };
             let next = match &before {
+                _ if planted::is(Bug::HintReplaced) => stored.clone(),
                 None => stored.clone(),
                 Some((kept, _)) => Stored::new(key, &kept.record(key)?.merge(&incoming).0),
             };

@@ -16,6 +16,7 @@
 use std::collections::BTreeSet;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
+use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::ring::{NodeId, State, Step};
 
@@ -82,6 +83,9 @@ impl Node {
             Stage::Handing => all.filter(leaving).map(|m| m.id).collect(),
             _ => all.map(|m| m.id).collect(),
         };
+        if stage == Stage::Handing && planted::is(Bug::LeaveWithHints) {
+            task.waiting.clear();
+        }
         self.ask_stage(cx, op, task);
     }
 
@@ -108,7 +112,8 @@ impl Node {
     }
 
     pub(super) fn on_advance(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Advance, wake: Wake) {
-        if task.stage != Stage::Proposing && self.doc.version != task.version {
+        let moved = self.doc.version != task.version && !planted::is(Bug::MixedDriver);
+        if task.stage != Stage::Proposing && moved {
             // Another driver took the ring on: what was heard is of a step that is over.
             return self.enter(cx, task, Stage::Barrier);
         }
@@ -183,10 +188,11 @@ impl Node {
     pub(super) fn on_barrier(&mut self, cx: &mut Cx<'_>, from: NodeId, version: u64, op: u64) {
         let old = |task: &Task| match task {
             Task::Put(put) => put.version() < version,
-            Task::Get(get) => get.is_older(version),
+            Task::Get(get) => get.is_older(version) && !planted::is(Bug::BarrierSkipsReads),
             _ => false,
         };
-        let clear = self.doc.version >= version && !self.tasks.values().any(old);
+        let open = planted::is(Bug::BarrierIsOpen);
+        let clear = self.doc.version >= version && (open || !self.tasks.values().any(old));
         let hints = cx.store.hint_stats().map_or(0, |s| s.count);
         let body = Body::Cleared { clear, hints };
         if self.stage.is_empty() {

@@ -1,22 +1,42 @@
 //! The last step of a conditional write: reading again after the acks, to see who is alone.
 //!
 //! ```text
-//! if-absent, exact:  W acks -> read R owners again -> own dot the only value left: Written
-//!                                                     another beside it: NotAlone
-//!                                                     exact: and the own value is taken out again
+//! if-absent   W acks -> read R owners again -> own value the only one       Written
+//!                                              another beside it            NotAlone, both stay
+//! exact       W acks -> read R owners again -> nothing but what was covered, and the own write: Written
+//!             something else, own value there -> take it out -> W acks -> read R owners once more
+//!                 nothing went on from it meanwhile                         NotAlone
+//!                 anything else                                             Unknown
 //! ```
 //!
-//! An equal value of another writer is another value: only output counts the two as one. Caveat: a
-//! reader may see the value of an exact write that lost, between its acks and its withdrawal.
+//! An equal value of another writer is another value: only output counts the two as one.
+//!
+//! Why an exact write that is told to have lost cannot have counted: whoever goes on from its value
+//! writes under a clock of its own. Either that write has its W acks before the withdrawal has been read
+//! back, then it is seen there; or its own reading comes after the withdrawal has its W acks, then it
+//! meets the withdrawal and is not alone itself. R + W > N makes the two meet.
+//!
+//! Caveat: a reader may see the value of an exact write that lost until it is taken out.
 
 use std::collections::BTreeSet;
 
 use super::put::{Phase, Put};
 use super::{Cx, Node, Task, Then};
-use crate::clock::Dot;
+use crate::clock::{Dot, VersionVector};
+use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::quorum::{Basis, ItemReply, ReadTally, Verdict};
-use crate::record::Value;
+use crate::record::{Record, Value};
+
+/// How the own write of an item stands among those of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Alone,
+    /// Another is there, and the own value too.
+    Beside,
+    /// Another is there, and the own value is not: somebody went on from it, or replaced it.
+    Overtaken,
+}
 
 impl Node {
     /// Reads again, for only the one that finds itself alone has won.
@@ -41,42 +61,59 @@ impl Node {
     pub(super) fn confirm_step(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
         let Phase::Confirming(tally) = &put.phase else { return };
         // A sloppy write that had to guess before it was minted is alone as far as can be known.
-        let enough = tally.is_enough(put.request.items.len());
-        let known = enough || put.guessed;
+        let known = tally.is_enough(put.request.items.len()) || put.guessed;
         let over = put.awaiting.is_empty() || cx.now.mono_ms >= put.deadline_ms;
-        if !enough && !over {
+        if !known && !over {
             self.tasks.insert(op, Task::Put(put));
             return;
         }
-        let lost = put.not_alone(cx.now.wall_ms);
-        for i in &lost {
-            put.items[*i] = ItemReply::NotAlone;
+        if !known {
+            let why = "it could not be read again to see that it is alone";
+            return self.confirmed(cx, put, Verdict::Unknown(why.into()));
         }
-        if known && self.withdraw(cx, op, &mut put, &lost) {
+        let standings = put.standings(cx.now.wall_ms);
+        if standings.contains(&Standing::Overtaken) {
+            let why = "another writer went on from it, or replaced it: read the key";
+            return self.confirmed(cx, put, Verdict::Unknown(why.into()));
+        }
+        for (item, standing) in put.items.iter_mut().zip(&standings) {
+            if *standing == Standing::Beside {
+                *item = ItemReply::NotAlone;
+            }
+        }
+        let stays = put.withdraws || planted::is(Bug::ExactStays);
+        if !stays && self.withdraw(cx, op, &mut put) {
             self.tasks.insert(op, Task::Put(put));
             return;
         }
-        let verdict = if known {
-            Verdict::Done
-        } else {
-            Verdict::Unknown("it could not be read again to see that it is alone".into())
-        };
+        self.confirmed(cx, put, Verdict::Done);
+    }
+
+    pub(super) fn confirmed(&mut self, cx: &mut Cx<'_>, mut put: Box<Put>, verdict: Verdict) {
         self.reply_put(cx, &put, verdict);
         let lacking = put.doc.writers(put.request.partition);
         self.hint_owners(cx, &mut put, lacking);
     }
 
-    /// Takes the values of exact writes that lost out again: they are committed here, then sent as
-    /// any write. Whether there was anything to take out.
-    fn withdraw(&mut self, cx: &mut Cx<'_>, op: u64, put: &mut Put, lost: &[usize]) -> bool {
+    /// Takes the values of exact writes that are not alone out again: that is committed here, then
+    /// sent as any write. Whether there was anything to take out.
+    fn withdraw(&mut self, cx: &mut Cx<'_>, op: u64, put: &mut Put) -> bool {
         let p = put.request.partition;
         let mut records = Vec::new();
-        for i in lost {
-            let item = &put.request.items[*i];
-            let (Basis::Exact(_), Some(own)) = (&item.basis, put.dots[*i]) else { continue };
+        for i in 0..put.items.len() {
+            let item = &put.request.items[i];
+            let (Basis::Exact(_), ItemReply::NotAlone, Some(own)) =
+                (&item.basis, &put.items[i], put.dots[i])
+            else {
+                continue;
+            };
             let key = item.key.clone();
-            let stored = self.stage_withdrawal(cx, p, &key, own);
-            records.extend(stored.map(|stored| (key, stored)));
+            let met = put.merged(i).map_or_else(VersionVector::new, |record| record.clock);
+            put.expected[i].join(&met);
+            if let Some((stored, clock)) = self.stage_withdrawal(cx, p, &key, own) {
+                put.expected[i].join(&clock);
+                records.push((key, stored));
+            }
         }
         if records.is_empty() {
             return false;
@@ -88,17 +125,39 @@ impl Node {
 }
 
 impl Put {
-    /// The items whose own value is not the only one that is left.
-    fn not_alone(&self, wall_ms: u64) -> Vec<usize> {
-        let Phase::Confirming(tally) = &self.phase else { return Vec::new() };
+    /// What the owners that were read again hold of an item.
+    fn merged(&self, i: usize) -> Option<Record> {
+        let Phase::Confirming(tally) = &self.phase else { return None };
+        let key = &self.request.items[i].key;
+        tally.merged(i, key).0.and_then(|s| s.record(key).ok())
+    }
+
+    fn standings(&self, wall_ms: u64) -> Vec<Standing> {
         let own: BTreeSet<Dot> = self.dots.iter().flatten().copied().collect();
-        let other = |s: &(Dot, Value)| !own.contains(&s.0) && s.1.is_live(wall_ms);
-        let lost = |i: &usize| {
-            let key = &self.request.items[*i].key;
-            let merged = tally.merged(*i, key).0.and_then(|s| s.record(key).ok());
-            matches!(self.items[*i], ItemReply::Written { .. })
-                && merged.is_some_and(|r| r.siblings.iter().any(other))
+        (0..self.items.len()).map(|i| self.standing(i, &own, wall_ms)).collect()
+    }
+
+    fn standing(&self, i: usize, own: &BTreeSet<Dot>, wall_ms: u64) -> Standing {
+        let (Some(dot), Some(merged)) = (self.dots[i], self.merged(i)) else {
+            return Standing::Alone;
         };
-        (0..self.request.items.len()).filter(lost).collect()
+        let alone = match &self.request.items[i].basis {
+            Basis::Exact(_) => self.expected[i].descends(&merged.clock),
+            basis if basis.reads_after() => {
+                let other = |s: &(Dot, Value)| !own.contains(&s.0) && s.1.is_live(wall_ms);
+                return match merged.siblings.iter().any(other) {
+                    true => Standing::Beside,
+                    false => Standing::Alone,
+                };
+            }
+            _ => true,
+        };
+        match alone {
+            // What was taken out is out, and nobody went on from it.
+            true if self.items[i] == ItemReply::NotAlone => Standing::Beside,
+            true => Standing::Alone,
+            false if merged.sibling(dot).is_some() && !self.withdraws => Standing::Beside,
+            false => Standing::Overtaken,
+        }
     }
 }

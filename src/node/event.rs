@@ -136,6 +136,15 @@ impl Request {
         }
     }
 
+    /// Takes from its time what it has been under way or has waited, in ms.
+    pub fn age(&mut self, ms: u64) {
+        match self {
+            Self::Put(put) => put.options.age(ms),
+            Self::Get(_, options) | Self::Scan(.., options) => options.age(ms),
+            _ => {}
+        }
+    }
+
     /// Whether any node can answer it, rather than one for itself.
     #[must_use]
     pub fn is_anyones(&self) -> bool {

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use super::put::mint_within_ms;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
+use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::quorum::{Options, PutReply, PutRequest, Verdict};
 use crate::ring::NodeId;
@@ -124,7 +125,9 @@ impl Node {
             Wake::Said(_, Body::PutDone(reply)) => {
                 self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
             }
-            Wake::Lost { node, sent: false } if task.asked == Some(node) => {
+            Wake::Lost { node, sent }
+                if task.asked == Some(node) && !(sent && !planted::is(Bug::ForwardTwice)) =>
+            {
                 task.why = format!("{} cannot be reached", self.doc.name(node));
                 self.forward_next(cx, op, task);
             }

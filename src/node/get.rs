@@ -121,7 +121,8 @@ impl Node {
         let over = get.awaiting.is_empty() || late;
         let (merged, _) = get.tally.merged(0, &get.key);
         let term = merged.as_ref().map(Stored::term);
-        let held = !get.options.strict || get.tally.is_held(0, term, self.doc.n());
+        let loose = planted::is(Bug::StrictIsLoose);
+        let held = loose || !get.options.strict || get.tally.is_held(0, term, self.doc.n());
         let enough = get.tally.is_enough(1);
         if enough && held && (over || !get.options.patient) {
             if get.options.write_back && !get.options.strict {
@@ -299,6 +300,7 @@ fn merge_pages(scan: &Scan) -> Result<(Vec<(Key, Stored)>, bool), String> {
     }
     let mut merged = Vec::with_capacity(copies.len());
     for (key, (unreadable, found)) in copies {
+        let unreadable = if planted::is(Bug::ScanCountsBad) { 0 } else { unreadable };
         if voters - unreadable < scan.r {
             return Err(format!("too few readable copies of the key {key}"));
         }

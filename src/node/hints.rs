@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::answer::PAGE_BYTES;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Transfer, TransferKind, Wake};
 use crate::key::{KEY_BYTES_MAX, Key, Partition};
+use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::record::Stored;
 use crate::ring::{NodeId, State};
@@ -239,10 +240,11 @@ impl Node {
             let held = match task.freed_by {
                 FreedBy::Node(to) => task.stored.contains_key(&to),
                 FreedBy::Owners => self.is_with_owners(p, &task.stored),
-                FreedBy::Nobody => false,
+                FreedBy::Nobody => planted::is(Bug::SpreadFrees) && !task.stored.is_empty(),
             };
             let now = cx.store.hints_of(p, &hint.key).unwrap_or_default();
-            let same = now.iter().any(|h| h == hint);
+            let same = now.iter().any(|h| h == hint) || planted::is(Bug::ChangedHintForgotten);
+            let held = held || planted::is(Bug::HintForgotten);
             if held && same && self.stage.get(Some(target), p, &hint.key).is_none() {
                 task.delivered += 1;
                 seq = Some(self.unhint(hint));

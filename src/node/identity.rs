@@ -219,7 +219,7 @@ impl Identity {
     /// These partitions are durably full.
     pub(super) fn filled(&mut self, partitions: &[Partition]) {
         for p in partitions {
-            if self.again.contains(p) {
+            if self.again.contains(p) && !planted::is(Bug::FullThoughLost) {
                 self.dirty = true;
                 continue;
             }
@@ -230,6 +230,9 @@ impl Identity {
 
     /// Everything is to be written again: the batch that held it failed.
     pub(super) fn restage(&mut self) {
+        if planted::is(Bug::NoRestage) {
+            return;
+        }
         self.dirty = true;
         self.seen_dirty = self.seen.keys().copied().collect();
         self.witness.restage();

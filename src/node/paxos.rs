@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
 use crate::error::{Error, Result};
+use crate::planted::{self, Bug};
 use crate::protocol::{BALLOT_JUMP, BALLOT_MAX, Ballot, Body};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Op, Store, Table};
@@ -165,6 +166,7 @@ impl Node {
                 task.promised.insert(from);
                 if let Some((ballot, doc)) = accepted
                     && ballot > task.best
+                    && !planted::is(Bug::OwnValueFirst)
                 {
                     (task.best, task.value) = (ballot, *doc);
                 }
@@ -265,6 +267,9 @@ impl Node {
         let accepted = state.accepted.clone().map(|(b, doc)| (b, Box::new(doc)));
         let muted = self.identity.muted;
         let body = if muted { Body::Muted } else { Body::Promise(accepted) };
+        if planted::is(Bug::PromiseEarly) {
+            return self.send(cx, from, op, body);
+        }
         self.reply_durably(from, op, body);
     }
 
@@ -283,7 +288,9 @@ impl Node {
             return self.send(cx, from, op, Body::Rejected(Ballot::default()));
         }
         let state = self.acceptor.at(version);
-        if let Some(promised) = state.outbids(ballot) {
+        if let Some(promised) = state.outbids(ballot)
+            && !planted::is(Bug::AnyBallot)
+        {
             return self.send(cx, from, op, Body::Rejected(promised));
         }
         state.promised = ballot;
@@ -343,7 +350,7 @@ impl Node {
         }
         let state = self.acceptor.at(task.version);
         state.promised = state.promised.max(task.ballot);
-        state.accepted = task.accepted;
+        state.accepted = task.accepted.filter(|_| !planted::is(Bug::UnmuteForgets));
         let row = self.acceptor.row();
         self.stage.push(row);
         self.identity.muted = false;

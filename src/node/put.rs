@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
-use crate::clock::Dot;
+use crate::clock::{Dot, VersionVector};
 use crate::key::Key;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
@@ -32,6 +32,9 @@ use crate::quorum::{
 use crate::record::Stored;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Hint, Op};
+
+/// An exact write that lost against another one and is still there.
+const STAYS: &str = "another writer was faster, and the value could not be taken out again";
 
 /// A write being coordinated here.
 pub(super) struct Put {
@@ -48,10 +51,12 @@ pub(super) struct Put {
     pub(super) items: Vec<ItemReply>,
     /// The dot of each item that was minted.
     pub(super) dots: Vec<Option<Dot>>,
+    /// The clock of each item's record once it is written, and what else is known to be beside it.
+    pub(super) expected: Vec<VersionVector>,
     pub(super) guessed: bool,
     replied: bool,
     /// What it writes now takes its own values out again.
-    withdraws: bool,
+    pub(super) withdraws: bool,
     hinted: BTreeSet<NodeId>,
     started_ms: u64,
     pub(super) deadline_ms: u64,
@@ -174,6 +179,7 @@ impl Node {
             records: Vec::new(),
             items: Vec::new(),
             dots: Vec::new(),
+            expected: Vec::new(),
             guessed: false,
             replied: false,
             withdraws: false,
@@ -246,12 +252,15 @@ impl Node {
         };
         put.awaiting.clear();
         let p = put.request.partition;
-        if cx.now.mono_ms >= put.started_ms + mint_within_ms(put.request.options.timeout_ms) {
+        let late =
+            cx.now.mono_ms >= put.started_ms + mint_within_ms(put.request.options.timeout_ms);
+        if late && !planted::is(Bug::LateMint) {
             let why = "it could not be begun within half of its time; nothing was written";
             let reply = PutReply::none(Verdict::Refused(why.into()));
             return self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
         }
-        let agreed_ms = seen.agreed_ms(cx.now.wall_ms);
+        let one = planted::is(Bug::OneClock).then_some(cx.now.wall_ms);
+        let agreed_ms = one.or(seen.agreed_ms(cx.now.wall_ms));
         let items = std::mem::take(&mut put.request.items);
         // First all that can fail, then the staging: a refusal must leave nothing behind.
         let mut grounds = Vec::with_capacity(items.len());
@@ -265,9 +274,13 @@ impl Node {
             let alone = !matches!(put.items.last(), Some(ItemReply::Written { .. }));
             if item.basis == Basis::Beside && alone {
                 put.items.push(ItemReply::Absent);
+                put.expected.push(VersionVector::new());
                 continue;
             }
             let (reply, stored) = self.mint(cx, p, item, ground, agreed_ms);
+            let exact = stored.as_ref().filter(|_| matches!(item.basis, Basis::Exact(_)));
+            let record = exact.and_then(|s| s.record(&item.key).ok()).unwrap_or_default();
+            put.expected.push(record.clock);
             put.records.extend(stored.map(|s| (item.key.clone(), s)));
             put.items.push(reply);
         }
@@ -343,17 +356,15 @@ impl Node {
         let all = put.awaiting.is_empty();
         let enough = put.tally.is_enough();
         let confirms = put.request.items.iter().any(|i| i.basis.reads_after());
-        if enough
-            && confirms
-            && !put.withdraws
-            && !put.replied
-            && (all || !put.request.options.patient)
-        {
+        let confirms = confirms && !planted::is(Bug::AbsentReadsOnce);
+        if enough && confirms && !put.replied && (all || !put.request.options.patient) {
             return self.confirm(cx, put);
         }
         if !put.replied && (all || late || enough && !put.request.options.patient) {
-            let verdict = if enough || put.withdraws {
+            let verdict = if enough {
                 Verdict::Done
+            } else if put.withdraws {
+                Verdict::Unknown(STAYS.into())
             } else {
                 let (acks, hinted) = put.tally.counts();
                 Verdict::Unknown(format!("{acks} owners and {hinted} fallbacks acknowledged"))
@@ -395,11 +406,11 @@ impl Node {
             (_, Wake::Lost { node, .. }) if put.is_abandoned_by(node) => return,
             (Phase::Committing, Wake::Committed(true)) => return self.replicate(cx, op, put),
             (Phase::Committing, Wake::Committed(false)) if put.withdraws => {
-                return self.reply_put(cx, &put, Verdict::Done);
+                return self.reply_put(cx, &put, Verdict::Unknown(STAYS.into()));
             }
             (Phase::Committing, Wake::Committed(false)) => {
                 // Nothing of it is anywhere, so another owner may try.
-                let why = "its disk is full; nothing was written".to_string();
+                let why = "its disk or quota is full; nothing was written".to_string();
                 return self.conclude(cx, put.asker, Outcome::NotMine(why));
             }
             (Phase::Replicating, Wake::Said(from, Body::Stored { .. })) => {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::sync::PassReport;
 use super::{Asker, Cx, Node, Outcome, RepairRequest, Reply, Task, Then, Wake};
 use crate::key::Partition;
+use crate::planted::{self, Bug};
 use crate::protocol::Scope;
 use crate::ring::{NodeId, Step};
 use crate::store::Op;
@@ -148,17 +149,10 @@ impl Node {
     }
 
     fn repair_audit(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Repair) {
-        let mut scope: Vec<Partition> = match task.passes.iter().find(|p| p.1 == Scope::Shared) {
-            Some(_) => self.doc.owned(self.id),
-            None => Vec::new(),
-        };
-        for (_, of) in &task.passes {
-            if let Scope::Only(partitions) = of {
-                scope.extend(partitions);
-            }
-        }
-        scope.extend(self.unsettled());
-        if !self.audit_some(cx, &scope) {
+        // Those that nobody shares too, and those that are handed over.
+        let mut own = self.doc.owned(self.id);
+        own.extend(&task.leftovers);
+        if !self.audit_some(cx, &own) {
             self.tasks.insert(op, Task::Repair(task));
             return;
         }
@@ -209,7 +203,9 @@ impl Node {
         for p in std::mem::take(&mut task.leftovers) {
             let owners = self.doc.writers(p);
             let met = |o: &NodeId| task.met.get(o).is_some_and(|ps| ps.contains(&p));
-            if !owners.is_empty() && owners.iter().all(met) && !self.doc.owns(self.id, p) {
+            let one = planted::is(Bug::CleanupAfterOne) && owners.iter().any(met);
+            let met = owners.iter().all(met) || one;
+            if !owners.is_empty() && met && !self.doc.owns(self.id, p) {
                 task.report.dropped += 1;
                 self.stage.push(Op::Drop(p));
                 self.note_dropped(p);

@@ -44,10 +44,12 @@ impl Node {
         if gained.is_empty() {
             return;
         }
-        if self.identity.dropped {
+        if self.identity.dropped && !planted::is(Bug::KeepActorAfterDrop) {
             self.identity.renew();
         }
-        gained.into_iter().for_each(|p| self.identity.fill(p));
+        if !planted::is(Bug::JoinerIsFull) {
+            gained.into_iter().for_each(|p| self.identity.fill(p));
+        }
     }
 
     fn gains(&self, before: &RingDoc, p: Partition) -> bool {
@@ -89,7 +91,9 @@ impl Node {
         let Some(old) = self.doc.old.clone().filter(|_| self.doc.step == Step::WriteBoth) else {
             return;
         };
-        if std::mem::replace(&mut self.identity.refilled, version) == version {
+        if planted::is(Bug::OldPassesCount)
+            || std::mem::replace(&mut self.identity.refilled, version) == version
+        {
             return;
         }
         for p in self.doc.owned(self.id) {
@@ -147,6 +151,7 @@ impl Node {
         let of_owners = others.iter().filter(|o| met.contains(o)).count();
         let accepted = accept
             .is_some_and(|reached| others.iter().all(|o| !self.is_up(*o) || reached.contains(o)));
+        let needed = if planted::is(Bug::OnePassIsEnough) { 1 } else { needed };
         (of_owners >= needed || accepted) && (of_owners > 0 || !lossy)
     }
 

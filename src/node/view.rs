@@ -30,6 +30,18 @@ impl Node {
         !self.tasks.values().any(|t| write(t) || matches!(t, Task::Forward(_)))
     }
 
+    /// The oldest version of the ring document that a write under way here began under: what the
+    /// simulator holds the barriers of a change against.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub fn oldest_write(&self) -> Option<u64> {
+        let version = |task: &Task| match task {
+            Task::Put(put) => Some(put.version()),
+            _ => None,
+        };
+        self.tasks.values().filter_map(version).min()
+    }
+
     /// Whether a batch is being made durable or waits to be.
     #[must_use]
     pub fn is_committing(&self) -> bool {

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Action, Boot, Cx, Node, Note};
 use crate::clock::Actor;
 use crate::error::{Error, Result};
+use crate::planted::{self, Bug};
 use crate::protocol::{Body, FilePoint};
 use crate::ring::NodeId;
 use crate::store::{Op, Store, Table};
@@ -300,6 +301,8 @@ impl Node {
     }
 
     fn heard(&mut self, cx: &mut Cx<'_>, from: NodeId, lost: bool, epoch: u64) {
+        let late = planted::is(Bug::LateWitness) && !self.identity.witness.waiting;
+        let lost = lost && !late && !planted::is(Bug::WitnessIgnored);
         if lost && !self.identity.witness.renewed {
             let why = "another node has seen later writes of this one: its file is older";
             self.lose_all(epoch);

@@ -32,6 +32,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::scripts::Deed;
+pub use self::unit::FINAL_CODES;
 use super::{Host, Output, Script, ServiceKind, Shell, Watch};
 use crate::error::{Error, Result};
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! requests/s and node 7,200 > 5,000             -> n4 joins     the first spare that is free
+//! fewer members than `min`                      -> n4 joins     whatever the figures
 //! without n5 every figure stays below 60 %      -> n5 leaves    the last spare that is a member
 //! a change under way, a member down or filling, a host that is no member, cool-down -> stay
 //! ```
@@ -141,6 +142,10 @@ fn judge(
     if let Some(why) = unsettled(sight) {
         return (Verb::Stay, why);
     }
+    let (n, cooling) = (sight.members.len(), cooling(rules, sight));
+    if n < rules.min && cooling.is_none() {
+        return grow(rules, sight, format!("there are {n} members of at least {}", rules.min));
+    }
     let measured = match measured {
         Ok(measured) => measured,
         Err(name) => return (Verb::Stay, format!("there are no figures of {name}")),
@@ -148,31 +153,38 @@ fn judge(
     if figures.is_empty() {
         return (Verb::Stay, "no figure has a target in the inventory".into());
     }
-    if let Some(age) = sight.age.filter(|age| *age < rules.cool_down) {
-        let (age, all) = (seconds(age), seconds(rules.cool_down));
-        return (Verb::Stay, format!("the last change is {age} ago and {all} are to pass"));
+    if let Some(why) = cooling {
+        return (Verb::Stay, why);
     }
     let over: Vec<_> = figures.iter().filter(|f| f.is_over()).map(Figure::against).collect();
     if over.is_empty() {
         return shrink(rules, sight, measured, figures);
     }
+    grow(rules, sight, over.join(" and "))
+}
+
+/// Why it is too early for a change.
+fn cooling(rules: &ScaleRules, sight: &Sight<'_>) -> Option<String> {
+    let age = sight.age.filter(|age| *age < rules.cool_down)?;
+    let (age, all) = (seconds(age), seconds(rules.cool_down));
+    Some(format!("the last change is {age} ago and {all} are to pass"))
+}
+
+/// More members are wanted: the first spare that is free joins.
+fn grow(rules: &ScaleRules, sight: &Sight<'_>, why: String) -> (Verb, String) {
     let is_member = |name: &&String| sight.members.iter().any(|m| m.name == **name);
-    let over = over.join(" and ");
-    let max = rules.max;
     let is_free = |name: &&String| !is_member(name) && !sight.failed.contains(name);
+    let (n, max) = (sight.members.len(), rules.max);
     match sight.spares.iter().find(is_free) {
-        _ if sight.members.len() >= max => {
-            let n = sight.members.len();
-            (Verb::Stay, format!("{over}, but there are {n} members of at most {max}"))
-        }
+        _ if n >= max => (Verb::Stay, format!("{why}, but there are {n} members of at most {max}")),
         None if sight.spares.iter().all(|name| is_member(&name)) => {
-            (Verb::Stay, format!("{over}, but no spare is left to join"))
+            (Verb::Stay, format!("{why}, but no spare is left to join"))
         }
         None => {
             let failed = sight.failed.join(", ");
-            (Verb::Stay, format!("{over}, but no spare is left to join; lately failed: {failed}"))
+            (Verb::Stay, format!("{why}, but no spare is left to join; lately failed: {failed}"))
         }
-        Some(name) => (Verb::Grow(name.clone()), format!("{over}: {name} joins")),
+        Some(name) => (Verb::Grow(name.clone()), format!("{why}: {name} joins")),
     }
 }
 

@@ -15,10 +15,10 @@
 use super::core::Core;
 use super::event::Stopping;
 use super::meter;
-use crate::config::{self, PEERS_FILE, Peers};
+use crate::config::{self, PEERS_FILE};
 use crate::embed;
-use crate::error::{Error, Result};
 use crate::node::{Event, RepairRequest, Reply, Request, scrubbed_ms};
+use crate::os;
 use crate::ring::{Member, NodeId, Step};
 use crate::store::Store;
 
@@ -35,6 +35,8 @@ const SCRUB_MS: u64 = 1_000;
 const SCRUB_SLICES: u64 = 2 * 86_400;
 const SCRUB_BYTES: u64 = 256 << 10;
 const SCRUB_REST_MS: u64 = 5 * 86_400_000;
+/// Anybody may read the addresses.
+const PEERS_KIND: os::Kind = os::Kind::OfNode(0o644);
 /// A hint for a member that has been down for so long is old, in ms: the other owners get it too.
 const OLD_MS: u64 = 3_600_000;
 
@@ -236,15 +238,12 @@ impl Core {
         if peers == self.chores.written || doc.member(own).is_none() && peers.peers.is_empty() {
             return;
         }
-        match write(&self.chores.dir, &peers) {
+        let text = config::text(&peers);
+        let path = self.chores.dir.join(PEERS_FILE);
+        let written = text.and_then(|text| os::replace_file(&path, text.as_bytes(), PEERS_KIND));
+        match written {
             Ok(()) => self.chores.written = peers,
             Err(error) => tracing::warn!("the addresses could not be written down: {error}"),
         }
     }
-}
-
-fn write(dir: &std::path::Path, peers: &Peers) -> Result<()> {
-    let (path, fresh) = (dir.join(PEERS_FILE), dir.join(format!("{PEERS_FILE}.new")));
-    std::fs::write(&fresh, config::text(peers)?).map_err(Error::io("write", &fresh))?;
-    std::fs::rename(&fresh, &path).map_err(Error::io("write", &path))
 }

@@ -134,7 +134,10 @@ impl Core {
                     tracing::debug!(peer, "not reached: {why}");
                 }
             }
-            In::Parcel(link, parcel, seat) => self.parcel(link, parcel, seat),
+            In::Parcel(link, parcel, seat, sent_ms) => {
+                let age_ms = sent_ms.map_or(0, |at| now.saturating_sub(at));
+                self.parcel(link, parcel, seat, age_ms);
+            }
             In::Ended(link, why) => self.link_ended(link, why),
             In::Committed(seq, outcome) => self.committed(seq, outcome),
             In::Broken(error) => self.failed = Some(error),

@@ -27,7 +27,7 @@ use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::node::{Event, Reply, Request};
 use crate::protocol::WIRE_LOWEST;
-use crate::quorum::{PutRequest, Verdict};
+use crate::quorum::Verdict;
 use crate::store::lmdb::FILE;
 use crate::store::{Store, hint_page};
 
@@ -143,12 +143,16 @@ impl Core {
         let ready = self.node.is_ready();
         for mut held in std::mem::take(&mut self.desk.held) {
             if ready {
-                shorten(&mut held.request, now - held.since_ms);
+                held.request.age(now - held.since_ms);
                 self.ask_node(held.link, held.ticket, held.request, held.seat);
             } else if now >= held.until_ms {
                 let text = "The node has just started and waits to hear from another member, to be \
                             sure that its file is not an old one; nothing was tried.";
-                let error = Error::Refused(text.into()).hint("start another node of the ring");
+                let error = Error::Refused(text.into()).hint(
+                    "start another node of the ring; when all are running, they may have new addresses: \
+                     write these into the peers.yaml of one node and restart it (kvs-concepts(7), \
+                     RUNNING NODES)",
+                );
                 self.tell(held.link, held.ticket, Told::Fault(Fault::from(&error)));
             } else {
                 self.desk.held.push(held);
@@ -260,16 +264,6 @@ pub(super) fn is_operators(ask: &Ask) -> bool {
         Ask::Ring | Ask::Info | Ask::Members | Ask::Transfers | Ask::Load => true,
         Ask::Drain(_) | Ask::Stop | Ask::Node(Request::Status) => true,
         Ask::Node(_) | Ask::File(_) => false,
-    }
-}
-
-/// Takes from a request's time what it has waited.
-fn shorten(request: &mut Request, waited_ms: u64) {
-    if let Request::Put(PutRequest { options, .. })
-    | Request::Get(_, options)
-    | Request::Scan(.., options) = request
-    {
-        options.timeout_ms = options.timeout_ms.saturating_sub(waited_ms).max(1);
     }
 }
 

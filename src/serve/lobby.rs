@@ -17,9 +17,9 @@ use super::core::{Core, twin};
 use super::crowd::Source;
 use super::event::Arrival;
 use super::guests::Seat;
-use super::link::Link;
+use super::link::{Clocks, Link};
 use super::peers::{Conn, Who};
-use crate::channel::{Fault, Hello, Parcel};
+use crate::channel::{Ask, Fault, Hello, OtherClock, Parcel, STAMPS_SINCE};
 use crate::error::{Error, Result};
 use crate::node::Event;
 use crate::protocol::{Body, Message, WIRE_LOWEST};
@@ -31,7 +31,7 @@ const TWIN_MS: u64 = 6_000;
 impl Core {
     /// Lets a newcomer in, or tells it why not.
     pub(super) fn arrive(&mut self, arrival: Arrival) {
-        let Arrival { stream, opened, dialled, from } = arrival;
+        let Arrival { stream, opened, since, dialled, from } = arrival;
         let (number, now_ms) = (self.peers.number(), self.now_ms());
         let admitted = match dialled {
             Some(id) => self.check_dialled(id, &opened.remote, &opened.hello),
@@ -46,7 +46,10 @@ impl Core {
         let peer = !matches!(admitted, Ok(Who::Client) | Err(_));
         let (sealer, opener) = (opened.sealer, opened.opener);
         let guests = if peer { None } else { Some(&self.desk.guests) };
-        let link = Link::start(number, stream, sealer, opener, guests, self.tell.clone());
+        let own = Hello::new(None, None);
+        let stamped = own.version_with(&opened.hello).is_some_and(|v| v >= STAMPS_SINCE);
+        let clocks = Clocks { began: self.began, since, stamped, other: OtherClock::default() };
+        let link = Link::start(number, stream, sealer, opener, guests, clocks, self.tell.clone());
         let who = *admitted.as_ref().unwrap_or(&Who::Client);
         let wire = self.papers.hello.version_with(&opened.hello).unwrap_or(WIRE_LOWEST);
         let conn = Conn {
@@ -243,12 +246,20 @@ impl Core {
         pending.into_iter().for_each(|id| self.undialled(id));
     }
 
-    pub(super) fn parcel(&mut self, number: u64, parcel: Parcel, seat: Option<Seat>) {
+    pub(super) fn parcel(&mut self, number: u64, parcel: Parcel, seat: Option<Seat>, age_ms: u64) {
         let Some(who) = self.peers.conn(number).map(|c| c.who) else { return };
         self.peers.heard(number, self.now_ms());
         match (who, parcel) {
-            (Who::Peer(id), Parcel::Message(message)) => self.message(id, *message),
-            (Who::Client, Parcel::Ask(ticket, ask)) => self.asked(number, ticket, *ask, seat),
+            (Who::Peer(id), Parcel::Message(mut message)) => {
+                message.body.age(age_ms);
+                self.message(id, *message);
+            }
+            (Who::Client, Parcel::Ask(ticket, mut ask)) => {
+                if let Ask::Node(request) = &mut *ask {
+                    request.age(age_ms);
+                }
+                self.asked(number, ticket, *ask, seat);
+            }
             (Who::Pending(id), Parcel::Welcome { peer: true }) => self.raise(number, id),
             (Who::Pending(id), Parcel::Welcome { peer: false }) => {
                 tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");

@@ -270,6 +270,7 @@ impl Peers {
 mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::link::Clocks;
     use super::*;
     use crate::channel::{Handshake, Hello, RingKeys, Static};
 
@@ -287,7 +288,8 @@ mod tests {
         let (_, reply) = Handshake::answer(&keys, &own, &hello, &first[2..]).unwrap();
         let (opened, _) = dial.dialled(&reply[2..]).unwrap();
         let (tell, _) = tokio::sync::mpsc::channel(8);
-        let link = Link::start(0, stream, opened.sealer, opened.opener, None, tell);
+        let link =
+            Link::start(0, stream, opened.sealer, opened.opener, None, Clocks::plain(), tell);
         let (who, from) = (Who::Client, String::new());
         let (source, operator) = (None, false);
         let (last_ms, wire) = (since_ms, WIRE_LOWEST);

@@ -39,8 +39,11 @@ const UPKEEP: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 struct Text {
     figures: PrometheusHandle,
-    made: Arc<Mutex<Option<(Instant, Arc<str>)>>>,
+    made: Arc<Mutex<Option<Made>>>,
 }
+
+/// When it was made, and what it says.
+type Made = (Instant, Arc<str>);
 
 impl Text {
     fn get(&self) -> Arc<str> {

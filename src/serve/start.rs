@@ -32,6 +32,7 @@ use crate::embed::{self, NODE_KEY, RING_KEY, random, wall_ms};
 use crate::error::{Error, Result};
 use crate::gossip::{Gossip, Mood, Row};
 use crate::node::Node;
+use crate::os;
 use crate::ring::State;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::{Holder, Lock, Want};
@@ -122,7 +123,7 @@ async fn run(
     watch_signals(tell.clone())?;
     let door = door::open(listener, porter(&papers, bounds, &tell)?);
     let written = written(&serving.dir);
-    let gossip = gossip(&node, &address, &written)?;
+    let gossip = gossip(&node, &address, &written, &serving.dir)?;
     let twin = store.twin()?;
     let metrics_at = metrics.clone();
     let chores =
@@ -196,7 +197,9 @@ fn written(dir: &Path) -> config::Peers {
     })
 }
 
-fn gossip(node: &Node, address: &str, written: &config::Peers) -> Result<Gossip> {
+/// What is known of the others at the start: as written down, but for those that are being served beside
+/// this one: a whole ring may have come back at other addresses.
+fn gossip(node: &Node, address: &str, written: &config::Peers, dir: &Path) -> Result<Gossip> {
     let own = Row {
         id: node.id(),
         generation: wall_ms(),
@@ -207,15 +210,17 @@ fn gossip(node: &Node, address: &str, written: &config::Peers) -> Result<Gossip>
         mood: Mood::Starting,
     };
     let mut gossip = Gossip::new(own, random()? as u64, 0);
-    for (id, address) in embed::addresses(written.clone()) {
+    let doc = node.doc();
+    let beside = embed::neighbours(dir).into_iter().filter(|(id, _)| doc.member(*id).is_some());
+    for (id, address) in embed::addresses(written.clone()).chain(beside) {
         gossip.hint(id, address);
     }
     Ok(gossip)
 }
 
-/// SIGTERM and SIGINT are kind requests to stop.
+/// Signals that are kind requests to stop. One that was ignored when the process began stays so.
 fn watch_signals(tell: Sender<In>) -> Result<()> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+    for kind in os::stop_signals().into_iter().map(SignalKind::from_raw) {
         let mut signals =
             signal(kind).map_err(|e| Error::Denied(format!("Signals cannot be watched: {e}.")))?;
         let tell = tell.clone();

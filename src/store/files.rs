@@ -21,7 +21,8 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
+pub(super) use crate::os::sync_dir;
 
 /// Opens a file for reading; `None` when there is none.
 pub(super) fn read(path: &Path) -> Result<Option<File>> {
@@ -64,12 +65,6 @@ pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Waits until the names in a directory are on the disk.
-pub(super) fn sync_dir(dir: &Path) -> Result<()> {
-    let opened = File::open(dir).map_err(Error::io("open", dir))?;
-    opened.sync_all().map_err(Error::io("sync", dir))
-}
-
 /// Follows no link, and waits for nobody at the other end of a pipe.
 fn open(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -108,9 +103,11 @@ fn refused(path: &Path, error: std::io::Error) -> Error {
 
 fn irregular(path: &Path, found: &Metadata) -> Error {
     let what = if found.is_symlink() { "a symbolic link" } else { "no regular file" };
-    let path = path.display();
-    Error::Denied(format!("{path} is {what}; a node's files are never links. Nothing was changed."))
-        .hint(format!("see where it leads: ls -l {path}; put the file itself in its place"))
+    let shown = path.display();
+    Error::Denied(format!(
+        "{shown} is {what}; a node's files are never links. Nothing was changed."
+    ))
+    .hint(format!("see where it leads: ls -l {}; put the file itself in its place", word(path)))
 }
 
 fn parent(path: &Path) -> &Path {

@@ -24,6 +24,7 @@ mod open;
 mod preflight;
 mod rows;
 mod signal;
+mod structure;
 mod twin;
 
 use std::cell::OnceCell;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use heed::{Env, RoTxn, WithoutTls};
 
 use self::rows::{Edit, Tables, View, failure, read_error};
+pub use self::signal::FAULT_CODE;
 pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
@@ -327,6 +329,10 @@ impl Store for Lmdb {
 
     fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
         tables::named(&self.view()?, table, prefix)
+    }
+
+    fn structure(&self) -> Result<()> {
+        structure::check(&self.tables.path, Some(self.reader()?.id() as u64))
     }
 
     fn commit_number(&self) -> u64 {

@@ -9,9 +9,10 @@
 //!                     +---- crash(false)             gone
 //! ```
 //!
-//! Faults are injected here: [`Memory::rot`] and [`Memory::lose`] damage records behind the digest's
-//! back, [`Memory::set_full`] fills the disk, and a clone is a snapshot to roll back to. What it does
-//! not do: it knows no sidecar, no lock and no torn write; a batch is durable whole or not at all.
+//! Faults are injected here: [`Memory::rot`], [`Memory::lose`] and [`Memory::damage`] damage rows
+//! behind the digest's back, [`Memory::set_full`] fills the disk, and a clone is a snapshot to roll
+//! back to. What it does not do: it knows no sidecar, no lock and no torn write; a batch is durable
+//! whole or not at all.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -34,6 +35,17 @@ pub struct Memory {
     hints: HintStats,
     commit: u64,
     full: bool,
+}
+
+/// What becomes of a row behind the store's back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// This bit of its value flips.
+    Value(usize),
+    /// This bit of its key flips.
+    Key(usize),
+    /// It vanishes.
+    Lost,
 }
 
 impl Memory {
@@ -93,6 +105,37 @@ impl Memory {
         self.durable.tables[Name::Records as usize].remove(&*row).is_some()
     }
 
+    /// How many rows a table has, by its name in the file; none for a name that is no table's.
+    #[must_use]
+    pub fn rows_in(&self, table: &str) -> usize {
+        self.table(table).map_or(0, |t| self.durable.tables[t].len())
+    }
+
+    /// Damages the `nth` row of a table behind the store's back; the row's key as it was, or nothing
+    /// when there is no such row or bit.
+    pub fn damage(&mut self, table: &str, nth: usize, how: Damage) -> Option<Vec<u8>> {
+        let table = self.table(table)?;
+        let rows = &mut self.durable.tables[table];
+        let key = rows.keys().nth(nth)?.clone();
+        match how {
+            Damage::Value(bit) => flip(Arc::make_mut(rows.get_mut(&key)?), bit)?,
+            Damage::Lost => drop(rows.remove(&key)),
+            Damage::Key(bit) => {
+                let mut other = key.clone();
+                flip(&mut other, bit)?;
+                let value = rows.remove(&key)?;
+                rows.insert(other, value);
+            }
+        }
+        // As whoever opens the file counts them.
+        self.hints = tables::hint_stats(&self.durable).unwrap_or(self.hints);
+        Some(key)
+    }
+
+    fn table(&self, name: &str) -> Option<usize> {
+        Name::ALL.iter().position(|table| table.as_str() == name)
+    }
+
     /// What [`Memory::restore`] goes back to.
     #[must_use]
     pub fn snapshot(&self) -> Self {
@@ -103,6 +146,12 @@ impl Memory {
     pub fn restore(&mut self, snapshot: &Self) {
         *self = snapshot.clone();
     }
+}
+
+/// Flips a bit, if there are so many.
+fn flip(bytes: &mut [u8], bit: usize) -> Option<()> {
+    *bytes.get_mut(bit / 8)? ^= 1 << (bit % 8);
+    Some(())
 }
 
 impl Store for Memory {
@@ -284,6 +333,11 @@ impl RowsMut for Edit<'_> {
         for key in keys.cloned().collect::<Vec<_>>() {
             self.delete(table, &key)?;
         }
+        Ok(())
+    }
+
+    /// A map has none that could be damaged.
+    fn structure(&self) -> Result<()> {
         Ok(())
     }
 

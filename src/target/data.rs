@@ -9,7 +9,7 @@ use super::Target;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
-use crate::quorum::{GetReply, Item, Options, PutReply, PutRequest, Verdict};
+use crate::quorum::{Basis, GetReply, Item, Options, PutReply, PutRequest, Verdict};
 use crate::record::Record;
 use crate::ring::NodeId;
 use crate::store::verify::verify;
@@ -36,7 +36,11 @@ impl Target {
             return Err(defect());
         };
         let what = format!("The read of {key}");
-        let settled = settle(&reply.verdict, &what, "kvs repair, or ask for less with -r");
+        let hint = match reply.r {
+            1 => "kvs status shows who is down; kvs repair fills copies that are behind",
+            _ => "kvs status shows who is down; kvs repair, or ask for less with -r",
+        };
+        let settled = settle(&reply.verdict, &what, hint);
         settled.map_err(|error| self.or_damage(self.doc().q.partition(key), error))?;
         Ok(reply)
     }
@@ -51,9 +55,17 @@ impl Target {
         let at = self.entry()?;
         let partition = self.doc().q.partition(&item.key);
         let what = format!("The write of {}", item.key);
+        let exact = matches!(item.basis, Basis::Exact(_));
+        let look = format!("read the key before you repeat it: kvs get {}", item.key.argument());
         let request = PutRequest { partition, items: vec![item], options };
         let Reply::Put(reply) = self.ask(at, Request::Put(request))? else { return Err(defect()) };
-        settle(&reply.verdict, &what, "kvs status shows who is down")?;
+        settle(&reply.verdict, &what, "kvs status shows who is down").map_err(|error| {
+            // Repeated, an exact write would only meet itself.
+            if exact && matches!(error.root(), Error::Unknown(_)) {
+                return Error::Unknown(error.root().to_string()).hint(look);
+            }
+            error
+        })?;
         Ok(reply)
     }
 

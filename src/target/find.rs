@@ -10,12 +10,15 @@
 //! It connects to nobody. Caveat: what it says was so a moment ago.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::NODE_FILE;
-use crate::error::{Error, Result};
+use crate::embed::OLD_NODE_FILE;
+use crate::error::{Error, Result, word};
+use crate::store::lmdb::FILE as DATA_FILE;
 use crate::store::lock::{Attempt, Holder, Lock, Want};
 
 /// How often a directory is looked at whose node is starting.
@@ -41,6 +44,8 @@ pub(super) struct Places {
     pub(super) dirs: Vec<(PathBuf, Door)>,
     /// Some directory of them stands for the ring it holds.
     pub(super) whole: bool,
+    /// Beside them: directories with the data of a node and without its configuration.
+    pub(super) headless: Vec<PathBuf>,
 }
 
 impl Places {
@@ -49,12 +54,14 @@ impl Places {
     /// # Errors
     /// As [`resolve`]; [`Error::Busy`] when the time is over and no node answers yet.
     pub(super) fn find(specs: &[String], until: Instant) -> Result<Self> {
-        let (addresses, dirs, whole) = split(specs)?;
+        let Self { addresses, dirs, whole, headless } = split(specs)?;
+        let dirs: Vec<_> = dirs.into_iter().map(|d| d.0).collect();
         loop {
             let doors: Result<Vec<_>> = dirs.iter().map(|dir| door(dir)).collect();
             let dirs: Vec<_> = dirs.iter().cloned().zip(doors?).collect();
             let starting = dirs.iter().find(|(_, door)| *door == Door::Starting);
-            let places = Self { addresses: addresses.clone(), dirs: dirs.clone(), whole };
+            let (addresses, headless) = (addresses.clone(), headless.clone());
+            let places = Self { addresses, dirs: dirs.clone(), whole, headless };
             let Some((dir, _)) = starting else { return Ok(places) };
             if now() >= until {
                 if places.is_live() {
@@ -94,7 +101,14 @@ impl Places {
 /// # Errors
 /// [`Error::Io`] when its lock cannot be looked at.
 pub(super) fn door(dir: &Path) -> Result<Door> {
-    Ok(match Lock::attempt(dir, &Want::Shared)? {
+    let attempt = match Lock::attempt(dir, &Want::Shared) {
+        // Whoever opens its file says so, unless the member is taken as down.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            return Ok(Door::Shut);
+        }
+        attempt => attempt?,
+    };
+    Ok(match attempt {
         Attempt::Held(_) | Attempt::Readers => Door::Shut,
         Attempt::Writer(None) => Door::Starting,
         Attempt::Writer(Some(holder)) if !holder.serves() => Door::Shut,
@@ -107,9 +121,9 @@ pub(super) fn door(dir: &Path) -> Result<Door> {
 /// # Errors
 /// [`Error::Usage`] for one that names none, or a running node.
 pub fn resolve(specs: &[String]) -> Result<Vec<PathBuf>> {
-    let (addresses, dirs, _) = split(specs)?;
+    let Places { addresses, dirs, .. } = split(specs)?;
     match addresses.first() {
-        None => Ok(dirs),
+        None => Ok(dirs.into_iter().map(|d| d.0).collect()),
         Some(address) => Err(Error::Usage(format!(
             "{address} is the address of a running node; a directory is wanted."
         ))),
@@ -123,23 +137,25 @@ pub fn is_address(spec: &str) -> bool {
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
-/// Addresses, node directories, and whether a ring's directory is among the specs.
-fn split(specs: &[String]) -> Result<(Vec<String>, Vec<PathBuf>, bool)> {
-    let (mut addresses, mut dirs, mut whole) = (Vec::new(), Vec::new(), false);
+/// What the specs name, every directory shut.
+fn split(specs: &[String]) -> Result<Places> {
+    let mut places = Places::default();
+    let Places { addresses, dirs, whole, headless } = &mut places;
     for spec in specs.iter().flat_map(|s| s.split(',')).filter(|s| !s.is_empty()) {
         let path = PathBuf::from(spec);
         if path.join(NODE_FILE).is_file() {
-            dirs.push(path);
+            dirs.push((path, Door::Shut));
         } else if path.is_dir() {
             let found = nodes_in(&path)?;
-            if found.is_empty() {
+            headless.extend(headless_in(&path));
+            if found.is_empty() && headless.is_empty() {
                 return Err(Error::Usage(format!(
                     "{spec} is not a node directory and holds none."
                 ))
-                .hint(format!("make a ring: kvs init {spec}")));
+                .hint(format!("make a ring: kvs init {}", word(spec))));
             }
-            dirs.extend(found);
-            whole = true;
+            dirs.extend(found.into_iter().map(|dir| (dir, Door::Shut)));
+            *whole = true;
         } else if is_address(spec) {
             addresses.push(spec.to_owned());
         } else {
@@ -147,14 +163,54 @@ fn split(specs: &[String]) -> Result<(Vec<String>, Vec<PathBuf>, bool)> {
                 .hint("name a ring directory with --ring DIR, or make one: kvs init DIR"));
         }
     }
+    if let (true, Some(dir)) = (dirs.is_empty() && addresses.is_empty(), headless.first()) {
+        return Err(Error::Usage(format!("{}; nothing was tried.", beheaded(dir))).hint(format!(
+            "{}; then: kvs repair. kvs-concepts(7) says more: RESTORING",
+            head(dir)
+        )));
+    }
     if dirs.is_empty() && addresses.is_empty() {
         return Err(Error::Usage("No ring is named; nothing was tried.".into())
             .hint("name it with --ring DIR, or set KVS_RING"));
     }
     // One directory named twice is one directory.
     let mut met = BTreeSet::new();
-    dirs.retain(|dir| met.insert(dir.canonicalize().unwrap_or_else(|_| dir.clone())));
-    Ok((addresses, dirs, whole))
+    dirs.retain(|(dir, _)| met.insert(dir.canonicalize().unwrap_or_else(|_| dir.clone())));
+    Ok(places)
+}
+
+/// What is wrong with a directory that has data and no configuration.
+pub(super) fn beheaded(dir: &Path) -> String {
+    format!("{} holds a node's {DATA_FILE} and no {NODE_FILE}", dir.display())
+}
+
+/// The command that writes the configuration anew.
+pub(super) fn head(dir: &Path) -> String {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let (name, file) = (word(format!("name: {name}")), word(dir.join(NODE_FILE)));
+    format!("write it anew, with the member's name: echo {name} > {file}")
+}
+
+/// Directories in a ring's directory, and itself, that hold data and no configuration.
+fn headless_in(path: &Path) -> Vec<PathBuf> {
+    let below = std::fs::read_dir(path).into_iter().flatten().filter_map(std::result::Result::ok);
+    let below =
+        below.filter(|e| !e.file_name().as_encoded_bytes().starts_with(b".")).map(|e| e.path());
+    // What a replacement has moved aside keeps its configuration under another name.
+    let lost = |dir: &PathBuf| {
+        dir.join(DATA_FILE).is_file() && !may_be_node(dir) && !dir.join(OLD_NODE_FILE).exists()
+    };
+    let mut found: Vec<_> = below.chain([path.to_path_buf()]).filter(lost).collect();
+    found.sort();
+    found
+}
+
+/// Whether a directory is a node's, or cannot be looked into.
+fn may_be_node(dir: &Path) -> bool {
+    match dir.join(NODE_FILE).metadata() {
+        Ok(about) => about.is_file(),
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
+    }
 }
 
 /// The node directories in a ring directory, in order.
@@ -167,7 +223,7 @@ pub fn nodes_in(path: &Path) -> Result<Vec<PathBuf>> {
     // A directory under construction begins with a dot; it stays behind when its command is killed.
     let dirs = entries.filter(|e| !e.file_name().as_encoded_bytes().starts_with(b"."));
     let dirs = dirs.map(|e| e.path());
-    let mut found: Vec<_> = dirs.filter(|d| d.join(NODE_FILE).is_file()).collect();
+    let mut found: Vec<_> = dirs.filter(|d| may_be_node(d)).collect();
     found.sort();
     Ok(found)
 }

@@ -19,7 +19,7 @@ use crate::channel::RingKeys;
 use crate::client::{Client, Opening};
 use crate::config::{NODE_FILE, Secret, read_keys};
 use crate::embed::{RING_KEY, Seat, create_member, found_member, would_join};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::ring::{Member, NodeId};
 
 /// How long a new node is waited for at least.
@@ -72,9 +72,9 @@ impl Target {
                 return Ok(());
             }
             if now() >= until {
-                let dir = dir.display();
+                let (shown, dir) = (dir.display(), word(dir));
                 return Err(Error::Partial(format!(
-                    "{dir} is made, and nobody runs its node; the ring was not changed."
+                    "{shown} is made, and its node is not running; the ring was not changed."
                 ))
                 .hint(format!("start it: kvs node run {dir}; then run this command again")));
             }

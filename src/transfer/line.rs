@@ -10,7 +10,7 @@ use serde_bytes::ByteBuf;
 
 use crate::key::Key;
 use crate::quorum::{Basis, Item};
-use crate::record::Record;
+use crate::record::{RECORD_BYTES_MAX, Record};
 
 /// A line as read: the key and its values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,8 +76,13 @@ pub fn parse(text: &[u8]) -> Result<Line, String> {
     })?;
     let key = bytes(json.key, json.key_b64, "key")?;
     let key = Key::new(key).map_err(|e| e.to_string())?;
+    let alone = [&json.value, &json.value_b64, &json.expires].iter().all(|field| field.is_none());
     let values = match json.siblings {
         None => vec![(value(json.value, json.value_b64)?, expiry(json.expires)?)],
+        Some(_) if !alone => {
+            return Err("it has siblings, and a value or expires beside them".into());
+        }
+        Some(siblings) if siblings.is_empty() => return Err("its siblings are empty".into()),
         Some(siblings) => {
             let read = |s: JsonValue| Ok((value(s.value, s.value_b64)?, expiry(s.expires)?));
             siblings.into_iter().map(read).collect::<Result<_, String>>()?
@@ -87,7 +92,12 @@ pub fn parse(text: &[u8]) -> Result<Line, String> {
 }
 
 fn value(text: Option<String>, b64: Option<String>) -> Result<ByteBuf, String> {
-    bytes(text, b64, "value").map(ByteBuf::from)
+    let value = bytes(text, b64, "value")?;
+    if value.len() > RECORD_BYTES_MAX {
+        let size = value.len();
+        return Err(format!("its value has {size} bytes; the most is 4 MiB ({RECORD_BYTES_MAX})"));
+    }
+    Ok(ByteBuf::from(value))
 }
 
 fn bytes(text: Option<String>, b64: Option<String>, name: &str) -> Result<Vec<u8>, String> {

@@ -10,10 +10,11 @@ use kvs::protocol::{Body, Message};
 use kvs::quorum::Basis;
 use kvs::ring::State;
 use kvs::store::memory::Memory;
-use kvs::store::{Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit};
+use kvs::store::{
+    BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit,
+};
 
 use crate::help::*;
-use crate::world::*;
 
 /// Whatever a removed member says, and under whatever version, it is answered with the document that
 /// removed it, and nothing of what it says is acted upon.
@@ -98,6 +99,9 @@ impl Store for Counting<'_> {
     }
     fn hints_of(&self, p: Partition, key: &Key) -> Result<Vec<Hint>> {
         self.store.hints_of(p, key)
+    }
+    fn bad_hints(&self) -> Result<BadHints> {
+        self.store.bad_hints()
     }
     fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {
         self.store.bad()

@@ -109,6 +109,48 @@ fn two_lost_identities() {
     place.is_sound_and_equal();
 }
 
+/// A configuration that is lost beside good data is said to be that, with the line that writes it anew:
+/// nothing says that there is no ring, or that good data should be replaced first.
+#[test]
+fn a_configuration_lost_beside_good_data_is_written_anew() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    fs::remove_file(place.path("r/n2/node.yaml")).expect("a configuration to lose");
+    let told = place.kvs("get k").ends(0).says("no node.yaml").err;
+    let cure = told.lines().find_map(|l| l.split_once("member's name: ")).expect("a cure").1;
+    place.sh(cure).ends(0);
+    let told = place.kvs("status --check").ends(0);
+    assert!(!told.err.contains("warning"), "{}", told.err);
+    for node in ["n1", "n2", "n3"] {
+        fs::remove_file(place.path(&format!("r/{node}/node.yaml"))).expect("a configuration");
+    }
+    let told = place.kvs("get k").ends(2).says("no node.yaml").says("echo 'name: n1'");
+    assert!(!told.err.contains("kvs init"), "{}", told.err);
+}
+
+/// Of bare data files all records are read in the way that kvs-concepts(7) shows.
+#[test]
+fn bare_data_files_are_carried_over_into_a_new_ring() {
+    let place = Place::ring("--partitions 8");
+    let lines = crate::shell::lines(200, "v", 20);
+    place.write("load", lines.join("\n"));
+    place.kvs("load -q load").ends(0);
+    let page = include_str!("../../man/kvs-concepts.7");
+    let from = page.find("mkdir \\-p b/n1").expect("the lines of RESTORING");
+    let all = &page[from..from + page[from..].find(".fi").expect("their end")];
+    let (first, rest) = all.split_once('\n').expect("lines");
+    let line = |text: &str| {
+        text.replace("\\-", "-").replace("init r && kvs --ring r", "init new && kvs --ring new")
+    };
+    place.sh(&line(first)).ends(0);
+    place.sh("for n in n1 n2 n3; do cp r/$n/data.mdb b/$n; done").ends(0);
+    place.kvs("--ring b get k1").ends(2).says("no node.yaml").says("RESTORING");
+    for one in rest.lines() {
+        place.sh(&line(one)).ends_in(&[0, 7]);
+    }
+    place.sh("kvs --ring new dump -q | LC_ALL=C sort").ends(0).prints(&(lines.join("\n") + "\n"));
+}
+
 /// A word that a person wrote wrong is for that person: the place of it is named.
 #[test]
 fn a_mistyped_configuration_is_named() {

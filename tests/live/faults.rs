@@ -104,8 +104,8 @@ fn a_node_on_a_full_disk_answers_reads_and_heals_when_there_is_room() {
     place.kvs("load -q load").ends(0);
     place.kvs("put -q late v -w 2").ends(0);
 
-    place.kvs("status --check").ends(1).says("n2").says("its disk is full");
-    assert!(place.kvs("status").ends(0).text().contains("full: read-only"));
+    place.kvs("status --check").ends(1).says("n2").says("for want of space");
+    assert!(place.kvs("status").ends(0).text().contains("no space"));
     place.kvs("get -q acked -r 3").ends(0).prints("v");
     place.write("large", vec![b'x'; 1 << 20]);
     place.kvs("put -q large @large -w 3").ends_in(&[4, 5]);
@@ -117,7 +117,7 @@ fn a_node_on_a_full_disk_answers_reads_and_heals_when_there_is_room() {
         commits(&place, "n2") - before < 10.0 && cpu_s(n2) - cpu < 0.3
     };
     assert!((0..8).any(|_| is_quiet()), "it never rests:\n{}", up.err());
-    place.kvs("status --check").ends(1).says("its disk is full");
+    place.kvs("status --check").ends(1).says("for want of space");
 
     place.sh("rm r/n2/ballast").ends(0);
     place.kvs(WHOLE).ends(0);

@@ -1,9 +1,8 @@
 //! What goes wrong while the clients work, within a budget of losses, and how the ring is changed.
 
-use kvs::key::Key;
 use kvs::node::{Reply, Request};
-use kvs::quorum::{GetReply, Verdict};
 use kvs::ring::{Change, State, Step};
+use kvs::store::memory::Damage;
 use kvs::store::{Store, Table};
 
 use super::client::Outcome;
@@ -25,7 +24,7 @@ impl Run {
         }
         // Acceptors that are gone or may have forgotten must stay a minority: beyond it is
         // `ring recover`.
-        let doubts = chosen.is_lossy() && chosen != Fault::Rot;
+        let doubts = chosen.is_doubt();
         // A member may leave meanwhile.
         let voters = self.w.doc().voters().count();
         let minority = match voters {
@@ -35,6 +34,9 @@ impl Run {
         if chosen.is_lossy() && self.budget == 0 || doubts && !minority {
             return;
         }
+        if self.plan.commands && !Self::is_of_disks(chosen) {
+            return;
+        }
         let hosts: Vec<_> = (0..self.w.hosts.len()).filter(|i| !self.w.hosts[*i].gone).collect();
         let Some(mut host) = self.w.rng.pick(&hosts).copied() else { return };
         if chosen.is_lossy() && self.w.rng.chance(700) {
@@ -42,7 +44,10 @@ impl Run {
         }
         if self.inflict(chosen, host, &hosts) {
             self.w.count(chosen.name());
-            self.budget -= u64::from(chosen.is_lossy());
+            if chosen.is_lossy() {
+                self.budget -= 1;
+                self.loss_ms = self.w.now_ms;
+            }
             self.doubted += usize::from(doubts);
             if chosen.is_lossy() && self.w.rng.chance(600) {
                 let after = self.w.rng.within(100, 4_000);
@@ -98,8 +103,17 @@ impl Run {
                 true
             }
             Fault::Mend => {
-                self.w.cuts.clear();
+                self.w.mend();
                 true
+            }
+            Fault::Freeze => {
+                let ms = *self.w.rng.pick(&[300, 2_500, 7_000, 30_000]).expect("a list");
+                self.w.sheltered.is_empty() && self.w.freeze(host, ms)
+            }
+            Fault::Relink => {
+                let other = self.w.rng.pick(hosts).copied().unwrap_or(host);
+                self.w.relink(host, other);
+                self.plan.links.is_some() && host != other
             }
             Fault::Strike => {
                 self.strike();
@@ -132,13 +146,19 @@ impl Run {
             }
             Fault::Restore => self.restore(host, false),
             Fault::RestoreSilently => self.restore(host, true),
-            Fault::Lose | Fault::Rot => self.damage(fault, host),
+            Fault::Lose | Fault::Rot | Fault::RotKey | Fault::RotTerm => self.damage(fault, host),
+            Fault::RotHint => self.damage_row("hints", host),
+            Fault::RotSum => self.damage_row("digests", host),
+            Fault::RotRing => self.damage_row("ring", host),
+            Fault::RotIdentity => self.damage_row("meta", host),
             Fault::Skew => {
                 let jump = self.w.rng.within(1, 200_000_000) as i64 - 100_000_000;
                 self.w.hosts[host].skew_ms = jump;
                 true
             }
-            Fault::Replace | Fault::Join | Fault::Leave | Fault::Weight => self.wish(fault, host),
+            Fault::Replace | Fault::Remove | Fault::Join | Fault::Leave | Fault::Weight => {
+                self.wish(fault, host)
+            }
         }
     }
 
@@ -161,25 +181,8 @@ impl Run {
         if !self.w.sheltered.is_empty() {
             return false;
         }
-        if silently {
-            let counter = |store: &dyn Store, name: &str| {
-                let row = store.row(Table::Meta, name).ok().flatten();
-                row.and_then(|r| Some(u64::from_le_bytes(r.try_into().ok()?))).unwrap_or(0)
-            };
-            let actor = counter(&snapshot.store, "actor");
-            let old = counter(&snapshot.store, "counter");
-            let minted = self.w.mints.keys().filter(|d| d.actor.0 == actor).map(|d| d.counter);
-            let minted = minted.max().unwrap_or(0);
-            let doc = self.w.doc();
-            let knows = |i: &usize| {
-                let other = &self.w.hosts[*i];
-                let present = doc.member(other.id).is_some_and(|m| m.state != State::Removed);
-                let seen = counter(&other.store, &format!("seen:{}", kvs::clock::Actor(actor)));
-                *i != host && present && self.w.is_up(*i) && seen >= minted && seen > old
-            };
-            if !(0..self.w.hosts.len()).any(|i| knows(&i)) {
-                return false;
-            }
+        if silently && !self.w.has_witness(host, snapshot.store.commit_number()) {
+            return false;
         }
         self.w.restore(host, &snapshot, silently);
         if silently {
@@ -194,18 +197,63 @@ impl Run {
     /// A record rots, or vanishes while its node is down.
     fn damage(&mut self, fault: Fault, host: usize) -> bool {
         let keys = self.plan.keys.clone();
-        let key = self.w.rng.pick(&keys).cloned().unwrap_or_default();
-        if self.w.record(host, &key).is_none() {
+        let name = self.w.rng.pick(&keys).cloned().unwrap_or_default();
+        if self.w.record(host, &name).is_none() {
             return false;
         }
-        if fault == Fault::Rot {
-            return self.w.rot(host, &key);
+        let (p, key) = self.w.place(&name);
+        let row: Vec<u8> = [&p.0.to_be_bytes(), key.as_bytes()].concat();
+        let store = &self.w.hosts[host].store;
+        let rows = store.rows_in("records");
+        let mut copy = store.clone();
+        let Some(nth) = (0..rows).find(|nth| {
+            copy.clone_from(store);
+            copy.damage("records", *nth, Damage::Lost).as_ref() == Some(&row)
+        }) else {
+            return false;
+        };
+        let bytes = store.get(p, &key).ok().flatten().map_or(0, |s| s.bytes().len());
+        let rng = &mut self.w.rng;
+        let how = match fault {
+            Fault::Lose => Damage::Lost,
+            Fault::RotKey => Damage::Key(rng.below(8 * row.len() as u64) as usize),
+            Fault::RotTerm => Damage::Value(rng.below(128) as usize),
+            _ => Damage::Value(rng.within(128, 8 * bytes as u64 - 1) as usize),
+        };
+        if fault.is_hidden() && self.w.is_up(host) && !self.down(host, 8_000) {
+            return false;
+        }
+        self.w.note(|| format!("{fault:?} of {name} at {host}: {how:?}"));
+        self.damaged.insert(host);
+        self.rotten.insert((host, name));
+        self.w.hosts[host].store.damage("records", nth, how).is_some()
+    }
+
+    /// Some bit of some row of a table flips, or the row vanishes; the node is down meanwhile.
+    fn damage_row(&mut self, table: &str, host: usize) -> bool {
+        let rows = self.w.hosts[host].store.rows_in(table) as u64;
+        if rows == 0 || !self.w.sheltered.is_empty() {
+            return false;
+        }
+        // A member lost for good inside a change is a named limit.
+        let whole = matches!(table, "meta" | "ring");
+        if whole && (!self.wish.is_empty() || self.w.doc().step != Step::Settled) {
+            return false;
         }
         if self.w.is_up(host) && !self.down(host, 8_000) {
             return false;
         }
-        self.vanished.insert(host);
-        self.w.lose(host, &key)
+        let nth = self.w.rng.below(rows) as usize;
+        let lost = table != "meta" && table != "ring" && self.w.rng.chance(150);
+        let how = if lost { Damage::Lost } else { Damage::Value(self.w.rng.below(64) as usize) };
+        self.damaged.insert(host);
+        let row = self.w.hosts[host].store.damage(table, nth, how);
+        self.w.note(|| format!("rot in {table} of {host}: {row:?} {how:?}"));
+        if matches!(table, "meta" | "ring") && row.is_some() {
+            self.w.watch.forget_promises(host);
+            self.w.hosts[host].doubtful = true;
+        }
+        row.is_some()
     }
 
     // ---- the ring ---------------------------------------------------------------------------
@@ -214,7 +262,8 @@ impl Run {
     fn wish(&mut self, fault: Fault, host: usize) -> bool {
         let doc = self.w.doc();
         let present = doc.present().count();
-        if self.wish.is_some() || doc.step != Step::Settled {
+        let doubtful = self.w.hosts.iter().any(|h| h.doubtful && !h.gone);
+        if !self.wish.is_empty() || doc.step != Step::Settled || doubtful {
             return false;
         }
         let Some(member) = doc.member(self.w.hosts[host].id).cloned() else { return false };
@@ -224,32 +273,50 @@ impl Run {
         }
         let less = self.plan.w() < self.plan.majority();
         let change = match fault {
-            Fault::Join if present < 8 => {
-                let zone = format!("z{}", self.w.rng.below(3));
-                let (name, weight) = (format!("j{}", self.w.hosts.len()), self.w.rng.within(1, 3));
-                let (host, joined) = self.w.new_host(&name, &zone, weight as u32);
-                self.w.hosts[host].commit_ms = self.plan.commit_ms;
-                Change::Join(joined)
-            }
+            Fault::Join if present < 8 => self.join(),
             // What was acknowledged by less than the ring's W may be on the one that leaves alone.
             Fault::Leave if present > doc.n() && (!less || self.budget > 0) => {
                 self.budget -= u64::from(less);
                 Change::Leave(member.name)
             }
             Fault::Replace if present >= 3 && self.w.sheltered.is_empty() => {
-                if self.w.is_up(host) {
-                    self.w.crash(host, false);
-                }
-                let (new, joined) = self.w.new_host(&member.name, "", 1);
-                self.w.hosts[new].commit_ms = self.plan.commit_ms;
+                Change::Replace(self.lose_machine(host))
+            }
+            Fault::Remove if present > doc.n().max(3) && self.w.sheltered.is_empty() => {
+                self.w.crash(host, false);
                 self.w.hosts[host].gone = true;
-                Change::Replace(joined)
+                Change::Remove(member.name)
             }
             Fault::Weight => Change::Weight(member.name, self.w.rng.within(1, 4) as u32),
             _ => return false,
         };
-        self.wish = Some(change);
+        self.wish.push(change);
+        // Several wishes in one plan.
+        if self.plan.has(Fault::Join) && present < 7 && self.w.rng.chance(200) {
+            let more = self.join();
+            self.wish.push(more);
+        }
         true
+    }
+
+    fn join(&mut self) -> Change {
+        let zone = format!("z{}", self.w.rng.below(3));
+        let (name, weight) = (format!("j{}", self.w.hosts.len()), self.w.rng.within(1, 3));
+        let (host, joined) = self.w.new_host(&name, &zone, weight as u32);
+        self.w.hosts[host].commit_ms = self.plan.commit_ms;
+        Change::Join(joined)
+    }
+
+    /// A machine is lost; a fresh one of its name waits to be taken in.
+    pub fn lose_machine(&mut self, host: usize) -> kvs::ring::Member {
+        let name = self.w.hosts[host].name.clone();
+        if self.w.is_up(host) {
+            self.w.crash(host, false);
+        }
+        let (new, joined) = self.w.new_host(&name, "", 1);
+        self.w.hosts[new].commit_ms = self.plan.commit_ms;
+        self.w.hosts[host].gone = true;
+        joined
     }
 
     /// Whether the ring is as was wished, or on its way there.
@@ -259,7 +326,7 @@ impl Run {
             Change::Join(m) | Change::Replace(m) => doc.member(m.id).is_some(),
             Change::Leave(name) => doc.named(name).map_or(true, |m| m.state != State::Normal),
             Change::Weight(name, weight) => doc.named(name).map_or(true, |m| m.weight == *weight),
-            Change::Remove(_) => true,
+            Change::Remove(name) => doc.named(name).map_or(true, |m| m.state != State::Normal),
         }
     }
 
@@ -284,57 +351,75 @@ impl Run {
         if doc.step != Step::Settled {
             return Some(Request::Advance);
         }
-        let wish = self.wish.take()?;
-        if self.is_granted(&wish) {
+        let wish = std::mem::take(&mut self.wish);
+        if wish.is_empty() {
+            return None;
+        }
+        if wish.iter().all(|w| self.is_granted(w)) {
             self.w.count("ring changes begun");
             return None;
         }
-        let next = doc.change(std::slice::from_ref(&wish)).ok()?;
-        self.wish = Some(wish);
+        let next = doc.change(&wish).ok()?;
+        self.wish = wish;
         Some(Request::Propose(Box::new(next)))
     }
 
     pub fn shepherd(&mut self) {
-        let up: Vec<_> = (0..self.w.hosts.len()).filter(|i| self.w.is_up(*i)).collect();
-        let Some(via) = self.w.rng.pick(&up).copied() else { return };
-        let request = self.next_of_ring();
-        let tidy = self.w.rng.chance(300).then_some(Request::Cleanup);
-        if let Some(request) = request.or(tidy)
-            && self.w.is_up(via)
-        {
-            self.w.request(via, request);
+        // Now and then two drivers are at work.
+        for _ in 0..=u64::from(self.w.rng.chance(500)) {
+            let able = |i: &usize| self.w.is_up(*i) && !self.w.hosts[*i].frozen;
+            let up: Vec<_> = (0..self.w.hosts.len()).filter(able).collect();
+            let Some(via) = self.w.rng.pick(&up).copied() else { return };
+            let rival = self.rival();
+            let request = self.next_of_ring().map(|r| rival.unwrap_or(r));
+            let tidy = self.w.rng.chance(300).then_some(Request::Cleanup);
+            if let Some(request) = request.or(tidy)
+                && self.w.is_up(via)
+            {
+                self.w.request(via, request);
+            }
         }
+    }
+
+    /// Somebody else wants something else at the same time.
+    fn rival(&mut self) -> Option<Request> {
+        let doc = self.w.doc();
+        let rivals = self.plan.has(Fault::Weight) && doc.step == Step::Settled;
+        let lost = self.wish.iter().any(|w| matches!(w, Change::Replace(_) | Change::Remove(_)));
+        if !rivals || lost || self.wish.is_empty() || !self.w.rng.chance(400) {
+            return None;
+        }
+        let members: Vec<_> = doc.present().map(|m| m.name.clone()).collect();
+        let name = self.w.rng.pick(&members).cloned()?;
+        let weight = self.w.rng.within(1, 4) as u32;
+        Some(Request::Propose(Box::new(doc.change(&[Change::Weight(name, weight)]).ok()?)))
     }
 
     // ---- healing ----------------------------------------------------------------------------
 
-    /// Records that vanished are found by reading everything, as `repair --verify` does.
-    pub fn salvage(&mut self) {
-        for host in std::mem::take(&mut self.vanished) {
-            if self.w.hosts[host].gone {
-                continue;
+    /// Whose file cannot be opened any more gets a new machine.
+    pub fn replace_broken(&mut self) {
+        for host in 0..self.w.hosts.len() {
+            if self.w.hosts[host].broken && !self.w.hosts[host].gone {
+                let joined = self.lose_machine(host);
+                self.wish.push(Change::Replace(joined));
             }
-            self.w.salvage(host);
         }
     }
 
-    /// Rotted records are found by reading them.
+    /// Damage is found by reading everything, as `repair --verify` does.
     pub fn read_everything(&mut self) {
-        for key in self.plan.keys.clone() {
-            let name = Key::new(key.clone()).expect("a key");
-            let options = kvs::quorum::Options {
-                patient: true,
-                timeout_ms: 5_000,
-                ..kvs::quorum::Options::default()
-            };
-            let owners = self.w.owners(&key);
-            let Some(via) = owners.into_iter().find(|o| self.w.is_up(*o)) else { continue };
-            match self.w.ask(via, Request::Get(name, options)) {
-                Some(Reply::Get(GetReply {
-                    verdict: Verdict::Done | Verdict::Refused(_), ..
-                })) => {}
-                other => self.fail(format!("healed, and yet a read of {key} gives {other:?}")),
+        for host in std::mem::take(&mut self.damaged) {
+            if self.w.hosts[host].gone || !self.w.is_up(host) {
+                continue;
+            }
+            for p in self.w.doc().q.all() {
+                let reply = self.w.ask(host, Request::Verify(p));
+                if !matches!(reply, Some(Reply::Verify(_))) {
+                    self.fail(format!("[rest] a verify of {p:?} at {host} gives {reply:?}"));
+                }
             }
         }
+        self.rotten.clear();
     }
 }

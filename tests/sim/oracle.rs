@@ -1,37 +1,52 @@
-//! What must be true: of every read, and of every disk once everything is healed.
+//! What must be true: of every commit, every answer, every full copy while it all runs; and of every
+//! disk once everything is healed.
 //!
 //! Every durable write is a *mint*: its dot, and what it superseded with right. Against the log:
 //!
 //! ```text
-//! acknowledged, and no mint's context covers it       -> must be there, on every owner
+//! a clock covers a dot that is not there              -> something it covers superseded that dot
+//! acknowledged, and nothing superseded it             -> W hold it; too few full copies lack it
 //! covered by the context of an acknowledged mint      -> must be gone, for ever
 //! anything else (unknown, or covered by an unknown)   -> may be there; if so its context counts
 //! ```
+//!
+//! An overwrite supersedes what its coordinator knew, but nothing that was asked for after its own
+//! time was over. If-absent supersedes what has expired by two clocks and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kvs::clock::Dot;
 use kvs::key::{Key, Partition};
+use kvs::quorum::{Answer, Level, PutReply, Verdict};
 use kvs::record::Record;
+use kvs::ring::{NodeId, RingDoc};
 use kvs::store::{Store, verify};
 
-use super::client::{Kind, Outcome};
+use super::client::{Kind, Outcome, number_of};
 use super::run::Run;
-use super::world::Mint;
+use super::world::{Mint, WALL_MS};
+
+/// What is known of a key's writes since all was at rest.
+#[derive(Default)]
+pub struct KeyLog {
+    /// Those with a value.
+    values: Vec<Dot>,
+    /// By dot: what has superseded it with right.
+    by: BTreeMap<Dot, Vec<Dot>>,
+    /// Records that were found honest.
+    honest: BTreeSet<u128>,
+}
+
+/// A clock may be off by this, and a tick late, before a write is too late, in ms.
+const LATE_MS: u64 = 1_500;
 
 impl Run {
     /// The operation that a mint belongs to, when it can be told.
     fn op_of(&self, mint: &Mint) -> Option<usize> {
-        let number = |v: &Vec<u8>| std::str::from_utf8(v).ok()?.strip_prefix('v')?.parse().ok();
         match &mint.value {
-            Some(value) => number(value).filter(|id| *id < self.ops.len()),
+            Some(value) => number_of(value).filter(|id| *id < self.ops.len()),
             None => self.acked.get(&mint.dot).copied(),
         }
-    }
-
-    /// Whether a mint superseded a dot with right.
-    fn supersedes(&self, mint: &Mint, dot: Dot) -> bool {
-        self.overrides(mint, self.op_of(mint), dot)
     }
 
     fn overrides(&self, mint: &Mint, op: Option<usize>, dot: Dot) -> bool {
@@ -39,65 +54,290 @@ impl Run {
             return false;
         }
         let op = op.map(|id| &self.ops[id]);
+        let older = || self.w.mints.get(&dot).and_then(|m| self.op_of(m)).map(|id| &self.ops[id]);
         match op.map(|o| o.kind) {
-            Some(Kind::Blind | Kind::Absent) => false,
-            Some(Kind::Context) => {
+            Some(Kind::Blind) => false,
+            Some(Kind::Absent) => {
+                let expired = older().and_then(|o| o.expires_ms);
+                let over = expired.is_some_and(|at| self.is_over(at, mint));
+                mint.known.covers(dot) && !mint.kept.contains(&dot) && over
+            }
+            Some(Kind::Context | Kind::Exact) => {
                 op.and_then(|o| o.context.as_ref()).is_some_and(|c| c.covers(dot))
             }
-            _ => mint.known.covers(dot) && !mint.kept.contains(&dot),
+            _ => {
+                // Until its time is over, a write of which nobody knows may take effect.
+                let over = op.map_or(u64::MAX, |o| o.started_ms + o.options.timeout_ms + LATE_MS);
+                let after = older().is_some_and(|o| o.started_ms > over);
+                mint.known.covers(dot) && !mint.kept.contains(&dot) && !after
+            }
         }
     }
 
-    fn mints_of(&self, key: &Key) -> Vec<&Mint> {
-        self.w.mints.values().filter(|m| m.key == *key).collect()
+    /// Whether a time had come when a write was minted: by the clock of its host and by another one.
+    fn is_over(&self, at_ms: u64, mint: &Mint) -> bool {
+        let over = |i: &usize| {
+            let now = WALL_MS + mint.at_ms;
+            at_ms <= now.saturating_add_signed(self.w.hosts[*i].skew_ms)
+        };
+        let others = (0..self.w.hosts.len()).filter(|i| *i != mint.host && !self.w.hosts[*i].gone);
+        let alone = self.plan.n == 1 || others.clone().count() == 0;
+        over(&mint.host) && (alone || others.into_iter().any(|i| over(&i)))
     }
 
     fn is_superseded(&self, key: &Key, dot: Dot) -> bool {
-        self.mints_of(key).iter().any(|m| self.supersedes(m, dot))
+        self.logs.get(key).and_then(|l| l.by.get(&dot)).is_some_and(|by| !by.is_empty())
+    }
+
+    // ---- while it runs ----------------------------------------------------------------------
+
+    /// Judges what has become durable since the last time.
+    pub fn check_commits(&mut self) {
+        for dot in std::mem::take(&mut self.w.watch.minted) {
+            let mint = self.w.mints[&dot].clone();
+            self.log_mint(&mint);
+        }
+        for (host, key, record) in std::mem::take(&mut self.w.watch.kept) {
+            self.check_honest(host, &key, &record);
+        }
+    }
+
+    fn log_mint(&mut self, mint: &Mint) {
+        let op = self.op_of(mint);
+        if let Some(id) = op {
+            let op = &self.ops[id];
+            let late = op.started_ms + op.options.timeout_ms + LATE_MS;
+            if mint.at_ms > late && op.value.is_some() {
+                let (after, dot) = (mint.at_ms - op.started_ms, mint.dot);
+                self.fail(format!(
+                    "[late] op {id}: {dot:?} is minted {after} ms after it was asked"
+                ));
+            }
+        }
+        let values = self.logs.get(&mint.key).map(|l| l.values.clone()).unwrap_or_default();
+        let over: Vec<Dot> =
+            values.into_iter().filter(|dot| self.overrides(mint, op, *dot)).collect();
+        let log = self.logs.entry(mint.key.clone()).or_default();
+        over.into_iter().for_each(|dot| log.by.entry(dot).or_default().push(mint.dot));
+        log.values.extend(mint.value.is_some().then_some(mint.dot));
+    }
+
+    /// No clock covers what nothing has superseded.
+    fn check_honest(&mut self, host: usize, key: &Key, record: &Record) {
+        let Some(log) = self.logs.get_mut(key) else { return };
+        if !log.honest.insert(record.term(key).0) {
+            return;
+        }
+        let hidden = |dot: &&Dot| {
+            let by = log.by.get(dot).into_iter().flatten();
+            record.clock.covers(**dot)
+                && record.sibling(**dot).is_none()
+                && !by.into_iter().any(|d| record.clock.covers(*d))
+        };
+        if let Some(dot) = log.values.iter().find(hidden).copied() {
+            let clock = &record.clock;
+            self.fail(format!(
+                "[cover] host {host}: the clock {clock:?} of {key} covers {dot:?}, which nothing \
+                 in it has superseded"
+            ));
+        }
+    }
+
+    /// Whoever is said to have acknowledged has it.
+    pub fn check_ack(&mut self, ids: &[usize], reply: &PutReply) {
+        let op = self.ops[ids[0]].clone();
+        if reply.verdict != Verdict::Done || self.loss_ms >= op.started_ms {
+            return;
+        }
+        let acked = ids.iter().filter_map(|id| match self.ops[*id].outcome {
+            Outcome::Acked(Some(dot)) => Some((*id, dot)),
+            _ => None,
+        });
+        for (id, dot) in acked.collect::<Vec<_>>() {
+            let Some(mint) = self.w.mints.get(&dot).cloned() else {
+                self.fail(format!("[ack] op {id}: {dot:?} is acknowledged and was never durable"));
+                continue;
+            };
+            let newest = self.w.doc().version;
+            let docs = self.w.watch.docs.range(mint.version.saturating_sub(1)..=newest);
+            let docs: Vec<_> = docs.map(|d| d.1.clone()).collect();
+            let held = |doc: &std::sync::Arc<RingDoc>| self.holds(doc, id, &mint, reply);
+            if !docs.iter().any(held) {
+                let (a, h, key) = (reply.acks, reply.hinted, &mint.key);
+                self.fail(format!(
+                    "[ack] op {id}: {dot:?} of {key} is acknowledged by {a} owners and {h} \
+                     fallbacks, and fewer hold it"
+                ));
+            }
+        }
+    }
+
+    /// Whether as many hold it as an acknowledgement says, under this document.
+    fn holds(&self, doc: &RingDoc, id: usize, mint: &Mint, reply: &PutReply) -> bool {
+        let op = &self.ops[id];
+        let wanted = match op.options.level {
+            Some(Level::LocalQuorum | Level::EachQuorum) => reply.acks + reply.hinted,
+            _ => op.options.w(doc).max(reply.acks),
+        };
+        let p = doc.q.partition(&mint.key);
+        let has = |host: usize, target: Option<NodeId>| {
+            let ever = self.w.hosts[host].ever.get(&(target, mint.key.clone()));
+            ever.is_some_and(|clock| clock.covers(mint.dot))
+        };
+        doc.write_layouts().into_iter().all(|layout| {
+            let owners = doc.owners_in(layout, p);
+            let (mut acks, mut hints) = (0, BTreeMap::new());
+            for owner in &owners {
+                let host = self.w.hosts.iter().position(|h| h.id == *owner);
+                if host.is_some_and(|h| has(h, None)) {
+                    acks += 1;
+                    continue;
+                }
+                let free = |f: &usize| has(*f, Some(*owner)) && !hints.contains_key(f);
+                if let Some(f) = (0..self.w.hosts.len()).find(free) {
+                    hints.insert(f, *owner);
+                }
+            }
+            let enough = acks + if op.strict { 0 } else { hints.len() } >= wanted;
+            enough && acks >= reply.acks
+        })
+    }
+
+    /// Votes that a read wants, when its promise is about numbers.
+    fn votes_wanted(&self, id: usize) -> Option<u64> {
+        let op = &self.ops[id].options;
+        match op.level {
+            None => Some(op.r.map_or(self.plan.majority(), u64::from)),
+            Some(Level::Quorum) => Some(self.plan.majority()),
+            Some(Level::All) => Some(u64::from(self.plan.n)),
+            Some(Level::One) => Some(1),
+            _ => None,
+        }
     }
 
     /// Judges what a client was shown.
     pub fn check_read(&mut self, id: usize, record: &Record) {
+        self.check_commits();
         let op = self.ops[id].clone();
         let key = Key::new(self.plan.keys[op.key].clone()).expect("a key");
-        for (dot, _) in &record.siblings {
+        for (dot, value) in &record.siblings {
+            self.w.bind(*dot, &key, &value.bytes);
             if self.dead.contains(dot) {
-                self.fail(format!("op {id}: {dot:?} of {key} came back"));
+                self.fail(format!("[back] op {id}: {dot:?} of {key} came back"));
             }
             if !self.w.mints.contains_key(dot) {
-                self.fail(format!("op {id}: {dot:?} of {key} was shown and never durable"));
+                self.fail(format!("[phantom] op {id}: {dot:?} of {key} was never durable"));
             }
         }
-        if !op.strict {
-            return;
+        let Some(r) = self.votes_wanted(id) else { return };
+        let what = if op.strict { "strict read" } else { "read" };
+        for (w, clock) in &op.promise.acked {
+            if self.plan.sees_write(r, *w) && !record.clock.descends(clock) {
+                let shown = &record.clock;
+                self.fail(format!(
+                    "[stale] op {id}: a {what} of {key} misses what {w} acknowledged: \
+                     {shown:?} < {clock:?}"
+                ));
+            }
         }
-        if !record.clock.descends(&op.floor) {
-            let (clock, floor) = (&record.clock, &op.floor);
-            self.fail(format!("op {id}: a strict read of {key} went back: {clock:?} < {floor:?}"));
+        for (before, clock) in op.promise.read.iter().filter(|_| op.strict) {
+            if self.plan.sees_read(r, *before) && !record.clock.descends(clock) {
+                let shown = &record.clock;
+                self.fail(format!(
+                    "[back] op {id}: a strict read of {key} went back: {shown:?} < {clock:?}"
+                ));
+            }
         }
-        for dot in op.must_see {
-            if record.sibling(dot).is_some() {
+        for (w, dot) in op.promise.shown {
+            if !self.plan.sees_write(r, w) || record.sibling(dot).is_some() {
                 continue;
             }
             if self.is_superseded(&key, dot) {
-                self.promises[op.key].must_see.retain(|d| *d != dot);
+                self.promises[op.key].shown.retain(|d| d.1 != dot);
             } else {
-                self.fail(format!("op {id}: a strict read of {key} misses {dot:?}"));
+                self.fail(format!("[stale] op {id}: a {what} of {key} misses {dot:?}"));
             }
         }
     }
 
+    /// Too few full copies lack what was acknowledged for any read to miss it. `all`: every key.
+    pub fn audit(&mut self, all: bool) {
+        if !self.plan.is_open() {
+            return;
+        }
+        self.check_commits();
+        let count = self.plan.keys.len();
+        let start = self.w.rng.below(count as u64) as usize;
+        let some = if all { count } else { count.min(3) };
+        for at in (0..some).map(|i| (start + i) % count) {
+            self.audit_key(at);
+        }
+    }
+
+    fn audit_key(&mut self, at: usize) {
+        let name = self.plan.keys[at].clone();
+        let (p, key) = self.w.place(&name);
+        let superseded: Vec<Dot> = self.promises[at].shown.iter().map(|s| s.1).collect();
+        let superseded: BTreeSet<Dot> =
+            superseded.into_iter().filter(|d| self.is_superseded(&key, *d)).collect();
+        self.promises[at].shown.retain(|s| !superseded.contains(&s.1));
+        let safe =
+            |w: u64| self.plan.sees_write(u64::from(self.plan.n), w) && w >= self.plan.majority();
+        let wanted: Vec<_> =
+            self.promises[at].acked.iter().filter(|s| safe(s.0)).cloned().collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let doc = self.w.doc();
+        let owners = doc.owners_in(doc.read_layout(), p);
+        let mut votes = Vec::new();
+        for i in 0..self.w.hosts.len() {
+            let host = &self.w.hosts[i];
+            let owner = owners.contains(&host.id) && !host.frozen && !host.gone;
+            if !owner || self.rotten.contains(&(i, name.clone())) {
+                continue;
+            }
+            let answers = self.w.probe(i, vec![key.clone()]);
+            if let Some(Answer::Vote(stored)) = answers.into_iter().next() {
+                let record = stored.and_then(|s| s.record(&key).ok()).unwrap_or_default();
+                votes.push((i, record.clock));
+            }
+        }
+        for (w, clock) in wanted {
+            let lacks = |v: &&(usize, kvs::clock::VersionVector)| !v.1.descends(&clock);
+            let lacking: Vec<usize> = votes.iter().filter(lacks).map(|v| v.0).collect();
+            // Each write may be lacking in n-w copies; of several writes each its own.
+            let dots = clock.entries().iter().map(|&(actor, counter)| Dot { actor, counter });
+            for dot in dots {
+                let without = votes.iter().filter(|v| !v.1.covers(dot)).count() as u64;
+                if without > u64::from(self.plan.n) - w {
+                    return self.fail(format!(
+                        "[full] {dot:?} of {key}, acknowledged by {w}: the full copies of hosts \
+                         {lacking:?} lack it"
+                    ));
+                }
+            }
+        }
+    }
+
+    // ---- at rest ----------------------------------------------------------------------------
+
     /// Judges everything, once all is healed and quiet.
     pub fn check_all(&mut self) {
+        self.check_commits();
         let copies = self.check_copies();
-        for (name, record) in self.plan.keys.clone().into_iter().zip(copies) {
-            let key = Key::new(name).expect("a key");
+        for (at, record) in copies.into_iter().enumerate() {
+            let key = Key::new(self.plan.keys[at].clone()).expect("a key");
             self.check_key(&key, &record);
+            self.promises[at].shown.retain(|s| record.sibling(s.1).is_some());
         }
         self.check_refusals();
-        if self.plan.reads_see_writes() {
-            self.check_absent();
-        }
+        self.exact.clear();
+        self.audit(true);
+        self.take_wrong();
+    }
+
+    pub fn take_wrong(&mut self) {
         for wrong in std::mem::take(&mut self.w.wrong) {
             self.fail(wrong);
         }
@@ -110,7 +350,7 @@ impl Run {
         for i in (0..self.w.hosts.len()).filter(|i| self.w.is_up(*i)).collect::<Vec<_>>() {
             let (id, store) = (self.w.hosts[i].id, self.w.hosts[i].store.clone());
             if store.hint_stats().is_ok_and(|s| s.count > 0) {
-                self.fail(format!("host {i} still holds hints"));
+                self.fail(format!("[rest] host {i} still holds hints"));
             }
             let own: BTreeMap<_, _> = store.sums().unwrap_or_default().into_iter().collect();
             for p in doc.q.all() {
@@ -118,16 +358,16 @@ impl Run {
                 if doc.owns(id, p) {
                     sums.entry(p).or_default().push((i, sum));
                 } else if sum.count > 0 {
-                    self.fail(format!("host {i} still holds {p:?} that is not its own"));
+                    self.fail(format!("[rest] host {i} still holds {p:?} that is not its own"));
                 }
                 if sum.count > 0 && !verify::verify(&store, p).is_ok_and(|v| v.is_good()) {
-                    self.fail(format!("host {i}: the digest of {p:?} is not true"));
+                    self.fail(format!("[sums] host {i}: the digest of {p:?} is not true"));
                 }
             }
         }
         for (p, sums) in sums {
             if sums.iter().any(|s| s.1 != sums[0].1) {
-                self.fail(format!("the owners of {p:?} differ: {sums:?}"));
+                self.fail(format!("[rest] the owners of {p:?} differ: {sums:?}"));
             }
         }
         let keys = self.plan.keys.clone();
@@ -139,45 +379,54 @@ impl Run {
     }
 
     fn check_key(&mut self, key: &Key, record: &Record) {
-        let mints: Vec<(&Mint, Option<usize>)> =
-            self.mints_of(key).into_iter().map(|m| (m, self.op_of(m))).collect();
-        let acked = |m: &Mint, op: Option<usize>| match op.map(|id| self.ops[id].outcome) {
+        let there: BTreeSet<Dot> = record.siblings.iter().map(|s| s.0).collect();
+        let log = self.logs.entry(key.clone()).or_default();
+        let (values, by) = (log.values.clone(), std::mem::take(&mut log.by));
+        let acked = |m: &Mint| match self.op_of(m).map(|id| self.ops[id].outcome) {
             Some(Outcome::Acked(Some(dot))) => dot == m.dot,
             Some(Outcome::Acked(None)) => true,
             _ => false,
         };
-        let there: BTreeSet<Dot> = record.siblings.iter().map(|s| s.0).collect();
-        let counts = |m: &&(&Mint, _)| acked(m.0, m.1) || there.contains(&m.0.dot);
-        let sure: Vec<&(&Mint, _)> = mints.iter().filter(counts).collect();
         let (mut wrong, mut dead) = (Vec::new(), Vec::new());
-        for (mint, op) in &mints {
-            let dot = mint.dot;
-            if self.dead.contains(&dot) {
-                if there.contains(&dot) {
-                    wrong.push(format!("{dot:?} of {key} came back"));
-                }
-                continue;
+        for dot in &values {
+            let mint = &self.w.mints[dot];
+            let lost = self
+                .op_of(mint)
+                .map(|id| &self.ops[id])
+                .is_some_and(|o| o.kind == Kind::Exact && o.outcome == Outcome::Acked(None));
+            if lost && there.contains(dot) {
+                wrong.push(format!("[exact] {dot:?} of {key} lives, though it was not alone"));
             }
-            let by = sure.iter().find(|m| self.overrides(m.0, m.1, dot));
-            dead.extend(by.map(|_| dot));
-            match by {
-                Some(by) if there.contains(&dot) => {
-                    let by = by.0.dot;
-                    wrong.push(format!("{dot:?} of {key} lives, though {by:?} superseded it"));
+            if self.dead.contains(dot) && there.contains(dot) {
+                wrong.push(format!("[back] {dot:?} of {key} came back"));
+            }
+            let over: Vec<Dot> = by.get(dot).cloned().unwrap_or_default();
+            let sure = over.iter().find(|d| there.contains(d) || acked(&self.w.mints[d]));
+            match sure {
+                Some(by) if there.contains(dot) => {
+                    wrong.push(format!(
+                        "[lives] {dot:?} of {key} lives, though {by:?} superseded it"
+                    ));
                 }
-                None if !there.contains(&dot) && mint.value.is_some() && acked(mint, *op) => {
-                    // An unknown write may have superseded it, and be lost itself.
-                    if !mints.iter().any(|m| self.overrides(m.0, m.1, dot)) {
-                        wrong.push(format!("LOST: {dot:?} of {key}, acknowledged to op {op:?}"));
-                    }
+                // An unknown write may have superseded it, and be lost itself.
+                None if !there.contains(dot) && acked(mint) && over.is_empty() => {
+                    let op = self.op_of(mint);
+                    wrong.push(format!("[lost] {dot:?} of {key}, acknowledged to op {op:?}"));
                 }
                 _ => {}
             }
+            if !there.contains(dot) {
+                dead.push(*dot);
+            }
         }
-        let stranger = |dot: &&Dot| !mints.iter().any(|m| m.0.dot == **dot);
-        wrong.extend(there.iter().find(stranger).map(|d| format!("{d:?} of {key} is a phantom")));
-        self.dead.extend(dead);
+        let stranger = |dot: &&Dot| !values.contains(dot);
+        wrong.extend(there.iter().find(stranger).map(|d| format!("[phantom] {d:?} of {key}")));
         wrong.into_iter().for_each(|w| self.fail(w));
+        self.dead.extend(dead);
+        // From here on nothing of what is gone can come back.
+        let log = self.logs.entry(key.clone()).or_default();
+        log.values.retain(|dot| there.contains(dot));
+        log.honest.clear();
     }
 
     /// What was refused took no effect.
@@ -188,31 +437,58 @@ impl Run {
         };
         if let Some(mint) = self.w.mints.values().find(refused) {
             let (dot, op) = (mint.dot, self.op_of(mint));
-            self.fail(format!("op {op:?} was refused, and yet {dot:?} was written"));
+            self.fail(format!("[refused] op {op:?} was refused, and yet {dot:?} was written"));
         }
     }
 
-    /// Two callers of if-absent have not both won, unless a delete or overwrite lies between.
-    fn check_absent(&mut self) {
-        let mut winners: Vec<(usize, Dot)> = Vec::new();
-        for (id, op) in self.ops.iter().enumerate() {
-            if let (Kind::Absent, Outcome::Acked(Some(dot))) = (op.kind, op.outcome) {
-                winners.push((id, dot));
-            }
+    /// Two callers of if-absent have not both won, unless a write or its time lies between.
+    pub fn check_absent(&mut self, id: usize, dot: Dot) {
+        let op = &self.ops[id];
+        let r = op.options.r.map_or(self.plan.majority(), u64::from);
+        let w = op.options.w.map_or(self.plan.majority(), u64::from);
+        let meets = op.options.level.is_none() && self.plan.sees_write(r, w);
+        if op.kind != Kind::Absent || !meets {
+            return;
         }
-        let mut wrong = Vec::new();
-        for (at, (a, dot_a)) in winners.iter().enumerate() {
-            for (b, dot_b) in &winners[at + 1..] {
-                if self.ops[*a].key != self.ops[*b].key {
-                    continue;
-                }
-                let key = Key::new(self.plan.keys[self.ops[*a].key].clone()).expect("a key");
-                let either = [dot_a, dot_b].iter().any(|d| self.is_superseded(&key, **d));
-                if !either {
-                    wrong.push(format!("ops {a} and {b} both won if-absent of {key}"));
-                }
-            }
+        self.check_commits();
+        let key = self.ops[id].key;
+        let name = Key::new(self.plan.keys[key].clone()).expect("a key");
+        let now = WALL_MS + self.w.now_ms;
+        let over = |other: &(usize, Dot)| {
+            let ahead = self.w.hosts.iter().map(|h| h.skew_ms).max().unwrap_or(0);
+            let latest = now.saturating_add_signed(ahead);
+            let expired = self.ops[other.0].expires_ms.is_some_and(|at| at <= latest);
+            expired || self.dead.contains(&other.1) || self.is_superseded(&name, other.1)
+        };
+        let mut winners = self.winners.get(&key).cloned().unwrap_or_default();
+        winners.retain(|other| !over(other));
+        if let Some((other, _)) = winners.first() {
+            self.fail(format!("[absent] ops {other} and {id} both won if-absent of {name}"));
         }
-        wrong.into_iter().for_each(|w| self.fail(w));
+        winners.push((id, dot));
+        self.winners.insert(key, winners);
+    }
+
+    /// Of two exact writes that did not know of each other not both have won.
+    pub fn check_exact(&mut self, id: usize, dot: Dot) {
+        let op = &self.ops[id];
+        let r = op.options.r.map_or(self.plan.majority(), u64::from);
+        let w = op.options.w.map_or(self.plan.majority(), u64::from);
+        let meets = op.options.level.is_none() && self.plan.sees_write(r, w);
+        if op.kind != Kind::Exact || !op.strict || !meets {
+            return;
+        }
+        let key = op.key;
+        let knows = |id: usize, dot: Dot| {
+            self.ops[id].context.as_ref().is_some_and(|context| context.covers(dot))
+        };
+        let exact = self.exact.get(&key).cloned().unwrap_or_default();
+        let beside = exact.iter().find(|(o, d)| !knows(id, *d) && !knows(*o, dot));
+        if let Some((other, _)) = beside {
+            let name = &self.plan.keys[key];
+            let why = format!("[exact] ops {other} and {id} both won an exact write of {name}");
+            self.fail(why);
+        }
+        self.exact.entry(key).or_default().push((id, dot));
     }
 }

@@ -28,34 +28,53 @@ impl World {
         host.life += 1;
         let before = host.store.commit_number();
         host.store.crash(keep);
-        if host.store.commit_number() > before {
+        host.frozen = false;
+        for what in std::mem::take(&mut host.backlog) {
+            if let What::Deliver { counts, .. } = what {
+                self.flying -= usize::from(counts);
+            }
+        }
+        if self.hosts[i].store.commit_number() > before {
             self.keep(i);
         }
         self.hosts[i].staged.clear();
+        self.watch.forget(i);
+        // What a witness was told a moment ago it may have kept nowhere.
+        let now = self.now_ms;
+        self.watch.met.retain(|pair, met| pair.0 != i || met.1 + 3_000 < now);
+        self.unlisten(i);
         self.tell_truth();
     }
 
     /// Starts the process; the sidecar says whether the file is suspect.
     pub fn restart(&mut self, i: usize) {
-        if self.hosts[i].node.is_some() || self.hosts[i].gone {
+        if self.hosts[i].node.is_some() || self.hosts[i].gone || self.hosts[i].broken {
+            return;
+        }
+        if self.hosts[i].doubtful && self.hosts[i].store.row(Table::Meta, "actor").is_err() {
+            self.hosts[i].broken = true;
             return;
         }
         let seed = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());
+        let witnesses = self.witnesses;
         let host = &mut self.hosts[i];
         host.restarts += 1;
+        host.started_ms = self.now_ms;
         let found = host.sidecar.map_or(Found::Missing, Found::Valid);
         let suspect = match sidecar::judge(&host.identity(), found) {
             Trust::Proven => None,
             Trust::Suspect(reason) => Some(reason.to_string()),
         };
-        let boot = Boot { seed, suspect, witnesses: 1, ..Boot::default() };
+        let boot = Boot { seed, suspect, witnesses, ..Boot::default() };
         match Node::open(&host.store, boot) {
             Ok(node) => host.node = Some(node),
+            Err(_) if host.doubtful => host.broken = true,
             Err(error) => self.wrong.push(format!("node {i} cannot be opened: {error}")),
         }
         self.note(|| format!("restart {i}"));
         let life = self.hosts[i].life;
         self.push(1, What::Tick { host: i, life });
+        self.listen(i);
         self.tell_truth();
     }
 
@@ -64,7 +83,8 @@ impl World {
         let host = &self.hosts[i];
         let mut store = host.store.clone();
         store.crash(false);
-        Snapshot { store, sidecar: host.sidecar, at_ms: self.now_ms }
+        let ever = host.ever.clone();
+        Snapshot { store, sidecar: host.sidecar, ever, at_ms: self.now_ms }
     }
 
     /// Stops the node and puts an older directory back; the caller restarts it.
@@ -74,6 +94,8 @@ impl World {
         }
         self.note(|| format!("restore {i}, sidecar: {with_sidecar}"));
         self.hosts[i].store = snapshot.store.clone();
+        self.hosts[i].ever.clone_from(&snapshot.ever);
+        self.watch.forget_promises(i);
         if with_sidecar {
             self.hosts[i].sidecar = snapshot.sidecar;
         }
@@ -129,19 +151,21 @@ impl World {
     /// Ends all cuts and calms the network.
     pub fn heal(&mut self) {
         self.note(|| "heal".into());
-        self.cuts.clear();
         self.net = Net::CALM;
-        self.tell_truth();
+        self.mend();
     }
 
     /// Tells a node's failure detector who is alive.
     pub fn say_alive(&mut self, i: usize, alive: &[usize]) {
+        if self.links.is_some() {
+            return;
+        }
         let ids = alive.iter().filter(|o| **o != i).map(|o| self.hosts[*o].id).collect();
         self.handle(i, Event::Alive(ids));
     }
 
     pub(super) fn tell_truth(&mut self) {
-        if self.lying {
+        if self.lying || self.links.is_some() {
             return;
         }
         for i in 0..self.hosts.len() {

@@ -19,6 +19,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use kvs::clock::{Actor, Dot, VersionVector};
+use kvs::gossip::Gossip;
 use kvs::key::{Key, Q};
 use kvs::node::{Action, Boot, Event, Node, Note, RepairRequest, Reply, Request, Time, genesis};
 use kvs::protocol::{Body, Message, WIRE};
@@ -60,6 +61,7 @@ impl Net {
 pub struct Snapshot {
     pub store: Memory,
     pub sidecar: Option<Identity>,
+    pub ever: BTreeMap<(Option<NodeId>, Key), VersionVector>,
     pub at_ms: u64,
 }
 
@@ -69,6 +71,9 @@ pub struct Mint {
     pub dot: Dot,
     pub key: Key,
     pub host: usize,
+    /// When it was staged, and under which version of the ring document.
+    pub at_ms: u64,
+    pub version: u64,
     /// What the coordinator knew before it.
     pub known: VersionVector,
     /// The other values it left in the record.
@@ -92,17 +97,85 @@ pub struct Host {
     /// Replaced or removed: never started again.
     pub gone: bool,
     pub restarts: u64,
-    /// What the commit under way will make durable: a key, its record, and its clock before.
-    staged: Vec<(Key, Record, VersionVector)>,
+    /// It stands still, and so does whatever is for it.
+    pub frozen: bool,
+    /// Its identity or ring rows are damaged: it may refuse to open.
+    pub doubtful: bool,
+    /// It did.
+    pub broken: bool,
+    /// When it last went on.
+    pub stood_ms: u64,
+    backlog: Vec<What>,
+    /// Its monotonic clock runs so many millionths too fast, and began at its start.
+    pub drift_ppm: i64,
+    started_ms: u64,
+    /// What its failure detector was last told or found out.
+    pub alive: BTreeSet<NodeId>,
+    gossip: Option<Gossip>,
+    /// The newest ring document that was seen of it.
+    version: u64,
+    /// All that was ever durable here, its own and kept for others: it only grows.
+    pub ever: BTreeMap<(Option<NodeId>, Key), VersionVector>,
+    /// What the commit under way will make durable.
+    staged: Vec<Staged>,
+}
+
+/// A record on its way to a disk.
+struct Staged {
+    key: Key,
+    record: Record,
+    /// The clock of the key before it; that of the record itself for what is kept for others.
+    before: VersionVector,
+    target: Option<NodeId>,
+    at_ms: u64,
+    version: u64,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    Deliver { from: usize, to: usize, bytes: Vec<u8> },
-    Synced { host: usize, life: u64, seq: u64 },
-    Tick { host: usize, life: u64 },
-    Unsent { host: usize, life: u64, to: NodeId, op: u64 },
+    Deliver {
+        from: usize,
+        to: usize,
+        sent_ms: u64,
+        counts: bool,
+        bytes: Vec<u8>,
+    },
+    Synced {
+        host: usize,
+        life: u64,
+        seq: u64,
+    },
+    Tick {
+        host: usize,
+        life: u64,
+    },
+    Unsent {
+        host: usize,
+        life: u64,
+        to: NodeId,
+        op: u64,
+    },
+    /// Two hosts have shaken hands.
+    Linked {
+        a: usize,
+        b: usize,
+        lives: (u64, u64),
+    },
+    Thaw(usize),
     Script(u64),
+}
+
+impl What {
+    /// Whose it is, of those that can stand still.
+    fn host(&self) -> Option<usize> {
+        match self {
+            Self::Deliver { to, .. } => Some(*to),
+            Self::Synced { host, .. } | Self::Tick { host, .. } | Self::Unsent { host, .. } => {
+                Some(*host)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What one step came to.
@@ -139,6 +212,18 @@ pub struct World {
     pub mints: BTreeMap<Dot, Mint>,
     /// Hosts whose links are neither cut nor lossy for now.
     pub sheltered: BTreeSet<usize>,
+    /// Links and failure detectors as a served node has them; without it the truth is told.
+    pub links: Option<Links>,
+    /// What nodes owe each other, and what they have said; see `watch`.
+    pub watch: Watch,
+    /// The time between two ticks of a node, at least and at most.
+    pub tick_ms: (u64, u64),
+    /// The driver knows how old a message is.
+    pub ages: bool,
+    /// How many others a starting node must have heard.
+    pub witnesses: usize,
+    /// Each process has a monotonic clock of its own, which begins at its start.
+    pub own_clocks: bool,
     dots: BTreeMap<Dot, (Key, Vec<u8>)>,
     queue: BinaryHeap<Reverse<(u64, u64, What)>>,
     seq: u64,
@@ -163,6 +248,12 @@ impl World {
             trace: None,
             mints: BTreeMap::new(),
             sheltered: BTreeSet::new(),
+            links: None,
+            watch: Watch::default(),
+            tick_ms: (TICK_MS, TICK_MS),
+            own_clocks: false,
+            ages: false,
+            witnesses: 1,
             dots: BTreeMap::new(),
             queue: BinaryHeap::new(),
             seq: 0,
@@ -210,6 +301,17 @@ impl World {
             commit_ms: (1, 4),
             gone: false,
             restarts: 0,
+            frozen: false,
+            doubtful: false,
+            broken: false,
+            stood_ms: 0,
+            backlog: Vec::new(),
+            drift_ppm: 0,
+            started_ms: 0,
+            alive: BTreeSet::new(),
+            gossip: None,
+            version: 0,
+            ever: BTreeMap::new(),
             staged: Vec::new(),
         };
         host.follow();
@@ -231,30 +333,60 @@ impl World {
         }
         let Some(Reverse((at, _, what))) = self.queue.pop() else { return Step::Over };
         self.now_ms = at;
+        if let What::Script(token) = what {
+            return Step::Script(token);
+        }
+        match what.host() {
+            Some(host) if self.hosts[host].frozen => self.hosts[host].backlog.push(what),
+            _ => self.happen(what),
+        }
+        Step::Inner
+    }
+
+    fn happen(&mut self, what: What) {
         match what {
-            What::Script(token) => return Step::Script(token),
-            What::Deliver { from, to, bytes } => {
-                self.flying -= 1;
+            What::Deliver { from, to, sent_ms, counts, bytes } => {
+                self.flying -= usize::from(counts);
                 self.note(|| format!("deliver {from}->{to} {:?}", Message::decode(&bytes)));
                 self.hash(&bytes);
-                if self.hosts[to].node.is_some() {
-                    let message = Message::decode(&bytes).expect("what a node sent can be read");
-                    self.handle(to, Event::Message(self.hosts[from].id, message));
+                match Message::decode(&bytes) {
+                    Ok(message) if self.is_up(to) => {
+                        let message = self.aged(message, self.now_ms - sent_ms);
+                        self.arrive(from, to, message);
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        let name = self.name(from);
+                        self.wrong.push(format!(
+                            "[unproven] {name} sends what it has not proven: {error}"
+                        ));
+                    }
                 }
             }
             What::Synced { host, life, seq } if self.hosts[host].life == life => {
                 self.synced(host, seq);
             }
             What::Tick { host, life } if self.hosts[host].life == life => {
-                self.push(TICK_MS, What::Tick { host, life });
+                let after = self.rng.within(self.tick_ms.0, self.tick_ms.1);
+                self.push(after, What::Tick { host, life });
                 self.handle(host, Event::Tick);
+                self.link_tick(host);
             }
             What::Unsent { host, life, to, op } if self.hosts[host].life == life => {
                 self.handle(host, Event::Unsent(to, op));
             }
+            What::Linked { a, b, lives } => self.linked(a, b, lives),
+            What::Thaw(host) => self.thaw(host),
             _ => {}
         }
-        Step::Inner
+    }
+
+    /// A driver takes the time that a request was on its way off the time that it has.
+    fn aged(&self, mut message: Message, age_ms: u64) -> Message {
+        if self.ages {
+            message.body.age(age_ms);
+        }
+        message
     }
 
     pub fn run_for(&mut self, ms: u64) {
@@ -290,7 +422,8 @@ impl World {
     }
 
     fn hash(&mut self, bytes: &[u8]) {
-        for byte in self.now_ms.to_le_bytes().iter().chain(bytes) {
+        // The beginning says enough of a message.
+        for byte in self.now_ms.to_le_bytes().iter().chain(bytes.iter().take(200)) {
             self.log = (self.log ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
@@ -304,13 +437,28 @@ impl World {
     // ---- nodes ------------------------------------------------------------------------------
 
     fn handle(&mut self, i: usize, event: Event) {
-        let wall = (WALL_MS + self.now_ms).saturating_add_signed(self.hosts[i].skew_ms);
-        let now = Time { wall_ms: wall, mono_ms: self.now_ms };
+        let now = self.time(i);
+        self.watch_event(i, &event);
         let host = &mut self.hosts[i];
         let Some(node) = &mut host.node else { return };
-        for action in node.handle(&host.store, now, event) {
+        let actions = node.handle(&host.store, now, event);
+        self.watch_actions(i, &actions);
+        for action in actions {
             self.act(i, action);
         }
+    }
+
+    /// The present, as a host's clocks show it.
+    pub fn time(&self, i: usize) -> Time {
+        let host = &self.hosts[i];
+        let wall_ms = (WALL_MS + self.now_ms).saturating_add_signed(host.skew_ms);
+        let mono_ms = if self.own_clocks {
+            let ran = self.now_ms - host.started_ms;
+            ran.saturating_add_signed(ran as i64 * host.drift_ppm / 1_000_000)
+        } else {
+            self.now_ms
+        };
+        Time { wall_ms, mono_ms }
     }
 
     fn act(&mut self, i: usize, action: Action) {
@@ -344,6 +492,9 @@ impl World {
 
     fn send(&mut self, from: usize, to: NodeId, message: &Message) {
         let Some(to) = self.hosts.iter().position(|h| h.id == to && !h.gone) else { return };
+        if self.links.is_some() {
+            return self.send_linked(from, to, message);
+        }
         let sheltered = self.sheltered.contains(&from) || self.sheltered.contains(&to);
         let net = if sheltered { Net::CALM } else { self.net.clone() };
         let lost = self.rng.chance(net.lose_permille);
@@ -367,7 +518,8 @@ impl World {
             self.flying += 1;
             self.count("messages");
             let bytes = message.encode(WIRE).expect("this build has a word for what it says");
-            self.push(after, What::Deliver { from, to, bytes });
+            let sent_ms = self.now_ms;
+            self.push(after, What::Deliver { from, to, sent_ms, counts: true, bytes });
         }
     }
 
@@ -390,14 +542,16 @@ impl World {
     }
 
     /// The records of a batch, each with the clock that the key had before.
-    fn look(&mut self, i: usize, batch: &Batch) -> Vec<(Key, Record, VersionVector)> {
+    fn look(&mut self, i: usize, batch: &Batch) -> Vec<Staged> {
         let mut found = Vec::new();
         let mut before: BTreeMap<&Key, VersionVector> = BTreeMap::new();
-        let q = self.hosts[i].node.as_ref().map(|n| n.doc().q).expect("it has just spoken");
+        let doc = self.hosts[i].node.as_ref().map(|n| n.doc().clone()).expect("it has just spoken");
         for op in &batch.ops {
-            let (key, stored, own) = match op {
-                Op::Record { key, stored, .. } => (key, stored, true),
-                Op::Hint(Hint { key, stored: Some(stored), .. }) => (key, stored, false),
+            let (key, stored, target) = match op {
+                Op::Record { key, stored, .. } => (key, stored, None),
+                Op::Hint(Hint { key, target, stored: Some(stored), .. }) => {
+                    (key, stored, Some(*target))
+                }
                 _ => continue,
             };
             let Ok(record) = stored.record(key) else {
@@ -405,26 +559,37 @@ impl World {
                 continue;
             };
             let durable = || {
-                let stored = self.hosts[i].store.get(q.partition(key), key).ok().flatten();
+                let stored = self.hosts[i].store.get(doc.q.partition(key), key).ok().flatten();
                 stored.and_then(|s| s.record(key).ok()).unwrap_or_default().clock
             };
-            if own {
-                let clock = before.remove(key).unwrap_or_else(durable);
+            let clock = match target {
+                None => before.remove(key).unwrap_or_else(durable),
+                Some(_) => record.clock.clone(),
+            };
+            if target.is_none() {
                 before.insert(key, record.clock.clone());
-                found.push((key.clone(), record, clock));
-            } else {
-                found.push((key.clone(), record.clone(), record.clock));
             }
+            found.push(Staged {
+                key: key.clone(),
+                record,
+                before: clock,
+                target,
+                at_ms: self.now_ms,
+                version: doc.version,
+            });
         }
         found
     }
 
     /// What was staged is durable: its dots have their values for ever.
     fn keep(&mut self, i: usize) {
-        for (key, record, before) in std::mem::take(&mut self.hosts[i].staged) {
+        for Staged { key, record, before, target, at_ms, version } in
+            std::mem::take(&mut self.hosts[i].staged)
+        {
             for (dot, value) in &record.siblings {
                 self.bind(*dot, &key, &value.bytes);
             }
+            self.hosts[i].ever.entry((target, key.clone())).or_default().join(&record.clock);
             for &(actor, counter) in record.clock.entries() {
                 let dot = Dot { actor, counter };
                 if counter <= before.get(actor) || self.mints.contains_key(&dot) {
@@ -436,7 +601,13 @@ impl World {
                 let known = known.map(|&(actor, counter)| Dot { actor, counter }).collect();
                 let kept = record.siblings.iter().map(|s| s.0).filter(|d| *d != dot).collect();
                 let value = record.sibling(dot).map(|v| v.bytes.clone());
-                self.mints.insert(dot, Mint { dot, key: key.clone(), host: i, known, kept, value });
+                let key = key.clone();
+                let mint = Mint { dot, key, host: i, at_ms, version, known, kept, value };
+                self.mints.insert(dot, mint);
+                self.watch.minted.push(dot);
+            }
+            if self.watch.on {
+                self.watch.kept.push((i, key, record));
             }
         }
     }
@@ -468,6 +639,11 @@ impl World {
         self.is_up(a) && self.is_up(b) && open
     }
 
+    /// The oldest version of the ring that any machine in service was seen to act under.
+    pub fn oldest_version(&self) -> u64 {
+        self.hosts.iter().filter(|h| !h.gone).map(|h| h.version).min().unwrap_or(0)
+    }
+
     /// The newest ring document that any running node acts under, or else any disk holds.
     pub fn doc(&self) -> std::sync::Arc<RingDoc> {
         let docs = self.hosts.iter().filter_map(|h| h.node.as_ref()).map(|n| n.doc().clone());
@@ -486,6 +662,12 @@ pub use rng::Rng;
 
 #[path = "faults.rs"]
 mod faults;
+#[path = "links.rs"]
+mod links;
+#[path = "watch.rs"]
+mod watch;
+pub use links::Links;
+pub use watch::Watch;
 #[path = "ask.rs"]
 mod ask;
 #[allow(unused_imports, reason = "each test uses the part it needs")]

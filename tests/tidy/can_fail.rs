@@ -52,6 +52,26 @@ fn self_the_table_points_down() {
 }
 
 #[test]
+fn self_renames() {
+    finds(
+        renames_are_in_os,
+        r#"
+        src/embed/seat.rs:1: only src/os | std::fs::rename(a, b)
+        cmd/dump.rs:2: only src/os       | \n    fs::rename(a, b)
+        cmd/dump.rs:1: only src/os       | file.persist(path)
+        "#,
+    );
+    accepts(
+        renames_are_in_os,
+        r#"
+        src/os.rs      | fs::rename(a, b)
+        cmd/dump.rs    | os::rename(a, b)
+        tests/live.rs  | fs::rename(a, b)
+        "#,
+    );
+}
+
+#[test]
 fn self_arrows() {
     finds(
         arrows_point_down,

@@ -10,6 +10,9 @@
 
 use crate::push::{Facts, Host, Init, ServiceKind};
 
+/// Exit codes after which a restart would end as before: wrong configuration, a damaged file, refused.
+pub const FINAL_CODES: [u8; 3] = [2, 8, 10];
+
 /// What the unit is called. No ring has a `_` in its name, so that no two nodes have one unit.
 pub(super) fn name(ring: &str, node: &str) -> String {
     format!("kvs-{ring}_{node}.service")
@@ -69,7 +72,7 @@ WorkingDirectory={data_path}
 Restart=on-failure
 RestartSec=2s
 # Wrong configuration, damaged file, refused: a restart would not help.
-RestartPreventExitStatus=2 8 10
+RestartPreventExitStatus={last}
 TimeoutStartSec=15min
 TimeoutStopSec=5min
 LimitNOFILE=65536
@@ -103,6 +106,7 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 ",
         paths = quoted(&data_path),
+        last = FINAL_CODES.map(|code| code.to_string()).join(" "),
     )
 }
 

@@ -14,7 +14,7 @@
 //! that nothing happens in haste. The file is replaced as a whole.
 
 use std::fs::{self, DirBuilder};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::Decision;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::os;
 
 /// For how long it is remembered what was too slow, in ms.
 const KEPT_MS: u64 = 24 * 3_600 * 1_000;
@@ -111,12 +112,7 @@ impl Memory {
         let dir = path.parent().unwrap_or_else(|| Path::new("."));
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(Error::io("make", dir))?;
-        let made = tempfile::NamedTempFile::new_in(dir);
-        let mut made = made.map_err(|e| Error::io("make", path)(e.kind().into()))?;
-        made.write_all(config::text(self)?.as_bytes())
-            .and_then(|()| made.as_file().sync_all())
-            .map_err(Error::io("write", path))?;
-        made.persist(path).map(drop).map_err(|e| Error::io("replace", path)(e.error))
+        os::replace_file(path, config::text(self)?.as_bytes(), os::Kind::Own(0o600))
     }
 
     /// For how long the last change is over.

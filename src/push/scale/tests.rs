@@ -195,6 +195,13 @@ fn idle_members_are_no_reason_to_wait_for_requests_to_time() {
 #[test]
 fn no_fewer_than_the_least_and_the_replicas_and_only_spares_go() {
     Ring::of(3, CALM).stays("3 members are the fewest allowed");
+    let wider = ScaleRules { min: 4, ..rules() };
+    let decision = Ring::of(3, CALM).decide(&wider);
+    assert_eq!(decision.verb, grow("n4"));
+    assert_eq!(decision.reason, "there are 3 members of at least 4: n4 joins");
+    let mut none = Ring::of(3, CALM);
+    none.spares.clear();
+    assert_eq!(none.decide(&wider).verb, Verb::Stay);
     let mut wide = Ring::of(4, CALM);
     wide.replicas = 4;
     wide.stays("4 members are the fewest allowed");

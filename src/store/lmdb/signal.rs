@@ -26,7 +26,7 @@ use std::sync::{Once, OnceLock};
 /// 127 maps of 1 TiB are all that 47 bits of address space hold; smaller maps may be more.
 const SLOTS_MAX: usize = 256;
 /// The exit code of damaged data, part of the contract with scripts.
-const EXIT_CORRUPT: c_int = 8;
+pub const FAULT_CODE: c_int = 8;
 const SIGNALS: [c_int; 3] = [libc::SIGBUS, libc::SIGSEGV, libc::SIGABRT];
 
 /// One mapped file. Free when `end` is 0.
@@ -190,7 +190,7 @@ fn die(slot: &Slot) -> ! {
         for (text, len) in lines {
             libc::write(2, text.cast(), len);
         }
-        libc::_exit(EXIT_CORRUPT)
+        libc::_exit(FAULT_CODE)
     }
 }
 

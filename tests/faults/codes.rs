@@ -1,0 +1,158 @@
+//! Every exit code with its causes, of files at rest; `running` has those of running nodes.
+
+use std::fs;
+use std::time::Duration;
+
+use kvs::store::lock::{Holder, Lock, Want};
+
+use crate::shell::{Place, is_root, skip};
+
+/// Lines of a shell, each with the code it ends with and words of stderr.
+fn walk(place: &Place, table: &[(i32, &str, &str)]) {
+    for (code, line, words) in table {
+        place.sh(line).ends(*code).says(words);
+    }
+}
+
+#[test]
+fn codes_of_what_was_asked() {
+    let place = Place::ring("--partitions 8");
+    place.sh("head -c 4194305 /dev/zero > over; ln -s loop loop; mkfifo fifo").ends(0);
+    place
+        .sh("echo '{\"key\":\"bad\"}' > bad; echo '{\"key\":\"k\",\"value\":\"v\"}' > good")
+        .ends(0);
+    place.sh("kvs put -q two a --down n3 && kvs put -q two b -w 1 --down n1,n2 --blind").ends(0);
+    walk(
+        &place,
+        &[
+            (0, "kvs put k v", "3/3"),
+            (0, "KVS_KEY_FILE= kvs get k", ""),
+            (0, "kvs --help", ""),
+            (1, "kvs get nothing", "is absent"),
+            (1, "kvs delete nothing", "nothing was written"),
+            (1, "kvs diff n1 n3", "share"),
+            (1, "kvs repair --dry-run", ""),
+            (1, "kvs ring plan --weight n1=2", "moves"),
+            (1, "kvs join r/n4 --dry-run", "nothing was changed"),
+            (1, "kvs replace n1 --dry-run", "nothing was changed"),
+            (1, "kvs --down n3 status --check", "n3 is down"),
+            (2, "kvs put", "Usage"),
+            (2, "kvs get k --ring nowhere", "does not exist"),
+            (2, "kvs put k @over", "4 MiB"),
+            (2, "kvs put k @loop", "symbolic links"),
+            (2, "kvs load loop", "symbolic links"),
+            (2, "kvs dump -o r", "r"),
+            (2, "kvs put k - <&-", "Stdin is closed"),
+            (2, "kvs load <&-", "Stdin is closed"),
+            (2, "kvs init x --listen :80", "HOST:PORT"),
+            (2, "kvs init x --listen 127.0.0.1:0", "nothing was made"),
+            (3, "kvs get two -r 3", "2 values in conflict"),
+            (3, "kvs put k w --if-absent", "nothing was written"),
+            (4, "kvs get k --down n1,n2", "Nothing was changed"),
+            (6, "kvs get k --down n1,n2,n3", "nothing was tried"),
+            (7, "kvs load bad", "Line 1 "),
+            (7, "kvs repair --down n3", "n3 was missing"),
+            (10, "kvs init r", "nothing was made"),
+            (10, "kvs leave n1 --yes", "Nothing was changed"),
+            (10, "printf '' | kvs leave n9 --yes; kvs join r/n4 </dev/null", "--yes"),
+        ],
+    );
+    place.kvs("get -q k").ends(0).prints("v");
+    place.kvs("ring plan").ends(0);
+    // A level by name asks for what it says and nothing that another zone keeps.
+    place.kvs("get k --down n1,n2 -r 1").ends(0).prints("v");
+}
+
+/// A busy directory, a damaged one, one that belongs to somebody else.
+#[test]
+fn codes_of_files() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    let holder = Holder { kind: "kvs-test".into(), pid: std::process::id(), address: None };
+    let wanted = Want::Exclusive(holder);
+    let lock = Lock::wait(&place.path("r/n1"), &wanted, Duration::ZERO).expect("the lock");
+    place.kvs("put k w --timeout 50ms").ends(9).says("kvs-test");
+    drop(lock);
+    let whole = fs::read(place.path("r/n2/data.mdb")).expect("a file");
+    fs::write(place.path("r/n2/data.mdb"), &whole[..8_192]).expect("a file to cut");
+    place.kvs("verify").ends(8).says("kvs replace n2");
+    place.kvs("get k --down n1,n3").ends(8);
+    place.kvs("diff n1 n2").ends(8);
+}
+
+/// A commit that fails underneath: unknown when it may stand, with the sentence that says so.
+#[test]
+fn a_write_that_may_stand_is_unknown() {
+    let place = Place::ring("--partitions 8");
+    if place.sh("strace -o /dev/null true").code != 0 {
+        return skip("failing system calls: there is no strace that may trace");
+    }
+    place.kvs("put -q k v").ends(0);
+    let file = |n: &str| fs::canonicalize(place.path(&format!("r/{n}/data.mdb"))).expect("a file");
+    let paths: Vec<_> = ["n1", "n2", "n3"].map(|n| format!("-P {}", file(n).display())).to_vec();
+    let paths = paths.join(" ");
+    let script =
+        format!("strace -f -o /dev/null {paths} -e inject=fdatasync:error=EIO kvs put k w");
+    place.sh(&script).ends(5).says("may or may not have taken effect").says("repeat it");
+}
+
+/// Output that is lost: of a write that it stands (7), of a read what the system says, of a reader
+/// that has enough nothing at all.
+#[test]
+fn codes_of_output_that_cannot_be_written() {
+    let place = Place::ring("--partitions 8");
+    place.sh("echo '{\"key\":\"l\",\"value\":\"v\"}' > good").ends(0);
+    let lost = "cannot write the output";
+    walk(
+        &place,
+        &[
+            (7, "kvs put k v --show-context >/dev/full", "The write was applied."),
+            (7, "kvs put k w --format json >/dev/full", "The write was applied."),
+            (7, "kvs edit k --format json -- tr w x >/dev/full", "The write was applied."),
+            (7, "kvs delete k --show-context >/dev/full", "The write was applied."),
+            (7, "kvs load good --format json >/dev/full", "1 values were written."),
+            (7, "kvs repair --format json >/dev/full", "The repair was done"),
+            (7, "kvs init x --format json >/dev/full", "The ring in x was made."),
+            (7, "kvs hints deliver >/dev/full", "hints were delivered"),
+            (7, "kvs join r/n4 --yes --format json >/dev/full", "n4 has joined"),
+            (7, "kvs replace n4 --yes --format json >/dev/full", "n4 was rebuilt"),
+            (7, "kvs leave n4 --yes --format json >/dev/full", "n4 has left"),
+            (7, "kvs config keygen key --format json >/dev/full", "key was written"),
+            (4, "kvs get l >/dev/full", lost),
+            (4, "kvs scan >/dev/full", lost),
+            (4, "kvs dump >/dev/full", lost),
+            (4, "kvs status >/dev/full", lost),
+            (4, "kvs --help >/dev/full", lost),
+            (4, "kvs --version >/dev/full", lost),
+            (4, "kvs put --help >/dev/full", lost),
+        ],
+    );
+    place.kvs("get k").ends(1);
+    place.kvs("get -q l").ends(0).prints("v");
+    place.kvs("--ring x get k").ends(1);
+    place.sh("(kvs dump; echo $? >code) | true; cat code").ends(0).prints("0\n");
+}
+
+/// What a directory of somebody else is: unreadable, which is no reason to rebuild anything.
+#[test]
+fn a_directory_of_another_user_is_said_to_be_one() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    if !is_root() || place.sh(&format!("{nobody} kvs --version")).code != 0 {
+        return skip("a directory of another user: another user cannot run the binary");
+    }
+    place.sh("chmod 755 . && chown -R 65534:65534 r").ends(0);
+    // What root makes in the ring of another user is that user's.
+    place.kvs("join r/n4 --yes -q").ends(0);
+    place.sh("find r -not -uid 65534").ends(0).prints("");
+    place.sh(&format!("{nobody} kvs put -q k w")).ends(0);
+    place.sh(&format!("{nobody} kvs status --check")).ends(0);
+    place.sh("chown -R 0:0 r/n2 && chmod 700 r/n2").ends(0);
+    for line in ["get k", "put k v", "status", "repair"] {
+        let told = place.sh(&format!("{nobody} kvs {line}")).ends(10);
+        let told = told.says("r/n2").says("another user");
+        assert!(!told.err.contains("kvs replace"), "{}", told.err);
+    }
+    place.sh(&format!("{nobody} kvs get -q k --down n2")).ends(0).prints("w");
+}
