@@ -20,7 +20,8 @@
 //! 3. flags, 1 byte: 0; compression is reserved and stays outside the hash.
 //! 4. body: count of clock entries, then each actor (8 bytes LE) and counter; count of siblings in
 //!    order of their dots, then each actor (8 bytes LE), counter, written-at ms, expiry ms + 1 or 0
-//!    (its bit 63 marks a derived value), length, bytes. Counts, counters, times and lengths are LEB128 varints in their shortest form.
+//!    (its bit 63 marks a derived value), length, bytes. Counts, counters, times and lengths are
+//!    LEB128 varints in their shortest form.
 //!
 //! The *term* is the first 128 bits of BLAKE3 over the key's length (varint), the key and the body.
 //! Equal records have equal bytes. Caveat: expiry does not change bytes when it passes; it is judged

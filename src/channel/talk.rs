@@ -15,6 +15,8 @@
 //! the answers to questions of a file (`Look`) carry records unproven, as a file's own reader finds
 //! them.
 
+mod check;
+
 use serde::{Deserialize, Serialize};
 
 use super::Load;
@@ -22,9 +24,9 @@ use crate::bounded::{self, some_text, text};
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::gossip::{ROWS_MAX, Row};
-use crate::key::{KEY_BYTES_MAX, Key, LEAVES, Partition};
+use crate::key::{Key, LEAVES, Partition};
 use crate::node::{Reply, Request, Transfer};
-use crate::protocol::{Message, PARTITIONS_LISTED_MAX, WIRE, WIRE_LOWEST, at_most, within};
+use crate::protocol::{Message, PARTITIONS_LISTED_MAX, WIRE, WIRE_LOWEST};
 use crate::ring::{NodeId, RingDoc, RingId};
 use crate::store::{BadHints, Hint, HintStats, Stored, Table};
 
@@ -187,88 +189,6 @@ pub enum Seen {
     Size(u64, u64),
     /// Of `BadHints`.
     BadHints(BadHints),
-}
-
-impl Ask {
-    /// The wire version that brought it: no node of an older one is asked it.
-    #[must_use]
-    pub fn since(&self) -> u8 {
-        match self {
-            Self::Node(Request::Put(request)) => request.since(),
-            Self::Node(Request::AcceptLoss(_) | Request::DropBadHints(_) | Request::Scrub(_))
-            | Self::File(Look::BadHints) => 2,
-            Self::Node(_)
-            | Self::File(_)
-            | Self::Ring
-            | Self::Info
-            | Self::Members
-            | Self::Transfers
-            | Self::Drain(_)
-            | Self::Stop
-            | Self::Load => 1,
-        }
-    }
-
-    /// Whether a node of the ring of this document can be asked so.
-    ///
-    /// # Errors
-    /// [`Error::Denied`] naming what is beyond its bounds. Nothing was tried.
-    pub fn check(&self, doc: &RingDoc) -> Result<()> {
-        match self {
-            Self::Node(request) => request.check(doc),
-            Self::File(look) => look.check(doc),
-            Self::Ring
-            | Self::Info
-            | Self::Members
-            | Self::Transfers
-            | Self::Drain(_)
-            | Self::Stop
-            | Self::Load => Ok(()),
-        }
-    }
-}
-
-impl Told {
-    /// The wire version that brought it: no client of an older one is told it.
-    #[must_use]
-    pub fn since(&self) -> u8 {
-        match self {
-            Self::Reply(Reply::Scrub { .. } | Reply::Refused(_)) => 2,
-            Self::File(Seen::BadHints(_)) => 2,
-            Self::Busy
-            | Self::Reply(_)
-            | Self::File(_)
-            | Self::Ring(_)
-            | Self::Info(_)
-            | Self::Members(_)
-            | Self::Transfers(_)
-            | Self::Done
-            | Self::Fault(_)
-            | Self::Load(_) => 1,
-        }
-    }
-}
-
-impl Look {
-    fn check(&self, doc: &RingDoc) -> Result<()> {
-        match self {
-            Self::Get(p, _) | Self::Sum(p) | Self::Leaves(p) | Self::HintsOf(p, _) => {
-                within(&[*p], doc.q)
-            }
-            Self::Visit(p, after) => {
-                at_most("bytes of a key", after.as_ref().map_or(0, Vec::len), KEY_BYTES_MAX)?;
-                within(&[*p], doc.q)
-            }
-            Self::Hints(after, _) => match after {
-                Some((_, p, _)) => within(&[*p], doc.q),
-                None => Ok(()),
-            },
-            Self::Row(_, name) | Self::Rows(_, name) => {
-                at_most("bytes of a name", name.len(), KEY_BYTES_MAX)
-            }
-            Self::Sums | Self::HintStats | Self::Bad | Self::Size | Self::BadHints => Ok(()),
-        }
-    }
 }
 
 /// How a running node is, beyond the status of its state machine.

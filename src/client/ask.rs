@@ -38,7 +38,9 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn request(&self, at: NodeId, request: Request) -> Result<Reply> {
-        match self.ask(at, Ask::Node(request))? {
+        let told = self.ask(at, Ask::Node(request))?;
+        told.check(&self.doc())?;
+        match told {
             Told::Reply(reply) => Ok(self.heed(reply)),
             _ => Err(defect()),
         }

@@ -99,9 +99,9 @@ fn a_node_outbids_its_former_self() {
 #[test]
 fn two_processes_of_one_identity_echo_for_ever() {
     let (mut one, mut other) = (list(), Gossip::new(row(1, 11, 0), 4, 0));
-    for _ in 0..10 {
-        other.merge(SOMEBODY, one.rows(), 0);
-        one.merge(SOMEBODY, other.rows(), 0);
+    for second in 0..10 {
+        other.merge(SOMEBODY, one.rows(), second * 1000);
+        one.merge(SOMEBODY, other.rows(), second * 1000);
     }
     assert!(one.echoes() >= 9 && other.echoes() >= 9, "{} {}", one.echoes(), other.echoes());
 }
