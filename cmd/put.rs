@@ -30,7 +30,8 @@ use crate::ui::Ui;
 /// in a store without a leader: --if-absent comes closest, and says 3 when somebody else won.
 ///
 /// What was reached is told on stderr: `2/3` owners; `2/3, 1 on the way` when the third is up and
-/// was not waited for; `2/3, 1 hinted` when a stand-in keeps it for an owner that is down. Exit 4 means nothing was applied; 5 means unknown: repeat it.
+/// was not waited for; `2/3, 1 hinted` when a stand-in keeps it for an owner that is down. Exit 4
+/// means nothing was applied; 5 means unknown: repeat it.
 ///
 /// Example: kvs put cart:42 '3 apples'; kvs put photo @cat.jpg; date | kvs put now -
 #[derive(Debug, ClapArgs)]

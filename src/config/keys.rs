@@ -124,6 +124,9 @@ pub fn keys_in(bytes: &[u8]) -> Option<Vec<Secret>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     const A: Secret = [0xab; 32];
