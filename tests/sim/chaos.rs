@@ -359,9 +359,25 @@ impl Run {
             self.w.count("ring changes begun");
             return None;
         }
-        let next = doc.change(&wish).ok()?;
+        let next = doc.change(&wish).ok();
+        // What cannot be had together may be had one after the other.
+        let one = |w: &Change| doc.change(std::slice::from_ref(w)).ok();
+        let next = next.or_else(|| wish.iter().find_map(one));
         self.wish = wish;
-        Some(Request::Propose(Box::new(next)))
+        if next.is_none() {
+            self.wish_otherwise();
+        }
+        Some(Request::Propose(Box::new(next?)))
+    }
+
+    /// Whoever cannot be removed, for too few would be left, is replaced.
+    fn wish_otherwise(&mut self) {
+        for wish in std::mem::take(&mut self.wish) {
+            let Change::Remove(name) = wish else { continue };
+            let (host, joined) = self.w.new_host(&name, "", 1);
+            self.w.hosts[host].commit_ms = self.plan.commit_ms;
+            self.wish.push(Change::Replace(joined));
+        }
     }
 
     pub fn shepherd(&mut self) {
