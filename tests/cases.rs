@@ -27,3 +27,5 @@ mod rings;
 mod small;
 #[path = "cases/rot.rs"]
 mod rot;
+#[path = "cases/reads.rs"]
+mod reads;

@@ -26,8 +26,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("planted", &[]), // a feature of test builds: every room may use it
     ("os", &["error"]),
+    ("bounded", &[]),
     ("config", &["os.."]),
-    ("key", &["error"]),
+    ("key", &["error", "bounded"]),
     ("clock", &["key.."]),
     ("record", &["clock.."]),
     ("digest", &["record.."]),
@@ -49,8 +50,9 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that compute and nothing else: the same input gives the same output, on every machine.
-const PURE: &[&str] =
-    &["key", "clock", "record", "digest", "ring", "quorum", "gossip", "protocol", "node"];
+const PURE: &[&str] = &[
+    "bounded", "key", "clock", "record", "digest", "ring", "quorum", "gossip", "protocol", "node",
+];
 
 /// What a pure room must not name: the world, and maps whose order differs from run to run.
 const WORLD: &[&str] = &[

@@ -18,12 +18,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::Load;
+use crate::bounded::{self, some_text, text};
 use crate::digest::Sum;
 use crate::error::{Error, Result};
-use crate::gossip::Row;
-use crate::key::{Key, Partition};
+use crate::gossip::{ROWS_MAX, Row};
+use crate::key::{KEY_BYTES_MAX, Key, LEAVES, Partition};
 use crate::node::{Reply, Request, Transfer};
-use crate::protocol::{Message, WIRE};
+use crate::protocol::{Message, PARTITIONS_LISTED_MAX, WIRE, WIRE_LOWEST, at_most, within};
 use crate::ring::{NodeId, RingDoc, RingId};
 use crate::store::{BadHints, Hint, HintStats, Stored, Table};
 
@@ -46,7 +47,7 @@ impl Hello {
     /// A hello of this build.
     #[must_use]
     pub fn new(ring: Option<RingId>, node: Option<NodeId>) -> Self {
-        Self { ring, lowest: WIRE, highest: WIRE, node, run: 0 }
+        Self { ring, lowest: WIRE_LOWEST, highest: crate::planted::wire(WIRE), node, run: 0 }
     }
 
     /// The wire version both sides speak, the highest there is.
@@ -114,7 +115,7 @@ pub enum Told {
     /// How it is.
     Info(Box<Info>),
     /// One row per member heard of.
-    Members(Vec<News>),
+    Members(#[serde(deserialize_with = "bounded::at_most::<_, _, ROWS_MAX>")] Vec<News>),
     /// What is under way.
     Transfers(Vec<Transfer>),
     /// It is done.
@@ -164,11 +165,14 @@ pub enum Seen {
     /// Of `Visit`: raw keys and records, and whether the partition ends here.
     Page(Vec<(serde_bytes::ByteBuf, serde_bytes::ByteBuf)>, bool),
     /// Of `Sums`.
-    Sums(Vec<(Partition, Sum)>),
+    Sums(
+        #[serde(deserialize_with = "bounded::at_most::<_, _, PARTITIONS_LISTED_MAX>")]
+        Vec<(Partition, Sum)>,
+    ),
     /// Of `Sum`.
     Sum(Sum),
     /// Of `Leaves`.
-    Leaves(Vec<(u8, Sum)>),
+    Leaves(#[serde(deserialize_with = "bounded::at_most::<_, _, LEAVES>")] Vec<(u8, Sum)>),
     /// Of `Hints` and `HintsOf`.
     Hints(Vec<Hint>),
     /// Of `HintStats`.
@@ -185,18 +189,104 @@ pub enum Seen {
     BadHints(BadHints),
 }
 
+impl Ask {
+    /// The wire version that brought it: no node of an older one is asked it.
+    #[must_use]
+    pub fn since(&self) -> u8 {
+        match self {
+            Self::Node(Request::Put(request)) => request.since(),
+            Self::Node(Request::AcceptLoss(_) | Request::DropBadHints(_) | Request::Scrub(_))
+            | Self::File(Look::BadHints) => 2,
+            Self::Node(_)
+            | Self::File(_)
+            | Self::Ring
+            | Self::Info
+            | Self::Members
+            | Self::Transfers
+            | Self::Drain(_)
+            | Self::Stop
+            | Self::Load => 1,
+        }
+    }
+
+    /// Whether a node of the ring of this document can be asked so.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] naming what is beyond its bounds. Nothing was tried.
+    pub fn check(&self, doc: &RingDoc) -> Result<()> {
+        match self {
+            Self::Node(request) => request.check(doc),
+            Self::File(look) => look.check(doc),
+            Self::Ring
+            | Self::Info
+            | Self::Members
+            | Self::Transfers
+            | Self::Drain(_)
+            | Self::Stop
+            | Self::Load => Ok(()),
+        }
+    }
+}
+
+impl Told {
+    /// The wire version that brought it: no client of an older one is told it.
+    #[must_use]
+    pub fn since(&self) -> u8 {
+        match self {
+            Self::Reply(Reply::Scrub { .. } | Reply::Refused(_)) => 2,
+            Self::File(Seen::BadHints(_)) => 2,
+            Self::Busy
+            | Self::Reply(_)
+            | Self::File(_)
+            | Self::Ring(_)
+            | Self::Info(_)
+            | Self::Members(_)
+            | Self::Transfers(_)
+            | Self::Done
+            | Self::Fault(_)
+            | Self::Load(_) => 1,
+        }
+    }
+}
+
+impl Look {
+    fn check(&self, doc: &RingDoc) -> Result<()> {
+        match self {
+            Self::Get(p, _) | Self::Sum(p) | Self::Leaves(p) | Self::HintsOf(p, _) => {
+                within(&[*p], doc.q)
+            }
+            Self::Visit(p, after) => {
+                at_most("bytes of a key", after.as_ref().map_or(0, Vec::len), KEY_BYTES_MAX)?;
+                within(&[*p], doc.q)
+            }
+            Self::Hints(after, _) => match after {
+                Some((_, p, _)) => within(&[*p], doc.q),
+                None => Ok(()),
+            },
+            Self::Row(_, name) | Self::Rows(_, name) => {
+                at_most("bytes of a name", name.len(), KEY_BYTES_MAX)
+            }
+            Self::Sums | Self::HintStats | Self::Bad | Self::Size | Self::BadHints => Ok(()),
+        }
+    }
+}
+
 /// How a running node is, beyond the status of its state machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
     /// Its version of kvs.
+    #[serde(deserialize_with = "text")]
     pub build: String,
     /// Its process.
     pub pid: u32,
     /// The directory it serves, as its own machine names it.
+    #[serde(deserialize_with = "text")]
     pub dir: String,
     /// Where it listens.
+    #[serde(deserialize_with = "text")]
     pub address: String,
     /// Where its figures can be read, if anywhere.
+    #[serde(deserialize_with = "some_text")]
     pub metrics: Option<String>,
     /// For how long it has run, in s.
     pub uptime_s: u64,
@@ -237,8 +327,18 @@ pub struct News {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     kind: Kind,
+    #[serde(deserialize_with = "text")]
     text: String,
+    #[serde(deserialize_with = "hints")]
     hints: Vec<String>,
+}
+
+/// Hints are texts, and few.
+fn hints<'de, D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text(#[serde(deserialize_with = "text")] String);
+    let texts = bounded::at_most::<D, Text, 16>(d)?;
+    Ok(texts.into_iter().map(|text| text.0).collect())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -304,21 +404,30 @@ const ASK: u8 = 4;
 const TOLD: u8 = 5;
 
 impl Parcel {
-    /// The bytes of a parcel.
+    /// The bytes of a parcel for one that speaks this wire version; none if it has no word for it,
+    /// so that it is not to be sent.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        match self {
+    pub fn encode_for(&self, wire: u8) -> Option<Vec<u8>> {
+        Some(match self {
             Self::Welcome { peer } => vec![WELCOME, u8::from(*peer)],
             Self::Refused(fault) => pack(REFUSED, fault),
             Self::Beat => vec![BEAT],
             Self::Message(message) => {
                 let mut bytes = vec![MESSAGE];
-                bytes.extend(message.encode());
+                bytes.extend(message.encode(wire)?);
                 bytes
             }
+            Self::Ask(_, ask) if ask.since() > wire => return None,
+            Self::Told(_, told) if told.since() > wire => return None,
             Self::Ask(ticket, ask) => pack(ASK, &(ticket, ask)),
             Self::Told(ticket, told) => pack(TOLD, &(ticket, told)),
-        }
+        })
+    }
+
+    /// The bytes of a parcel for one that speaks this build's wire version.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.encode_for(WIRE).expect("this build has a word for everything it says")
     }
 
     /// Reads a parcel; the records of a message and all ring documents are proven.
@@ -359,8 +468,11 @@ fn pack<T: Serialize>(kind: u8, value: &T) -> Vec<u8> {
 }
 
 fn unpack<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
-    postcard::from_bytes(bytes)
-        .map_err(|e| Error::Corrupt(format!("A parcel cannot be read: {e}.")))
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) => Err(Error::Corrupt("A parcel has bytes beyond its end.".into())),
+        Err(e) => Err(Error::Corrupt(format!("A parcel cannot be read: {e}."))),
+    }
 }
 
 #[cfg(test)]

@@ -89,9 +89,8 @@ impl Clocks {
     }
 
     /// The bytes of a parcel as they are sent now.
-    fn stamp(&self, parcel: &Parcel) -> Vec<u8> {
-        let bytes = parcel.encode();
-        if self.stamped { self.other.stamp(&bytes, self.now_ms()) } else { bytes }
+    fn stamp(&self, parcel: &[u8]) -> Vec<u8> {
+        if self.stamped { self.other.stamp(parcel, self.now_ms()) } else { parcel.to_vec() }
     }
 }
 
@@ -100,6 +99,8 @@ pub(super) struct Out {
     stream: TcpStream,
     sealer: Sealer,
     clocks: Clocks,
+    /// The wire version both ends speak.
+    wire: u8,
 }
 
 /// The receiving half.
@@ -150,16 +151,16 @@ impl Link {
         let (opened, mut last) = handshake
             .dialled(&body)
             .map_err(|_| NoLink::denied("does not have this ring's key"))?;
-        let (node, ring) = who(&opened.hello, &hello, dial)?;
+        let (node, ring, wire) = who(&opened.hello, &hello, dial)?;
         let receiver = stream.try_clone().map_err(|e| NoLink::new(e.to_string()))?;
-        let stamped = hello.version_with(&opened.hello).is_some_and(|v| v >= STAMPS_SINCE);
+        let stamped = wire >= STAMPS_SINCE;
         let clocks = Clocks { began: now(), stamped, other: OtherClock::default() };
         let inn = In { stream: receiver, opener: opened.opener, bytes, clocks: clocks.clone() };
-        let mut out = Out { stream, sealer: opened.sealer, clocks };
+        let mut out = Out { stream, sealer: opened.sealer, clocks, wire };
         // The first stamp says when the handshake ended here.
         let asks = (1..).zip(dial.first).map(|(n, ask)| Parcel::Ask(n, Box::new(ask.clone())));
         for parcel in std::iter::once(Parcel::Beat).chain(asks) {
-            let bytes = out.clocks.stamp(&parcel);
+            let bytes = out.clocks.stamp(&parcel.encode());
             out.sealer.seal(&bytes, &mut last).map_err(defect)?;
         }
         write(&mut out.stream, &last, until).map_err(broken)?;
@@ -260,7 +261,9 @@ impl Out {
 
     fn send(&mut self, parcel: &Parcel, until: Instant) -> Result<(), Cut> {
         let mut frames = Vec::new();
-        let sealed = self.sealer.seal(&self.clocks.stamp(parcel), &mut frames);
+        let older = || Cut::Broken("it runs an older kvs, which cannot be asked this".into());
+        let bytes = parcel.encode_for(self.wire).ok_or_else(older)?;
+        let sealed = self.sealer.seal(&self.clocks.stamp(&bytes), &mut frames);
         sealed.map_err(|e| Cut::Broken(e.to_string()))?;
         write(&mut self.stream, &frames, until)
     }
@@ -290,7 +293,7 @@ impl In {
 }
 
 /// Holds what the other side says of itself against what is wanted.
-fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId), NoLink> {
+fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId, u8), NoLink> {
     let (Some(node), Some(ring)) = (theirs.node, theirs.ring) else {
         return Err(NoLink::new("is no node of a ring"));
     };
@@ -300,12 +303,12 @@ fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId)
     if dial.node.is_some_and(|wanted| wanted != node) {
         return Err(NoLink::new("is another node by now"));
     }
-    if ours.version_with(theirs).is_none() {
+    let Some(wire) = ours.version_with(theirs) else {
         let (lowest, highest) = (theirs.lowest, theirs.highest);
         let why = format!("speaks wire versions {lowest} to {highest} only: another kvs");
         return Err(NoLink::new(why));
-    }
-    Ok((node, ring))
+    };
+    Ok((node, ring, wire))
 }
 
 /// A connection to one of the addresses of a name.

@@ -26,6 +26,7 @@ use crate::digest::Sum;
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::node::{Event, Reply, Request};
+use crate::protocol::WIRE_LOWEST;
 use crate::quorum::Verdict;
 use crate::store::lmdb::FILE;
 use crate::store::{Store, hint_page};
@@ -47,6 +48,10 @@ impl Core {
             let error = Error::Busy(text.into()).hint("ask another node of the ring");
             return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
         }
+        if let Err(error) = ask.check(self.node.doc()) {
+            tracing::warn!("a question was refused: {error}");
+            return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
+        }
         let told = match ask {
             Ask::Node(request) => return self.ask_node(link, ticket, request, seat),
             Ask::File(look) => seen(&self.store, &look).map(Told::File),
@@ -66,7 +71,13 @@ impl Core {
 
     fn tell(&mut self, link: u64, ticket: u64, told: Told) {
         let reads = !matches!(told, Told::Busy | Told::Reply(Reply::Put(_)));
-        let mut bytes = Parcel::Told(ticket, Box::new(told)).encode();
+        let wire = self.peers.conn(link).map_or(WIRE_LOWEST, |conn| conn.wire);
+        let mut bytes =
+            Parcel::Told(ticket, Box::new(told)).encode_for(wire).unwrap_or_else(|| {
+                let error = Error::Usage("The answer is one that an older kvs cannot read.".into());
+                let fault = Fault::from(&error.hint("upgrade the kvs that asks"));
+                Parcel::Told(ticket, Box::new(Told::Fault(fault))).encode()
+            });
         if bytes.len() > PARCEL_BYTES_MAX {
             let text = format!("The answer has {} bytes: too many for one parcel.", bytes.len());
             let told = Told::Fault(Fault::from(&Error::Denied(text)));

@@ -22,7 +22,7 @@ use super::peers::{Conn, Who};
 use crate::channel::{Ask, Fault, Hello, OtherClock, Parcel, STAMPS_SINCE};
 use crate::error::{Error, Result};
 use crate::node::Event;
-use crate::protocol::{Body, Message};
+use crate::protocol::{Body, Message, WIRE_LOWEST};
 use crate::ring::{NodeId, State};
 
 /// Another process that is this node has shown life for so long, in ms: it is not our former self.
@@ -51,6 +51,7 @@ impl Core {
         let clocks = Clocks { began: self.began, since, stamped, other: OtherClock::default() };
         let link = Link::start(number, stream, sealer, opener, guests, clocks, self.tell.clone());
         let who = *admitted.as_ref().unwrap_or(&Who::Client);
+        let wire = self.papers.hello.version_with(&opened.hello).unwrap_or(WIRE_LOWEST);
         let conn = Conn {
             link,
             who,
@@ -61,6 +62,7 @@ impl Core {
             operator,
             since_ms: now_ms,
             last_ms: now_ms,
+            wire,
         };
         self.peers.insert(number, conn);
         match admitted {
@@ -89,14 +91,7 @@ impl Core {
     /// Who somebody is that has come to us.
     fn admit(&self, key: &[u8; 32], hello: &Hello) -> Result<Who> {
         let doc = self.node.doc();
-        let own = Hello::new(Some(doc.id), Some(self.node.id()));
-        if own.version_with(hello).is_none() {
-            return Err(Error::Usage(format!(
-                "This node speaks the wire versions {} to {}, the other {} to {}.",
-                own.lowest, own.highest, hello.lowest, hello.highest
-            ))
-            .hint("upgrade the older one: a build speaks its own version and the one before"));
-        }
+        self.check_wire(hello)?;
         if let Some(ring) = hello.ring
             && ring != doc.id
         {
@@ -119,6 +114,19 @@ impl Core {
             State::Removed => Err(removed(&member.name)),
             _ => self.check_run(id, hello).map(|()| Who::Peer(id)),
         }
+    }
+
+    /// Whether both have a wire version in common.
+    fn check_wire(&self, hello: &Hello) -> Result<()> {
+        let own = &self.papers.hello;
+        if own.version_with(hello).is_some() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "This node speaks the wire versions {} to {}, the other {} to {}.",
+            own.lowest, own.highest, hello.lowest, hello.highest
+        ))
+        .hint("upgrade the older one: a build speaks its own version and the one before"))
     }
 
     /// Whether another client is one too many, so that it may ask an operator's questions alone.
@@ -149,6 +157,7 @@ impl Core {
         if hello.ring.is_some_and(|ring| ring != doc.id) {
             return Err(Error::Denied("A node of another ring answers there.".into()));
         }
+        self.check_wire(hello)?;
         let known = doc.member(id).filter(|m| m.public_key == *key && hello.node == Some(id));
         if let Some(member) = known {
             // It may have been removed while it was being dialled.
@@ -186,7 +195,9 @@ impl Core {
         if member.is_some_and(|m| m.state == State::Removed) {
             let body = Body::Chosen(Box::new((**doc).clone()));
             let message = Message { ring: doc.id, version: doc.version, op: 0, body };
-            self.peers.tell(number, Parcel::Message(Box::new(message)).encode());
+            let wire = self.peers.conn(number).map_or(WIRE_LOWEST, |c| c.wire);
+            let parcel = Parcel::Message(Box::new(message)).encode_for(wire);
+            parcel.into_iter().for_each(|bytes| self.peers.tell(number, bytes));
         }
         self.peers.tell(number, Parcel::Refused(Fault::from(error)).encode());
         self.peers.close(number);

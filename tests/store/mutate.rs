@@ -148,8 +148,12 @@ impl Place {
         command
     }
 
+    /// Runs a command to its end; one that hangs is ended, with a code that is none of ours.
     fn kvs(&self, line: &str) -> Said {
-        Said::of(line, &self.command(line).output().unwrap())
+        let mut command = Command::new("timeout");
+        command.args(["60", env!("CARGO_BIN_EXE_kvs")]).args(line.split(' '));
+        command.current_dir(self.dir.path()).env_clear().env("KVS_RING", "r");
+        Said::of(line, &command.stdin(Stdio::null()).output().unwrap())
     }
 
     fn load(&self, line: &str, keys: impl Iterator<Item = usize>) {
@@ -228,6 +232,7 @@ struct Case<'a> {
     nodes: usize,
     wrong: Vec<String>,
     codes: Vec<(String, Option<i32>)>,
+    last: String,
 }
 
 impl Case<'_> {
@@ -237,6 +242,7 @@ impl Case<'_> {
         if !matches!(code, Some(0..=10)) {
             self.broken(&said, "ended in a way that is none");
         }
+        self.last.clone_from(&said.err);
         self.codes.push((line.split(" --timeout").next().unwrap_or(line).to_owned(), code));
         said
     }
@@ -375,7 +381,15 @@ fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) ->
     let at = damage(&mut bytes, kind, &mut random);
     fs::write(&file, bytes).unwrap();
     let name = format!("seed {seed} n1 of {nodes}, {kind}, {at}");
-    let mut case = Case { name, place, truth: &template.1, nodes, wrong: vec![], codes: vec![] };
+    let mut case = Case {
+        name,
+        place,
+        truth: &template.1,
+        nodes,
+        wrong: vec![],
+        codes: vec![],
+        last: String::new(),
+    };
     case.reads();
     if case.checks() && !case.is_whole() {
         case.wrong.push(format!("{}: verify says 0 of a file that lacks records", case.name));
@@ -383,7 +397,10 @@ fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) ->
     if case.heal() {
         case.is_healed();
     } else if nodes > 1 {
-        case.wrong.push(format!("{}: not healed by what was advised: {:?}", case.name, case.codes));
+        case.wrong.push(format!(
+            "{}: not healed by what was advised: {:?}\n{}",
+            case.name, case.codes, case.last
+        ));
     }
     case
 }
@@ -437,7 +454,8 @@ fn one_served(seed: u64, truth: &BTreeMap<String, String>) -> Case<'_> {
     let served = Served::start(&place);
     let at = damage_in_place(&place.path("r/n1/data.mdb"), kind, &mut random);
     let name = format!("seed {seed} n1 of 3, running, {kind}, {at}");
-    let mut case = Case { name, place, truth, nodes: 3, wrong: vec![], codes: vec![] };
+    let mut case =
+        Case { name, place, truth, nodes: 3, wrong: vec![], codes: vec![], last: String::new() };
     case.reads();
     case.checks();
     let repaired = case.run("repair --verify");
@@ -448,7 +466,10 @@ fn one_served(seed: u64, truth: &BTreeMap<String, String>) -> Case<'_> {
     if case.heal() {
         case.is_healed();
     } else {
-        case.wrong.push(format!("{}: not healed by what was advised: {:?}", case.name, case.codes));
+        case.wrong.push(format!(
+            "{}: not healed by what was advised: {:?}\n{}",
+            case.name, case.codes, case.last
+        ));
     }
     case
 }

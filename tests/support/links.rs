@@ -47,7 +47,7 @@ struct Flight {
 impl Flight {
     fn new(sent_ms: u64, message: &Message) -> Self {
         let counts = !matches!(message.body, Body::Gossip { .. });
-        Self { sent_ms, counts, bytes: message.encode() }
+        Self { sent_ms, counts, bytes: message.encode(WIRE).expect("a word for it") }
     }
 }
 
@@ -106,7 +106,7 @@ impl World {
             && let (Some(gossip), Some(node)) = (&mut host.gossip, &host.node)
         {
             let doc = node.doc().clone();
-            let news = gossip.merge(std::mem::take(rows), mono_ms);
+            let news = gossip.merge(sender, std::mem::take(rows), mono_ms);
             gossip.retain(|id| doc.member(id).is_some_and(|m| m.state != State::Removed));
             if !*answer && !news.is_empty() {
                 self.gossip_to(to, from, news, true);

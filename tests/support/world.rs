@@ -22,7 +22,7 @@ use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::gossip::Gossip;
 use kvs::key::{Key, Q};
 use kvs::node::{Action, Boot, Event, Node, Note, RepairRequest, Reply, Request, Time, genesis};
-use kvs::protocol::{Body, Message};
+use kvs::protocol::{Body, Message, WIRE};
 use kvs::quorum::{Basis, GetReply, Item, Options, PutReply, PutRequest, Verdict};
 use kvs::record::Record;
 use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State};
@@ -517,7 +517,7 @@ impl World {
             }
             self.flying += 1;
             self.count("messages");
-            let bytes = message.encode();
+            let bytes = message.encode(WIRE).expect("this build has a word for what it says");
             let sent_ms = self.now_ms;
             self.push(after, What::Deliver { from, to, sent_ms, counts: true, bytes });
         }
