@@ -485,6 +485,7 @@ impl World {
             }
             Action::Stop(why) => {
                 self.note(|| format!("stop of {i}: {why}"));
+                self.hosts[i].broken |= self.hosts[i].doubtful;
                 self.crash(i, false);
             }
         }
