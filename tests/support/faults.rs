@@ -51,7 +51,9 @@ impl World {
         if self.hosts[i].node.is_some() || self.hosts[i].gone || self.hosts[i].broken {
             return;
         }
-        if self.hosts[i].doubtful && self.hosts[i].store.row(Table::Meta, "actor").is_err() {
+        let host = &self.hosts[i];
+        let reads = |name| host.store.row(Table::Meta, name).is_ok();
+        if host.doubtful && !(reads("actor") && reads("commit")) {
             self.hosts[i].broken = true;
             return;
         }

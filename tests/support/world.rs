@@ -232,8 +232,19 @@ pub struct World {
 }
 
 impl World {
+    /// A bug named by the environment is planted in all that this thread does.
+    #[allow(clippy::disallowed_methods, reason = "a test has an environment")]
+    fn plant() {
+        #[cfg(feature = "planted")]
+        if let Ok(name) = std::env::var("KVS_PLANT") {
+            let bug = kvs::planted::Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name);
+            kvs::planted::plant(Some(bug.expect("the name of a planted bug")));
+        }
+    }
+
     /// Nodes of these names and zones form a ring of N = `n` and `q` partitions, and are running.
     pub fn new(seed: u64, nodes: &[(&str, &str)], n: u8, q: u32) -> Self {
+        Self::plant();
         let mut world = Self {
             rng: Rng(seed),
             now_ms: 1_000,
@@ -485,6 +496,7 @@ impl World {
             }
             Action::Stop(why) => {
                 self.note(|| format!("stop of {i}: {why}"));
+                self.hosts[i].broken |= self.hosts[i].doubtful;
                 self.crash(i, false);
             }
         }
