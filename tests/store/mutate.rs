@@ -491,7 +491,8 @@ fn damage_under_a_running_ring_is_never_called_healthy_and_never_shown() {
 }
 
 fn from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    let text = std::env::var_os(name).and_then(|text| text.into_string().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[test]
@@ -515,10 +516,13 @@ fn random_damage_is_never_called_healthy_and_never_shown() {
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// How often each command ended with each code.
+type Row = BTreeMap<String, BTreeMap<String, usize>>;
+
 /// How often each command ended with each code, by kind of damage.
 #[derive(Default)]
 struct Table {
-    rows: BTreeMap<(bool, &'static str), BTreeMap<String, BTreeMap<String, usize>>>,
+    rows: BTreeMap<(bool, &'static str), Row>,
 }
 
 impl Table {
