@@ -3601,7 +3601,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__put)
-            opts="-n -w -r -0 -q -h -V --literal --ttl --show-context --context --if-absent --blind --overwrite --level --strict --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --literal --ttl --exact --show-context --context --if-absent --blind --overwrite --level --strict --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

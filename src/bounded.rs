@@ -88,14 +88,19 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// As [`plain`], but lines stay lines: for texts of several.
+/// As [`plain`], but lines stay lines and tabs tabs: for texts of several lines or columns.
 #[must_use]
 pub fn plain_lines(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| acts(c) && c != '\n') {
+    if !text.chars().any(|c| acts(c) && !matches!(c, '\n' | '\t')) {
         return Cow::Borrowed(text);
     }
-    let lines: Vec<_> = text.split('\n').map(plain).collect();
-    Cow::Owned(lines.join("\n"))
+    Cow::Owned(text.split_inclusive(['\n', '\t']).map(line).collect())
+}
+
+/// A piece of a text with the line end or tab that ends it.
+fn line(piece: &str) -> String {
+    let end = piece.strip_suffix(['\n', '\t']).map_or(piece.len(), str::len);
+    format!("{}{}", plain(&piece[..end]), &piece[end..])
 }
 
 /// Whether a terminal or a reader of lines does something at this character, beyond showing it.

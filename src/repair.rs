@@ -188,7 +188,7 @@ fn conclude(
         }
     }
     let doc = target.doc();
-    let pairs = check::pairs(&apart).into_iter();
+    let pairs = check::pairs(&target.doc(), &apart).into_iter();
     report.apart = pairs.map(|(a, b, n)| (doc.name(a), doc.name(b), n)).collect();
     for id in target.nodes() {
         let (store, name) = (opened(target, id)?, doc.name(id));
