@@ -68,6 +68,10 @@ fn what_the_real_changes_make_follows() {
     }
 }
 
+fn twice(layout: &Layout) -> Layout {
+    Layout::new(3, layout.iter().chain(layout.iter()).flatten().copied().collect())
+}
+
 type Forgery = (&'static str, fn(&mut RingDoc));
 
 /// What never is one, whatever it comes after.
@@ -75,8 +79,6 @@ const NEVER: &[Forgery] = &[
     ("another ring", |d| d.id = RingId(6)),
     ("more partitions", |d| {
         d.q = Q::new(16).expect("a power of two");
-        let twice =
-            |l: &Layout| Layout::new(3, l.iter().chain(l.iter()).flatten().copied().collect());
         d.layout = twice(&d.layout);
         d.old = d.old.as_ref().map(twice);
     }),
