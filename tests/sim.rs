@@ -46,7 +46,7 @@ use self::run::Verdicts;
 const SEEDS: u64 = 300;
 const THREADS: u64 = 2;
 /// Seeds for one planted bug: at a time, and at most.
-const PLANTED_SEEDS: u64 = 8;
+const PLANTED_SEEDS: u64 = 4;
 const PLANTED_SEEDS_MAX: u64 = 200;
 
 /// Bugs that a hundred seeds must find so often.
