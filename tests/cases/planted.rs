@@ -8,7 +8,26 @@ use std::process::{Command, Stdio};
 use kvs::planted::Bug;
 
 /// What finds what.
-const FOUND_BY: [(Bug, &str); 0] = [];
+const FOUND_BY: [(Bug, &str); 18] = [
+    (Bug::AbsentReadsOnce, "quorums::c22_if_absent_has_at_most_one_winner"),
+    (Bug::BarrierIsOpen, "rings::c07b_the_barrier_waits_for_writes_in_flight"),
+    (Bug::ExactIsBlind, "reads::many_large_values_are_read_before_they_are_replaced"),
+    (Bug::FillingProves, "files::c03d_filling_owners_prove_nothing_to_each_other"),
+    (Bug::HintForgotten, "quorums::c09_an_old_hint_reaches_the_other_owners"),
+    (Bug::LastWriteWins, "small::c19_a_merge_over_4_mib"),
+    (Bug::LeaveWithHints, "quorums::c09_leaving_holder_hands_on"),
+    (Bug::LossForgotten, "dots::c02_vanished_record"),
+    (Bug::OnePassIsEnough, "files::c03e_even_n_fills_from_a_majority"),
+    (Bug::OwnValueFirst, "rings::c08_acceptors_are_durable"),
+    (Bug::RollbackUnseen, "rings::c08_a_rolled_back_acceptor_does_not_vote"),
+    (Bug::ScanCountsBad, "rot::a_bad_key_is_no_vote_in_a_scan"),
+    (Bug::SkipAudit, "dots::c02_vanished_record"),
+    (Bug::SpreadFrees, "quorums::c09_an_old_hint_reaches_the_other_owners"),
+    (Bug::StaleVersionTaken, "rings::c07c_two_steps_behind_is_refused"),
+    (Bug::StrictIsLoose, "quorums::c06_strict_reads_never_go_back"),
+    (Bug::TombstoneIgnored, "small::kv679_a_late_tombstone_kills_nothing"),
+    (Bug::WitnessIgnored, "files::c17_a_rolled_back_replica_that_minted_nothing"),
+];
 
 #[test]
 fn scripts_find_what_is_planted() {

@@ -35,6 +35,9 @@ pub const WALL_MS: u64 = 1_700_000_000_000;
 /// A node is ticked so often, in ms.
 const TICK_MS: u64 = 200;
 
+/// So many events at one moment have no end.
+const AT_ONCE_MAX: u64 = 50_000;
+
 /// How the network behaves.
 #[derive(Clone, Debug)]
 pub struct Net {
@@ -227,6 +230,8 @@ pub struct World {
     dots: BTreeMap<Dot, (Key, Vec<u8>)>,
     queue: BinaryHeap<Reverse<(u64, u64, What)>>,
     seq: u64,
+    /// Events since time last passed.
+    at_once: u64,
     flying: usize,
     ticket: u64,
 }
@@ -268,6 +273,7 @@ impl World {
             dots: BTreeMap::new(),
             queue: BinaryHeap::new(),
             seq: 0,
+            at_once: 0,
             flying: 0,
             ticket: 0,
         };
@@ -343,7 +349,12 @@ impl World {
             return Step::Over;
         }
         let Some(Reverse((at, _, what))) = self.queue.pop() else { return Step::Over };
+        self.at_once = if at == self.now_ms { self.at_once + 1 } else { 0 };
         self.now_ms = at;
+        if self.at_once > AT_ONCE_MAX {
+            self.endless(&what);
+            return Step::Over;
+        }
         if let What::Script(token) = what {
             return Step::Script(token);
         }
@@ -352,6 +363,19 @@ impl World {
             _ => self.happen(what),
         }
         Step::Inner
+    }
+
+    /// Messages answer each other for ever, and no time passes: a process of its own would hang.
+    fn endless(&mut self, what: &What) {
+        let said = match what {
+            What::Deliver { from, to, bytes, .. } => {
+                format!("{from}->{to} {:.300}", format!("{:?}", Message::decode(bytes)))
+            }
+            _ => String::new(),
+        };
+        self.wrong.push(format!("[endless] {AT_ONCE_MAX} events at one moment, the last {said}"));
+        self.queue.clear();
+        self.at_once = 0;
     }
 
     fn happen(&mut self, what: What) {
