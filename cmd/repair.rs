@@ -154,7 +154,7 @@ fn tell_left(ui: &mut Ui, report: &Report) {
         ui.say(&format!("{} hints wait for members that are down", hints.1));
     }
     for name in &report.broken {
-        ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {name}"));
+        ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {}", word(name)));
     }
     for name in missing.iter().filter(|name| !report.broken.contains(*name)) {
         let name = word(name);
