@@ -18,11 +18,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{at_most, text};
 use crate::clock::{Dot, VersionVector};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
 use crate::record::{Record, Stored, Term, Value};
 use crate::ring::{NodeId, RingDoc};
+
+/// The most keys of one write.
+pub const ITEMS_MAX: usize = 4_096;
 
 /// A quorum by name. The zone of a local one is that of the node that took the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +67,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Takes from its time what it has been under way, in ms. Of no time nothing is left to begin with.
+    pub fn age(&mut self, ms: u64) {
+        self.timeout_ms = self.timeout_ms.saturating_sub(ms);
+    }
+
     /// W in numbers, over all owners.
     #[must_use]
     pub fn w(&self, doc: &RingDoc) -> usize {
@@ -179,6 +188,7 @@ pub struct PutRequest {
     /// The partition of every key.
     pub partition: Partition,
     /// The keys.
+    #[serde(deserialize_with = "at_most::<_, _, ITEMS_MAX>")]
     pub items: Vec<Item>,
     /// The quorum.
     pub options: Options,
@@ -207,7 +217,7 @@ pub enum ItemReply {
     /// Not written: nothing there to delete.
     Absent,
     /// Not written: the record would pass a limit, named here.
-    TooLarge(String),
+    TooLarge(#[serde(deserialize_with = "text")] String),
 }
 
 /// How an operation ended.
@@ -216,11 +226,11 @@ pub enum Verdict {
     /// Enough took part.
     Done,
     /// Too few could take part; nothing was applied.
-    Refused(String),
+    Refused(#[serde(deserialize_with = "text")] String),
     /// Too few acknowledged in time; it may or may not have taken effect.
-    Unknown(String),
+    Unknown(#[serde(deserialize_with = "text")] String),
     /// Nobody could be asked; nothing was applied.
-    Unreachable(String),
+    Unreachable(#[serde(deserialize_with = "text")] String),
 }
 
 /// The answer to a write.
@@ -229,6 +239,7 @@ pub struct PutReply {
     /// How it ended.
     pub verdict: Verdict,
     /// One per item, in order; empty when nothing was applied.
+    #[serde(deserialize_with = "at_most::<_, _, ITEMS_MAX>")]
     pub items: Vec<ItemReply>,
     /// Owners that have it durably.
     pub acks: usize,
@@ -260,10 +271,11 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// The answer, or `Unreadable` if what came does not match its checksum.
+    /// The answer, or `Unreadable` if what came does not match its checksum or is no record.
     #[must_use]
     pub fn proven(self, key: &Key) -> Self {
-        let damaged = self.stored().is_some_and(|s| s.prove(key).is_err());
+        let is_sound = |s: &Stored| s.prove(key).is_ok() && s.record(key).is_ok();
+        let damaged = self.stored().is_some_and(|s| !is_sound(s));
         if damaged { Self::Unreadable } else { self }
     }
 

@@ -17,6 +17,9 @@ mod help;
 mod dots;
 #[path = "cases/links.rs"]
 mod links;
+#[cfg(feature = "planted")]
+#[path = "cases/planted.rs"]
+mod planted;
 #[path = "cases/quorums.rs"]
 mod quorums;
 #[path = "cases/files.rs"]
@@ -27,3 +30,5 @@ mod rings;
 mod small;
 #[path = "cases/rot.rs"]
 mod rot;
+#[path = "cases/reads.rs"]
+mod reads;

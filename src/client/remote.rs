@@ -46,7 +46,9 @@ impl Remote {
     }
 
     fn look(&self, look: Look) -> Result<Seen> {
-        match self.client.ask(self.node, Ask::File(look))? {
+        let told = self.client.ask(self.node, Ask::File(look))?;
+        told.check(&self.client.doc())?;
+        match told {
             Told::File(seen) => Ok(seen),
             _ => Err(defect()),
         }

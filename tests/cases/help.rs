@@ -34,6 +34,11 @@ pub(crate) fn owners(w: &World, key: &str) -> [usize; 3] {
     w.owners(key).try_into().expect("three owners")
 }
 
+/// A key whose first owner is host 0.
+pub(crate) fn of_first(w: &World) -> String {
+    (0..500).map(|i| format!("k{i}")).find(|k| w.owners(k)[0] == 0).expect("a key")
+}
+
 /// Everybody else.
 pub(crate) fn others(w: &World, these: &[usize]) -> Vec<usize> {
     (0..w.hosts.len()).filter(|i| !these.contains(i)).collect()

@@ -9,11 +9,6 @@ use kvs::store::{Batch, Hint, Loss, Op, Store, Stored, Table};
 use crate::help::*;
 use crate::world::*;
 
-/// A key whose first owner is host 0.
-fn of_first(w: &World) -> String {
-    (0..500).map(|i| format!("k{i}")).find(|k| w.owners(k)[0] == 0).unwrap()
-}
-
 /// A value that hosts 0 and 1 hold and host 2 missed.
 fn on_two_of_three() -> (World, String) {
     let mut w = ring(3);
