@@ -11,7 +11,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use crate::channel::{Ask, Handshake, Hello, News, Opened, OtherClock, Parcel, RingKeys, Static, Told};
+use crate::channel::{
+    Ask, Handshake, Hello, News, Opened, OtherClock, Parcel, RingKeys, Static, Told,
+};
 use crate::clock::Actor;
 use crate::gossip::{Mood, Row};
 use crate::key::Q;
