@@ -214,6 +214,17 @@ fn conclude(
     Ok(())
 }
 
+/// Partitions of a node that are filling, have lost records, or hold a bad key.
+///
+/// # Errors
+/// When the node cannot be asked.
+pub fn unsettled(target: &mut Target, id: NodeId) -> Result<Vec<Partition>> {
+    match ask(target, id, Request::Unsettled)? {
+        Some(Reply::Repair(report)) => Ok(report.filling),
+        _ => Ok(Vec::new()),
+    }
+}
+
 fn is_corrupt<T>(read: &Result<T>) -> bool {
     matches!(read, Err(error) if matches!(error.root(), Error::Corrupt(_)))
 }
@@ -223,7 +234,8 @@ fn unreadable(target: &mut Target, suspects: &[NodeId]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for id in target.nodes() {
         let store = opened(target, id)?;
-        if [Table::Ring, Table::Meta].iter().any(|table| is_corrupt(&store.rows(*table, ""))) {
+        let rows = |table: &Table| is_corrupt(&store.rows(*table, ""));
+        if [Table::Ring, Table::Meta].iter().any(rows) || is_corrupt(&store.structure()) {
             names.push(target.doc().name(id));
             continue;
         }

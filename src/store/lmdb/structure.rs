@@ -8,8 +8,9 @@
 //!      -> main tree -> six trees, their pages --+  each in its place, in bounds, used once
 //! ```
 //!
-//! `verify` asks this of a file, and whoever is about to mend one. What it does not do: it compares no
-//! keys. Caveat: of a file that is being written, only a state that one of the two heads still names.
+//! The keys that lead from page to page rise: a search that is led astray puts a new row where none can
+//! be. `verify` asks all this of a file, and whoever is about to mend one. What it does not do: it
+//! compares no rows. Caveat: of a file that is being written, only a state that one of the two heads still names.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -105,12 +106,20 @@ impl Walk<'_> {
         if depth == 0 || lower < HEADER || lower > upper || upper > page.len() {
             return Err(self.damaged(root));
         }
+        let mut last: &[u8] = &[];
         for i in 0..(lower - HEADER) / 2 {
             let at = usize::from(u16_at(&page, HEADER + 2 * i));
             let node = page.get(at..).filter(|node| at >= upper && node.len() >= 8);
             let node = node.ok_or_else(|| self.damaged(root))?;
             match flags {
                 BRANCH => {
+                    let key = node.get(8..8 + usize::from(u16_at(node, 6)));
+                    let key = key.ok_or_else(|| self.damaged(root))?;
+                    // The first leads to all that is below the second; free pages are by number.
+                    if i > 1 && key <= last && !is_free_list {
+                        return Err(self.damaged(root));
+                    }
+                    last = key;
                     let child = u64::from(u32_at(node, 0)) | u64::from(u16_at(node, 4)) << 32;
                     self.tree(child, depth - 1, is_free_list)?;
                 }
