@@ -290,6 +290,11 @@ impl Client {
         }
     }
 
+    /// Whether a node that is connected speaks the first wire version alone.
+    pub(super) fn speaks_first_version(&self, at: NodeId) -> bool {
+        lock(&self.link(at)).as_ref().is_some_and(|link| link.wire() == 1)
+    }
+
     fn lost(&self, at: NodeId, lost: &Lost, fate: Fate) -> Error {
         let name = self.doc().name(at);
         let why = match &lost.cut {

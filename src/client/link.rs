@@ -243,6 +243,11 @@ impl Link {
         state
     }
 
+    /// The wire version that both ends speak.
+    pub(super) fn wire(&self) -> u8 {
+        self.out.wire
+    }
+
     /// The halves, for one thread each.
     pub(super) fn split(self) -> (Out, In) {
         (self.out, self.inn)

@@ -126,6 +126,10 @@ impl Store for Remote {
     }
 
     fn bad_hints(&self) -> Result<BadHints> {
+        // A build of the first wire version keeps no proof of its hints: nothing can be said of them.
+        if self.client.speaks_first_version(self.node) {
+            return Ok(BadHints::default());
+        }
         see!(self, Look::BadHints, BadHints)
     }
 

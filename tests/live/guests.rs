@@ -11,7 +11,9 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kvs::channel::{Ask, Handshake, Hello, Opener, Parcel, RingKeys, Sealer, Static, Told};
+use kvs::channel::{
+    Ask, Handshake, Hello, Opener, OtherClock, Parcel, RingKeys, Sealer, Static, Told,
+};
 use kvs::config;
 use kvs::key::{Key, Q};
 use kvs::node::Request;
@@ -99,7 +101,8 @@ impl Guest {
         loop {
             let body = frame(&mut self.stream)?;
             if let Some(bytes) = self.opener.open(&body).expect("a frame of the node's") {
-                return Ok(Parcel::decode(&bytes).expect("a parcel"));
+                let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).expect("a stamp");
+                return Ok(Parcel::decode(bytes).expect("a parcel"));
             }
         }
     }

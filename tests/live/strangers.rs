@@ -10,7 +10,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use kvs::channel::{Ask, Handshake, Hello, Look, Opener, Parcel, RingKeys, Sealer, Static, Told};
+use kvs::channel::{
+    Ask, Handshake, Hello, Look, Opener, OtherClock, Parcel, RingKeys, Sealer, Static, Told,
+};
 use kvs::clock::Actor;
 use kvs::config;
 use kvs::digest::{Arc, Sum};
@@ -75,7 +77,8 @@ impl Stranger {
         loop {
             let body = frame(&mut self.stream).ok()?;
             if let Some(bytes) = self.opener.open(&body).ok()? {
-                return Parcel::decode(&bytes).ok();
+                let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).ok()?;
+                return Parcel::decode(bytes).ok();
             }
         }
     }
