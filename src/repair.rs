@@ -142,6 +142,15 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
     }
     conclude(target, &request, &mut report, progress)?;
     report.broken.extend(unreadable(target, &suspects)?);
+    if report.damaged > 0 || report.moved > 0 {
+        // A file that was mended or written to is read once more.
+        for id in target.nodes() {
+            let name = target.doc().name(id);
+            if !report.broken.contains(&name) && !check::is_sound(target, id)? {
+                report.broken.push(name);
+            }
+        }
+    }
     Ok(report)
 }
 

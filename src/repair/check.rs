@@ -59,6 +59,13 @@ pub fn doubts(target: &Target, id: NodeId, only: Option<&[Partition]>) -> Result
     Ok(found)
 }
 
+/// Whether the file of a node that nobody serves can be read, and is what its digests say.
+pub(super) fn is_sound(target: &Target, id: NodeId) -> Result<bool> {
+    let store = opened(target, id)?;
+    let owned = target.doc().owned(id);
+    Ok(target.runs(id) || owned.into_iter().all(|p| audited(store, p).is_none()))
+}
+
 /// What an audit finds wrong with a partition.
 fn audited(store: &dyn Store, partition: Partition) -> Option<Doubt> {
     let why = match audit(store, partition) {

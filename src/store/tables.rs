@@ -245,7 +245,12 @@ pub(super) fn visit(
     visit: &mut Visit<'_>,
 ) -> Result<()> {
     let start = RowKey::of(p, after.unwrap_or_default())?;
-    let from = if after.is_some() { Bound::Excluded(&*start) } else { Bound::Included(&*start) };
+    // What stands before the first partition stands where nobody looks otherwise.
+    let from = match after {
+        Some(_) => Bound::Excluded(&*start),
+        None if p == Partition(0) => Bound::Unbounded,
+        None => Bound::Included(&*start),
+    };
     let (prefix, last) = (p.0.to_be_bytes(), q(rows)?.count() - 1);
     let mut ended = false;
     fallible(rows, Name::Records, from, |row, bytes| {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -445,11 +446,23 @@ fn damage_in_place(file: &Path, kind: &str, random: &mut Random) -> String {
     at
 }
 
+/// The first of so many ports in a row that nobody listens at.
+fn free_ports(count: u16) -> u16 {
+    let free = |port| TcpListener::bind(("127.0.0.1", port)).ok();
+    loop {
+        let first = free(0).unwrap().local_addr().unwrap().port();
+        let last = first.checked_add(count);
+        if last.is_some_and(|last| (first..last).all(|port| free(port).is_some())) {
+            return first;
+        }
+    }
+}
+
 fn one_served(seed: u64, truth: &BTreeMap<String, String>) -> Case<'_> {
     let mut random = Random(seed);
     let kind = KINDS[seed as usize % KINDS.len()];
     let place = Place::new();
-    let base = 20_000 + (std::process::id() as usize % 400) * 100 + (seed as usize % 20) * 5;
+    let base = free_ports(3);
     let line = format!("init r --nodes 3 --partitions 8 --listen 127.0.0.1:{base}");
     let made = place.kvs(&line);
     assert_eq!(made.code, Some(0), "{}", made.err);
