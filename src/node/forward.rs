@@ -126,7 +126,7 @@ impl Node {
                 self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
             }
             Wake::Lost { node, sent }
-                if task.asked == Some(node) && !(sent && !planted::is(Bug::ForwardTwice)) =>
+                if task.asked == Some(node) && (!sent || planted::is(Bug::ForwardTwice)) =>
             {
                 task.why = format!("{} cannot be reached", self.doc.name(node));
                 self.forward_next(cx, op, task);

@@ -35,7 +35,7 @@ pub const WALL_MS: u64 = 1_700_000_000_000;
 /// A node is ticked so often, in ms.
 const TICK_MS: u64 = 200;
 
-/// So many events at one moment have no end.
+/// So many events in one second have no end: where nothing takes time, a process would hang.
 const AT_ONCE_MAX: u64 = 50_000;
 
 /// How the network behaves.
@@ -230,7 +230,7 @@ pub struct World {
     dots: BTreeMap<Dot, (Key, Vec<u8>)>,
     queue: BinaryHeap<Reverse<(u64, u64, What)>>,
     seq: u64,
-    /// Events since time last passed.
+    /// Events of this second.
     at_once: u64,
     flying: usize,
     ticket: u64,
@@ -349,7 +349,8 @@ impl World {
             return Step::Over;
         }
         let Some(Reverse((at, _, what))) = self.queue.pop() else { return Step::Over };
-        self.at_once = if at == self.now_ms { self.at_once + 1 } else { 0 };
+        let same = at / 1_000 == self.now_ms / 1_000;
+        self.at_once = if same { self.at_once + 1 } else { 0 };
         self.now_ms = at;
         if self.at_once > AT_ONCE_MAX {
             self.endless(&what);
@@ -365,7 +366,7 @@ impl World {
         Step::Inner
     }
 
-    /// Messages answer each other for ever, and no time passes: a process of its own would hang.
+    /// Nodes keep each other busy for ever.
     fn endless(&mut self, what: &What) {
         let said = match what {
             What::Deliver { from, to, bytes, .. } => {
@@ -373,7 +374,7 @@ impl World {
             }
             _ => String::new(),
         };
-        self.wrong.push(format!("[endless] {AT_ONCE_MAX} events at one moment, the last {said}"));
+        self.wrong.push(format!("[endless] {AT_ONCE_MAX} events in a second, the last {said}"));
         self.queue.clear();
         self.at_once = 0;
     }
