@@ -49,7 +49,7 @@ pub(crate) struct Common {
     /// The form of the output
     #[arg(long, global = true, value_name = "FORM", default_value = "auto")]
     pub(crate) format: Format,
-    /// KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash
+    /// KEY is escaped as kvs prints keys: \n, \xNN, \\ for a backslash
     #[arg(long, global = true)]
     pub(crate) escaped: bool,
     /// End lines of output with NUL instead of a newline

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use kvs::config::NODE_FILE;
 use kvs::error::{Error, word};
 use kvs::key::{Key, Partition};
-use kvs::repair::{Difference, Relation, Side, diff, doubts, shared, verify_node};
+use kvs::repair::{Difference, Relation, Side, diff, doubts, shared, unsettled, verify_node};
 use kvs::ring::NodeId;
 use kvs::store::sidecar;
 use kvs::target::{Actors, Target, is_address};
@@ -99,8 +99,14 @@ fn doubt(
             .map(|doubt| format!("{name}: partition {} {}", doubt.partition, doubt.why))
             .collect();
         // A running node reads for itself.
-        let read = if target.runs(*id) && said.is_empty() { unexplained } else { &[] };
-        for p in read {
+        let mut read = unexplained.to_vec();
+        if target.runs(*id) && said.is_empty() {
+            let open = unsettled(target, *id)?;
+            read.extend(open.into_iter().filter(|p| shared.contains(p)));
+        } else {
+            read.clear();
+        }
+        for p in &read {
             if !verify_node(target, *id, Some(*p), &mut |_| {})?.is_good() {
                 said.push(format!("{name}: partition {p} does not hold what it was told to"));
             }

@@ -43,6 +43,10 @@ fn main() -> ExitCode {
     if let Some(ahead) = std::env::var_os("KVS_PLANTED_CLOCK_MS") {
         kvs::planted::set_clock(ahead.to_str().and_then(|ms| ms.parse().ok()).unwrap_or(0));
     }
+    #[cfg(feature = "planted")]
+    if let Some(highest) = std::env::var_os("KVS_PLANTED_WIRE") {
+        kvs::planted::set_wire(highest.to_str().and_then(|n| n.parse().ok()).unwrap_or(1));
+    }
     let args: Vec<_> = std::env::args_os().collect();
     let cli = match common::parse(&args) {
         Ok(cli) => cli,

@@ -153,11 +153,10 @@ fn tell_left(ui: &mut Ui, report: &Report) {
     if hints.1 > 0 {
         ui.say(&format!("{} hints wait for members that are down", hints.1));
     }
-    for name in missing {
-        if report.broken.contains(name) {
-            ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {}", word(name)));
-            continue;
-        }
+    for name in &report.broken {
+        ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {}", word(name)));
+    }
+    for name in missing.iter().filter(|name| !report.broken.contains(*name)) {
         let name = word(name);
         ui.say(&format!(
             "{name} was missing: bring it back and repair again, or kvs replace {name}; \

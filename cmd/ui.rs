@@ -1,7 +1,8 @@
 //! The one thing that prints: data to stdout, talk to stderr.
 //!
 //! Tables for a terminal, tab-separated lines for a pipe, JSON when asked for. Keys and values are
-//! bytes: they are escaped in tables and written as they are by [`Ui::bytes`].
+//! bytes: they are escaped in tables and written as they are by [`Ui::bytes`]. Every other text passes
+//! [`plain`] or [`plain_lines`] here, once: what a node, a host or a file says moves no cursor.
 
 use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kvs::bounded::{plain, plain_lines};
 use kvs::error::Error;
 
 use crate::common::Common;
@@ -119,21 +121,25 @@ impl Ui {
 
     /// Writes one line of data, ended by a newline, or by NUL with `-0`.
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
-        self.out.write_all(text.as_bytes())?;
+        self.whole(&plain_lines(text))
+    }
+
+    fn whole(&mut self, line: &str) -> io::Result<()> {
+        self.out.write_all(line.as_bytes())?;
         self.out.write_all(&[self.end])
     }
 
     /// Writes one JSON value on a line.
     pub(crate) fn json(&mut self, value: &serde_json::Value) -> io::Result<()> {
-        let text = value.to_string();
-        self.line(&text)
+        self.whole(&value.to_string())
     }
 
     /// Writes rows: a table with this header, or tab-separated lines without one.
     pub(crate) fn rows(&mut self, header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
         if !self.is_table() {
             for row in rows {
-                self.line(&row.join("\t"))?;
+                let cells: Vec<_> = row.iter().map(|cell| plain(cell)).collect();
+                self.whole(&cells.join("\t"))?;
             }
             return Ok(());
         }
@@ -149,7 +155,7 @@ impl Ui {
         });
         table.set_header(header.iter().map(|name| name.to_uppercase()));
         for row in rows {
-            table.add_row(row);
+            table.add_row(row.iter().map(|cell| plain(cell)));
         }
         writeln!(self.out, "{table}")
     }
@@ -164,7 +170,7 @@ impl Ui {
     /// Says something that must be heard.
     pub(crate) fn warn(&mut self, text: &str) {
         let prefix = self.paint("33", "warning:");
-        self.say(&format!("kvs: {prefix} {text}"));
+        self.put(&format!("kvs: {prefix} {}", plain_lines(text)));
     }
 
     /// Says each of some warnings.
@@ -175,11 +181,11 @@ impl Ui {
     /// Says why a command failed, and the way out.
     pub(crate) fn error(&mut self, error: &Error) {
         let prefix = self.paint("31", "error:");
-        self.say(&format!("kvs: {prefix} {error}"));
+        self.put(&format!("kvs: {prefix} {}", plain_lines(&error.to_string())));
         let mut inner = error;
         while let Error::Hinted { error, hint } = inner {
             let prefix = self.paint("32", "hint:");
-            self.say(&format!("kvs: {prefix} {hint}"));
+            self.put(&format!("kvs: {prefix} {}", plain_lines(hint)));
             inner = error;
         }
     }
@@ -187,6 +193,10 @@ impl Ui {
     /// Writes a line to stderr, in one write, so that the lines of several processes do not mix;
     /// nobody can be told when that fails.
     pub(crate) fn say(&mut self, text: &str) {
+        self.put(&plain_lines(text));
+    }
+
+    fn put(&mut self, text: &str) {
         drop(self.out.flush());
         drop(self.err.write_all(format!("{text}\n").as_bytes()));
     }
@@ -221,7 +231,7 @@ impl Ui {
             return false;
         }
         drop(self.out.flush());
-        drop(write!(self.err, "{question} [y/N] "));
+        drop(write!(self.err, "{} [y/N] ", plain_lines(question)));
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
     }

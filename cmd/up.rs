@@ -42,8 +42,9 @@ const STOP: Duration = Duration::from_secs(30);
 /// Each node is a process of its own, `kvs node run DIR/NAME`; their ready lines are printed as they
 /// come, and their logs with the node's name before each line. A directory that appears in DIR (join,
 /// replace) is started too. A node that ends is reported and not started again. SIGTERM and ctrl-C
-/// stop all and wait for them, as does a hangup unless it is ignored (nohup): 0 when every node has ended well, 7 otherwise. Should `kvs up` itself
-/// be killed, the nodes go on: stop them with `kvs node stop DIR/NAME`.
+/// stop all and wait for them, as does a hangup unless it is ignored (nohup): 0 when every node has
+/// ended well, 7 otherwise. Should `kvs up` itself be killed, the nodes go on: stop them with
+/// `kvs node stop DIR/NAME`.
 ///
 /// Example: kvs up r & kvs --ring r wait --node-up n1
 #[derive(Debug, ClapArgs)]

@@ -473,7 +473,7 @@ _kvs() {
 
     case "${cmd}" in
         kvs)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version put get delete edit scan dump load clock explain init join leave replace ring status wait node up transfers push scale digest diff repair verify hints demo config completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -515,7 +515,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__clock)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version compare help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version compare help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -557,7 +557,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__clock__subcmd__compare)
-            opts="-0 -q -h -V --key --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --key --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -645,7 +645,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__completions)
-            opts="-0 -q -h -V --man --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version bash elvish fish powershell zsh"
+            opts="-0 -q -h -V --man --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -691,7 +691,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__config)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version show keygen help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version show keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -789,7 +789,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__config__subcmd__keygen)
-            opts="-0 -q -h -V --add --rotate --drop --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --add --rotate --drop --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -831,7 +831,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__config__subcmd__show)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -873,7 +873,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__delete)
-            opts="-n -w -r -0 -q -h -V --context --overwrite --show-context --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --context --overwrite --show-context --level --strict --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -935,7 +935,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__demo)
-            opts="-0 -q -h -V --keep --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --keep --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -981,7 +981,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__diff)
-            opts="-0 -q -h -V --keys --stat --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --keys --stat --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1023,7 +1023,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__digest)
-            opts="-0 -q -h -V --partition --depth --check --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --partition --depth --check --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1077,7 +1077,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__dump)
-            opts="-o -r -0 -q -h -V --prefix --clock --expires --output --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-o -r -0 -q -h -V --prefix --clock --expires --output --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1135,7 +1135,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__edit)
-            opts="-n -w -r -0 -q -h -V --retry --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --retry --level --strict --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1197,7 +1197,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__explain)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1239,7 +1239,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__get)
-            opts="-n -r -0 -q -h -V --sibling --all --show-context --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-n -r -0 -q -h -V --sibling --all --show-context --level --strict --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2095,7 +2095,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__hints)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version list deliver help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version list deliver help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2137,7 +2137,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__hints__subcmd__deliver)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2235,7 +2235,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__hints__subcmd__list)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2277,7 +2277,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__init)
-            opts="-0 -q -h -V --nodes --replicas --partitions --zones --listen --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --nodes --replicas --partitions --zones --listen --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2339,7 +2339,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__join)
-            opts="-0 -q -h -V --name --weight --listen --plan --yes --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --name --weight --listen --plan --yes --dry-run --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2397,7 +2397,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__leave)
-            opts="-0 -q -h -V --plan --yes --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --plan --yes --dry-run --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2443,7 +2443,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__load)
-            opts="-n -w -r -0 -q -h -V --if-absent --blind --overwrite --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --if-absent --blind --overwrite --level --strict --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2501,7 +2501,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version run info drain stop make help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version run info drain stop make help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2543,7 +2543,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node__subcmd__drain)
-            opts="-0 -q -h -V --undo --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --undo --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2683,7 +2683,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node__subcmd__info)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2725,7 +2725,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node__subcmd__make)
-            opts="-0 -q -h -V --identity --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --identity --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2767,7 +2767,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node__subcmd__run)
-            opts="-0 -q -h -V --listen --metrics --sync-every --no-hints --log --lock-on-stdin --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --listen --metrics --sync-every --no-hints --log --lock-on-stdin --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2825,7 +2825,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__node__subcmd__stop)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2867,7 +2867,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version init check plan apply status start stop restart rollback logs destroy help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version init check plan apply status start stop restart rollback logs destroy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2909,7 +2909,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__apply)
-            opts="-0 -q -h -V --only --yes --dry-run --accept-downtime --replace --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --yes --dry-run --accept-downtime --replace --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2959,7 +2959,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__check)
-            opts="-0 -q -h -V --only --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3005,7 +3005,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__destroy)
-            opts="-0 -q -h -V --data --confirm --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --data --confirm --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3233,7 +3233,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__init)
-            opts="-0 -q -h -V --ring-name --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring-name --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3279,7 +3279,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__logs)
-            opts="-0 -q -h -V --lines --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --lines --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3325,7 +3325,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__plan)
-            opts="-0 -q -h -V --only --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3371,7 +3371,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__restart)
-            opts="-0 -q -h -V --only --accept-downtime --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --accept-downtime --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3417,7 +3417,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__rollback)
-            opts="-0 -q -h -V --only --accept-downtime --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --accept-downtime --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3463,7 +3463,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__start)
-            opts="-0 -q -h -V --only --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3509,7 +3509,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__status)
-            opts="-0 -q -h -V --only --check --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --check --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3555,7 +3555,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__push__subcmd__stop)
-            opts="-0 -q -h -V --only --yes --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --only --yes --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3601,7 +3601,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__put)
-            opts="-n -w -r -0 -q -h -V --literal --ttl --show-context --context --if-absent --blind --overwrite --level --strict --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-n -w -r -0 -q -h -V --literal --ttl --exact --show-context --context --if-absent --blind --overwrite --level --strict --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3671,7 +3671,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__repair)
-            opts="-0 -q -h -V --partition --verify --accept-missing --accept-loss --accept-losses --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --partition --verify --accept-missing --accept-loss --accept-losses --dry-run --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3725,7 +3725,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__replace)
-            opts="-0 -q -h -V --dir --listen --accept-loss --yes --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --dir --listen --accept-loss --yes --dry-run --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3775,7 +3775,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version show plan apply where recover help"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version show plan apply where recover help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3817,7 +3817,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__apply)
-            opts="-0 -q -h -V --accept-loss --yes --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --accept-loss --yes --dry-run --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3957,7 +3957,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__plan)
-            opts="-o -0 -q -h -V --join --leave --weight --remove --output --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-o -0 -q -h -V --join --leave --weight --remove --output --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4023,7 +4023,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__recover)
-            opts="-0 -q -h -V --accept-minority --replicas --yes --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --accept-minority --replicas --yes --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4069,7 +4069,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__show)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4111,7 +4111,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__ring__subcmd__where)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4153,7 +4153,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__scale)
-            opts="-0 -q -h -V --window --yes --dry-run --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --window --yes --dry-run --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4199,7 +4199,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__scan)
-            opts="-r -0 -q -h -V --keys --values --limit --deleted --sort --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-r -0 -q -h -V --keys --values --limit --deleted --sort --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4249,7 +4249,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__status)
-            opts="-0 -q -h -V --check --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --check --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4291,7 +4291,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__transfers)
-            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4333,7 +4333,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__up)
-            opts="-0 -q -h -V --metrics --sync-every --no-hints --log --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --metrics --sync-every --no-hints --log --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4387,7 +4387,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__verify)
-            opts="-0 -q -h -V --partition --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --partition --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4433,7 +4433,7 @@ _kvs() {
             return 0
             ;;
         kvs__subcmd__wait)
-            opts="-0 -q -h -V --in-sync --hints-drained --node-up --node-down --settled --ring --timeout --down --key-file --zone --format --null --quiet --color --help --version"
+            opts="-0 -q -h -V --in-sync --hints-drained --node-up --node-down --settled --ring --timeout --down --key-file --zone --format --escaped --null --quiet --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

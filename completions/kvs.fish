@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kvs_global_optspecs
-    string join \n ring= timeout= down= key-file= zone= format= 0/null q/quiet color= h/help V/version
+    string join \n ring= timeout= down= key-file= zone= format= escaped 0/null q/quiet color= h/help V/version
 end
 
 function __fish_kvs_needs_command
@@ -36,6 +36,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_needs_command" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_needs_command" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_needs_command" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_needs_command" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -93,11 +94,13 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l exact -d 'Refuse (exit 3) when anything is there that --context does not cover: for values made from what was read, such as counters'
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l show-context -d 'Print the context of the new value on stdout, for the next put'
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l if-absent -d 'Write only when the key has no value; strict (exit 3 otherwise)'
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l blind -d 'Add a value, replace none'
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l overwrite -d 'Replace all values, though there be several'
 complete -c kvs -n "__fish_kvs_using_subcommand put" -l strict -d 'Owners only, no stand-ins; a read answers only what enough owners hold'
+complete -c kvs -n "__fish_kvs_using_subcommand put" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand put" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand put" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -125,6 +128,7 @@ never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l all -d 'Print every value, one on a line (with -0 each ends with NUL)'
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l show-context -d 'Print the context instead of the value: what kvs put --context takes; also of a deleted key'
 complete -c kvs -n "__fish_kvs_using_subcommand get" -l strict -d 'Answer only what enough owners hold that no later strict read can miss it; else exit 4'
+complete -c kvs -n "__fish_kvs_using_subcommand get" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand get" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand get" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -153,11 +157,12 @@ never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l overwrite -d 'Delete all values, though there be several'
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l show-context -d 'Print the context of the delete on stdout, for a put that follows'
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -l strict -d 'Owners only, no stand-ins; a read answers only what enough owners hold'
+complete -c kvs -n "__fish_kvs_using_subcommand delete" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand delete" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand edit" -l retry -d 'Run COMMAND so many times more when somebody else wrote meanwhile' -r
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l retry -d 'How many times COMMAND is run again when another writer was faster' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s n -d 'Ask only the first N live owners; guarantees still count all of the ring\'s' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s w -d 'Owners that must have the write; a majority unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s r -d 'Owners that must answer a read; a majority unless given' -r
@@ -179,6 +184,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand edit" -l color -d 'When to colou
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -l strict -d 'Owners only, no stand-ins; a read answers only what enough owners hold'
+complete -c kvs -n "__fish_kvs_using_subcommand edit" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand edit" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -201,12 +207,13 @@ complete -c kvs -n "__fish_kvs_using_subcommand scan" -l keys -d 'Print only the
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -l values -d 'Print the values too, escaped, the first bytes of each; kvs dump has all'
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -l deleted -d 'List deleted and expired keys too, with no values'
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -l sort -d 'Sort by key; all keys are gathered first'
+complete -c kvs -n "__fish_kvs_using_subcommand scan" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand scan" -s V -l version -d 'Print version'
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l prefix -d 'Only keys that begin with this' -r
-complete -c kvs -n "__fish_kvs_using_subcommand dump" -s o -l output -d 'Write to this file instead of stdout' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -s o -l output -d 'Write to this file instead of stdout; - is stdout' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -s r -d 'Owners of each partition that must answer; a majority unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l timeout -d 'How long to wait for a lock or an answer' -r
@@ -222,6 +229,7 @@ always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l clock -d 'Add each key\'s clock, for reading; kvs load passes over it'
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -l expires -d 'Add the times at which values expire, in ms since 1970'
+complete -c kvs -n "__fish_kvs_using_subcommand dump" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand dump" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -250,6 +258,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand load" -l if-absent -d 'Write onl
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l blind -d 'Add each value beside those there are: fast, for an empty ring; twice makes siblings'
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l overwrite -d 'Replace all values of a key, though there be several'
 complete -c kvs -n "__fish_kvs_using_subcommand load" -l strict -d 'Owners only, no stand-ins; a read answers only what enough owners hold'
+complete -c kvs -n "__fish_kvs_using_subcommand load" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand load" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand load" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand load" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -266,6 +275,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and not __fish_seen_subcommand_from compare help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -285,6 +295,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand clock; and __fish_seen_subcommand_from compare" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -303,6 +314,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand explain" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand explain" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand explain" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand explain" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -324,6 +336,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand init" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand init" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand init" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand init" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -345,7 +358,8 @@ complete -c kvs -n "__fish_kvs_using_subcommand join" -l color -d 'When to colou
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l yes -d 'Go ahead without asking'
-complete -c kvs -n "__fish_kvs_using_subcommand join" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l dry-run -d 'Print the plan and change nothing; exits 1 when it would change something'
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand join" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand join" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand join" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -364,7 +378,8 @@ complete -c kvs -n "__fish_kvs_using_subcommand leave" -l color -d 'When to colo
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -l yes -d 'Go ahead without asking'
-complete -c kvs -n "__fish_kvs_using_subcommand leave" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l dry-run -d 'Print the plan and change nothing; exits 1 when it would change something'
+complete -c kvs -n "__fish_kvs_using_subcommand leave" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand leave" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -385,7 +400,8 @@ always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -l accept-loss -d 'Go on though writes may be lost that only the lost node and missing ones hold'
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -l yes -d 'Go ahead without asking'
-complete -c kvs -n "__fish_kvs_using_subcommand replace" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l dry-run -d 'Print the plan and change nothing; exits 1 when it would change something'
+complete -c kvs -n "__fish_kvs_using_subcommand replace" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand replace" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -402,6 +418,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and not __fish_seen_subcommand_from show plan apply where recover help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -424,6 +441,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -432,7 +450,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l leave -d 'A member leaves, handing over what it holds' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l weight -d 'A member\'s weight changes' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l remove -d 'A member is gone for good' -r
-complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s o -l output -d 'Write the plan to a file, for `kvs ring apply FILE`' -r -F
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s o -l output -d 'Write the plan to a file (- is stdout), for `kvs ring apply FILE`' -r -F
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
@@ -445,6 +463,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from plan" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -463,7 +482,8 @@ always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l accept-loss -d 'Go on though removing members may lose writes that only they hold'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l yes -d 'Go ahead without asking'
-complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l dry-run -d 'Print the plan and change nothing; exits 1 when it would change something'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -480,6 +500,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from where" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -499,6 +520,7 @@ always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l accept-minority -d 'Yes, give up the members that do not open'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l yes -d 'Go ahead without asking'
+complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand ring; and __fish_seen_subcommand_from recover" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -522,6 +544,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand status" -l color -d 'When to col
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand status" -l check -d 'Exit 1 when anything needs attention: a node down, filling, full or draining, hints, bad keys'
+complete -c kvs -n "__fish_kvs_using_subcommand status" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand status" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand status" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -543,6 +566,7 @@ never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -l in-sync -d 'Every member is up and has synced with all others since the question'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -l hints-drained -d 'No node keeps a hint'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -l settled -d 'Every member is up and no change of the ring is under way'
+complete -c kvs -n "__fish_kvs_using_subcommand wait" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -559,6 +583,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcommand_from run info drain stop make help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -587,6 +612,7 @@ always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l no-hints -d 'Keep hints until `kvs hints deliver`'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l lock-on-stdin -d 'The lock is held already and its file is stdin'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -603,6 +629,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from info" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -620,6 +647,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l undo -d 'Take clients again'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -636,6 +664,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -653,6 +682,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l identity -d 'Print the node\'s public key, and make the key if there is none'
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from make" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -679,6 +709,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand up" -l color -d 'When to colour'
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l no-hints -d 'Keep hints until `kvs hints deliver`'
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand up" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand up" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand up" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -695,6 +726,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand transfers" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand transfers" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -711,6 +743,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and not __fish_seen_subcommand_from init check plan apply status start stop restart rollback logs destroy help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -740,6 +773,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -757,6 +791,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -774,6 +809,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from plan" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -793,8 +829,9 @@ complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l yes -d 'Go ahead without asking'
-complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l dry-run -d 'Print the plan and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l dry-run -d 'Print the plan and change nothing; exits 1 when there is something to do'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -813,6 +850,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l check -d 'Exit 1 when anything needs attention'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -830,6 +868,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -848,6 +887,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l yes -d 'Go ahead without asking'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -866,6 +906,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -884,6 +925,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l accept-downtime -d 'Restart nodes even where reads and writes will fail meanwhile'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -901,6 +943,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from logs" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -919,6 +962,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand
 always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l data -d 'Remove the nodes\' directories too, with all they hold'
+complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand push; and __fish_seen_subcommand_from destroy" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -950,6 +994,7 @@ always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand scale" -l yes -d 'Go ahead without asking'
 complete -c kvs -n "__fish_kvs_using_subcommand scale" -l dry-run -d 'Print the decision and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand scale" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand scale" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand scale" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand scale" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -969,6 +1014,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand digest" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand digest" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -987,6 +1033,7 @@ always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -l keys -d 'Print the keys alone'
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -l stat -d 'Count by verdict'
+complete -c kvs -n "__fish_kvs_using_subcommand diff" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1008,7 +1055,8 @@ always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l verify -d 'Read every record first, to find the damaged ones'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-losses -d 'Go on without everything that is lost or damaged and that no other owner could heal; with --partition of that partition only'
-complete -c kvs -n "__fish_kvs_using_subcommand repair" -l dry-run -d 'Say how many keys differ between the nodes, and change nothing'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l dry-run -d 'Print how many keys differ between the nodes and change nothing; exits 1 when any differ'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1026,6 +1074,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand verify" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1042,6 +1091,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1061,6 +1111,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1077,6 +1128,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1097,6 +1149,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand demo" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1113,6 +1166,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and not __fish_seen_subcommand_from show keygen help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1132,6 +1186,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1151,6 +1206,7 @@ never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l add -d 'Step 1: put a fresh key second'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l rotate -d 'Step 2: swap the two keys'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l drop -d 'Step 3: remove the second key; before step 2 this takes step 1 back'
+complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand config; and __fish_seen_subcommand_from keygen" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1171,6 +1227,7 @@ json\t'One JSON object with a "schema"'"
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c kvs -n "__fish_kvs_using_subcommand completions" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -14,8 +14,10 @@
 
 mod load;
 mod noise;
+mod stamp;
 mod talk;
 
 pub use self::load::{BUCKETS, End, Load, p99};
 pub use self::noise::*;
+pub use self::stamp::{OtherClock, STAMPS_SINCE};
 pub use self::talk::{Ask, Fault, Hello, Info, Look, News, Parcel, Seen, Told};

@@ -143,10 +143,10 @@ impl Client {
         Ok(())
     }
 
-    /// Takes a document that was heard, unless a later one is known.
+    /// Takes a document that was heard, unless a later one is known, or it is none of this ring.
     fn learn(&self, doc: Arc<RingDoc>) {
         let mut known = self.known();
-        if doc.id != known.doc.id || doc.version > known.doc.version {
+        if doc.id != known.doc.id || doc.succeeds(&known.doc).is_ok() {
             known.doc = doc;
         }
     }

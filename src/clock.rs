@@ -23,6 +23,7 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::at_most;
 use crate::error::{Error, Result};
 use crate::key::Key;
 
@@ -76,9 +77,28 @@ pub enum Causality {
     Concurrent,
 }
 
+/// A coordinator takes no context of more actors, and makes no record that knows more.
+pub const CLOCK_ENTRIES_MAX: usize = 3_000;
+/// A clock of more actors is not read: what several coordinators made, merged, may pass the bound
+/// that each of them keeps.
+pub const CLOCK_READ_MAX: usize = 65_536;
+
 /// For each actor, the counter up to which its dots of one key are known. Sorted by actor.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Entries")]
 pub struct VersionVector(Vec<(Actor, u64)>);
+
+/// A clock as it was read, before it is known to be one.
+#[derive(Deserialize)]
+struct Entries(#[serde(deserialize_with = "at_most::<_, _, CLOCK_READ_MAX>")] Vec<(Actor, u64)>);
+
+impl TryFrom<Entries> for VersionVector {
+    type Error = Error;
+
+    fn try_from(Entries(entries): Entries) -> Result<Self> {
+        Self::from_entries(entries)
+    }
+}
 
 impl VersionVector {
     /// The empty clock: knows nothing.
@@ -119,11 +139,22 @@ impl VersionVector {
         }
     }
 
-    /// Learns all that the other knows: the least upper bound.
+    /// Learns all that the other knows: the least upper bound. Takes time as both have entries.
     pub fn join(&mut self, other: &Self) {
-        for &(actor, counter) in &other.0 {
-            self.add(Dot { actor, counter });
+        if self.descends(other) {
+            return;
         }
+        let mut joined = Vec::with_capacity(self.0.len() + other.0.len());
+        let mut theirs = other.0.iter().copied().peekable();
+        for &(actor, counter) in &self.0 {
+            while let Some(entry) = theirs.next_if(|e| e.0 < actor) {
+                joined.push(entry);
+            }
+            let known = theirs.next_if(|e| e.0 == actor).map_or(0, |e| e.1);
+            joined.push((actor, counter.max(known)));
+        }
+        joined.extend(theirs);
+        self.0 = joined;
     }
 
     /// Whether it knows all that the other knows.
@@ -146,11 +177,12 @@ impl VersionVector {
     /// Rebuilds a clock from entries.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] unless the actors ascend and no counter is 0: bytes have one meaning.
+    /// [`Error::Corrupt`] unless the actors ascend, no counter is 0 (bytes have one meaning) and they
+    /// are at most [`CLOCK_READ_MAX`].
     pub fn from_entries(entries: Vec<(Actor, u64)>) -> Result<Self> {
         let ascending = entries.windows(2).all(|w| w[0].0 < w[1].0);
-        if !ascending || entries.iter().any(|e| e.1 == 0) {
-            return Err(Error::Corrupt("A clock's entries are out of order.".into()));
+        if !ascending || entries.iter().any(|e| e.1 == 0) || entries.len() > CLOCK_READ_MAX {
+            return Err(Error::Corrupt("A clock's entries are out of order, or too many.".into()));
         }
         Ok(Self(entries))
     }
@@ -250,6 +282,38 @@ mod tests {
         assert_eq!(a.compare(&ab), Causality::Before);
         assert_eq!(ab.compare(&a7), Causality::Concurrent);
         assert_eq!(a7.compare(&a), Causality::After);
+    }
+
+    #[test]
+    fn a_join_is_what_adding_one_by_one_gives() {
+        let clocks: Vec<VersionVector> = (0..64_u64)
+            .map(|bits| {
+                let dots = (0..6).filter(|i| bits >> i & 1 == 1);
+                dots.map(|i| dot(i + 1, 1 + (bits * 7 + i * 3) % 5)).collect()
+            })
+            .collect();
+        for a in &clocks {
+            for b in &clocks {
+                let (mut joined, mut added) = (a.clone(), a.clone());
+                joined.join(b);
+                b.entries().iter().for_each(|&(a, c)| added.add(Dot { actor: a, counter: c }));
+                assert_eq!(joined, added, "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_none_is_not_read() {
+        let read = |entries: &[(u64, u64)]| {
+            let bytes = postcard::to_stdvec(&entries.to_vec()).unwrap();
+            postcard::from_bytes::<VersionVector>(&bytes)
+        };
+        assert_eq!(read(&[(1, 4), (2, 9)]).unwrap().entries().len(), 2);
+        for wrong in [&[(1, 0)][..], &[(2, 1), (1, 1)], &[(1, 1), (1, 2)], &[(1, 1), (1, 1)]] {
+            assert!(read(wrong).is_err(), "{wrong:?}");
+        }
+        let many: Vec<_> = (1..=CLOCK_READ_MAX as u64 + 1).map(|i| (i, 1)).collect();
+        assert!(read(&many).is_err() && read(&many[1..]).is_ok());
     }
 
     #[test]

@@ -10,12 +10,15 @@
 //! Times, sizes and addresses are read here too ([`duration`], [`size`], [`share`], [`address`]).
 //!
 //! This room alone names the YAML crate. Unknown fields are errors with line and column. It does
-//! not know what the values mean. Caveat: a file is replaced as a whole, comments in it are lost.
+//! not know what the values mean. A text is bounded before the YAML crate sees it, in length and in how
+//! deep it nests: that takes time as the square of the depth. Caveats: a file is replaced as a whole,
+//! comments in it are lost; brackets within words count as if they nested.
 
 mod keys;
 mod values;
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -30,6 +33,11 @@ use crate::error::{Error, Result};
 pub const NODE_FILE: &str = "node.yaml";
 /// The file of last known addresses.
 pub const PEERS_FILE: &str = "peers.yaml";
+
+/// The longest text that is read, in bytes.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
+/// A text nests no deeper; what is written here nests six deep.
+const DEPTH_MAX: usize = 64;
 
 /// `node.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +85,10 @@ pub struct Peer {
 /// # Errors
 /// [`Error::Io`], or [`Error::Usage`] naming file, line and column.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let mut text = String::new();
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let read = file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text);
+    read.map_err(Error::io("read", path))?;
     parse(&text, &path.display().to_string())
 }
 
@@ -86,10 +97,36 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
 /// # Errors
 /// [`Error::Usage`] naming source, line and column.
 pub fn parse<T: DeserializeOwned>(text: &str, source: &str) -> Result<T> {
+    within_bounds(text, source)?;
     let value = serde_yaml::Deserializer::from_str(text);
     serde_yaml::with::singleton_map_recursive::deserialize(value).map_err(|e| {
         Error::Usage(format!("{source} is not as it should be: {e}. Nothing was changed."))
     })
+}
+
+/// Whether a text is short and flat enough to be read.
+fn within_bounds(text: &str, source: &str) -> Result<()> {
+    let wrong = |what| Err(Error::Usage(format!("{source} {what}. Nothing was changed.")));
+    if text.len() as u64 > TEXT_BYTES_MAX {
+        return wrong("is longer than 1 MiB".into());
+    }
+    let (mut open, mut deepest) = (0_usize, 0);
+    for (number, line) in (1..).zip(text.lines()) {
+        let words = line.split(' ').filter(|word| !word.is_empty());
+        let marks = words.take_while(|word| matches!(*word, "-" | "?" | ":")).count();
+        for c in line.chars().take_while(|c| *c != '#') {
+            match c {
+                '[' | '{' => open += 1,
+                ']' | '}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(open);
+        }
+        if deepest.max(marks) > DEPTH_MAX {
+            return wrong(format!("nests more than {DEPTH_MAX} deep at line {number}"));
+        }
+    }
+    Ok(())
 }
 
 /// The YAML text of a value.
@@ -102,4 +139,20 @@ pub fn text<T: Serialize>(value: &T) -> Result<String> {
     serde_yaml::with::singleton_map_recursive::serialize(value, &mut writer)
         .map_err(|e| Error::Usage(format!("The value cannot be written as YAML: {e}.")))?;
     Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nests_without_end_is_refused_before_it_is_read() {
+        let read = |text: &str| parse::<Peers>(text, "x").expect_err("no peers").to_string();
+        for one in ["[", "{", "- ", "? ", "{a: ", "[[]", "[\n", "- [", " - ", "\u{a0}["] {
+            let text = one.repeat(200_000 / one.len());
+            assert!(read(&text).contains("nests more than 64 deep"), "{one:?}: {}", read(&text));
+        }
+        assert!(read(&"a".repeat(2 << 20)).contains("longer than 1 MiB"));
+        assert!(parse::<Peers>("# [[[[\npeers: [{id: '1', name: n1}]\n", "x").is_ok());
+    }
 }

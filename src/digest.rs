@@ -106,6 +106,12 @@ impl Arc {
         Self { bits: q.bits() as u8, prefix: u32::from(p.0) }
     }
 
+    /// Whether there is such an arc in a tree over `q` partitions.
+    #[must_use]
+    pub fn is_of(self, q: Q) -> bool {
+        u32::from(self.bits) <= q.bits() + 8 && u64::from(self.prefix) < 1 << self.bits
+    }
+
     /// Whether it is one leaf of one partition.
     #[must_use]
     pub fn is_leaf(self, q: Q) -> bool {

@@ -150,6 +150,9 @@ impl Embed {
             }
             Note::Clash(key) => format!("two values of {key} carry one dot: corruption"),
             Note::Lost(why) => format!("it may have lost records and fills anew ({why})"),
+            Note::Refused(from, why) => {
+                format!("a message of {} was refused: {why}", self.doc().name(*from))
+            }
         };
         self.warn(id, &text);
     }

@@ -19,10 +19,14 @@
 //!
 //! What it does not do: it sends nothing, keeps no file and knows no clock but the one it is given.
 //!
-//! Caveats: addresses are believed as told; the channel proves who answers there. So are beats and
-//! generations: whoever holds the ring's key can make a dead member look alive, or raise its beat so
-//! far that it is not heard until it hears of that itself and takes a higher generation. A row of
-//! someone who is no member is taken too; see [`Gossip::retain`].
+//! What others say of a member is hearsay. What it says of itself over its own link is believed before
+//! that, and for half a minute, as long as the link stands, hearsay may only tell of the same run of its
+//! process, and of no more beats than time has passed for. Of itself a node believes nothing beyond [`AGE_MAX`], and
+//! counts no more than one echo a second.
+//!
+//! Caveats: addresses are believed as told; the channel proves who answers there. So is a member's
+//! word for one that is not linked: it can make a dead member look alive. A row of someone who is no
+//! member is taken too; see [`Gossip::retain`].
 
 mod phi;
 #[cfg(test)]
@@ -33,6 +37,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::phi::Detector;
+use crate::bounded::text;
 use crate::clock::Actor;
 use crate::ring::NodeId;
 
@@ -44,6 +49,15 @@ pub const ROWS_MAX: usize = 1024;
 
 /// A longer address is no address.
 pub const ADDRESS_MAX: usize = 256;
+
+/// No row is of a higher generation or beat: what is counted up from here does not overflow.
+pub const AGE_MAX: u64 = 1 << 53;
+
+/// Beats that one row may be ahead of the time that has passed, beside twice that time.
+const BEATS_AHEAD: u64 = 120;
+
+/// For so long what a linked member has said of itself outweighs hearsay of another run of it.
+const SAID_HOLDS_MS: u64 = 30_000;
 
 /// So often the own beat rises.
 const BEAT_MS: u64 = 1000;
@@ -69,6 +83,7 @@ pub struct Row {
     /// Raised every second.
     pub beat: u64,
     /// Where it can be reached, `host:port`.
+    #[serde(deserialize_with = "text")]
     pub address: String,
     /// Its present actor.
     pub actor: Actor,
@@ -82,6 +97,15 @@ impl Row {
     /// The higher, the newer.
     fn age(&self) -> (u64, u64) {
         (self.generation, self.beat)
+    }
+
+    /// Whether it can be a row at all.
+    fn is_sound(&self) -> bool {
+        let sober = |c: char| !c.is_control() && !c.is_whitespace();
+        self.generation <= AGE_MAX
+            && self.beat <= AGE_MAX
+            && self.address.len() <= ADDRESS_MAX
+            && self.address.chars().all(sober)
     }
 }
 
@@ -106,12 +130,37 @@ struct Known {
     row: Row,
     /// When the row last became newer.
     heard_ms: u64,
+    /// What it last said itself over the link that stands, and when.
+    said: Option<((u64, u64), u64)>,
     detector: Detector,
 }
 
 impl Known {
     fn new(row: Row, heard_ms: u64) -> Self {
-        Self { row, heard_ms, detector: Detector::default() }
+        Self { row, heard_ms, said: None, detector: Detector::default() }
+    }
+
+    /// Whether hearsay of it can be so, after what it has said itself.
+    fn can_be(&self, row: &Row, now_ms: u64) -> bool {
+        self.said.is_none_or(|((generation, beat), at_ms)| {
+            let passed_ms = now_ms.saturating_sub(at_ms);
+            let beats = beat + 2 * (passed_ms / BEAT_MS) + BEATS_AHEAD;
+            passed_ms > SAID_HOLDS_MS || (row.generation == generation && row.beat <= beats)
+        })
+    }
+
+    /// It says so itself: hearsay that is ahead of it was wrong.
+    fn hear_itself(&mut self, row: Row, now_ms: u64) {
+        let last = self.said.map(|said| said.0);
+        self.said = Some((row.age(), now_ms));
+        let wrong = row.generation < self.row.generation
+            || (row.generation == self.row.generation && self.row.beat > row.beat + BEATS_AHEAD);
+        if wrong && last.is_none_or(|last| row.age() > last) {
+            self.row = row;
+            self.heard_ms = now_ms;
+            return;
+        }
+        self.hear(row, now_ms);
     }
 
     fn hear(&mut self, row: Row, now_ms: u64) {
@@ -132,6 +181,8 @@ pub struct Gossip {
     own: Row,
     others: BTreeMap<NodeId, Known>,
     echoes: u32,
+    /// When the last echo was counted.
+    echoed_ms: Option<u64>,
     /// State of the generator that draws whom to exchange with.
     seed: u64,
     /// When it began to listen.
@@ -154,6 +205,7 @@ impl Gossip {
             own,
             others: BTreeMap::new(),
             echoes: 0,
+            echoed_ms: None,
             seed,
             born_ms: now_ms,
             ticked_ms: now_ms,
@@ -211,6 +263,8 @@ impl Gossip {
     pub fn tick(&mut self, now_ms: u64, linked: &[NodeId]) -> Vec<NodeId> {
         self.forgive_pause(now_ms);
         self.ticked_ms = now_ms;
+        let gone = self.others.iter_mut().filter(|(id, _)| !linked.contains(id));
+        gone.for_each(|(_, known)| known.said = None);
         if now_ms >= self.beat_ms {
             self.own.beat += 1;
             // Late ticks do not slow the beat down, and missed beats are not made up for.
@@ -231,17 +285,18 @@ impl Gossip {
         self.all().cloned().collect()
     }
 
-    /// Takes rows that were pushed or pulled; gives those that the sender knows less well.
-    pub fn merge(&mut self, rows: Vec<Row>, now_ms: u64) -> Vec<Row> {
+    /// Takes rows that `from` has pushed, or that were pulled from it; gives those that it knows less
+    /// well. A row that cannot be one is passed over.
+    pub fn merge(&mut self, from: NodeId, rows: Vec<Row>, now_ms: u64) -> Vec<Row> {
         self.forgive_pause(now_ms);
         let mut told: BTreeMap<NodeId, (u64, u64)> = BTreeMap::new();
-        for row in rows {
-            if row.generation == 0 && row.address.is_empty() {
+        for row in rows.into_iter().take(ROWS_MAX) {
+            if !row.is_sound() || (row.generation == 0 && row.address.is_empty()) {
                 continue; // it asks for one
             }
             let age = told.entry(row.id).or_default();
             *age = row.age().max(*age);
-            self.take(row, now_ms);
+            self.take(from, row, now_ms);
         }
         let newer = |row: &&Row| told.get(&row.id).is_none_or(|age| row.age() > *age);
         self.all().filter(newer).cloned().collect()
@@ -294,25 +349,28 @@ impl Gossip {
         std::iter::once(&self.own).chain(self.others.values().map(|known| &known.row))
     }
 
-    fn take(&mut self, row: Row, now_ms: u64) {
-        if row.address.len() > ADDRESS_MAX {
-            return;
-        }
+    fn take(&mut self, from: NodeId, row: Row, now_ms: u64) {
         if row.id == self.own.id {
-            return self.hear_self(&row);
+            return self.hear_self(&row, now_ms);
         }
         match self.others.get_mut(&row.id) {
-            Some(known) => known.hear(row, now_ms),
+            Some(known) if row.id == from => known.hear_itself(row, now_ms),
+            Some(known) if known.can_be(&row, now_ms) => known.hear(row, now_ms),
+            Some(_) => {}
             None if row.generation == 0 => self.hint(row.id, row.address),
             None => self.add(row, now_ms),
         }
     }
 
     /// A clock set back between two runs must not make this node mute: it outbids its former self.
-    fn hear_self(&mut self, row: &Row) {
-        if row.age() > self.own.age() {
+    fn hear_self(&mut self, row: &Row, now_ms: u64) {
+        if row.age() <= self.own.age() || row.generation >= AGE_MAX {
+            return;
+        }
+        self.own.generation = row.generation + 1;
+        if self.echoed_ms.is_none_or(|at_ms| now_ms >= at_ms + BEAT_MS) {
             self.echoes = self.echoes.saturating_add(1);
-            self.own.generation = row.generation.saturating_add(1);
+            self.echoed_ms = Some(now_ms);
         }
     }
 

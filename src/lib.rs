@@ -13,6 +13,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod planted;
 pub mod os;
+pub mod bounded;
 pub mod config;
 pub mod key;
 pub mod clock;

@@ -23,6 +23,7 @@ mod answer;
 mod audit;
 mod change;
 mod confirm;
+mod door;
 mod event;
 mod forward;
 mod get;
@@ -53,7 +54,7 @@ pub use self::scrub::scrubbed_ms;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
 use crate::planted::{self, Bug};
-use crate::protocol::{Body, Message};
+use crate::protocol::{Body, Kind, Message};
 use crate::ring::{NodeId, RingDoc, State};
 use crate::store::{Failure, Store};
 
@@ -219,7 +220,9 @@ impl Node {
     fn step(&mut self, cx: &mut Cx<'_>, event: Event) {
         match event {
             Event::Request(ticket, request) => self.request(cx, Asker::Client(ticket), request),
-            Event::Message(from, message) => self.message(cx, from, message),
+            // What it says to itself goes another way, and is not checked again.
+            Event::Message(from, message) if from != self.id => self.message(cx, from, message),
+            Event::Message(..) => {}
             Event::Committed(seq) => self.committed(cx, seq),
             Event::Failed(seq, failure) => self.failed(cx, seq, failure),
             Event::Alive(alive) => self.see_alive(cx, alive),
@@ -229,6 +232,10 @@ impl Node {
     }
 
     fn request(&mut self, cx: &mut Cx<'_>, asker: Asker, request: Request) {
+        if let Err(error) = request.check(&self.doc) {
+            let reply = request.refusal(&self.doc, error.to_string());
+            return self.conclude(cx, asker, Outcome::Reply(reply));
+        }
         match request {
             Request::Put(request) => self.forward(cx, asker, request),
             Request::Get(key, options) => self.get(cx, asker, key, options),
@@ -255,18 +262,23 @@ impl Node {
     }
 
     fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
-        let Message { ring, version, op, body } = message;
-        if ring != self.doc.id {
+        if message.ring != self.doc.id {
             return;
         }
         let removed = self.doc.member(from).is_some_and(|m| m.state == State::Removed);
         if removed {
             // It is told so, and nothing else: whatever it says, and however it got in.
-            if !matches!(body, Body::Chosen(_)) {
-                self.send_ring(cx, from, op);
+            if !matches!(message.body, Body::Chosen(_)) {
+                self.send_ring(cx, from, message.op);
             }
             return;
         }
+        if from != self.id
+            && let Err(error) = message.check(&self.doc)
+        {
+            return self.turn_away(cx, from, &message, &error);
+        }
+        let Message { version, op, body, .. } = message;
         if version > self.doc.version && from != self.id {
             self.send(cx, from, 0, Body::WantRing);
         }
@@ -315,11 +327,11 @@ impl Node {
                     Body::Write { .. } | Body::Replicate { .. } => {
                         self.send(cx, from, op, Body::NotStored(STARTING.into()))
                     }
-                    body if is_request(&body) => {}
+                    body if body.kind() == Kind::Request => {}
                     body => self.resume(cx, op, Wake::Said(from, body)),
                 }
             }
-            body if is_request(&body) => self.answer(cx, from, version, op, body),
+            body if body.kind() == Kind::Request => self.answer(cx, from, version, op, body),
             body => self.resume(cx, op, Wake::Said(from, body)),
         }
     }
@@ -458,24 +470,4 @@ impl Node {
         let state = self.doc.member(id).map(|m| m.state);
         matches!(state, None | Some(State::Leaving | State::Removed))
     }
-}
-
-/// Whether a message asks for something, rather than answering one of our tasks.
-fn is_request(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::Put(_)
-            | Body::Read(_)
-            | Body::Write { .. }
-            | Body::Replicate { .. }
-            | Body::Page { .. }
-            | Body::Fullness(_)
-            | Body::Sums { .. }
-            | Body::List(_)
-            | Body::Prepare(_)
-            | Body::Accept(..)
-            | Body::Barrier
-            | Body::Fill
-            | Body::Deliver
-    )
 }

@@ -28,6 +28,9 @@ pub enum Kind {
     /// A file of kvs, with exactly this mode. It keeps its owner; a new one belongs to the owner of
     /// its directory.
     Own(u32),
+    /// The same in a node's directory, whose owner may have put a link there: it is replaced, and what
+    /// it leads to is left alone.
+    OfNode(u32),
     /// A file that a person named. It keeps mode and owner; a new one is like any the person makes.
     Named,
 }
@@ -45,15 +48,20 @@ impl NewFile {
     /// # Errors
     /// [`Error::Io`]; nothing is changed.
     pub fn begin(path: &Path, kind: Kind) -> Result<Self> {
-        let real = followed(path)?;
-        let before = match real.metadata() {
+        let real = match kind {
+            Kind::OfNode(_) => path.to_path_buf(),
+            _ => followed(path)?,
+        };
+        // What `followed` gives is a link only if there was none a moment ago.
+        let before = match real.symlink_metadata() {
+            Ok(about) if about.is_symlink() => None,
             Ok(about) if about.is_dir() => {
                 return Err(Error::io("write", path)(ErrorKind::IsADirectory.into()));
             }
             about => about.ok(),
         };
         let mode = match (kind, &before) {
-            (Kind::Own(mode), _) => mode,
+            (Kind::Own(mode) | Kind::OfNode(mode), _) => mode,
             (Kind::Named, Some(before)) => before.mode() & 0o777,
             (Kind::Named, None) => 0o666, // less the umask
         };
@@ -267,7 +275,7 @@ fn give(file: &File, before: Option<&fs::Metadata>, kind: Kind, dir: &Path) -> i
     let made = file.metadata()?;
     let (user, group) = match (before, kind) {
         (Some(before), _) => (before.uid(), before.gid()),
-        (None, Kind::Own(_)) if made.uid() == 0 => {
+        (None, Kind::Own(_) | Kind::OfNode(_)) if made.uid() == 0 => {
             let dir = dir.metadata()?;
             (dir.uid(), dir.gid())
         }
@@ -305,11 +313,27 @@ mod tests {
         assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o640);
         assert!(link.is_symlink());
         replace_file(&link, b"own", Kind::Own(0o600)).unwrap();
+        assert!(link.is_symlink());
         assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
         fs::remove_file(&file).unwrap();
         replace_file(&link, b"made", Kind::Named).unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"made");
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn in_a_directory_of_a_node_a_link_is_replaced_and_what_it_names_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, link) = (place.path().join("file"), place.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        for to in ["file", "nowhere"] {
+            symlink(to, &link).unwrap();
+            replace_file(&link, b"new", Kind::OfNode(0o644)).unwrap();
+            assert!(!link.is_symlink() && fs::read(&link).unwrap() == b"new");
+            fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"old");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -238,6 +238,29 @@ pub fn clock_ms() -> i64 {
     CLOCK_MS.load(std::sync::atomic::Ordering::Relaxed)
 }
 
+#[cfg(feature = "planted")]
+static WIRE: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(u8::MAX);
+
+/// Has this process speak no higher wire version than this one, as an older build does.
+#[cfg(feature = "planted")]
+pub fn set_wire(highest: u8) {
+    WIRE.store(highest, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// The highest wire version this process speaks, of one that the build speaks.
+#[cfg(feature = "planted")]
+#[must_use]
+pub fn wire(highest: u8) -> u8 {
+    highest.min(WIRE.load(std::sync::atomic::Ordering::Relaxed))
+}
+
+/// The highest wire version this process speaks: that of the build.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+pub const fn wire(highest: u8) -> u8 {
+    highest
+}
+
 /// How many ms the wall clock is ahead: none, in this build.
 #[cfg(not(feature = "planted"))]
 #[must_use]

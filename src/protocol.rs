@@ -1,32 +1,43 @@
-//! The messages nodes exchange, and their bytes.
+//! What nodes say to each other: messages, their bytes, and the one door they come in by.
 //!
 //! Every message names its ring, the version of the ring document its sender acts under, and the
 //! sender's operation, which a reply repeats. The bytes are postcard's (varints, fields in order);
 //! the first byte is the wire version. Records travel as stored bytes and are proven when read.
 //!
 //! ```text
-//! n1 -> n2  Read [k]           n2 -> n1  Answers [Vote {a:4}…]
-//! n1 -> n2  Write [(k, …)]     n2 -> n1  Stored { full }          after n2's own commit
-//! n1 -> n2  Sums [(arc, sum)]  n2 -> n1  Differ [(arc, sum)]      only arcs that differ
+//! 02 | ring | version | op | number of the body's variant, its fields
 //! ```
+//!
+//! A build speaks its own wire version and the one before. Two that meet speak the highest they
+//! share; [`Message::encode`] writes nothing that the other cannot read. Whatever arrives is checked
+//! once: [`Message::decode`] knows shapes and bounds, [`Message::check`] what can be so in a ring.
 //!
 //! What is not here: sockets, frames, encryption (`serve`), or what a message *means* (`node`). A
 //! responder keeps no state between messages of a sync; the initiator drives it.
 //! Caveat: a reader must bound the frame before it calls [`Message::decode`].
 
+mod body;
+mod check;
+mod limits;
+
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Actor;
-use crate::digest::{Arc, Sum};
+pub use self::body::{Ballot, Body, FilePoint, Kind, Scope};
+pub use self::check::{at_most, refused, within};
+pub use self::limits::*;
 use crate::error::{Error, Result};
-use crate::gossip::Row;
-use crate::key::{Key, Partition};
-use crate::quorum::{Answer, PutReply, PutRequest};
-use crate::record::{Stored, Term};
-use crate::ring::{NodeId, RingDoc, RingId};
+use crate::key::Key;
+use crate::planted;
+use crate::quorum::{Basis, Item, PutRequest};
+use crate::record::Stored;
+use crate::ring::RingId;
 
 /// The wire version this build speaks.
-pub const WIRE: u8 = 1;
+pub const WIRE: u8 = 2;
+/// The lowest wire version it speaks too.
+pub const WIRE_LOWEST: u8 = 1;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,246 +52,144 @@ pub struct Message {
     pub body: Body,
 }
 
-/// A proposal's number: higher wins, the node breaks ties.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Ballot(pub u64, pub u64);
-
-/// How far a node's file has come. A file goes from *life* to life: one begins at every opening to
-/// write, and whenever the node finds that it may have lost something; its first commit holds its
-/// number. Two futures of one past are told apart by the random bits of their lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FilePoint {
-    /// The number of the life: higher than that of the life before it.
-    pub epoch: u64,
-    /// Random bits drawn when it began.
-    pub life: u64,
-    /// The number of the file's last commit.
-    pub commit: u64,
-}
-
-impl FilePoint {
-    /// Whether a node that was met at this point cannot have become the file that was opened at
-    /// `opened`: that file lacks commits which the node has acknowledged.
-    #[must_use]
-    pub fn is_beyond(&self, opened: &Self) -> bool {
-        let same = self.life == opened.life;
-        self.epoch > opened.epoch
-            || self.epoch == opened.epoch && (!same || self.commit > opened.commit)
-    }
-}
-
-/// The partitions a sync is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Scope {
-    /// All that both nodes own under the message's version.
-    Shared,
-    /// These, in order.
-    Only(Vec<Partition>),
-}
-
-/// What a message says. Requests and replies stand in pairs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Body {
-    /// Here I am, with this actor and counter: have you seen more of me?
-    Hello {
-        /// The sender's actor.
-        actor: Actor,
-        /// Its counter.
-        counter: u64,
-    },
-    /// What I have met of you: the highest counter of this actor, the highest commit number.
-    Seen {
-        /// The actor asked about.
-        actor: Actor,
-        /// The highest counter of it.
-        counter: u64,
-        /// The highest number of a commit that you acknowledged to me.
-        commit: u64,
-    },
-    /// Coordinate this write.
-    Put(PutRequest),
-    /// It ended so.
-    PutDone(PutReply),
-    /// I cannot coordinate it; nothing was applied. Ask the next owner.
-    NotMine(String),
-    /// What do you hold of these keys?
-    Read(Vec<Key>),
-    /// One answer per key.
-    Answers(Vec<Answer>),
-    /// Store these records, for yourself or as a fallback for another.
-    Write {
-        /// The records.
-        records: Vec<(Key, Stored)>,
-        /// Whom they are for, when not for the receiver.
-        hint_for: Option<NodeId>,
-    },
-    /// They are durable.
-    Stored {
-        /// Whether the receiver's copies of all those partitions are full.
-        full: bool,
-        /// The receiver's actor,
-        actor: Actor,
-        /// and the number of the last commit of its file: a witness of how far it has come.
-        commit: u64,
-    },
-    /// They are not stored.
-    NotStored(String),
-    /// Records of a partition after a key, in order.
-    Page {
-        /// The partition.
-        partition: Partition,
-        /// Start after this key.
-        after: Option<Key>,
-        /// At most so many.
-        limit: u32,
-    },
-    /// A page; `None` is a record that cannot be read.
-    Paged {
-        /// The records.
-        records: Vec<(Key, Option<Stored>)>,
-        /// Whether the partition ends here.
-        end: bool,
-        /// Whether the receiver's copy is full.
-        full: bool,
-    },
-    /// Which partitions of the scope are you still filling?
-    Fullness(Scope),
-    /// These.
-    Filling(Vec<Partition>),
-    /// My sums of these arcs, over the scope.
-    Sums {
-        /// The partitions.
-        scope: Scope,
-        /// The arcs and sums.
-        arcs: Vec<(Arc, Sum)>,
-    },
-    /// Those that differ here, with my sums.
-    Differ(Vec<(Arc, Sum)>),
-    /// The keys and terms of these leaves.
-    List(Vec<(Partition, Vec<u8>)>),
-    /// They are.
-    Listing(Vec<(Key, Term)>),
-    /// Promise to accept nothing below this ballot for the document after the message's version.
-    Prepare(Ballot),
-    /// I promise; this is what I accepted before.
-    Promise(Option<(Ballot, Box<RingDoc>)>),
-    /// Accept this document.
-    Accept(Ballot, Box<RingDoc>),
-    /// I did.
-    Accepted,
-    /// I do not: I promised this ballot, or may not vote.
-    Rejected(Ballot),
-    /// I promise, but my file may be older than my promises: it is no vote.
-    Muted,
-    /// This document was chosen.
-    Chosen(Box<RingDoc>),
-    /// Send me your document.
-    WantRing,
-    /// Are you done with everything older than this version?
-    Barrier,
-    /// Whether nothing older is in flight, and how many hints I hold.
-    Cleared {
-        /// Nothing older is in flight.
-        clear: bool,
-        /// Hints held.
-        hints: u64,
-    },
-    /// Sync with all owners, then say what is still filling.
-    Fill,
-    /// Hand your hints to their targets, or to others if you are leaving.
-    Deliver,
-    /// What I know of the members. Whoever gets it first tells what it knows better.
-    Gossip {
-        /// One row per member.
-        rows: Vec<Row>,
-        /// It answers another: no answer is wanted.
-        answer: bool,
-    },
-    /// Store these records of a write that I coordinate; what to answer is as for `Write`.
-    Replicate {
-        /// The records.
-        records: Vec<(Key, Stored)>,
-        /// Whom they are for, when not for the receiver.
-        hint_for: Option<NodeId>,
-        /// The number of the last commit of the sender's file, which holds them: the receiver is a
-        /// witness of it.
-        commit: u64,
-    },
-    /// Here I am: how far my file had come when it was opened. Have you met me further on?
-    Greet {
-        /// The file at its opening, whatever was written since.
-        opened: FilePoint,
-        /// The actor and counter of then.
-        actor: Actor,
-        /// See `actor`.
-        counter: u64,
-        /// The number and bits of the present life.
-        epoch: u64,
-        /// See `epoch`.
-        life: u64,
-        /// I know that my file may lack something and go on as a new node does.
-        renewed: bool,
-    },
-    /// How far I had met you before the life that greets me.
-    Met {
-        /// The life that greeted.
-        life: u64,
-        /// The furthest that your file was known to me to have come.
-        met: FilePoint,
-        /// The actor that greeted.
-        actor: Actor,
-        /// The highest counter of it that I have met.
-        counter: u64,
-    },
-    /// One answer per key for the first of the keys that were asked for, as many as fit.
-    Copies {
-        /// The answers.
-        answers: Vec<Answer>,
-        /// How many keys were asked for in the question that this answers.
-        asked: u32,
-        /// The sender's wall clock, ms since 1970: no value expires by one clock alone.
-        wall_ms: u64,
-    },
-}
-
 impl Message {
-    /// The bytes of a message.
+    /// The bytes of a message for a peer that speaks this wire version, in its words; none if it has
+    /// none for it, so that it is not to be sent.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![WIRE]).expect("a message has nothing that cannot be encoded")
+    pub fn encode(&self, wire: u8) -> Option<Vec<u8>> {
+        let said = match self.body.for_wire(wire)? {
+            Cow::Borrowed(_) => postcard::to_extend(self, vec![wire]),
+            Cow::Owned(body) => postcard::to_extend(&Self { body, ..*self }, vec![wire]),
+        };
+        Some(said.expect("a message has nothing that cannot be encoded"))
     }
 
     /// Reads a message and proves the records in it.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for bytes that are not a message, [`Error::Usage`] for another version.
+    /// [`Error::Corrupt`] for bytes that are not a message or pass a bound, [`Error::Usage`] for
+    /// another version.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let (version, body) =
             bytes.split_first().ok_or_else(|| Error::Corrupt("A message is empty.".into()))?;
-        if *version != WIRE {
-            return Err(Error::Usage(format!("A message has wire version {version}, not {WIRE}.")));
+        let highest = planted::wire(WIRE);
+        if !(WIRE_LOWEST..=highest).contains(version) {
+            return Err(Error::Usage(format!(
+                "A message has wire version {version}, not {WIRE_LOWEST} to {highest}."
+            )));
         }
-        let message: Self = postcard::from_bytes(body)
+        let (message, rest) = postcard::take_from_bytes::<Self>(body)
             .map_err(|e| Error::Corrupt(format!("A message cannot be read: {e}.")))?;
+        if !rest.is_empty() {
+            return Err(Error::Corrupt("A message has bytes beyond its end.".into()));
+        }
+        if message.body.since() > *version {
+            return Err(Error::Corrupt("A message says what its version has no word for.".into()));
+        }
         message.body.prove()?;
         Ok(message)
     }
 }
 
+impl PutRequest {
+    /// The wire version that brought what it says.
+    #[must_use]
+    pub fn since(&self) -> u8 {
+        let since = |item: &Item| match item.basis {
+            Basis::Context(_)
+            | Basis::Overwrite { .. }
+            | Basis::Blind
+            | Basis::Beside
+            | Basis::Absent => 1,
+            Basis::Exact(_) => 2,
+        };
+        self.items.iter().map(since).max().unwrap_or(1)
+    }
+}
+
 impl Body {
+    /// Takes from a request's time what it has been under way, in ms.
+    pub fn age(&mut self, ms: u64) {
+        if let Self::Put(request) = self {
+            request.options.age(ms);
+        }
+    }
+
+    /// The wire version that brought it: no peer of an older one is sent it.
+    #[must_use]
+    pub fn since(&self) -> u8 {
+        match self {
+            Self::Put(request) => request.since(),
+            Self::Hello { .. }
+            | Self::Seen { .. }
+            | Self::PutDone(_)
+            | Self::NotMine(_)
+            | Self::Read(_)
+            | Self::Answers(_)
+            | Self::Write { .. }
+            | Self::Stored { .. }
+            | Self::NotStored(_)
+            | Self::Page { .. }
+            | Self::Paged { .. }
+            | Self::Fullness(_)
+            | Self::Filling(_)
+            | Self::Sums { .. }
+            | Self::Differ(_)
+            | Self::List(_)
+            | Self::Listing(_)
+            | Self::Prepare(_)
+            | Self::Promise(_)
+            | Self::Accept(..)
+            | Self::Accepted
+            | Self::Rejected(_)
+            | Self::Muted
+            | Self::Chosen(_)
+            | Self::WantRing
+            | Self::Barrier
+            | Self::Cleared { .. }
+            | Self::Fill
+            | Self::Deliver
+            | Self::Gossip { .. } => 1,
+            Self::Replicate { .. }
+            | Self::Greet { .. }
+            | Self::Met { .. }
+            | Self::Copies { .. } => 2,
+        }
+    }
+
+    /// What is said to a peer of this wire version: itself, or what comes nearest in the words that the
+    /// peer has; none where nothing does.
+    fn for_wire(&self, wire: u8) -> Option<Cow<'_, Self>> {
+        if self.since() <= wire {
+            return Some(Cow::Borrowed(self));
+        }
+        match self {
+            // A peer of version 1 is no witness of commits.
+            Self::Replicate { records, hint_for, .. } => {
+                let (records, hint_for) = (records.clone(), *hint_for);
+                Some(Cow::Owned(Self::Write { records, hint_for }))
+            }
+            Self::Greet { actor, counter, .. } => {
+                Some(Cow::Owned(Self::Hello { actor: *actor, counter: *counter }))
+            }
+            Self::Copies { answers, .. } => Some(Cow::Owned(Self::Answers(answers.clone()))),
+            _ => None,
+        }
+    }
+
     fn prove(&self) -> Result<()> {
+        let prove = |key: &Key, stored: &Stored| {
+            stored.prove(key).and_then(|()| stored.record(key).map(drop))
+        };
         match self {
             Self::Write { records, .. } | Self::Replicate { records, .. } => {
-                records.iter().try_for_each(|(key, stored)| {
-                    stored.prove(key).and_then(|()| stored.record(key).map(drop))
-                })
+                records.iter().try_for_each(|(key, stored)| prove(key, stored))
             }
             Self::Paged { records, .. } => records.iter().try_for_each(|(key, stored)| {
-                stored.as_ref().map_or(Ok(()), |stored| {
-                    stored.prove(key).and_then(|()| stored.record(key).map(drop))
-                })
+                stored.as_ref().map_or(Ok(()), |stored| prove(key, stored))
             }),
             Self::Chosen(doc) | Self::Accept(_, doc) | Self::Promise(Some((_, doc))) => doc.check(),
+            // An answer comes without its key: it is proven by whoever asked.
             _ => Ok(()),
         }
     }

@@ -14,112 +14,23 @@
 //! What it does not do: it sends nothing and knows no time; `node` feeds it and asks it.
 //! Caveat: a write that misses W is not undone.
 
+mod options;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use self::options::Group;
+pub use self::options::{Level, Options};
+use crate::bounded::{at_most, text};
 use crate::clock::{Dot, VersionVector};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
 use crate::record::{Record, Stored, Term, Value};
 use crate::ring::{NodeId, RingDoc};
 
-/// A quorum by name. The zone of a local one is that of the node that took the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Level {
-    /// One owner.
-    One,
-    /// A majority of the owners.
-    Quorum,
-    /// Every owner.
-    All,
-    /// A majority of the owners in the zone.
-    LocalQuorum,
-    /// A majority of the owners in each zone.
-    EachQuorum,
-}
-
-/// How many must take part in an operation, and how long it may take.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Options {
-    /// Ask only the first so many live owners; all when `None`.
-    pub n: Option<u8>,
-    /// Acknowledgements wanted; the ring's majority when `None`.
-    pub w: Option<u8>,
-    /// Votes wanted; the ring's majority when `None`.
-    pub r: Option<u8>,
-    /// The quorum by name, in place of `w` and `r`.
-    pub level: Option<Level>,
-    /// The zone of a local quorum; that of the node that takes the request when `None`.
-    pub zone: Option<String>,
-    /// Owners only; reads answer only what is safely held.
-    pub strict: bool,
-    /// Wait for every owner that can be reached, not only for enough of them.
-    pub patient: bool,
-    /// A strict read may write back what some owners lack.
-    pub write_back: bool,
-    /// Time allowed, in ms.
-    pub timeout_ms: u64,
-}
-
-impl Options {
-    /// W in numbers, over all owners.
-    #[must_use]
-    pub fn w(&self, doc: &RingDoc) -> usize {
-        self.number(self.w, doc)
-    }
-
-    /// R in numbers, over all owners.
-    #[must_use]
-    pub fn r(&self, doc: &RingDoc) -> usize {
-        self.number(self.r, doc)
-    }
-
-    fn number(&self, asked: Option<u8>, doc: &RingDoc) -> usize {
-        match self.level {
-            Some(Level::One) => 1,
-            Some(Level::All) => doc.n(),
-            Some(_) => doc.majority(),
-            None => asked.map_or(doc.majority(), usize::from),
-        }
-    }
-
-    /// Whether only the owners of one zone are asked for.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        self.level == Some(Level::LocalQuorum)
-    }
-
-    /// The groups of owners that must take part, each with how many of it.
-    fn groups(&self, doc: &RingDoc, owners: Vec<NodeId>, number: usize) -> Vec<Group> {
-        let zone = |id: &NodeId| doc.member(*id).map(|m| m.zone.clone());
-        let majority = |owners: Vec<NodeId>| {
-            let number = owners.len() / 2 + 1;
-            Group { owners, number }
-        };
-        match self.level {
-            Some(Level::LocalQuorum) => {
-                let local = |id: &NodeId| zone(id).is_some() && zone(id) == self.zone;
-                vec![majority(owners.into_iter().filter(local).collect())]
-            }
-            Some(Level::EachQuorum) => {
-                let mut zones: BTreeMap<Option<String>, Vec<NodeId>> = BTreeMap::new();
-                for owner in owners {
-                    zones.entry(zone(&owner)).or_default().push(owner);
-                }
-                zones.into_values().map(majority).collect()
-            }
-            _ => vec![Group { owners, number }],
-        }
-    }
-}
-
-/// Owners of whom so many must take part.
-#[derive(Clone, Debug)]
-struct Group {
-    owners: Vec<NodeId>,
-    number: usize,
-}
+/// The most keys of one write.
+pub const ITEMS_MAX: usize = 4_096;
 
 /// What a write assumes about the value it replaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +90,7 @@ pub struct PutRequest {
     /// The partition of every key.
     pub partition: Partition,
     /// The keys.
+    #[serde(deserialize_with = "at_most::<_, _, ITEMS_MAX>")]
     pub items: Vec<Item>,
     /// The quorum.
     pub options: Options,
@@ -207,7 +119,7 @@ pub enum ItemReply {
     /// Not written: nothing there to delete.
     Absent,
     /// Not written: the record would pass a limit, named here.
-    TooLarge(String),
+    TooLarge(#[serde(deserialize_with = "text")] String),
 }
 
 /// How an operation ended.
@@ -216,11 +128,11 @@ pub enum Verdict {
     /// Enough took part.
     Done,
     /// Too few could take part; nothing was applied.
-    Refused(String),
+    Refused(#[serde(deserialize_with = "text")] String),
     /// Too few acknowledged in time; it may or may not have taken effect.
-    Unknown(String),
+    Unknown(#[serde(deserialize_with = "text")] String),
     /// Nobody could be asked; nothing was applied.
-    Unreachable(String),
+    Unreachable(#[serde(deserialize_with = "text")] String),
 }
 
 /// The answer to a write.
@@ -229,6 +141,7 @@ pub struct PutReply {
     /// How it ended.
     pub verdict: Verdict,
     /// One per item, in order; empty when nothing was applied.
+    #[serde(deserialize_with = "at_most::<_, _, ITEMS_MAX>")]
     pub items: Vec<ItemReply>,
     /// Owners that have it durably.
     pub acks: usize,
@@ -260,10 +173,11 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// The answer, or `Unreadable` if what came does not match its checksum.
+    /// The answer, or `Unreadable` if what came does not match its checksum or is no record.
     #[must_use]
     pub fn proven(self, key: &Key) -> Self {
-        let damaged = self.stored().is_some_and(|s| s.prove(key).is_err());
+        let is_sound = |s: &Stored| s.prove(key).is_ok() && s.record(key).is_ok();
+        let damaged = self.stored().is_some_and(|s| !is_sound(s));
         if damaged { Self::Unreadable } else { self }
     }
 

@@ -20,12 +20,14 @@
 //! 3. flags, 1 byte: 0; compression is reserved and stays outside the hash.
 //! 4. body: count of clock entries, then each actor (8 bytes LE) and counter; count of siblings in
 //!    order of their dots, then each actor (8 bytes LE), counter, written-at ms, expiry ms + 1 or 0
-//!    (its bit 63 marks a derived value), length, bytes. Counts, counters, times and lengths are LEB128 varints in their shortest form.
+//!    (its bit 63 marks a derived value), length, bytes. Counts, counters, times and lengths are
+//!    LEB128 varints in their shortest form.
 //!
 //! The *term* is the first 128 bits of BLAKE3 over the key's length (varint), the key and the body.
 //! Equal records have equal bytes. Caveat: expiry does not change bytes when it passes; it is judged
 //! by whoever answers a read.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_bytes::ByteBuf;
@@ -41,6 +43,9 @@ pub const FORMAT: u8 = 1;
 pub const RECORD_BYTES_MAX: usize = 4 << 20;
 /// A coordinator refuses a put that would make more siblings than this.
 pub const SIBLINGS_MAX: usize = 25;
+/// A record of more siblings is not read: what several coordinators made, merged, may pass the bound
+/// that each of them keeps.
+pub const SIBLINGS_READ_MAX: usize = 16_384;
 /// Bytes before the body: term, format, flags.
 const HEAD_BYTES: usize = 18;
 /// The bit of the stored expiry that marks a derived value.
@@ -165,27 +170,24 @@ impl Record {
         if other.is_absent() || self == other {
             return (self.clone(), Vec::new());
         }
-        let mut clashes = Vec::new();
-        let mut siblings: Vec<(Dot, Value)> = Vec::new();
-        for (dot, value) in &self.siblings {
-            match other.sibling(*dot) {
-                Some(theirs) if theirs != value => {
-                    clashes.push(*dot);
-                    let keep = if theirs.hash().as_bytes() > value.hash().as_bytes() {
-                        theirs
-                    } else {
-                        value
-                    };
-                    siblings.push((*dot, keep.clone()));
+        let (mut clashes, mut siblings) = (Vec::new(), Vec::new());
+        let mut theirs = other.siblings.iter().peekable();
+        let stays = |s: &&(Dot, Value), clock: &VersionVector| !clock.covers(s.0);
+        for ours in &self.siblings {
+            while let Some(new) = theirs.next_if(|s| s.0 < ours.0) {
+                siblings.extend(Some(new).filter(|s| stays(s, &self.clock)).cloned());
+            }
+            match theirs.next_if(|s| s.0 == ours.0) {
+                Some(same) if same.1 != ours.1 => {
+                    clashes.push(ours.0);
+                    let higher = same.1.hash().as_bytes() > ours.1.hash().as_bytes();
+                    siblings.push(if higher { same.clone() } else { ours.clone() });
                 }
-                Some(_) => siblings.push((*dot, value.clone())),
-                None if !other.clock.covers(*dot) => siblings.push((*dot, value.clone())),
-                None => {}
+                Some(_) => siblings.push(ours.clone()),
+                None => siblings.extend(Some(ours).filter(|s| stays(s, &other.clock)).cloned()),
             }
         }
-        let new = |s: &&(Dot, Value)| self.sibling(s.0).is_none() && !self.clock.covers(s.0);
-        siblings.extend(other.siblings.iter().filter(new).cloned());
-        siblings.sort_by_key(|s| s.0);
+        siblings.extend(theirs.filter(|s| stays(s, &self.clock)).cloned());
         if planted::is(Bug::DropSibling) && siblings.len() > 1 {
             siblings.truncate(1);
         }
@@ -197,24 +199,23 @@ impl Record {
     /// The value under a dot.
     #[must_use]
     pub fn sibling(&self, dot: Dot) -> Option<&Value> {
-        self.siblings.iter().find(|s| s.0 == dot).map(|s| &s.1)
+        let at = self.siblings.binary_search_by_key(&dot, |s| s.0).ok()?;
+        Some(&self.siblings[at].1)
     }
 
     /// The values a reader sees at `now_ms`: expired ones hidden, equal ones once unless one of them is
     /// derived, in order of dots.
     #[must_use]
     pub fn visible(&self, now_ms: u64) -> Vec<&(Dot, Value)> {
-        let mut seen: Vec<&(Dot, Value)> = Vec::new();
+        let (mut seen, mut visible) = (BTreeSet::new(), Vec::new());
         for sibling in self.siblings.iter().filter(|s| s.1.is_live(now_ms)) {
-            let same = |s: &&(Dot, Value)| {
-                let derived = s.1.derived || sibling.1.derived;
-                !derived && s.1.bytes == sibling.1.bytes && s.1.expires_ms == sibling.1.expires_ms
-            };
-            if !seen.iter().any(same) {
-                seen.push(sibling);
+            let (dot, value) = sibling;
+            let own = value.derived.then_some(*dot);
+            if seen.insert((value.bytes.as_slice(), value.expires_ms, own)) {
+                visible.push(sibling);
             }
         }
-        seen
+        visible
     }
 
     /// The term of this record under its key.
@@ -401,7 +402,7 @@ impl<'a> Reader<'a> {
             entries.push((dot.actor, dot.counter));
         }
         let clock = VersionVector::from_entries(entries).ok()?;
-        let count = self.count(12)?;
+        let count = self.count(12).filter(|count| *count <= SIBLINGS_READ_MAX)?;
         let mut siblings: Vec<(Dot, Value)> = Vec::with_capacity(count);
         for _ in 0..count {
             let dot = self.dot()?;
@@ -415,7 +416,8 @@ impl<'a> Reader<'a> {
 
     fn dot(&mut self) -> Option<Dot> {
         let actor = self.take(8)?.try_into().ok()?;
-        Some(Dot { actor: Actor(u64::from_le_bytes(actor)), counter: self.varint()? })
+        let counter = self.varint().filter(|counter| *counter > 0)?;
+        Some(Dot { actor: Actor(u64::from_le_bytes(actor)), counter })
     }
 
     fn value(&mut self) -> Option<Value> {

@@ -15,20 +15,21 @@
 mod check;
 mod diff;
 mod sync;
+mod verify;
 
 use std::collections::BTreeSet;
 
 pub use self::check::{Doubt, apart_still, describe, doubts, losses};
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
 pub use self::sync::{Peers, apart, sync_pass};
+pub use self::verify::{Findings, verify_node};
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{RepairRequest, Reply, Request};
 use crate::ring::{NodeId, Step};
-use crate::store::verify::{Verdict, verify};
 use crate::store::{BadHint, BadHints, Loss, Store, Table};
-use crate::target::{Target, defect};
+use crate::target::Target;
 
 /// Rounds of repair at the most: each fills somebody who was short of full owners before.
 const ROUNDS_MAX: usize = 8;
@@ -89,7 +90,8 @@ impl Report {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let left = self.filling.is_empty() && self.missing.is_empty() && self.hints.1 == 0;
-        !self.stopped && left && self.apart.is_empty() && !self.is_lossy()
+        let whole = self.broken.is_empty() && self.apart.is_empty();
+        !self.stopped && left && whole && !self.is_lossy()
     }
 
     /// Whether data is known to be lost or damaged, here and in every copy that was asked.
@@ -118,8 +120,9 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
     let accept = wish.accept_open
         || !wish.accept_missing.is_empty()
             && report.missing.iter().all(|m| wish.accept_missing.contains(m));
+    let mut suspects = Vec::new();
     if wish.verify {
-        scrub(target, wish, &mut report, progress)?;
+        scrub(target, wish, &mut report, &mut suspects, progress)?;
     }
     for key in &wish.accept_loss {
         give_up(target, key)?;
@@ -138,6 +141,7 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
         report.dropped = clean_up(target)?;
     }
     conclude(target, &request, &mut report, progress)?;
+    report.broken.extend(unreadable(target, &suspects)?);
     Ok(report)
 }
 
@@ -184,7 +188,7 @@ fn conclude(
         }
     }
     let doc = target.doc();
-    let pairs = check::pairs(&apart).into_iter();
+    let pairs = check::pairs(&target.doc(), &apart).into_iter();
     report.apart = pairs.map(|(a, b, n)| (doc.name(a), doc.name(b), n)).collect();
     for id in target.nodes() {
         let (store, name) = (opened(target, id)?, doc.name(id));
@@ -207,16 +211,37 @@ fn conclude(
     report.missing = target.missing();
     let broken = target.broken();
     report.broken = report.missing.iter().filter(|name| broken.contains(*name)).cloned().collect();
-    report.broken.extend(unreadable(target)?);
     Ok(())
 }
 
+/// Partitions of a node that are filling, have lost records, or hold a bad key.
+///
+/// # Errors
+/// When the node cannot be asked.
+pub fn unsettled(target: &mut Target, id: NodeId) -> Result<Vec<Partition>> {
+    match ask(target, id, Request::Unsettled)? {
+        Some(Reply::Repair(report)) => Ok(report.filling),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn is_corrupt<T>(read: &Result<T>) -> bool {
+    matches!(read, Err(error) if matches!(error.root(), Error::Corrupt(_)))
+}
+
 /// Open nodes with partitions that cannot be read and could not be mended: their files are damaged.
-fn unreadable(target: &mut Target) -> Result<Vec<String>> {
+fn unreadable(target: &mut Target, suspects: &[NodeId]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for id in target.nodes() {
+        let store = opened(target, id)?;
+        let rows = |table: &Table| is_corrupt(&store.rows(*table, ""));
+        if [Table::Ring, Table::Meta].iter().any(rows) || is_corrupt(&store.structure()) {
+            names.push(target.doc().name(id));
+            continue;
+        }
         let Some(Reply::Repair(now)) = ask(target, id, Request::Unsettled)? else { continue };
-        for p in now.filling.into_iter().take(TRIED_MAX) {
+        let whole = suspects.contains(&id).then_some(Partition(0));
+        for p in whole.into_iter().chain(now.filling.into_iter().take(TRIED_MAX)) {
             let Some(Reply::Verify(found)) = ask(target, id, Request::Verify(p))? else { break };
             if found.bad.iter().any(|bad| bad.key.is_empty()) {
                 names.push(target.doc().name(id));
@@ -330,6 +355,7 @@ fn scrub(
     target: &mut Target,
     wish: &Wish,
     report: &mut Report,
+    suspects: &mut Vec<NodeId>,
     progress: &mut OnNode<'_>,
 ) -> Result<()> {
     let nodes = target.nodes();
@@ -338,13 +364,21 @@ fn scrub(
             report.stopped = true;
             break;
         }
-        for p in target.doc().owned(*id) {
+        // Partition 0 stands for the whole file too.
+        let mut partitions = target.doc().owned(*id);
+        if !partitions.contains(&Partition(0)) {
+            partitions.push(Partition(0));
+        }
+        for p in partitions {
             if wish.partitions.as_ref().is_some_and(|wanted| !wanted.contains(&p)) {
                 continue;
             }
             if let Some(Reply::Verify(verdict)) = ask(target, *id, Request::Verify(p))? {
                 let unexplained = verdict.bad.is_empty() && !verdict.digest_matches();
                 report.damaged += verdict.bad.len() as u64 + u64::from(unexplained);
+                if verdict.bad.iter().any(|bad| bad.key.is_empty()) {
+                    suspects.push(*id);
+                }
             }
         }
     }
@@ -416,108 +450,6 @@ pub fn digest(
         }));
     }
     Ok(rows)
-}
-
-/// What reading one node's every record found.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// Records and bytes read.
-    pub records: u64,
-    /// Bytes of keys and records.
-    pub bytes: u64,
-    /// Damaged records: partition, key as found, why.
-    pub bad: Vec<(Partition, Vec<u8>, String)>,
-    /// Partitions whose leaves do not match their records.
-    pub wrong: Vec<Partition>,
-    /// Keys listed as bad earlier and not yet healed.
-    pub listed: Vec<(Partition, Vec<u8>)>,
-    /// Losses found, now or earlier, and not yet healed.
-    pub lost: Vec<(Partition, Loss)>,
-    /// Hints that are damaged or gone.
-    pub hints: BadHints,
-    /// What could not be read at all, a sentence each.
-    pub unread: Vec<String>,
-}
-
-impl Findings {
-    /// Whether nothing is wrong.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        let records = self.bad.is_empty() && self.wrong.is_empty() && self.listed.is_empty();
-        records && self.lost.is_empty() && self.hints.is_empty() && self.unread.is_empty()
-    }
-}
-
-/// Reads everything of a node and proves it: records, hints, the rows of its ring and its identity. Of
-/// a file nothing is written; a running node reads for itself and lists what is damaged.
-///
-/// # Errors
-/// When the node is not open, or cannot be asked. What cannot be read is a finding.
-pub fn verify_node(
-    target: &mut Target,
-    id: NodeId,
-    only: Option<Partition>,
-    progress: &mut dyn FnMut(u32),
-) -> Result<Findings> {
-    let mut findings = Findings::default();
-    let listed = opened(target, id)?.bad();
-    findings.listed = findings.read(listed).unwrap_or_default();
-    for p in target.doc().q.all().filter(|p| only.is_none_or(|o| o == *p)) {
-        if target.runs(id) {
-            let Reply::Verify(verdict) = target.ask(id, Request::Verify(p))? else {
-                return Err(defect());
-            };
-            findings.note(p, verdict);
-        } else {
-            let verdict = verify(opened(target, id)?, p);
-            if let Some(verdict) = findings.read(verdict) {
-                findings.note(p, verdict);
-            }
-        }
-        progress(u32::from(p.0) + 1);
-    }
-    let store = opened(target, id)?;
-    // What a running node has found it keeps in mind by now; a file does what was found earlier.
-    for (p, loss) in findings.read(losses(store)).unwrap_or_default() {
-        if only.is_none_or(|o| o == p) && findings.lost.iter().all(|l| l.0 != p) {
-            findings.lost.push((p, loss));
-        }
-    }
-    findings.hints = findings.read(store.bad_hints()).unwrap_or_default();
-    for table in [Table::Ring, Table::Meta] {
-        findings.read(store.rows(table, ""));
-    }
-    Ok(findings)
-}
-
-impl Findings {
-    /// What was read; what could not be is noted, each thing once.
-    fn read<T>(&mut self, read: Result<T>) -> Option<T> {
-        let error = match read {
-            Ok(read) => return Some(read),
-            Err(error) => error.root().to_string(),
-        };
-        if !self.unread.contains(&error) {
-            self.unread.push(error);
-        }
-        None
-    }
-
-    fn note(&mut self, p: Partition, verdict: Verdict) {
-        // A wrong digest is worth telling when nothing else explains it.
-        if verdict.bad.is_empty() && verdict.lost.is_none() && !verdict.digest_matches() {
-            self.wrong.push(p);
-        }
-        self.records += verdict.records;
-        self.bytes += verdict.bytes;
-        self.lost.extend(verdict.lost.map(|loss| (p, loss)));
-        for bad in verdict.bad {
-            match bad.key.is_empty() {
-                true => drop(self.read::<()>(Err(Error::Corrupt(bad.why)))),
-                false => self.bad.push((p, bad.key, bad.why)),
-            }
-        }
-    }
 }
 
 fn opened(target: &Target, id: NodeId) -> Result<&dyn Store> {

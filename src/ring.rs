@@ -17,6 +17,7 @@
 //! two steps has been passed; `node` does. Caveat: members are never struck from the list, so a
 //! layout's indices stay true; a removed member is a few dozen bytes.
 
+mod follows;
 mod layout;
 mod member;
 mod planner;
@@ -25,6 +26,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::follows::{MEMBERS_EVER_MAX, MEMBERS_MAX, NAME_BYTES_MAX, VERSION_MAX};
 pub use self::layout::Layout;
 pub use self::member::{Member, NodeId, RingId, State};
 pub use self::planner::{Candidate, PlanError, plan};
@@ -146,6 +148,7 @@ impl RingDoc {
         let empty = Layout::new(1, vec![0]); // replaced by the plan
         let step = Step::Settled;
         let mut doc = Self { id, version: 1, q, replicas, members, step, layout: empty, old: None };
+        doc.check_bounds()?;
         doc.check_names()?;
         doc.layout = doc.plan(None)?;
         Ok(doc)
@@ -321,6 +324,7 @@ impl RingDoc {
         for change in changes {
             base = next.wish(change, base)?;
         }
+        next.check_bounds()?;
         next.check_names()?;
         next.layout = next.plan(Some(&base))?;
         next.version += 1;
@@ -369,17 +373,14 @@ impl RingDoc {
     /// # Errors
     /// [`Error::Corrupt`] naming the first that does not hold.
     pub fn check(&self) -> Result<()> {
+        self.check_bounds()?;
         self.check_names()?;
         let settled = self.step == Step::Settled;
         if settled != self.old.is_none() {
             return Err(Error::Corrupt("A ring document's step and layouts disagree.".into()));
         }
-        for layout in self.write_layouts() {
-            let fits = layout.partitions() == self.q.count();
-            let all = self.q.all().flat_map(|p| layout.owners(p.0));
-            if !fits || all.into_iter().any(|i| usize::from(*i) >= self.members.len()) {
-                return Err(Error::Corrupt("A ring document's layout does not fit it.".into()));
-            }
+        if self.replicas == 0 || !self.write_layouts().iter().all(|l| self.is_whole(l)) {
+            return Err(Error::Corrupt("A ring document's layout does not fit it.".into()));
         }
         Ok(())
     }
@@ -410,12 +411,7 @@ impl RingDoc {
     }
 
     fn plan(&self, before: Option<&Layout>) -> Result<Layout> {
-        let candidate = |m: &Member| {
-            let owns = matches!(m.state, State::Joining | State::Normal);
-            owns.then(|| Candidate { zone: m.zone.clone(), weight: m.weight })
-        };
-        let candidates: Vec<_> = self.members.iter().map(candidate).collect();
-        plan(self.q.count(), self.n(), &candidates, before).map_err(|e| {
+        plan(self.q.count(), self.n(), &self.candidates(), before).map_err(|e| {
             Error::Denied(format!("The ring cannot be laid out: {e}. Nothing was changed."))
         })
     }

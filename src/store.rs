@@ -24,6 +24,7 @@
 
 mod apply;
 mod files;
+mod hints;
 pub mod lmdb;
 pub mod lock;
 pub mod memory;
@@ -354,6 +355,15 @@ pub trait Store {
     /// # Errors
     /// As [`Store::visit`].
     fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// Whether the file under the tables is whole: what reading rows cannot show, and writing would
+    /// spread.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it is not; it must not be written to.
+    fn structure(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// The number of the last commit, raised by every applied batch.
     fn commit_number(&self) -> u64;

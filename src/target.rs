@@ -485,11 +485,10 @@ fn lost(store: &dyn Store) -> Result<usize> {
     Ok(store.rows(Table::Meta, Loss::PREFIX)?.len())
 }
 
-/// The name of the member whose directory it is: as its configuration says, or else the directory.
+/// The member whose directory it is: as its configuration says, or else by its name.
 fn name_of(dir: &Path) -> String {
-    let config = config::read::<NodeConfig>(&dir.join(NODE_FILE));
-    let of_dir = || dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    config.map_or_else(|_| of_dir(), |config| config.name)
+    let of_dir = |_| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    config::read::<NodeConfig>(&dir.join(NODE_FILE)).map_or_else(of_dir, |config| config.name)
 }
 
 fn is_present(doc: &RingDoc, id: NodeId) -> bool {

@@ -22,7 +22,7 @@ use std::io::BufRead;
 use std::iter::Peekable;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-pub use self::line::{Line, encode};
+pub use self::line::{Line, encode, parse};
 use self::sort::{Merged, Sorter};
 use crate::error::{Error, Result};
 use crate::key::Partition;

@@ -17,6 +17,9 @@ mod help;
 mod dots;
 #[path = "cases/links.rs"]
 mod links;
+#[cfg(feature = "planted")]
+#[path = "cases/planted.rs"]
+mod planted;
 #[path = "cases/quorums.rs"]
 mod quorums;
 #[path = "cases/files.rs"]

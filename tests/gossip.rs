@@ -71,13 +71,13 @@ fn exchange(lists: &mut [Gossip], all: &[NodeId], source: NodeId, now: u64) {
     let mut heard: Vec<Vec<Row>> = vec![Vec::new(); lists.len()];
     for (from, to, rows) in pushes {
         let mut answerer = Gossip::new(known[place(to)][0].clone(), 0, now);
-        answerer.merge(known[place(to)].clone(), now);
-        heard[place(from)].extend(answerer.merge(rows.clone(), now));
+        answerer.merge(to, known[place(to)].clone(), now);
+        heard[place(from)].extend(answerer.merge(from, rows.clone(), now));
         heard[place(to)].extend(rows);
     }
     for (list, rows) in lists.iter_mut().zip(heard) {
         let newest = rows.iter().map(|row| row.version).max().unwrap_or(0);
-        list.merge(rows, now);
+        list.merge(list.own().id, rows, now);
         list.retain(|id| id == source);
         list.set(|row| row.version = row.version.max(newest));
     }
@@ -98,7 +98,7 @@ fn a_thousand_nodes_learn_of_a_ring_within_twelve_rounds() {
 enum Event {
     Tick(usize),
     Push { from: usize, to: usize, rows: Vec<Row> },
-    Answer { to: usize, rows: Vec<Row> },
+    Answer { from: usize, to: usize, rows: Vec<Row> },
 }
 
 /// Nodes that tick when they get to it, on a network that delays and loses.
@@ -169,11 +169,13 @@ impl World {
                 self.at(next, Event::Tick(i));
             }
             Event::Push { from, to, rows } => {
-                let better = self.lists[to].merge(rows, now);
+                let better = self.lists[to].merge(NodeId(from as u64), rows, now);
                 let rows = self.only_watched(better);
-                self.send(Event::Answer { to: from, rows });
+                self.send(Event::Answer { from: to, to: from, rows });
             }
-            Event::Answer { to, rows } => drop(self.lists[to].merge(rows, now)),
+            Event::Answer { from, to, rows } => {
+                drop(self.lists[to].merge(NodeId(from as u64), rows, now));
+            }
         }
     }
 

@@ -10,6 +10,8 @@
 
 #[path = "live/born.rs"]
 mod born;
+#[path = "live/builds.rs"]
+mod builds;
 #[path = "live/crowds.rs"]
 mod crowds;
 #[path = "live/data.rs"]
@@ -26,5 +28,7 @@ mod nodes;
 mod scale;
 #[path = "live/served.rs"]
 mod served;
+#[path = "live/strangers.rs"]
+mod strangers;
 #[path = "faults/shell.rs"]
 mod shell;

@@ -173,7 +173,10 @@ struct Lenient;
 
 impl Write for Lenient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        drop(io::stderr().write_all(bytes));
+        // An event is one line, whatever its fields hold.
+        let text = String::from_utf8_lossy(bytes);
+        let line = text.strip_suffix('\n').unwrap_or(&text).replace('\n', "\\n") + "\n";
+        drop(io::stderr().write_all(line.as_bytes()));
         Ok(bytes.len())
     }
 

@@ -1,6 +1,7 @@
 //! `kvs push logs`: the last words of a node.
 
 use clap::Args as ClapArgs;
+use kvs::bounded::plain_lines;
 use kvs::push::{Fleet, connect, logs};
 
 use crate::common::Common;
@@ -27,6 +28,6 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let fleet = Fleet::read(&args.fleet, &super::here::me())?;
     let talk = super::talk::Talk::new(None, common.quiet);
     let text = logs(&fleet, &args.name, args.lines, &|host| connect(&fleet, host, &talk))?;
-    ui.bytes(text.as_bytes())?;
+    ui.bytes(plain_lines(&text).as_bytes())?;
     Ok(Done::Yes)
 }

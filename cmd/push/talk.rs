@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kvs::bounded::{plain, plain_lines};
 use kvs::push::{Audit, Event, Watch, size};
 
 use crate::ui::Ui;
@@ -61,6 +62,7 @@ impl Talk {
     }
 
     fn line(&self, text: &str) {
+        let text = plain_lines(text);
         if self.moves {
             // Nobody can be told when the terminal is gone.
             drop(self.bars.println(text));
@@ -83,7 +85,7 @@ impl Talk {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        bar.set_message(text);
+        bar.set_message(plain(&text).into_owned());
     }
 }
 

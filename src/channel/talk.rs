@@ -15,15 +15,18 @@
 //! the answers to questions of a file (`Look`) carry records unproven, as a file's own reader finds
 //! them.
 
+mod check;
+
 use serde::{Deserialize, Serialize};
 
 use super::Load;
+use crate::bounded::{self, some_text, text};
 use crate::digest::Sum;
 use crate::error::{Error, Result};
-use crate::gossip::Row;
-use crate::key::{Key, Partition};
+use crate::gossip::{ROWS_MAX, Row};
+use crate::key::{Key, LEAVES, Partition};
 use crate::node::{Reply, Request, Transfer};
-use crate::protocol::{Message, WIRE};
+use crate::protocol::{Message, PARTITIONS_LISTED_MAX, WIRE, WIRE_LOWEST};
 use crate::ring::{NodeId, RingDoc, RingId};
 use crate::store::{BadHints, Hint, HintStats, Stored, Table};
 
@@ -46,7 +49,7 @@ impl Hello {
     /// A hello of this build.
     #[must_use]
     pub fn new(ring: Option<RingId>, node: Option<NodeId>) -> Self {
-        Self { ring, lowest: WIRE, highest: WIRE, node, run: 0 }
+        Self { ring, lowest: WIRE_LOWEST, highest: crate::planted::wire(WIRE), node, run: 0 }
     }
 
     /// The wire version both sides speak, the highest there is.
@@ -114,7 +117,7 @@ pub enum Told {
     /// How it is.
     Info(Box<Info>),
     /// One row per member heard of.
-    Members(Vec<News>),
+    Members(#[serde(deserialize_with = "bounded::at_most::<_, _, ROWS_MAX>")] Vec<News>),
     /// What is under way.
     Transfers(Vec<Transfer>),
     /// It is done.
@@ -164,11 +167,14 @@ pub enum Seen {
     /// Of `Visit`: raw keys and records, and whether the partition ends here.
     Page(Vec<(serde_bytes::ByteBuf, serde_bytes::ByteBuf)>, bool),
     /// Of `Sums`.
-    Sums(Vec<(Partition, Sum)>),
+    Sums(
+        #[serde(deserialize_with = "bounded::at_most::<_, _, PARTITIONS_LISTED_MAX>")]
+        Vec<(Partition, Sum)>,
+    ),
     /// Of `Sum`.
     Sum(Sum),
     /// Of `Leaves`.
-    Leaves(Vec<(u8, Sum)>),
+    Leaves(#[serde(deserialize_with = "bounded::at_most::<_, _, LEAVES>")] Vec<(u8, Sum)>),
     /// Of `Hints` and `HintsOf`.
     Hints(Vec<Hint>),
     /// Of `HintStats`.
@@ -189,14 +195,18 @@ pub enum Seen {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
     /// Its version of kvs.
+    #[serde(deserialize_with = "text")]
     pub build: String,
     /// Its process.
     pub pid: u32,
     /// The directory it serves, as its own machine names it.
+    #[serde(deserialize_with = "text")]
     pub dir: String,
     /// Where it listens.
+    #[serde(deserialize_with = "text")]
     pub address: String,
     /// Where its figures can be read, if anywhere.
+    #[serde(deserialize_with = "some_text")]
     pub metrics: Option<String>,
     /// For how long it has run, in s.
     pub uptime_s: u64,
@@ -237,8 +247,18 @@ pub struct News {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     kind: Kind,
+    #[serde(deserialize_with = "text")]
     text: String,
+    #[serde(deserialize_with = "hints")]
     hints: Vec<String>,
+}
+
+/// Hints are texts, and few.
+fn hints<'de, D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text(#[serde(deserialize_with = "text")] String);
+    let texts = bounded::at_most::<D, Text, 16>(d)?;
+    Ok(texts.into_iter().map(|text| text.0).collect())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -304,21 +324,30 @@ const ASK: u8 = 4;
 const TOLD: u8 = 5;
 
 impl Parcel {
-    /// The bytes of a parcel.
+    /// The bytes of a parcel for one that speaks this wire version; none if it has no word for it,
+    /// so that it is not to be sent.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        match self {
+    pub fn encode_for(&self, wire: u8) -> Option<Vec<u8>> {
+        Some(match self {
             Self::Welcome { peer } => vec![WELCOME, u8::from(*peer)],
             Self::Refused(fault) => pack(REFUSED, fault),
             Self::Beat => vec![BEAT],
             Self::Message(message) => {
                 let mut bytes = vec![MESSAGE];
-                bytes.extend(message.encode());
+                bytes.extend(message.encode(wire)?);
                 bytes
             }
+            Self::Ask(_, ask) if ask.since() > wire => return None,
+            Self::Told(_, told) if told.since() > wire => return None,
             Self::Ask(ticket, ask) => pack(ASK, &(ticket, ask)),
             Self::Told(ticket, told) => pack(TOLD, &(ticket, told)),
-        }
+        })
+    }
+
+    /// The bytes of a parcel for one that speaks this build's wire version.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.encode_for(WIRE).expect("this build has a word for everything it says")
     }
 
     /// Reads a parcel; the records of a message and all ring documents are proven.
@@ -359,8 +388,11 @@ fn pack<T: Serialize>(kind: u8, value: &T) -> Vec<u8> {
 }
 
 fn unpack<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
-    postcard::from_bytes(bytes)
-        .map_err(|e| Error::Corrupt(format!("A parcel cannot be read: {e}.")))
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) => Err(Error::Corrupt("A parcel has bytes beyond its end.".into())),
+        Err(e) => Err(Error::Corrupt(format!("A parcel cannot be read: {e}."))),
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@
 //! yes    read          as if it was not sent: reading twice harms nobody
 //! yes    write, job    unknown, partly done: it may have taken effect
 //! ```
+//!
+//! Law: "unknown" is not said of a write while a node may still begin it. A node begins a write within
+//! half of its time or never, so a connection that breaks earlier is waited out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -35,7 +38,9 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn request(&self, at: NodeId, request: Request) -> Result<Reply> {
-        match self.ask(at, Ask::Node(request))? {
+        let told = self.ask(at, Ask::Node(request))?;
+        told.check(&self.doc())?;
+        match told {
             Told::Reply(reply) => Ok(self.heed(reply)),
             _ => Err(defect()),
         }
@@ -238,7 +243,7 @@ impl Client {
 
     /// Asks one node and no other, on a new connection if the old one broke and that is safe.
     fn ask_one(&self, at: NodeId, ask: &Ask, nature: Nature, until: Instant) -> Result<Told> {
-        let mut again = true;
+        let (asked, mut again) = (now(), true);
         loop {
             let lost = match self.try_at(at, ask, nature, until)? {
                 Ok(Told::Fault(fault)) => return Err(fault.into()),
@@ -247,6 +252,9 @@ impl Client {
             };
             let safe = !lost.sent || nature.fate == Fate::Read;
             if !again || !safe || lost.cut == Cut::Silent {
+                if lost.sent && nature.fate == Fate::Written {
+                    outlive(asked, until);
+                }
                 return Err(self.lost(at, &lost, nature.fate));
             }
             again = false;
@@ -280,6 +288,11 @@ impl Client {
             }
             Err(cut) => Ok(Err(Lost { sent: true, cut })),
         }
+    }
+
+    /// Whether a node that is connected speaks the first wire version alone.
+    pub(super) fn speaks_first_version(&self, at: NodeId) -> bool {
+        lock(&self.link(at)).as_ref().is_some_and(|link| link.wire() == 1)
     }
 
     fn lost(&self, at: NodeId, lost: &Lost, fate: Fate) -> Error {
@@ -327,6 +340,12 @@ impl Client {
         }
         None
     }
+}
+
+/// Waits until no node begins a write any more that had this time.
+pub(super) fn outlive(asked: Instant, until: Instant) {
+    let half = asked + until.saturating_duration_since(asked) / 2;
+    std::thread::sleep(half.saturating_duration_since(now()));
 }
 
 /// Whether a node could not have it done, and nothing was: it may be cut off from those who could.

@@ -11,7 +11,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use crate::channel::{Ask, Handshake, Hello, News, Opened, Parcel, RingKeys, Static, Told};
+use crate::channel::{
+    Ask, Handshake, Hello, News, Opened, OtherClock, Parcel, RingKeys, Static, Told,
+};
 use crate::clock::Actor;
 use crate::gossip::{Mood, Row};
 use crate::key::Q;
@@ -112,7 +114,8 @@ impl World {
         say(&mut stream, Parcel::Welcome { peer: false })?;
         loop {
             let Some(bytes) = opener.open(&frame(&mut stream)?).ok()? else { continue };
-            let Ok(Parcel::Ask(ticket, ask)) = Parcel::decode(&bytes) else { continue };
+            let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).ok()?;
+            let Ok(Parcel::Ask(ticket, ask)) = Parcel::decode(bytes) else { continue };
             let act = match *ask {
                 Ask::Ring => Act::Say(vec![Told::Ring(Box::new(self.doc.clone()))]),
                 Ask::Members => Act::Say(vec![Told::Members(self.news())]),

@@ -17,7 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::now;
-use crate::channel::{Ask, Handshake, Hello, Opener, Parcel, RingKeys, Sealer, Static, Told};
+use crate::channel::{
+    Ask, Handshake, Hello, Opener, OtherClock, Parcel, RingKeys, STAMPS_SINCE, Sealer, Static, Told,
+};
 use crate::error::Error;
 use crate::ring::{NodeId, RingId};
 
@@ -71,10 +73,34 @@ pub(super) struct Dial<'a> {
     pub(super) first: &'a [Ask],
 }
 
+/// The clocks of both ends: what is asked carries when it was.
+#[derive(Clone)]
+struct Clocks {
+    /// This side's clock is counted from here: its last word of the handshake.
+    began: Instant,
+    /// Whether the other side knows stamps.
+    stamped: bool,
+    other: OtherClock,
+}
+
+impl Clocks {
+    fn now_ms(&self) -> u64 {
+        now().saturating_duration_since(self.began).as_millis() as u64
+    }
+
+    /// The bytes of a parcel as they are sent now.
+    fn stamp(&self, parcel: &[u8]) -> Vec<u8> {
+        if self.stamped { self.other.stamp(parcel, self.now_ms()) } else { parcel.to_vec() }
+    }
+}
+
 /// The sending half.
 pub(super) struct Out {
     stream: TcpStream,
     sealer: Sealer,
+    clocks: Clocks,
+    /// The wire version both ends speak.
+    wire: u8,
 }
 
 /// The receiving half.
@@ -82,6 +108,7 @@ pub(super) struct In {
     stream: TcpStream,
     opener: Opener,
     bytes: Vec<u8>,
+    clocks: Clocks,
 }
 
 /// An open link. See the module.
@@ -124,13 +151,17 @@ impl Link {
         let (opened, mut last) = handshake
             .dialled(&body)
             .map_err(|_| NoLink::denied("does not have this ring's key"))?;
-        let (node, ring) = who(&opened.hello, &hello, dial)?;
+        let (node, ring, wire) = who(&opened.hello, &hello, dial)?;
         let receiver = stream.try_clone().map_err(|e| NoLink::new(e.to_string()))?;
-        let inn = In { stream: receiver, opener: opened.opener, bytes };
-        let mut out = Out { stream, sealer: opened.sealer };
-        for (ticket, ask) in (1..).zip(dial.first) {
-            let parcel = Parcel::Ask(ticket, Box::new(ask.clone())).encode();
-            out.sealer.seal(&parcel, &mut last).map_err(defect)?;
+        let stamped = wire >= STAMPS_SINCE;
+        let clocks = Clocks { began: now(), stamped, other: OtherClock::default() };
+        let inn = In { stream: receiver, opener: opened.opener, bytes, clocks: clocks.clone() };
+        let mut out = Out { stream, sealer: opened.sealer, clocks, wire };
+        // The first stamp says when the handshake ended here.
+        let asks = (1..).zip(dial.first).map(|(n, ask)| Parcel::Ask(n, Box::new(ask.clone())));
+        for parcel in std::iter::once(Parcel::Beat).chain(asks) {
+            let bytes = out.clocks.stamp(&parcel.encode());
+            out.sealer.seal(&bytes, &mut last).map_err(defect)?;
         }
         write(&mut out.stream, &last, until).map_err(broken)?;
         let ticket = dial.first.len() as u64;
@@ -212,6 +243,11 @@ impl Link {
         state
     }
 
+    /// The wire version that both ends speak.
+    pub(super) fn wire(&self) -> u8 {
+        self.out.wire
+    }
+
     /// The halves, for one thread each.
     pub(super) fn split(self) -> (Out, In) {
         (self.out, self.inn)
@@ -230,7 +266,9 @@ impl Out {
 
     fn send(&mut self, parcel: &Parcel, until: Instant) -> Result<(), Cut> {
         let mut frames = Vec::new();
-        let sealed = self.sealer.seal(&parcel.encode(), &mut frames);
+        let older = || Cut::Broken("it runs an older kvs, which cannot be asked this".into());
+        let bytes = parcel.encode_for(self.wire).ok_or_else(older)?;
+        let sealed = self.sealer.seal(&self.clocks.stamp(&bytes), &mut frames);
         sealed.map_err(|e| Cut::Broken(e.to_string()))?;
         write(&mut self.stream, &frames, until)
     }
@@ -249,7 +287,9 @@ impl In {
             while let Some(body) = take_frame(&mut self.bytes) {
                 let opened = self.opener.open(&body).map_err(|e| Cut::Broken(e.to_string()))?;
                 if let Some(parcel) = opened {
-                    return Parcel::decode(&parcel).map_err(|e| Cut::Broken(e.to_string()));
+                    let taken = self.clocks.other.take(&parcel, 0, self.clocks.now_ms());
+                    let parcel = taken.and_then(|(parcel, _)| Parcel::decode(parcel));
+                    return parcel.map_err(|e| Cut::Broken(e.to_string()));
                 }
             }
             read(&mut self.stream, &mut self.bytes, until)?;
@@ -258,7 +298,7 @@ impl In {
 }
 
 /// Holds what the other side says of itself against what is wanted.
-fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId), NoLink> {
+fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId, u8), NoLink> {
     let (Some(node), Some(ring)) = (theirs.node, theirs.ring) else {
         return Err(NoLink::new("is no node of a ring"));
     };
@@ -268,12 +308,12 @@ fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId)
     if dial.node.is_some_and(|wanted| wanted != node) {
         return Err(NoLink::new("is another node by now"));
     }
-    if ours.version_with(theirs).is_none() {
+    let Some(wire) = ours.version_with(theirs) else {
         let (lowest, highest) = (theirs.lowest, theirs.highest);
         let why = format!("speaks wire versions {lowest} to {highest} only: another kvs");
         return Err(NoLink::new(why));
-    }
-    Ok((node, ring))
+    };
+    Ok((node, ring, wire))
 }
 
 /// A connection to one of the addresses of a name.

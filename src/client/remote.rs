@@ -46,7 +46,9 @@ impl Remote {
     }
 
     fn look(&self, look: Look) -> Result<Seen> {
-        match self.client.ask(self.node, Ask::File(look))? {
+        let told = self.client.ask(self.node, Ask::File(look))?;
+        told.check(&self.client.doc())?;
+        match told {
             Told::File(seen) => Ok(seen),
             _ => Err(defect()),
         }
@@ -124,6 +126,10 @@ impl Store for Remote {
     }
 
     fn bad_hints(&self) -> Result<BadHints> {
+        // A build of the first wire version keeps no proof of its hints: nothing can be said of them.
+        if self.client.speaks_first_version(self.node) {
+            return Ok(BadHints::default());
+        }
         see!(self, Look::BadHints, BadHints)
     }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::ask::defect;
+use super::ask::{defect, outlive};
 use super::fate::{self, Nature};
 use super::link::{Cut, In, Out};
 use super::{Client, lock, now};
@@ -41,6 +41,7 @@ struct Open {
     at: NodeId,
     ask: Ask,
     fate: Fate,
+    asked: Instant,
     until: Instant,
 }
 
@@ -150,12 +151,16 @@ impl Crowd<'_> {
     fn fail(&self, meant: impl Fn(&Open) -> bool, why: &str) -> Result<()> {
         let lost: Vec<_> = self.open.values().filter(|o| meant(o)).collect();
         let worst = lost.iter().find(|o| o.fate == Fate::Written).or(lost.first());
+        if let Some(open) = worst.filter(|o| o.fate == Fate::Written) {
+            outlive(open.asked, open.until);
+        }
         worst.map_or(Ok(()), |o| Err(fate::error(o.fate, &self.client.doc().name(o.at), why)))
     }
 
     /// Sends a question to a node, or to others that are up when that node cannot be had.
     fn post(&mut self, at: NodeId, mut ask: Ask, start: &mut Start<'_>) -> Result<()> {
-        let until = now() + self.client.time();
+        let asked = now();
+        let until = asked + self.client.time();
         let nature = Nature::of(&ask);
         Nature::limit(&mut ask, self.client.timeout().as_millis() as u64);
         let mut nodes = vec![at];
@@ -174,7 +179,8 @@ impl Crowd<'_> {
                 .and_then(|out| out.post(ticket, ask.clone(), until).map_err(|cut| unsent(&cut)));
             match posted {
                 Ok(()) => {
-                    self.open.insert(ticket, Open { at: node, ask, fate: nature.fate, until });
+                    self.open
+                        .insert(ticket, Open { at: node, ask, fate: nature.fate, asked, until });
                     return Ok(());
                 }
                 Err(error) => {

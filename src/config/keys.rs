@@ -125,7 +125,7 @@ pub fn keys_in(bytes: &[u8]) -> Option<Vec<Secret>> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::MetadataExt;
 
     use super::*;
 

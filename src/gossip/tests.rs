@@ -6,6 +6,8 @@ use super::*;
 
 const ME: NodeId = NodeId(1);
 const YOU: NodeId = NodeId(2);
+/// Tells what others have said.
+const SOMEBODY: NodeId = NodeId(77);
 
 fn row(id: u64, generation: u64, beat: u64) -> Row {
     let (address, mood) = (format!("h{id}:{generation}"), Mood::Well);
@@ -21,7 +23,7 @@ fn listening(seconds: u64) -> Gossip {
     let mut list = list();
     for second in 1..=seconds {
         list.tick(second * 1000, &[]);
-        list.merge(vec![row(2, 5, second)], second * 1000);
+        list.merge(SOMEBODY, vec![row(2, 5, second)], second * 1000);
     }
     list
 }
@@ -47,7 +49,7 @@ fn the_newer_row_wins_by_generation_then_by_beat() {
     for (generation, beat, kept) in
         [(5, 7, (5, 7)), (5, 6, (5, 7)), (5, 8, (5, 8)), (4, 99, (5, 8)), (6, 0, (6, 0))]
     {
-        list.merge(vec![row(2, generation, beat)], 0);
+        list.merge(SOMEBODY, vec![row(2, generation, beat)], 0);
         assert_eq!(list.row(YOU).map(Row::age), Some(kept));
     }
 }
@@ -55,10 +57,11 @@ fn the_newer_row_wins_by_generation_then_by_beat() {
 #[test]
 fn an_answer_holds_what_the_sender_knows_less_well() {
     let mut list = list();
-    list.merge(vec![row(2, 5, 5), row(3, 5, 5), row(4, 5, 5)], 0);
-    let answer = list.merge(vec![row(2, 5, 4), row(3, 5, 5), row(4, 5, 6), row(5, 1, 1)], 0);
+    list.merge(SOMEBODY, vec![row(2, 5, 5), row(3, 5, 5), row(4, 5, 5)], 0);
+    let answer =
+        list.merge(SOMEBODY, vec![row(2, 5, 4), row(3, 5, 5), row(4, 5, 6), row(5, 1, 1)], 0);
     assert_eq!(answer, [row(1, 10, 0), row(2, 5, 5)]);
-    assert_eq!(list.merge(list.rows(), 0), []);
+    assert_eq!(list.merge(SOMEBODY, list.rows(), 0), []);
 }
 
 #[test]
@@ -69,14 +72,14 @@ fn an_address_of_a_file_is_told_only_to_who_has_none() {
     assert_eq!(list.own().address, "h1:10");
     let hinted = list.row(YOU).expect("hinted").clone();
     assert_eq!((hinted.generation, hinted.address.as_str()), (0, "file:1"));
-    assert!(list.merge(vec![], 0).contains(&hinted));
+    assert!(list.merge(SOMEBODY, vec![], 0).contains(&hinted));
     let empty = Row { address: String::new(), ..row(2, 0, 0) };
-    assert!(list.merge(vec![empty], 0).contains(&hinted));
-    assert!(!list.merge(vec![row(2, 0, 0)], 0).contains(&hinted));
+    assert!(list.merge(SOMEBODY, vec![empty], 0).contains(&hinted));
+    assert!(!list.merge(SOMEBODY, vec![row(2, 0, 0)], 0).contains(&hinted));
     assert_eq!(list.row(YOU), Some(&hinted), "the own file is believed before another's");
     assert!(!list.is_up(YOU, 0));
 
-    list.merge(vec![row(2, 1, 0)], 0);
+    list.merge(SOMEBODY, vec![row(2, 1, 0)], 0);
     list.hint(YOU, "file:2".into());
     assert_eq!(list.row(YOU), Some(&row(2, 1, 0)));
     assert!(list.is_up(YOU, 0));
@@ -85,9 +88,9 @@ fn an_address_of_a_file_is_told_only_to_who_has_none() {
 #[test]
 fn a_node_outbids_its_former_self() {
     let mut list = list();
-    list.merge(vec![row(1, 9, 50), row(1, 10, 0)], 0);
+    list.merge(SOMEBODY, vec![row(1, 9, 50), row(1, 10, 0)], 0);
     assert_eq!((list.echoes(), list.own().generation), (0, 10));
-    let answer = list.merge(vec![row(1, 12, 3)], 0);
+    let answer = list.merge(SOMEBODY, vec![row(1, 12, 3)], 0);
     assert_eq!((list.echoes(), list.own().generation), (1, 13));
     assert_eq!(answer, [list.own().clone()]);
     assert_eq!(list.own().address, "h1:10", "what it says of itself stays its own");
@@ -96,9 +99,9 @@ fn a_node_outbids_its_former_self() {
 #[test]
 fn two_processes_of_one_identity_echo_for_ever() {
     let (mut one, mut other) = (list(), Gossip::new(row(1, 11, 0), 4, 0));
-    for _ in 0..10 {
-        other.merge(one.rows(), 0);
-        one.merge(other.rows(), 0);
+    for second in 0..10 {
+        other.merge(SOMEBODY, one.rows(), second * 1000);
+        one.merge(SOMEBODY, other.rows(), second * 1000);
     }
     assert!(one.echoes() >= 9 && other.echoes() >= 9, "{} {}", one.echoes(), other.echoes());
 }
@@ -108,14 +111,14 @@ fn who_is_stopping_is_down_at_once_and_who_restarts_is_up_at_once() {
     let mut list = listening(20);
     assert!(list.is_up(YOU, 20_000));
     let stopping = Row { mood: Mood::Stopping, ..row(2, 5, 21) };
-    list.merge(vec![stopping], 20_100);
+    list.merge(SOMEBODY, vec![stopping], 20_100);
     assert_eq!(list.phi(YOU, 20_100), f64::INFINITY);
-    list.merge(vec![row(2, 6, 0)], 20_200);
+    list.merge(SOMEBODY, vec![row(2, 6, 0)], 20_200);
     assert!(list.is_up(YOU, 20_200));
 
     silence(&mut list, 20_300, 60_000);
     assert!(!list.is_up(YOU, 60_000));
-    list.merge(vec![row(2, 7, 0)], 60_000);
+    list.merge(SOMEBODY, vec![row(2, 7, 0)], 60_000);
     assert!(list.is_up(YOU, 60_000));
 }
 
@@ -124,7 +127,7 @@ fn a_restart_is_no_interval() {
     let mut list = listening(5);
     let before = list.phi(YOU, 5_000 + 3_000);
     silence(&mut list, 5_100, 25_000);
-    list.merge(vec![row(2, 6, 0)], 25_000);
+    list.merge(SOMEBODY, vec![row(2, 6, 0)], 25_000);
     assert_eq!(list.phi(YOU, 25_000 + 3_000), before);
 }
 
@@ -153,7 +156,7 @@ fn nobody_is_suspected_for_a_pause_of_this_process() {
 
     // What piled up during a pause is read before the first tick after it, and is no long interval.
     let mut list = listening(100);
-    list.merge(vec![row(2, 5, 101)], 120_000);
+    list.merge(SOMEBODY, vec![row(2, 5, 101)], 120_000);
     list.tick(120_000, &[]);
     assert!((list.phi(YOU, 120_000 + 3_000) - before).abs() < 0.1);
 }
@@ -209,25 +212,65 @@ fn whom_to_tell_is_drawn_evenly_without_repetition() {
 fn garbage_is_bounded() {
     let mut list = list();
     let long = |len| Row { address: "a".repeat(len), ..row(2, 5, 5) };
-    list.merge(vec![long(ADDRESS_MAX + 1)], 0);
+    list.merge(SOMEBODY, vec![long(ADDRESS_MAX + 1)], 0);
     assert_eq!(list.row(YOU), None);
-    list.merge(vec![long(ADDRESS_MAX)], 0);
+    list.merge(SOMEBODY, vec![long(ADDRESS_MAX)], 0);
     assert!(list.row(YOU).is_some());
     list.hint(NodeId(3), "a".repeat(ADDRESS_MAX + 1));
     assert_eq!(list.row(NodeId(3)), None);
 
-    list.merge((3..5000).map(|id| row(id, 1, 1)).collect(), 0);
+    list.merge(SOMEBODY, (3..5000).map(|id| row(id, 1, 1)).collect(), 0);
     list.hint(NodeId(6000), "h:1".into());
     assert_eq!(list.rows().len(), ROWS_MAX);
-    list.merge(vec![row(2, 5, 6)], 0);
+    list.merge(SOMEBODY, vec![row(2, 5, 6)], 0);
     assert_eq!(list.row(YOU).map(Row::age), Some((5, 6)), "who is known is still heard");
     list.retain(|id| id == YOU);
     assert_eq!(list.rows().len(), 2);
 
     let most = u64::MAX;
-    list.merge(vec![row(1, most, most), row(2, most, most), row(3, 0, most)], 0);
+    list.merge(SOMEBODY, vec![row(1, most, most), row(2, most, most), row(3, 0, most)], 0);
     list.tick(1000, &[YOU]);
     assert!(list.is_up(YOU, 1000));
+}
+
+#[test]
+fn what_a_member_says_itself_is_believed_before_what_is_said_of_it() {
+    let mut list = list();
+    list.merge(SOMEBODY, vec![row(2, AGE_MAX, AGE_MAX)], 0);
+    assert_eq!(list.row(YOU).map(Row::age), Some((AGE_MAX, AGE_MAX)));
+    list.merge(YOU, vec![row(2, 5, 7)], 0);
+    assert_eq!(list.row(YOU).map(Row::age), Some((5, 7)), "a lie ends with its first word");
+    for (generation, beat) in [(6, 0), (5, 7 + BEATS_AHEAD + 1), (AGE_MAX, 1)] {
+        list.merge(SOMEBODY, vec![row(2, generation, beat)], 0);
+        assert_eq!(list.row(YOU).map(Row::age), Some((5, 7)), "({generation}, {beat})");
+    }
+    list.merge(SOMEBODY, vec![row(2, 5, 9)], 1000);
+    assert_eq!(list.row(YOU).map(Row::age), Some((5, 9)), "news of the same run is news");
+    list.tick(1100, &[]);
+    list.merge(SOMEBODY, vec![row(2, 6, 0)], 1200);
+    assert_eq!(list.row(YOU).map(Row::age), Some((6, 0)), "without a link hearsay is all there is");
+}
+
+#[test]
+fn no_row_of_others_stops_a_node() {
+    let mut list = list();
+    list.merge(SOMEBODY, vec![row(1, u64::MAX, u64::MAX)], 0);
+    assert_eq!((list.echoes(), list.own().generation), (0, 10));
+    for i in 0..100 {
+        list.merge(SOMEBODY, vec![row(1, AGE_MAX - 200 + 2 * i, 0)], 0);
+    }
+    assert_eq!((list.echoes(), list.own().generation), (1, AGE_MAX - 1), "one echo in a second");
+    list.merge(SOMEBODY, vec![row(1, AGE_MAX, AGE_MAX)], 5000);
+    assert_eq!((list.echoes(), list.own().generation), (1, AGE_MAX - 1), "and a last generation");
+}
+
+#[test]
+fn an_address_is_one_word() {
+    let mut list = list();
+    for address in ["h:1\nn9 up", "h\u{1b}[2J:1", "h 1"] {
+        list.merge(SOMEBODY, vec![Row { address: address.into(), ..row(2, 5, 5) }], 0);
+        assert_eq!(list.row(YOU), None, "{address:?}");
+    }
 }
 
 #[test]
@@ -252,18 +295,18 @@ proptest! {
         (pushes, shuffled) in pushes().prop_flat_map(|p| (Just(p.clone()), Just(p).prop_shuffle()))
     ) {
         let (mut one, mut other) = (list(), list());
-        pushes.into_iter().for_each(|rows| drop(one.merge(rows, 5)));
-        shuffled.into_iter().rev().for_each(|rows| drop(other.merge(rows, 5)));
+        pushes.into_iter().for_each(|rows| drop(one.merge(SOMEBODY, rows, 5)));
+        shuffled.into_iter().rev().for_each(|rows| drop(other.merge(SOMEBODY, rows, 5)));
         prop_assert_eq!(one.rows(), other.rows());
     }
 
     #[test]
     fn merge_is_idempotent(pushes in pushes(), again in prop::collection::vec(said(), 0..8)) {
         let mut list = list();
-        pushes.into_iter().for_each(|rows| drop(list.merge(rows, 5)));
-        let answer = list.merge(again.clone(), 5);
+        pushes.into_iter().for_each(|rows| drop(list.merge(SOMEBODY, rows, 5)));
+        let answer = list.merge(SOMEBODY, again.clone(), 5);
         let (rows, silence) = (list.rows(), list.silent_ms(YOU, 950));
-        prop_assert_eq!(list.merge(again, 900), answer);
+        prop_assert_eq!(list.merge(SOMEBODY, again, 900), answer);
         prop_assert_eq!(list.rows(), rows);
         prop_assert_eq!(list.silent_ms(YOU, 950), silence);
     }
@@ -271,12 +314,12 @@ proptest! {
     #[test]
     fn after_an_exchange_both_know_the_same(a in pushes(), b in pushes()) {
         let (mut one, mut other) = (list(), Gossip::new(row(9, 10, 0), 3, 0));
-        a.into_iter().for_each(|rows| drop(one.merge(rows, 5)));
-        b.into_iter().for_each(|rows| drop(other.merge(rows, 5)));
-        let answer = other.merge(one.rows(), 6);
+        a.into_iter().for_each(|rows| drop(one.merge(SOMEBODY, rows, 5)));
+        b.into_iter().for_each(|rows| drop(other.merge(SOMEBODY, rows, 5)));
+        let answer = other.merge(SOMEBODY, one.rows(), 6);
         let told = answer.len();
-        prop_assert_eq!(one.merge(answer, 7).len(), one.rows().len() - told);
+        prop_assert_eq!(one.merge(SOMEBODY, answer, 7).len(), one.rows().len() - told);
         prop_assert_eq!(sorted(&one), sorted(&other));
-        prop_assert_eq!(other.merge(one.rows(), 8), vec![]);
+        prop_assert_eq!(other.merge(SOMEBODY, one.rows(), 8), vec![]);
     }
 }

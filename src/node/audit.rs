@@ -215,7 +215,7 @@ impl Node {
     fn cannot_read(&mut self, cx: &mut Cx<'_>, p: Partition, error: &Error) {
         if self.audits.broken.insert(p) {
             self.lose(cx, p, &format!("it cannot be read: {error}"));
-            if matches!(error.root(), Error::Corrupt(_)) {
+            if matches!(error.root(), Error::Corrupt(_)) && cx.store.structure().is_ok() {
                 self.strike(p, None);
             }
         }
@@ -315,7 +315,10 @@ impl Node {
 
     /// Reads a whole partition and lists what is damaged.
     pub(super) fn verify(&mut self, cx: &mut Cx<'_>, asker: Asker, p: Partition) {
-        let verdict = self.prove(cx, p);
+        let mut verdict = self.prove(cx, p);
+        if let Err(error) = if p == Partition(0) { cx.store.structure() } else { Ok(()) } {
+            verdict.bad.push(Bad { key: Vec::new(), why: error.to_string() });
+        }
         self.conclude(cx, asker, Outcome::Reply(Reply::Verify(verdict)));
     }
 

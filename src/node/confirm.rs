@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use super::put::{Phase, Put};
 use super::{Cx, Node, Task, Then};
 use crate::clock::{Dot, VersionVector};
+use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::quorum::{Basis, ItemReply, ReadTally, Verdict};
 use crate::record::{Record, Value};
@@ -80,7 +81,8 @@ impl Node {
                 *item = ItemReply::NotAlone;
             }
         }
-        if !put.withdraws && self.withdraw(cx, op, &mut put) {
+        let stays = put.withdraws || planted::is(Bug::ExactStays);
+        if !stays && self.withdraw(cx, op, &mut put) {
             self.tasks.insert(op, Task::Put(put));
             return;
         }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::RepairReport;
+use crate::bounded::{some_text, text};
 use crate::key::{Key, Partition};
 use crate::protocol::Message;
 use crate::quorum::{GetReply, Options, PutReply, PutRequest};
@@ -72,6 +73,8 @@ pub enum Note {
     Clash(Key),
     /// This node may have lost records and filled with this reason's partitions anew.
     Lost(String),
+    /// A peer said what cannot be, and was not heard.
+    Refused(NodeId, String),
 }
 
 /// What a client asks of a node.
@@ -133,6 +136,15 @@ impl Request {
         }
     }
 
+    /// Takes from its time what it has been under way or has waited, in ms.
+    pub fn age(&mut self, ms: u64) {
+        match self {
+            Self::Put(put) => put.options.age(ms),
+            Self::Get(_, options) | Self::Scan(.., options) => options.age(ms),
+            _ => {}
+        }
+    }
+
     /// Whether any node can answer it, rather than one for itself.
     #[must_use]
     pub fn is_anyones(&self) -> bool {
@@ -171,7 +183,7 @@ pub enum Reply {
     /// Of a delivery: hints delivered, hints left.
     Deliver(u64, u64),
     /// Of a proposal or an advance: the document now in force, and why it is not further.
-    Ring(Arc<RingDoc>, Option<String>),
+    Ring(Arc<RingDoc>, #[serde(deserialize_with = "some_text")] Option<String>),
     /// Of a status.
     Status(Status),
     /// Of a scrub: bytes read, and whether everything has been read once.
@@ -181,6 +193,8 @@ pub enum Reply {
         /// The last partition is done.
         over: bool,
     },
+    /// Of a request that names what cannot be: nothing was tried.
+    Refused(#[serde(deserialize_with = "text")] String),
 }
 
 /// Work under way that moves data between nodes.

@@ -13,7 +13,7 @@
 //! context or a peer that has seen more of us than we have) ends minting under this actor instead.
 
 use super::{Cx, Node};
-use crate::clock::{Dot, VersionVector};
+use crate::clock::{CLOCK_ENTRIES_MAX, Dot, VersionVector};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
 use crate::quorum::{self, Basis, Item, ItemReply};
@@ -175,6 +175,12 @@ fn covered(context: &VersionVector, local: &Record) -> VersionVector {
 
 /// Why the record would pass a limit, if it would.
 fn too_large(base: &Record, item: &Item, seen: Option<&VersionVector>) -> Option<String> {
+    let mut clock = base.clock.clone();
+    seen.into_iter().for_each(|seen| clock.join(seen));
+    if clock.entries().len() > CLOCK_ENTRIES_MAX {
+        let actors = clock.entries().len();
+        return Some(format!("its clock would know {actors} actors; the most are 3000"));
+    }
     let (bytes, _) = item.value.as_ref()?;
     let stays = |s: &&(Dot, Value)| seen.is_none_or(|c| !c.covers(s.0));
     let kept: Vec<usize> = base.siblings.iter().filter(stays).map(|s| s.1.bytes.len()).collect();

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
 use crate::error::{Error, Result};
 use crate::planted::{self, Bug};
-use crate::protocol::{Ballot, Body};
+use crate::protocol::{BALLOT_JUMP, BALLOT_MAX, Ballot, Body};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Op, Store, Table};
 
@@ -56,6 +56,16 @@ impl Acceptor {
             *self = Self { version, ..Self::default() };
         }
         self
+    }
+
+    /// What is promised, when that is not below the ballot; or when the ballot is too far above it,
+    /// then raised as far as one ballot may raise it: no single one is beyond all others.
+    fn outbids(&mut self, ballot: Ballot) -> Option<Ballot> {
+        let reach = self.promised.0.saturating_add(BALLOT_JUMP);
+        if ballot.0 > reach {
+            self.promised = Ballot(reach.min(BALLOT_MAX), self.promised.1);
+        }
+        (ballot.0 > reach || ballot < self.promised).then_some(self.promised)
     }
 
     fn row(&self) -> Op {
@@ -174,7 +184,7 @@ impl Node {
                     return self.announce(cx, op, task);
                 }
             }
-            Wake::Said(_, Body::Rejected(ballot)) => task.ballot.0 = task.ballot.0.max(ballot.0),
+            Wake::Said(_, Body::Rejected(ballot)) => task.ballot.climb(ballot),
             Wake::Tick if cx.now.mono_ms >= task.deadline_ms => {
                 let why = "no majority of the members agreed in time; try again".to_string();
                 return self.conclude_ring(cx, task.asker, Some(why));
@@ -249,8 +259,8 @@ impl Node {
             return self.send(cx, from, op, Body::Rejected(Ballot::default()));
         }
         let state = self.acceptor.at(version);
-        if ballot <= state.promised {
-            let promised = state.promised;
+        let promised = state.promised;
+        if let Some(promised) = state.outbids(ballot).or((ballot == promised).then_some(promised)) {
             return self.send(cx, from, op, Body::Rejected(promised));
         }
         state.promised = ballot;
@@ -278,8 +288,9 @@ impl Node {
             return self.send(cx, from, op, Body::Rejected(Ballot::default()));
         }
         let state = self.acceptor.at(version);
-        if ballot < state.promised && !planted::is(Bug::AnyBallot) {
-            let promised = state.promised;
+        if let Some(promised) = state.outbids(ballot)
+            && !planted::is(Bug::AnyBallot)
+        {
             return self.send(cx, from, op, Body::Rejected(promised));
         }
         state.promised = ballot;
@@ -360,7 +371,7 @@ impl Node {
                 task.waiting.remove(&from);
                 task.muted.insert(from);
             }
-            Wake::Said(_, Body::Rejected(ballot)) => task.ballot.0 = task.ballot.0.max(ballot.0),
+            Wake::Said(_, Body::Rejected(ballot)) => task.ballot.climb(ballot),
             Wake::Tick if cx.now.mono_ms >= task.asked_ms + PROPOSE_MS => {
                 return self.ask_unmute(cx, task);
             }

@@ -15,9 +15,8 @@
 //!   Fullness(scope)          ->        Filling [..]           still?
 //! ```
 //!
-//! Keys that are bad here are read from the peer first of all, whatever the sums say: its vote on them
-//! is what heals them. A leaf is listed only as the digest promised it; what does not match ends the
-//! pass and is a loss of whoever listed it.
+//! Keys that are bad here are read from the peer first of all: its vote on them is what heals them. A
+//! leaf that does not match its sum ends the pass, and is a loss of whoever listed it.
 //!
 //! A pass is *completed*, not *equal*: under load roots never are. What the peer held durably when
 //! the pass began is here, or was superseded by what is.

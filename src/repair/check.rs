@@ -14,7 +14,7 @@ use super::shared;
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::Partition;
-use crate::ring::NodeId;
+use crate::ring::{NodeId, RingDoc};
 use crate::store::verify::audit;
 use crate::store::{BadHints, Loss, Store, Table};
 use crate::target::Target;
@@ -133,16 +133,18 @@ pub fn apart_still(
         pause();
         apart = unmoved(&apart, &differing(target, None)?);
     }
-    Ok(pairs(&apart))
+    Ok(pairs(&target.doc(), &apart))
 }
 
-/// How many partitions each two owners differ in.
-pub(super) fn pairs(apart: &Apart) -> Vec<(NodeId, NodeId, usize)> {
-    let mut pairs: BTreeMap<(NodeId, NodeId), usize> = BTreeMap::new();
+/// How many partitions each two owners differ in, in the order of the ring document.
+pub(super) fn pairs(doc: &RingDoc, apart: &Apart) -> Vec<(NodeId, NodeId, usize)> {
+    let place = |id: NodeId| doc.members.iter().position(|m| m.id == id);
+    let mut pairs: BTreeMap<_, (NodeId, NodeId, usize)> = BTreeMap::new();
     for (a, b, _) in apart.keys() {
-        *pairs.entry((*a, *b)).or_default() += 1;
+        let (a, b) = if place(*a) <= place(*b) { (*a, *b) } else { (*b, *a) };
+        pairs.entry((place(a), place(b))).or_insert((a, b, 0)).2 += 1;
     }
-    pairs.into_iter().map(|((a, b), n)| (a, b, n)).collect()
+    pairs.into_values().collect()
 }
 
 /// Those that differ exactly as they did before: nobody writes there.

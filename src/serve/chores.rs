@@ -36,7 +36,7 @@ const SCRUB_SLICES: u64 = 2 * 86_400;
 const SCRUB_BYTES: u64 = 256 << 10;
 const SCRUB_REST_MS: u64 = 5 * 86_400_000;
 /// Anybody may read the addresses.
-const PEERS_KIND: os::Kind = os::Kind::Own(0o644);
+const PEERS_KIND: os::Kind = os::Kind::OfNode(0o644);
 /// A hint for a member that has been down for so long is old, in ms: the other owners get it too.
 const OLD_MS: u64 = 3_600_000;
 

@@ -134,7 +134,10 @@ impl Core {
                     tracing::debug!(peer, "not reached: {why}");
                 }
             }
-            In::Parcel(link, parcel, seat) => self.parcel(link, parcel, seat),
+            In::Parcel(link, parcel, seat, sent_ms) => {
+                let age_ms = sent_ms.map_or(0, |at| now.saturating_sub(at));
+                self.parcel(link, parcel, seat, age_ms);
+            }
             In::Ended(link, why) => self.link_ended(link, why),
             In::Committed(seq, outcome) => self.committed(seq, outcome),
             In::Broken(error) => self.failed = Some(error),
@@ -170,19 +173,21 @@ impl Core {
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
-        let (op, message) = (message.op, Box::new(message));
-        let parcel = Parcel::Message(message);
-        let bytes = parcel.encode();
-        if let Parcel::Message(message) = &parcel {
+        let op = message.op;
+        let parcel = Parcel::Message(Box::new(message));
+        // What the other has no word for is not sent.
+        let bytes = parcel.encode_for(self.peers.wire(to));
+        if let (Parcel::Message(message), Some(bytes)) = (&parcel, &bytes) {
             meter::sent(&message.body, bytes.len());
         }
         // One that is too long would end the link, and again after each dial.
-        let fits = bytes.len() <= PARCEL_BYTES_MAX;
+        let fits = bytes.as_ref().is_none_or(|bytes| bytes.len() <= PARCEL_BYTES_MAX);
         if !fits && let Some(unsaid) = self.quiet.may_say() {
-            let (peer, bytes) = (self.node.doc().name(to), bytes.len());
+            let (peer, bytes) = (self.node.doc().name(to), bytes.as_ref().map_or(0, Vec::len));
             tracing::error!(peer, bytes, unsaid, "a message is too long to be sent");
         }
-        if !(fits && self.peers.send(to, bytes)) && op != 0 {
+        let sent = fits && bytes.is_some_and(|bytes| self.peers.send(to, bytes));
+        if !sent && op != 0 {
             self.events.push(Event::Unsent(to, op));
         }
     }
@@ -217,7 +222,8 @@ impl Core {
         if let Body::Gossip { rows, answer } = &mut message.body {
             let doc = self.node.doc().clone();
             let present = |id| doc.member(id).is_some_and(|m| m.state != State::Removed);
-            let news = self.gossip.merge(std::mem::take(rows), self.now_ms());
+            rows.retain(|row| present(row.id));
+            let news = self.gossip.merge(from, std::mem::take(rows), self.now_ms());
             self.gossip.retain(present);
             if !*answer && !news.is_empty() {
                 self.gossip_to(from, news, true);
@@ -385,6 +391,10 @@ fn noted(note: &Note) {
         Note::Lost(why) => {
             meter::note("lost");
             tracing::warn!("records may have been lost; filling anew: {why}");
+        }
+        Note::Refused(from, why) => {
+            meter::note("refused");
+            tracing::warn!(%from, "a message was refused: {why}");
         }
     }
 }

@@ -26,7 +26,8 @@ use crate::digest::Sum;
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::node::{Event, Reply, Request};
-use crate::quorum::{PutRequest, Verdict};
+use crate::protocol::WIRE_LOWEST;
+use crate::quorum::Verdict;
 use crate::store::lmdb::FILE;
 use crate::store::{Store, hint_page};
 
@@ -45,6 +46,10 @@ impl Core {
         if !is_operators(&ask) && self.peers.conn(link).is_some_and(|c| c.operator) {
             let text = "This node has as many clients as it has room for; nothing was tried.";
             let error = Error::Busy(text.into()).hint("ask another node of the ring");
+            return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
+        }
+        if let Err(error) = ask.check(self.node.doc()) {
+            tracing::warn!("a question was refused: {error}");
             return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
         }
         let told = match ask {
@@ -66,7 +71,13 @@ impl Core {
 
     fn tell(&mut self, link: u64, ticket: u64, told: Told) {
         let reads = !matches!(told, Told::Busy | Told::Reply(Reply::Put(_)));
-        let mut bytes = Parcel::Told(ticket, Box::new(told)).encode();
+        let wire = self.peers.conn(link).map_or(WIRE_LOWEST, |conn| conn.wire);
+        let mut bytes =
+            Parcel::Told(ticket, Box::new(told)).encode_for(wire).unwrap_or_else(|| {
+                let error = Error::Usage("The answer is one that an older kvs cannot read.".into());
+                let fault = Fault::from(&error.hint("upgrade the kvs that asks"));
+                Parcel::Told(ticket, Box::new(Told::Fault(fault))).encode()
+            });
         if bytes.len() > PARCEL_BYTES_MAX {
             let text = format!("The answer has {} bytes: too many for one parcel.", bytes.len());
             let told = Told::Fault(Fault::from(&Error::Denied(text)));
@@ -132,7 +143,7 @@ impl Core {
         let ready = self.node.is_ready();
         for mut held in std::mem::take(&mut self.desk.held) {
             if ready {
-                shorten(&mut held.request, now - held.since_ms);
+                held.request.age(now - held.since_ms);
                 self.ask_node(held.link, held.ticket, held.request, held.seat);
             } else if now >= held.until_ms {
                 let text = "The node has just started and waits to hear from another member, to be \
@@ -253,16 +264,6 @@ pub(super) fn is_operators(ask: &Ask) -> bool {
         Ask::Ring | Ask::Info | Ask::Members | Ask::Transfers | Ask::Load => true,
         Ask::Drain(_) | Ask::Stop | Ask::Node(Request::Status) => true,
         Ask::Node(_) | Ask::File(_) => false,
-    }
-}
-
-/// Takes from a request's time what it has waited.
-fn shorten(request: &mut Request, waited_ms: u64) {
-    if let Request::Put(PutRequest { options, .. })
-    | Request::Get(_, options)
-    | Request::Scan(.., options) = request
-    {
-        options.timeout_ms = options.timeout_ms.saturating_sub(waited_ms).max(1);
     }
 }
 

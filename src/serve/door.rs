@@ -14,7 +14,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -95,6 +95,14 @@ pub(super) fn open(listener: TcpListener, porter: Porter) -> AbortHandle {
     tokio::spawn(run).abort_handle()
 }
 
+/// A connection whose handshake is done, and when this side said its last word of it.
+type Shaken = (TcpStream, Opened, Instant);
+
+#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// What it takes to answer the door.
 #[derive(Clone)]
 pub(super) struct Porter {
@@ -109,9 +117,9 @@ impl Porter {
     /// A handshake that another began, to its end.
     async fn greet(self, stream: TcpStream, from: SocketAddr, place: Place) {
         match self.answer(stream, from, place).await {
-            Ok((stream, opened, place)) => {
+            Ok(((stream, opened, since), place)) => {
                 let from = from.to_string();
-                let arrival = Arrival { stream, opened, dialled: None, from };
+                let arrival = Arrival { stream, opened, since, dialled: None, from };
                 drop(self.tell.send(In::Arrived(Box::new(arrival))).await);
                 drop(place);
             }
@@ -128,7 +136,7 @@ impl Porter {
         mut stream: TcpStream,
         from: SocketAddr,
         mut place: Place,
-    ) -> Result<(TcpStream, Opened, Place)> {
+    ) -> Result<(Shaken, Place)> {
         let crowded = || Error::Unreachable("it took too long, or there were too many".into());
         ready(&stream)?;
         let first = place.during(STRANGER_WAIT, small_frame(&mut stream)).await;
@@ -136,12 +144,13 @@ impl Porter {
         let Papers { own, hello, .. } = &self.papers;
         let (shake, reply) = Handshake::answer(&self.papers.keys()?, own, hello, &first)?;
         let mut place = self.keyed.enter(Source::of(from.ip()));
+        let since = now();
         let last = async {
             write(&mut stream, &reply).await?;
             small_frame(&mut stream).await
         };
         let last = place.during(HANDSHAKE_WAIT, last).await.ok_or_else(crowded)??;
-        Ok((stream, shake.answered(&last)?, place))
+        Ok(((stream, shake.answered(&last)?, since), place))
     }
 }
 
@@ -153,9 +162,9 @@ pub(super) fn dial(id: NodeId, address: String, papers: Papers, tell: Sender<In>
             Err(_) => Err(Error::Unreachable("no answer in time".into())),
         };
         let told = match dialled {
-            Ok((stream, opened)) => {
+            Ok((stream, opened, since)) => {
                 let dialled = Some(id);
-                In::Arrived(Box::new(Arrival { stream, opened, dialled, from: address }))
+                In::Arrived(Box::new(Arrival { stream, opened, since, dialled, from: address }))
             }
             Err(error) => In::Undialled(id, error),
         };
@@ -164,7 +173,7 @@ pub(super) fn dial(id: NodeId, address: String, papers: Papers, tell: Sender<In>
     drop(tokio::spawn(run));
 }
 
-async fn reach(address: &str, papers: &Papers) -> Result<(TcpStream, Opened)> {
+async fn reach(address: &str, papers: &Papers) -> Result<Shaken> {
     let unreachable = |e: std::io::Error| Error::Unreachable(format!("{address}: {e}"));
     let connected = timeout(CONNECT_WAIT, TcpStream::connect(address)).await;
     let mut stream = connected
@@ -176,8 +185,9 @@ async fn reach(address: &str, papers: &Papers) -> Result<(TcpStream, Opened)> {
     // Whoever has another key breaks off without a word.
     let reply = small_frame(&mut stream).await.map_err(|_| other_key())?;
     let (opened, last) = shake.dialled(&reply)?;
+    let since = now();
     write(&mut stream, &last).await?;
-    Ok((stream, opened))
+    Ok((stream, opened, since))
 }
 
 /// Answers leave at once, not when more has gathered.

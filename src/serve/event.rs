@@ -6,6 +6,8 @@
 //!
 //! Values only; the loop decides.
 
+use std::time::Instant;
+
 use tokio::net::TcpStream;
 
 use super::guests::Seat;
@@ -21,8 +23,8 @@ pub(super) enum In {
     Arrived(Box<Arrival>),
     /// One that we began is not.
     Undialled(NodeId, Error),
-    /// The other end of a link says something.
-    Parcel(u64, Parcel, Option<Seat>),
+    /// The other end of a link says something; when it was sent, on this node's clock, if that is known.
+    Parcel(u64, Parcel, Option<Seat>, Option<u64>),
     /// A link has ended.
     Ended(u64, Option<Error>),
     /// A batch is durable, or is not.
@@ -37,6 +39,8 @@ pub(super) enum In {
 pub(super) struct Arrival {
     pub(super) stream: TcpStream,
     pub(super) opened: Opened,
+    /// When this side said its last word of the handshake.
+    pub(super) since: Instant,
     /// Whom this side has dialled, if it has.
     pub(super) dialled: Option<NodeId>,
     /// The other end, for the log.

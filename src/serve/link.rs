@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use super::desk::is_operators;
 use super::event::In;
 use super::guests::{Gathered, Guests, Outbox, QUESTION_BYTES_MAX, Seat};
-use crate::channel::{Ask, Opener, Parcel, Sealer};
+use crate::channel::{Ask, Opener, OtherClock, Parcel, Sealer};
 use crate::error::{Error, Result};
 use crate::node::Request;
 
@@ -48,8 +48,45 @@ const GATHER_WAIT: Duration = Duration::from_secs(60);
 /// Frames are gathered up to so many bytes before they are written.
 const WRITE_BYTES: usize = 256 << 10;
 
+/// The clocks of both ends of a link: how old what comes over it is.
+#[derive(Clone)]
+pub(super) struct Clocks {
+    /// This side's clock is counted from here.
+    pub(super) began: Instant,
+    /// When this side said its last word of the handshake.
+    pub(super) since: Instant,
+    /// Whether the other side knows stamps.
+    pub(super) stamped: bool,
+    pub(super) other: OtherClock,
+}
+
+impl Clocks {
+    /// Those of a link without stamps.
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        let other = OtherClock::default();
+        Self { began: now(), since: now(), stamped: false, other }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    /// The bytes of a parcel as they are sent now.
+    fn stamp(&self, parcel: Vec<u8>) -> Vec<u8> {
+        if self.stamped { self.other.stamp(&parcel, self.now_ms()) } else { parcel }
+    }
+
+    /// The bytes of a parcel that has come, and when it was sent, on this side's clock.
+    fn take<'b>(&self, bytes: &'b [u8]) -> Result<(&'b [u8], Option<u64>)> {
+        let since = self.since.saturating_duration_since(self.began).as_millis() as u64;
+        self.other.take(bytes, since, self.now_ms())
+    }
+}
+
 /// The core's end of a link.
 pub(super) struct Link {
+    clocks: Clocks,
     outbox: UnboundedSender<Vec<u8>>,
     waiting: Arc<Outbox>,
     reading: AbortHandle,
@@ -64,6 +101,7 @@ impl Link {
         sealer: Sealer,
         mut opener: Opener,
         guests: Option<&Guests>,
+        clocks: Clocks,
         tell: Sender<In>,
     ) -> Self {
         let peer = guests.is_none();
@@ -76,8 +114,21 @@ impl Link {
         let (tell_too, guests) = (tell.clone(), guests.cloned().unwrap_or_default());
         let asks = Arc::new(Semaphore::new(ASKS_MAX));
         let listening = waiting.clone();
-        let reader = Reader { id, read, opener, peer, tell: tell_too, asks, guests, listening };
-        let writer = Writer { write, sealer, inbox, waiting: waiting.clone(), peer };
+        let of_reader = clocks.clone();
+        let reader = Reader {
+            id,
+            read,
+            opener,
+            peer,
+            tell: tell_too,
+            asks,
+            guests,
+            listening,
+            clocks: of_reader,
+        };
+        let of_writer = clocks.clone();
+        let writer =
+            Writer { write, sealer, inbox, waiting: waiting.clone(), peer, clocks: of_writer };
         let ended = tell.clone();
         let reading = tokio::spawn(async move {
             let _defect = Defect(id, tell.clone());
@@ -89,7 +140,7 @@ impl Link {
                 drop(ended.send(In::Ended(id, Some(error))).await);
             }
         });
-        Self { outbox, waiting, reading: reading.abort_handle(), writing }
+        Self { clocks, outbox, waiting, reading: reading.abort_handle(), writing }
     }
 
     /// Queues the bytes of a parcel; `false` when too much waits already, or the link has ended.
@@ -97,6 +148,7 @@ impl Link {
         if self.waiting.waiting() > OUTBOX_BYTES_MAX || self.waiting.hoards() {
             return false;
         }
+        let parcel = self.clocks.stamp(parcel);
         self.waiting.put(parcel.len());
         self.outbox.send(parcel).is_ok()
     }
@@ -152,6 +204,7 @@ struct Reader {
     asks: Arc<Semaphore>,
     guests: Guests,
     listening: Arc<Outbox>,
+    clocks: Clocks,
 }
 
 impl Reader {
@@ -159,7 +212,8 @@ impl Reader {
         loop {
             let mut gathered = Gathered::default();
             let Some(bytes) = self.bytes(&mut gathered).await? else { return Ok(()) };
-            let parcel = Parcel::decode(&bytes)?;
+            let (parcel, sent_ms) = self.clocks.take(&bytes)?;
+            let parcel = Parcel::decode(parcel)?;
             let seat = match &parcel {
                 Parcel::Beat => {
                     self.listening.listening.store(false, Ordering::Relaxed);
@@ -173,7 +227,7 @@ impl Reader {
                 _ => None,
             };
             drop(gathered);
-            if self.tell.send(In::Parcel(self.id, parcel, seat)).await.is_err() {
+            if self.tell.send(In::Parcel(self.id, parcel, seat, sent_ms)).await.is_err() {
                 return Ok(());
             }
         }
@@ -249,6 +303,7 @@ struct Writer {
     inbox: UnboundedReceiver<Vec<u8>>,
     waiting: Arc<Outbox>,
     peer: bool,
+    clocks: Clocks,
 }
 
 impl Writer {
@@ -258,7 +313,10 @@ impl Writer {
             match timeout(BEAT_EVERY, self.inbox.recv()).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(parcel)) => self.seal(&parcel, &mut frames)?,
-                Err(_) if self.peer => self.sealer.seal(&Parcel::Beat.encode(), &mut frames)?,
+                Err(_) if self.peer => {
+                    let beat = self.clocks.stamp(Parcel::Beat.encode());
+                    self.sealer.seal(&beat, &mut frames)?;
+                }
                 Err(_) => continue,
             }
             while frames.len() < WRITE_BYTES {

@@ -17,12 +17,12 @@ use super::core::{Core, twin};
 use super::crowd::Source;
 use super::event::Arrival;
 use super::guests::Seat;
-use super::link::Link;
+use super::link::{Clocks, Link};
 use super::peers::{Conn, Who};
-use crate::channel::{Fault, Hello, Parcel};
+use crate::channel::{Ask, Fault, Hello, OtherClock, Parcel, STAMPS_SINCE};
 use crate::error::{Error, Result};
 use crate::node::Event;
-use crate::protocol::{Body, Message};
+use crate::protocol::{Body, Message, WIRE_LOWEST};
 use crate::ring::{NodeId, State};
 
 /// Another process that is this node has shown life for so long, in ms: it is not our former self.
@@ -31,7 +31,7 @@ const TWIN_MS: u64 = 6_000;
 impl Core {
     /// Lets a newcomer in, or tells it why not.
     pub(super) fn arrive(&mut self, arrival: Arrival) {
-        let Arrival { stream, opened, dialled, from } = arrival;
+        let Arrival { stream, opened, since, dialled, from } = arrival;
         let (number, now_ms) = (self.peers.number(), self.now_ms());
         let admitted = match dialled {
             Some(id) => self.check_dialled(id, &opened.remote, &opened.hello),
@@ -46,8 +46,12 @@ impl Core {
         let peer = !matches!(admitted, Ok(Who::Client) | Err(_));
         let (sealer, opener) = (opened.sealer, opened.opener);
         let guests = if peer { None } else { Some(&self.desk.guests) };
-        let link = Link::start(number, stream, sealer, opener, guests, self.tell.clone());
+        let own = Hello::new(None, None);
+        let stamped = own.version_with(&opened.hello).is_some_and(|v| v >= STAMPS_SINCE);
+        let clocks = Clocks { began: self.began, since, stamped, other: OtherClock::default() };
+        let link = Link::start(number, stream, sealer, opener, guests, clocks, self.tell.clone());
         let who = *admitted.as_ref().unwrap_or(&Who::Client);
+        let wire = self.papers.hello.version_with(&opened.hello).unwrap_or(WIRE_LOWEST);
         let conn = Conn {
             link,
             who,
@@ -58,6 +62,7 @@ impl Core {
             operator,
             since_ms: now_ms,
             last_ms: now_ms,
+            wire,
         };
         self.peers.insert(number, conn);
         match admitted {
@@ -86,14 +91,7 @@ impl Core {
     /// Who somebody is that has come to us.
     fn admit(&self, key: &[u8; 32], hello: &Hello) -> Result<Who> {
         let doc = self.node.doc();
-        let own = Hello::new(Some(doc.id), Some(self.node.id()));
-        if own.version_with(hello).is_none() {
-            return Err(Error::Usage(format!(
-                "This node speaks the wire versions {} to {}, the other {} to {}.",
-                own.lowest, own.highest, hello.lowest, hello.highest
-            ))
-            .hint("upgrade the older one: a build speaks its own version and the one before"));
-        }
+        self.check_wire(hello)?;
         if let Some(ring) = hello.ring
             && ring != doc.id
         {
@@ -116,6 +114,19 @@ impl Core {
             State::Removed => Err(removed(&member.name)),
             _ => self.check_run(id, hello).map(|()| Who::Peer(id)),
         }
+    }
+
+    /// Whether both have a wire version in common.
+    fn check_wire(&self, hello: &Hello) -> Result<()> {
+        let own = &self.papers.hello;
+        if own.version_with(hello).is_some() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "This node speaks the wire versions {} to {}, the other {} to {}.",
+            own.lowest, own.highest, hello.lowest, hello.highest
+        ))
+        .hint("upgrade the older one: a build speaks its own version and the one before"))
     }
 
     /// Whether another client is one too many, so that it may ask an operator's questions alone.
@@ -146,6 +157,7 @@ impl Core {
         if hello.ring.is_some_and(|ring| ring != doc.id) {
             return Err(Error::Denied("A node of another ring answers there.".into()));
         }
+        self.check_wire(hello)?;
         let known = doc.member(id).filter(|m| m.public_key == *key && hello.node == Some(id));
         if let Some(member) = known {
             // It may have been removed while it was being dialled.
@@ -183,7 +195,9 @@ impl Core {
         if member.is_some_and(|m| m.state == State::Removed) {
             let body = Body::Chosen(Box::new((**doc).clone()));
             let message = Message { ring: doc.id, version: doc.version, op: 0, body };
-            self.peers.tell(number, Parcel::Message(Box::new(message)).encode());
+            let wire = self.peers.conn(number).map_or(WIRE_LOWEST, |c| c.wire);
+            let parcel = Parcel::Message(Box::new(message)).encode_for(wire);
+            parcel.into_iter().for_each(|bytes| self.peers.tell(number, bytes));
         }
         self.peers.tell(number, Parcel::Refused(Fault::from(error)).encode());
         self.peers.close(number);
@@ -232,12 +246,20 @@ impl Core {
         pending.into_iter().for_each(|id| self.undialled(id));
     }
 
-    pub(super) fn parcel(&mut self, number: u64, parcel: Parcel, seat: Option<Seat>) {
+    pub(super) fn parcel(&mut self, number: u64, parcel: Parcel, seat: Option<Seat>, age_ms: u64) {
         let Some(who) = self.peers.conn(number).map(|c| c.who) else { return };
         self.peers.heard(number, self.now_ms());
         match (who, parcel) {
-            (Who::Peer(id), Parcel::Message(message)) => self.message(id, *message),
-            (Who::Client, Parcel::Ask(ticket, ask)) => self.asked(number, ticket, *ask, seat),
+            (Who::Peer(id), Parcel::Message(mut message)) => {
+                message.body.age(age_ms);
+                self.message(id, *message);
+            }
+            (Who::Client, Parcel::Ask(ticket, mut ask)) => {
+                if let Ask::Node(request) = &mut *ask {
+                    request.age(age_ms);
+                }
+                self.asked(number, ticket, *ask, seat);
+            }
             (Who::Pending(id), Parcel::Welcome { peer: true }) => self.raise(number, id),
             (Who::Pending(id), Parcel::Welcome { peer: false }) => {
                 tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");

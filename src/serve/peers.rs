@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use super::crowd::Source;
 use super::link::Link;
+use crate::protocol::WIRE_LOWEST;
 use crate::ring::NodeId;
 
 /// The first wait after a failed dial, and the longest, in ms.
@@ -51,6 +52,8 @@ pub(super) struct Conn {
     /// Which process is at the other end, if it is a node's.
     pub(super) run: u64,
     pub(super) from: String,
+    /// The wire version both ends speak.
+    pub(super) wire: u8,
     pub(super) source: Option<Source>,
     /// A client beyond those there is room for: it may ask what an operator asks.
     pub(super) operator: bool,
@@ -175,6 +178,12 @@ impl Peers {
         true
     }
 
+    /// The wire version that a linked peer and this node speak.
+    pub(super) fn wire(&self, id: NodeId) -> u8 {
+        let conn = self.up.get(&id).and_then(|n| self.conns.get(n));
+        conn.map_or(WIRE_LOWEST, |conn| conn.wire)
+    }
+
     /// Queues bytes for a peer; `false` when they will certainly not be sent.
     pub(super) fn send(&self, id: NodeId, bytes: Vec<u8>) -> bool {
         let conn = self.up.get(&id).and_then(|n| self.conns.get(n));
@@ -261,6 +270,7 @@ impl Peers {
 mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::link::Clocks;
     use super::*;
     use crate::channel::{Handshake, Hello, RingKeys, Static};
 
@@ -278,10 +288,12 @@ mod tests {
         let (_, reply) = Handshake::answer(&keys, &own, &hello, &first[2..]).unwrap();
         let (opened, _) = dial.dialled(&reply[2..]).unwrap();
         let (tell, _) = tokio::sync::mpsc::channel(8);
-        let link = Link::start(0, stream, opened.sealer, opened.opener, None, tell);
+        let link =
+            Link::start(0, stream, opened.sealer, opened.opener, None, Clocks::plain(), tell);
         let (who, from) = (Who::Client, String::new());
         let (source, operator) = (None, false);
-        Conn { link, who, dialled, run: 1, from, source, operator, since_ms, last_ms: since_ms }
+        let (last_ms, wire) = (since_ms, WIRE_LOWEST);
+        Conn { link, who, dialled, run: 1, from, source, operator, since_ms, last_ms, wire }
     }
 
     /// Two links with a peer, one after the other: whether the second one takes the place of the first.

@@ -45,6 +45,9 @@ pub(super) trait RowsMut: Rows {
     /// Removes all rows whose keys begin with `prefix`.
     fn delete_prefix(&mut self, table: Name, prefix: &[u8]) -> Result<(), Failure>;
 
+    /// Whether the file under the tables is whole, so that it can be mended by writing.
+    fn structure(&self) -> Read<()>;
+
     /// Walks a table in whatever order it is and removes the rows that are not to be kept.
     fn retain(&mut self, table: Name, keep: &mut Keep<'_>) -> Result<(), Failure>;
 }
@@ -178,7 +181,8 @@ impl<R: RowsMut> Work<'_, R> {
     fn rebuild_all(&mut self) -> Result<(), Failure> {
         let ordered = self.rebuilt.keys().try_for_each(|p| self.scan(*p).map(drop));
         if matches!(&ordered, Err(error) if matches!(error.root(), Error::Corrupt(_))) {
-            self.weed().map_err(damaged)?;
+            let whole = self.rows.structure().map_err(Failure::from);
+            whole.and_then(|()| self.weed()).map_err(damaged)?;
             for p in self.q.all() {
                 self.rebuilt.entry(p).or_default();
             }

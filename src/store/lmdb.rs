@@ -24,6 +24,7 @@ mod open;
 mod preflight;
 mod rows;
 mod signal;
+mod structure;
 mod twin;
 
 use std::cell::OnceCell;
@@ -328,6 +329,10 @@ impl Store for Lmdb {
 
     fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
         tables::named(&self.view()?, table, prefix)
+    }
+
+    fn structure(&self) -> Result<()> {
+        structure::check(&self.tables.path, Some(self.reader()?.id() as u64))
     }
 
     fn commit_number(&self) -> u64 {

@@ -22,20 +22,20 @@
 
 use std::ops::{Bound, ControlFlow, Deref};
 
-use super::seal::{SEAL_BYTES, Seals};
-use super::{BadHint, BadHints, Hint, HintPlace, HintStats, Stored, Table, Visit};
+pub(super) use super::hints::{
+    KEPT, bad_hints, hint_places, hint_stats, hints, hints_of, is_rotten_hint, kept, one_hint,
+};
+use super::seal::Seals;
+use super::{Stored, Table, Visit};
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
 use crate::key::{KEY_BYTES_MAX, Key, LEAVES, Partition, Q, escape};
-use crate::record::stored_term;
 use crate::ring::NodeId;
 
 /// The longest key of a row: LMDB's limit. Target, partition and a key of 500 bytes take 510.
 pub(super) const ROW_KEY_MAX: usize = 511;
 /// The way out of a file that is damaged as a whole.
 pub(super) const REPLACE: &str = "rebuild the node from the others: kvs replace NAME";
-/// The row of `meta` with the sum of all acknowledged hints, by their seals.
-pub(super) const KEPT: &[u8] = b"kept";
 /// First byte of the keys of partition sums.
 pub(super) const SUM_TAG: u8 = b'p';
 /// First byte of the keys of leaves.
@@ -272,10 +272,13 @@ pub(super) fn is_key(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn sums(rows: &impl Rows) -> Result<Vec<(Partition, Sum)>> {
-    let mut sums = Vec::new();
+    let (mut sums, q) = (Vec::new(), q(rows)?.count());
     prefixed(rows, Name::Digests, &[SUM_TAG], |p, sum| {
-        let p = p.try_into().map_err(|_| malformed(Name::Digests))?;
-        sums.push((Partition(u16::from_be_bytes(p)), parse_sum(sum)?));
+        let p = u16::from_be_bytes(p.try_into().map_err(|_| malformed(Name::Digests))?);
+        // A number that is no partition's is nobody's promise; what it was missing shows elsewhere.
+        if u32::from(p) < q {
+            sums.push((Partition(p), parse_sum(sum)?));
+        }
         Ok(())
     })?;
     Ok(sums)
@@ -294,124 +297,6 @@ pub(super) fn leaves(rows: &impl Rows, p: Partition) -> Result<Box<Leaves>> {
         Ok(())
     })?;
     Ok(leaves)
-}
-
-pub(super) fn hints(
-    rows: &impl Rows,
-    after: Option<&(NodeId, Partition, Key)>,
-    limit: usize,
-) -> Result<Vec<Hint>> {
-    let start = match after {
-        Some((target, p, key)) => RowKey::hint(*target, *p, key.as_bytes())?,
-        None => RowKey::new(&[])?,
-    };
-    let from = if after.is_some() { Bound::Excluded(&*start) } else { Bound::Unbounded };
-    let mut hints = Vec::new();
-    if limit == 0 {
-        return Ok(hints);
-    }
-    let seals = Seals::of(rows)?;
-    rows.walk(Name::Hints, from, &mut |row, stored| {
-        hints.extend(parse_hint(seals, row, stored));
-        if hints.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    Ok(hints)
-}
-
-/// The places of hints and how many bytes each keeps; their values are not touched.
-pub(super) fn hint_places(
-    rows: &impl Rows,
-    after: Option<&HintPlace>,
-    limit: usize,
-) -> Result<Vec<(HintPlace, usize)>> {
-    let start = match after {
-        Some((target, p, key)) => RowKey::hint(*target, *p, key.as_bytes())?,
-        None => RowKey::new(&[])?,
-    };
-    let from = if after.is_some() { Bound::Excluded(&*start) } else { Bound::Unbounded };
-    let mut places = Vec::new();
-    if limit == 0 {
-        return Ok(places);
-    }
-    rows.walk(Name::Hints, from, &mut |row, bytes| {
-        places.extend(hint_place(row).map(|place| (place, bytes.len())));
-        if places.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    Ok(places)
-}
-
-fn hint_place(row: &[u8]) -> Option<HintPlace> {
-    let (target, rest) = row.split_first_chunk()?;
-    let (p, key) = rest.split_first_chunk()?;
-    let place = (NodeId(u64::from_be_bytes(*target)), Partition(u16::from_be_bytes(*p)));
-    Some((place.0, place.1, Key::new(key).ok()?))
-}
-
-/// Hops from target to target: hints are in order of target first, and targets are few.
-pub(super) fn hints_of(rows: &impl Rows, p: Partition, key: &Key) -> Result<Vec<Hint>> {
-    let seals = Seals::of(rows)?;
-    let mut hints = Vec::new();
-    let mut next = Some(NodeId(0));
-    while let Some(target) = next.take() {
-        let row = RowKey::hint(target, p, key.as_bytes())?;
-        rows.walk(Name::Hints, Bound::Included(&*row), &mut |found, stored| {
-            let Some((id, rest)) = found.split_first_chunk::<8>() else {
-                return ControlFlow::Continue(());
-            };
-            let id = NodeId(u64::from_be_bytes(*id));
-            // Another target's first row may stand before the key; it is looked for there next.
-            next = Some(id).filter(|id| *id > target && *rest < row[8..]);
-            next = next.or_else(|| id.max(target).0.checked_add(1).map(NodeId));
-            if *rest == row[8..] {
-                hints.extend(parse_hint(seals, found, stored));
-            }
-            ControlFlow::Break(())
-        })?;
-    }
-    Ok(hints)
-}
-
-pub(super) fn hint_stats(rows: &impl Rows) -> Result<HintStats> {
-    let seals = Seals::of(rows)?;
-    let mut stats = HintStats::default();
-    rows.walk(Name::Hints, Bound::Unbounded, &mut |_, stored| {
-        stats.add(one_hint(seals.len_of(stored)));
-        ControlFlow::Continue(())
-    })?;
-    Ok(stats)
-}
-
-/// What one hint with a value of so many bytes adds to the statistics.
-pub(super) fn one_hint(bytes: u64) -> HintStats {
-    HintStats { count: 1, acknowledged: u64::from(bytes > 0), bytes }
-}
-
-/// What a hint's row adds to the sum of the acknowledged ones.
-pub(super) fn kept(stored: &[u8]) -> Sum {
-    let seal = stored.split_last_chunk::<SEAL_BYTES>().filter(|(value, _)| !value.is_empty());
-    seal.map_or_else(Sum::default, |(_, seal)| Sum { terms: u128::from_le_bytes(*seal), count: 1 })
-}
-
-/// Hints that are not what was kept, and how many acknowledged ones are gone without a trace.
-pub(super) fn bad_hints(rows: &impl Rows) -> Result<BadHints> {
-    let seals = Seals::of(rows)?;
-    let (mut found, mut bad) = (Sum::default(), Vec::new());
-    rows.walk(Name::Hints, Bound::Unbounded, &mut |row, stored| {
-        found.add(kept(stored));
-        if parse_hint(seals, row, stored).is_none() {
-            let term = stored_term(stored).filter(|_| seals.len_of(stored) > 0);
-            bad.push(BadHint { row: row.to_vec(), term });
-        }
-        ControlFlow::Continue(())
-    })?;
-    let promised = match sealed(rows, Name::Meta, KEPT)? {
-        Some(bytes) => parse_sum(bytes)?,
-        None if seals.are_there() => Sum::default(),
-        None => found,
-    };
-    let gone = promised.count.saturating_sub(found.count);
-    let changed = u64::from(bad.is_empty() && promised != found);
-    Ok(BadHints { bad, lost: gone.max(changed) })
 }
 
 pub(super) fn bad(rows: &impl Rows) -> Result<Vec<(Partition, Vec<u8>)>> {
@@ -486,25 +371,6 @@ pub(super) fn is_digest(row: &[u8]) -> bool {
 
 pub(super) fn parse_sum(bytes: &[u8]) -> Result<Sum> {
     Sum::from_bytes(bytes).ok_or_else(|| malformed(Name::Digests))
-}
-
-/// A hint whose row is what was kept: its seal is right and so is its record's checksum.
-fn parse_hint(seals: Seals, row: &[u8], stored: &[u8]) -> Option<Hint> {
-    let (target, rest) = row.split_first_chunk::<8>()?;
-    let (p, key) = rest.split_first_chunk::<2>()?;
-    let value = seals.value(Name::Hints, row, stored).ok()?;
-    let key = Key::new(key).ok()?;
-    let stored = match value {
-        [] => None,
-        value => Some(Stored::proven(key.as_bytes(), value).ok()?),
-    };
-    let partition = Partition(u16::from_be_bytes(*p));
-    Some(Hint { target: NodeId(u64::from_be_bytes(*target)), partition, key, stored })
-}
-
-/// Whether a hint of a file without seals is not what was kept.
-pub(super) fn is_rotten_hint(row: &[u8], value: &[u8]) -> bool {
-    parse_hint(Seals::default(), row, value).is_none()
 }
 
 /// Visits every row as it stands.

@@ -63,8 +63,11 @@ struct JsonValue {
     expires: Option<String>,
 }
 
-/// Reads a line; the error is a clause that says what is wrong with it.
-pub(super) fn parse(text: &[u8]) -> Result<Line, String> {
+/// Reads a line.
+///
+/// # Errors
+/// A clause that says what is wrong with it.
+pub fn parse(text: &[u8]) -> Result<Line, String> {
     let json: Json = serde_json::from_slice(text).map_err(|e| {
         // The reader counts lines within the line; only the column says something.
         let why = e.to_string();

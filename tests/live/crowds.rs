@@ -42,7 +42,7 @@ fn has_descriptors(wanted: usize) -> bool {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     setrlimit(Resource::Nofile, raised).expect("up to the hard limit");
-    let enough = limit.maximum.is_none_or(|most| most as usize > 4_096.max(wanted * 2));
+    let enough = limit.maximum.is_none_or(|most| most as usize > 4_096.max(wanted + 2_000));
     if !enough {
         skip("crowds at the doors of a node: too few file descriptors");
     }

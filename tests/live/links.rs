@@ -3,7 +3,7 @@
 
 use std::net::TcpStream;
 
-use kvs::channel::{Hello, Parcel, Static};
+use kvs::channel::{Ask, Hello, Parcel, Static, Told};
 use kvs::clock::Actor;
 use kvs::config;
 use kvs::gossip::{Mood, Row};
@@ -55,16 +55,18 @@ struct Mute {
 
 impl Mute {
     fn dials(place: &Place) -> Self {
+        let mut asker = Guest::at(place, "n1");
+        asker.post(1, Ask::Ring).expect("it is heard");
+        let Ok((_, Told::Ring(doc))) = asker.told() else { panic!("no document") };
+        let id = doc.members.iter().find(|m| m.name == "n2").expect("a member").id;
         let secret = config::read_key(&place.path("r/n2/node.key")).expect("a key");
         let own = Static::of(secret);
-        let id = NodeId::of_key(&own.public());
         let hello = Hello { run: 7, ..Hello::new(None, Some(id)) };
         let stream = TcpStream::connect(address(place, "n1")).expect("a node");
         let mut guest = Guest::shakes(place, stream, &own, &hello);
-        assert!(matches!(guest.next(), Ok(Parcel::Welcome { peer: true })));
-        // Its first words to a peer are gossip.
-        let Ok(Parcel::Message(message)) = guest.next() else { panic!("no gossip") };
-        let mut mute = Self { guest, ring: message.ring, version: message.version, id, beat: 0 };
+        let welcome = guest.next().expect("a word");
+        assert_eq!(welcome, Parcel::Welcome { peer: true });
+        let mut mute = Self { guest, ring: doc.id, version: doc.version, id, beat: 0 };
         mute.lives();
         mute
     }

@@ -90,30 +90,8 @@ impl Run {
 
     fn inflict(&mut self, fault: Fault, host: usize, hosts: &[usize]) -> bool {
         match fault {
-            Fault::Cut => {
-                let other = self.w.rng.pick(hosts).copied().unwrap_or(host);
-                self.w.cut(host, other);
-                if self.w.rng.chance(400) {
-                    self.w.cut(other, host);
-                }
-                host != other
-            }
-            Fault::Isolate => {
-                self.w.isolate(host);
-                true
-            }
-            Fault::Mend => {
-                self.w.mend();
-                true
-            }
-            Fault::Freeze => {
-                let ms = *self.w.rng.pick(&[300, 2_500, 7_000, 30_000]).expect("a list");
-                self.w.sheltered.is_empty() && self.w.freeze(host, ms)
-            }
-            Fault::Relink => {
-                let other = self.w.rng.pick(hosts).copied().unwrap_or(host);
-                self.w.relink(host, other);
-                self.plan.links.is_some() && host != other
+            Fault::Cut | Fault::Isolate | Fault::Mend | Fault::Freeze | Fault::Relink => {
+                self.inflict_net(fault, host, hosts)
             }
             Fault::Strike => {
                 self.strike();
@@ -159,6 +137,37 @@ impl Run {
             Fault::Replace | Fault::Remove | Fault::Join | Fault::Leave | Fault::Weight => {
                 self.wish(fault, host)
             }
+        }
+    }
+
+    fn inflict_net(&mut self, fault: Fault, host: usize, hosts: &[usize]) -> bool {
+        match fault {
+            Fault::Cut => {
+                let other = self.w.rng.pick(hosts).copied().unwrap_or(host);
+                self.w.cut(host, other);
+                if self.w.rng.chance(400) {
+                    self.w.cut(other, host);
+                }
+                host != other
+            }
+            Fault::Isolate => {
+                self.w.isolate(host);
+                true
+            }
+            Fault::Mend => {
+                self.w.mend();
+                true
+            }
+            Fault::Freeze => {
+                let ms = *self.w.rng.pick(&[300, 2_500, 7_000, 30_000]).expect("a list");
+                self.w.sheltered.is_empty() && self.w.freeze(host, ms)
+            }
+            Fault::Relink => {
+                let other = self.w.rng.pick(hosts).copied().unwrap_or(host);
+                self.w.relink(host, other);
+                self.plan.links.is_some() && host != other
+            }
+            _ => false,
         }
     }
 
@@ -359,9 +368,25 @@ impl Run {
             self.w.count("ring changes begun");
             return None;
         }
-        let next = doc.change(&wish).ok()?;
+        let next = doc.change(&wish).ok();
+        // What cannot be had together may be had one after the other.
+        let one = |w: &Change| doc.change(std::slice::from_ref(w)).ok();
+        let next = next.or_else(|| wish.iter().find_map(one));
         self.wish = wish;
-        Some(Request::Propose(Box::new(next)))
+        if next.is_none() {
+            self.wish_otherwise();
+        }
+        Some(Request::Propose(Box::new(next?)))
+    }
+
+    /// Whoever cannot be removed, for too few would be left, is replaced.
+    fn wish_otherwise(&mut self) {
+        for wish in std::mem::take(&mut self.wish) {
+            let Change::Remove(name) = wish else { continue };
+            let (host, joined) = self.w.new_host(&name, "", 1);
+            self.w.hosts[host].commit_ms = self.plan.commit_ms;
+            self.wish.push(Change::Replace(joined));
+        }
     }
 
     pub fn shepherd(&mut self) {
@@ -385,7 +410,8 @@ impl Run {
     fn rival(&mut self) -> Option<Request> {
         let doc = self.w.doc();
         let rivals = self.plan.has(Fault::Weight) && doc.step == Step::Settled;
-        if !rivals || self.wish.is_empty() || !self.w.rng.chance(400) {
+        let lost = self.wish.iter().any(|w| matches!(w, Change::Replace(_) | Change::Remove(_)));
+        if !rivals || lost || self.wish.is_empty() || !self.w.rng.chance(400) {
             return None;
         }
         let members: Vec<_> = doc.present().map(|m| m.name.clone()).collect();

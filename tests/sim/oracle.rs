@@ -59,7 +59,8 @@ impl Run {
             Some(Kind::Blind) => false,
             Some(Kind::Absent) => {
                 let expired = older().and_then(|o| o.expires_ms);
-                mint.known.covers(dot) && expired.is_some_and(|at| self.is_over(at, mint))
+                let over = expired.is_some_and(|at| self.is_over(at, mint));
+                mint.known.covers(dot) && !mint.kept.contains(&dot) && over
             }
             Some(Kind::Context | Kind::Exact) => {
                 op.and_then(|o| o.context.as_ref()).is_some_and(|c| c.covers(dot))
@@ -80,7 +81,8 @@ impl Run {
             at_ms <= now.saturating_add_signed(self.w.hosts[*i].skew_ms)
         };
         let others = (0..self.w.hosts.len()).filter(|i| *i != mint.host && !self.w.hosts[*i].gone);
-        over(&mint.host) && (others.clone().count() == 0 || others.into_iter().any(|i| over(&i)))
+        let alone = self.plan.n == 1 || others.clone().count() == 0;
+        over(&mint.host) && (alone || others.into_iter().any(|i| over(&i)))
     }
 
     fn is_superseded(&self, key: &Key, dot: Dot) -> bool {
@@ -453,7 +455,9 @@ impl Run {
         let name = Key::new(self.plan.keys[key].clone()).expect("a key");
         let now = WALL_MS + self.w.now_ms;
         let over = |other: &(usize, Dot)| {
-            let expired = self.ops[other.0].expires_ms.is_some_and(|at| at <= now);
+            let ahead = self.w.hosts.iter().map(|h| h.skew_ms).max().unwrap_or(0);
+            let latest = now.saturating_add_signed(ahead);
+            let expired = self.ops[other.0].expires_ms.is_some_and(|at| at <= latest);
             expired || self.dead.contains(&other.1) || self.is_superseded(&name, other.1)
         };
         let mut winners = self.winners.get(&key).cloned().unwrap_or_default();

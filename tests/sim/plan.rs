@@ -205,7 +205,7 @@ impl Plan {
             pace_ms: rng.within(300, if theme == Theme::Any { 3_000 } else { 1_200 }),
             mix,
             items: *rng.pick(&[1, 1, 1, 2, 4]).expect("a list"),
-            large: *rng.pick(&[0, 0, 0, 0, 2_000, 600_000]).expect("a list"),
+            large: *rng.pick(&[0, 0, 0, 0, 0, 0, 0, 2_000, 2_000, 400_000]).expect("a list"),
             ttl_permille: *rng.pick(&[0, 0, 300]).expect("a list"),
             hint_bytes: rng.chance(150).then(|| rng.within(0, 2_000)),
             levels: rng.chance(150),

@@ -413,11 +413,17 @@ impl Run {
             }
         }
         let settled = self.w.doc().step == RingStep::Settled && self.wish.is_empty();
-        let rest = rest && settled && self.leftovers() == 0 && self.w.settle();
+        let rest = rest && settled && self.leftovers() == 0 && self.w.settle() && !self.has_hints();
         if !rest {
             self.w.run_for(1_000);
         }
         rest
+    }
+
+    /// Whether a write that has ended meanwhile left a hint behind.
+    fn has_hints(&self) -> bool {
+        let kept = |h: &super::world::Host| h.store.hint_stats().is_ok_and(|s| s.count > 0);
+        self.w.hosts.iter().any(|h| h.node.is_some() && kept(h))
     }
 
     /// Damaged hints are given up where the owners are there to be repaired from, as is advised.

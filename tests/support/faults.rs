@@ -51,6 +51,12 @@ impl World {
         if self.hosts[i].node.is_some() || self.hosts[i].gone || self.hosts[i].broken {
             return;
         }
+        let host = &self.hosts[i];
+        let reads = |name| host.store.row(Table::Meta, name).is_ok();
+        if host.doubtful && !(reads("actor") && reads("commit")) {
+            self.hosts[i].broken = true;
+            return;
+        }
         let seed = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());
         let witnesses = self.witnesses;
         let host = &mut self.hosts[i];

@@ -32,8 +32,23 @@ pub struct Links {
     heard: BTreeMap<(usize, usize), u64>,
     dialling: BTreeSet<(usize, usize)>,
     last: BTreeMap<(usize, usize), u64>,
-    held: BTreeMap<(usize, usize), Vec<(u64, Vec<u8>)>>,
+    held: BTreeMap<(usize, usize), Vec<Flight>>,
     generation: u64,
+}
+
+/// A message on its way.
+struct Flight {
+    sent_ms: u64,
+    /// Whether rest has to wait for it: not for gossip, which never ends.
+    counts: bool,
+    bytes: Vec<u8>,
+}
+
+impl Flight {
+    fn new(sent_ms: u64, message: &Message) -> Self {
+        let counts = !matches!(message.body, Body::Gossip { .. });
+        Self { sent_ms, counts, bytes: message.encode(WIRE).expect("a word for it") }
+    }
 }
 
 impl World {
@@ -91,7 +106,7 @@ impl World {
             && let (Some(gossip), Some(node)) = (&mut host.gossip, &host.node)
         {
             let doc = node.doc().clone();
-            let news = gossip.merge(std::mem::take(rows), mono_ms);
+            let news = gossip.merge(sender, std::mem::take(rows), mono_ms);
             gossip.retain(|id| doc.member(id).is_some_and(|m| m.state != State::Removed));
             if !*answer && !news.is_empty() {
                 self.gossip_to(to, from, news, true);
@@ -248,7 +263,7 @@ impl World {
         if !sheltered && self.cuts.contains(&(from, to)) {
             if links.hold {
                 let held = links.held.entry((from, to)).or_default();
-                held.push((self.now_ms, message.encode()));
+                held.push(Flight::new(self.now_ms, message));
             }
             return self.count("messages lost");
         }
@@ -263,12 +278,12 @@ impl World {
             if self.rng.chance(net.late_permille) {
                 after += self.rng.below(net.late_ms);
             }
-            let sent_ms = self.now_ms;
-            self.fly(from, to, sent_ms, after, message.encode());
+            let flight = Flight::new(self.now_ms, message);
+            self.fly((from, to), after, flight);
         }
     }
 
-    fn fly(&mut self, from: usize, to: usize, sent_ms: u64, mut after: u64, bytes: Vec<u8>) {
+    fn fly(&mut self, (from, to): (usize, usize), mut after: u64, flight: Flight) {
         let now = self.now_ms;
         if let Some(links) = &mut self.links
             && links.fifo
@@ -277,10 +292,10 @@ impl World {
             *last = (*last).max(now + after);
             after = *last - now;
         }
-        let gossip = Message::decode(&bytes).is_ok_and(|m| matches!(m.body, Body::Gossip { .. }));
-        self.flying += usize::from(!gossip);
+        let Flight { sent_ms, counts, bytes } = flight;
+        self.flying += usize::from(counts);
         self.count("messages");
-        self.push(after, What::Deliver { from, to, sent_ms, counts: !gossip, bytes });
+        self.push(after, What::Deliver { from, to, sent_ms, counts, bytes });
     }
 
     /// Ends all cuts; what the kernels kept is delivered, unless it is too old.
@@ -291,10 +306,10 @@ impl World {
         for ((from, to), messages) in held {
             let mut after = self.rng.within(1, 3_000);
             let most = self.rng.within(0, RETRY_MS);
-            for (sent_ms, bytes) in messages {
-                if self.now_ms <= sent_ms + most {
+            for flight in messages {
+                if self.now_ms <= flight.sent_ms + most {
                     self.count("messages held");
-                    self.fly(from, to, sent_ms, after, bytes);
+                    self.fly((from, to), after, flight);
                     after += self.rng.below(3);
                 }
             }

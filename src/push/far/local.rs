@@ -90,8 +90,9 @@ impl Machine {
         for name in names.split(' ') {
             let path = self.path.split_once(':').expect("two places").1;
             let text = format!(
-                "#!/bin/sh\nPATH='{}'\ncd '{}'\nread -r at <at; read -r n <count\nn=$((n + 1))\n\
-                 echo $n >count\n[ $n != \"$at\" ] || kill -9 0\ncd /\nexec {name} \"$@\"\n",
+                "#!/bin/sh\nPATH='{}'\nhere=$(pwd -P)\ncd '{}'\nread -r at <at\n\
+                 read -r n <count\nn=$((n + 1))\necho $n >count\n[ $n != \"$at\" ] || kill -9 0\n\
+                 cd \"$here\"\nexec {name} \"$@\"\n",
                 path.replace('\'', r"'\''"),
                 bin.display().to_string().replace('\'', r"'\''"),
             );

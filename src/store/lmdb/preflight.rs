@@ -12,8 +12,8 @@
 //!
 //! The length may rightly fall short of the last page: pages that were taken and given back within
 //! one transaction are never written. So the free list is read too, and only then. The layout is
-//! that of 64-bit little-endian LMDB, data version 1. Caveat: the trees are not walked; a damaged
-//! page in the middle is met when it is read, by `record::check` or by [`super::signal`].
+//! that of 64-bit little-endian LMDB, data version 1. Caveat: the trees are not walked ([`super::structure`]
+//! does that); a damaged page in the middle is met when it is read.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 const MAGIC: u32 = 0xBEEF_C0DE;
 const VERSION: u32 = 1;
 /// The page header, before a meta's fields and before the offsets of a tree page's nodes.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 const META_BYTES: usize = 152;
 const NO_PAGE: u64 = u64::MAX;
 /// Deeper than any tree LMDB can walk.
@@ -39,13 +39,13 @@ const NODE_BIG: u16 = 0x01;
 
 /// What is used of a meta page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Meta {
+pub(super) struct Meta {
     version: u32,
-    page_size: u32,
-    free_root: u64,
-    main_root: u64,
-    last_page: u64,
-    txn: u64,
+    pub(super) page_size: u32,
+    pub(super) free_root: u64,
+    pub(super) main_root: u64,
+    pub(super) last_page: u64,
+    pub(super) txn: u64,
 }
 
 /// Checks a file.
@@ -58,8 +58,7 @@ pub(super) fn check(file: &File, path: &Path) -> Result<()> {
     if length == 0 {
         return Err(corrupt(path, "is empty"));
     }
-    let first = meta(file, path, 0, 0)?;
-    let second = meta(file, path, 1, u64::from(first.page_size))?;
+    let [first, second] = metas(file, path)?;
     // Damage strikes one head; a newer LMDB writes both.
     if first.version != second.version
         || first.page_size != second.page_size
@@ -87,6 +86,12 @@ pub(super) fn check(file: &File, path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Both heads of a file.
+pub(super) fn metas(file: &File, path: &Path) -> Result<[Meta; 2]> {
+    let first = meta(file, path, 0, 0)?;
+    Ok([first, meta(file, path, 1, u64::from(first.page_size))?])
 }
 
 fn meta(file: &File, path: &Path, number: u64, at: u64) -> Result<Meta> {
@@ -200,7 +205,7 @@ impl FreeList<'_> {
     }
 }
 
-fn corrupt(path: &Path, how: &str) -> Error {
+pub(super) fn corrupt(path: &Path, how: &str) -> Error {
     Error::Corrupt(format!("The file {} {how}. Nothing was changed.", path.display()))
         .hint("rebuild the node from the others: kvs replace NAME")
 }
@@ -212,14 +217,14 @@ fn read_error(path: &Path, error: std::io::Error) -> Error {
     Error::io("read", path)(error)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(*bytes[at..].first_chunk().expect("the caller checked the length"))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(*bytes[at..].first_chunk().expect("the caller checked the length"))
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(*bytes[at..].first_chunk().expect("the caller checked the length"))
 }

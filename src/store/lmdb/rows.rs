@@ -42,8 +42,11 @@ impl<'e> Tables<'e> {
         for database in &self.databases {
             let stat = self.guard.inside(|| database.stat(txn));
             let stat = stat.map_err(|e| read_error(&self.path, e))?;
-            let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
-            bytes += pages as u64 * u64::from(stat.page_size);
+            let pages = stat.branch_pages.saturating_add(stat.leaf_pages);
+            let pages = pages.saturating_add(stat.overflow_pages);
+            // In a damaged file they may be any numbers.
+            let size = (pages as u64).saturating_mul(u64::from(stat.page_size));
+            bytes = size.saturating_add(bytes);
         }
         Ok(bytes)
     }
@@ -157,6 +160,10 @@ impl RowsMut for Edit<'_, '_, '_> {
         let range = (Bound::Included(prefix), end);
         let deleted = self.tables.database(table).delete_range(self.txn, &range);
         deleted.map(drop).map_err(|e| failure(&self.tables.path, e))
+    }
+
+    fn structure(&self) -> Result<()> {
+        super::structure::check(&self.tables.path, None)
     }
 
     #[expect(

@@ -1,0 +1,43 @@
+//! Deliberate bugs that scripts find, where the simulator seldom or never does.
+//!
+//! Each script runs once more in a process of its own, with the bug planted in all it does, and must
+//! fail there. By hand: `KVS_PLANT=SpreadFrees cargo test --all-features --test cases` shows which do.
+
+use std::process::{Command, Stdio};
+
+use kvs::planted::Bug;
+
+/// What finds what.
+const FOUND_BY: [(Bug, &str); 18] = [
+    (Bug::AbsentReadsOnce, "quorums::c22_if_absent_has_at_most_one_winner"),
+    (Bug::BarrierIsOpen, "rings::c07b_the_barrier_waits_for_writes_in_flight"),
+    (Bug::ExactIsBlind, "reads::many_large_values_are_read_before_they_are_replaced"),
+    (Bug::FillingProves, "files::c03d_filling_owners_prove_nothing_to_each_other"),
+    (Bug::HintForgotten, "quorums::c09_an_old_hint_reaches_the_other_owners"),
+    (Bug::LastWriteWins, "small::c19_a_merge_over_4_mib"),
+    (Bug::LeaveWithHints, "quorums::c09_leaving_holder_hands_on"),
+    (Bug::LossForgotten, "dots::c02_vanished_record"),
+    (Bug::OnePassIsEnough, "files::c03e_even_n_fills_from_a_majority"),
+    (Bug::OwnValueFirst, "rings::c08_acceptors_are_durable"),
+    (Bug::RollbackUnseen, "rings::c08_a_rolled_back_acceptor_does_not_vote"),
+    (Bug::ScanCountsBad, "rot::a_bad_key_is_no_vote_in_a_scan"),
+    (Bug::SkipAudit, "dots::c02_vanished_record"),
+    (Bug::SpreadFrees, "quorums::c09_an_old_hint_reaches_the_other_owners"),
+    (Bug::StaleVersionTaken, "rings::c07c_two_steps_behind_is_refused"),
+    (Bug::StrictIsLoose, "quorums::c06_strict_reads_never_go_back"),
+    (Bug::TombstoneIgnored, "small::kv679_a_late_tombstone_kills_nothing"),
+    (Bug::WitnessIgnored, "files::c17_a_rolled_back_replica_that_minted_nothing"),
+];
+
+#[test]
+fn scripts_find_what_is_planted() {
+    let this = std::env::current_exe().unwrap();
+    for (bug, script) in FOUND_BY {
+        let name = format!("{bug:?}");
+        let mut command = Command::new(&this);
+        command.args(["--exact", script]).stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(command.status().unwrap().success(), "{script} is red by itself, or is no test");
+        let status = command.env("KVS_PLANT", &name).status().unwrap();
+        assert!(!status.success(), "{script} does not find {name}");
+    }
+}

@@ -1,0 +1,520 @@
+//! One sample at least of everything that travels, by name.
+//!
+//! Each list is checked against a match that names every variant: one more does not compile until
+//! it has a name here, and is missed by [`all`] until it has a sample.
+
+use std::collections::BTreeSet;
+use std::sync::Arc as Shared;
+
+use kvs::channel::{Ask, Fault, Info, Load, Look, News, Parcel, Seen, Told};
+use kvs::clock::{Actor, Dot, VersionVector};
+use kvs::digest::{Arc, Sum};
+use kvs::error::Error;
+use kvs::gossip::{Mood, Row};
+use kvs::key::{Key, Partition, Q};
+use kvs::node::{RepairReport, RepairRequest, Reply, Request, Status, Transfer, TransferKind};
+use kvs::protocol::{Ballot, Body, FilePoint, Message, Scope};
+use kvs::quorum::{
+    Answer, Basis, GetReply, Item, ItemReply, Level, Options, PutReply, PutRequest, Verdict,
+};
+use kvs::record::{Record, Stored, Term, Value, Write};
+use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State};
+use kvs::store::{BadHints, Hint, HintStats, Table, verify};
+
+/// Names every variant of an enum; the names that a list of samples must have between them.
+macro_rules! variants {
+    ($name:ident, $names:ident, $type:ident, $($variant:ident),+ $(,)?) => {
+        fn $name(value: &$type) -> &'static str {
+            match value { $($type::$variant { .. } => stringify!($variant)),+ }
+        }
+        const $names: &[&str] = &[$(stringify!($variant)),+];
+    };
+}
+
+variants! { body_name, BODIES, Body,
+    Hello, Seen, Put, PutDone, NotMine, Read, Answers, Write, Stored, NotStored, Page, Paged,
+    Fullness, Filling, Sums, Differ, List, Listing, Prepare, Promise, Accept, Accepted, Rejected,
+    Muted, Chosen, WantRing, Barrier, Cleared, Fill, Deliver, Gossip, Replicate, Greet, Met, Copies,
+}
+variants! { ask_name, ASKS, Ask,
+    Node, File, Ring, Info, Members, Transfers, Drain, Stop, Load,
+}
+variants! { told_name, TOLDS, Told,
+    Busy, Reply, File, Ring, Info, Members, Transfers, Done, Fault, Load,
+}
+variants! { request_name, REQUESTS, Request,
+    Put, Get, Scan, Repair, Verify, GiveUp, Deliver, Spread, Propose, Advance, Cleanup, Unsettled,
+    Status, AcceptLoss, DropBadHints, Scrub,
+}
+variants! { reply_name, REPLIES, Reply,
+    Put, Get, Scan, Repair, Verify, Deliver, Ring, Status, Scrub, Refused,
+}
+variants! { look_name, LOOKS, Look,
+    Get, Visit, Sums, Sum, Leaves, Hints, HintStats, HintsOf, Bad, Row, Rows, Size,
+    BadHints,
+}
+variants! { seen_name, SEENS, Seen,
+    Record, Page, Sums, Sum, Leaves, Hints, HintStats, Bad, Row, Rows, Size, BadHints,
+}
+variants! { basis_name, BASES, Basis, Context, Overwrite, Blind, Beside, Absent, Exact }
+variants! { item_reply_name, ITEM_REPLIES, ItemReply,
+    Written, Conflict, NotAlone, Absent, TooLarge,
+}
+variants! { verdict_name, VERDICTS, Verdict, Done, Refused, Unknown, Unreachable }
+variants! { level_name, LEVELS, Level, One, Quorum, All, LocalQuorum, EachQuorum }
+variants! { answer_name, ANSWERS, Answer, Vote, Extra, Unreadable }
+variants! { scope_name, SCOPES, Scope, Shared, Only }
+variants! { mood_name, MOODS, Mood, Well, Draining, Full, Starting, Stopping }
+variants! { parcel_name, PARCELS, Parcel, Welcome, Refused, Beat, Message, Ask, Told }
+
+/// Samples under their names, a number after each that comes more than once.
+fn named<T>(samples: Vec<T>, name: fn(&T) -> &'static str, names: &[&str]) -> Vec<(String, T)> {
+    let met: BTreeSet<_> = samples.iter().map(name).collect();
+    let missed: Vec<_> = names.iter().filter(|n| !met.contains(**n)).collect();
+    assert!(missed.is_empty(), "no sample of {missed:?}");
+    let mut counts = std::collections::BTreeMap::new();
+    let mut numbered = |sample: T| {
+        let count = counts.entry(name(&sample)).or_insert(0);
+        *count += 1;
+        let name = match *count {
+            1 => name(&sample).to_owned(),
+            n => format!("{}-{n}", name(&sample)),
+        };
+        (name, sample)
+    };
+    samples.into_iter().map(&mut numbered).collect()
+}
+
+pub(crate) fn key() -> Key {
+    Key::new("k").unwrap()
+}
+
+pub(crate) fn dot() -> Dot {
+    Dot { actor: Actor(7), counter: 300 }
+}
+
+pub(crate) fn clock() -> VersionVector {
+    [dot(), Dot { actor: Actor(u64::MAX), counter: 1 }].into_iter().collect()
+}
+
+pub(crate) fn stored() -> Stored {
+    let value =
+        Value { bytes: b"v".to_vec(), written_ms: 5, expires_ms: Some(1 << 40), derived: false };
+    let write = Write { context: Some(&clock()), value: Some(value) };
+    Stored::new(&key(), &Record::default().write(Dot { actor: Actor(7), counter: 301 }, write))
+}
+
+pub(crate) fn member(i: u64) -> Member {
+    Member {
+        id: NodeId(i),
+        name: format!("n{i}"),
+        zone: ["a", "b"][i as usize % 2].into(),
+        weight: 1,
+        state: State::Normal,
+        public_key: [i as u8; 32],
+    }
+}
+
+pub(crate) fn doc() -> RingDoc {
+    RingDoc::first(RingId(5), Q::new(8).unwrap(), 3, (1..=3).map(member).collect()).unwrap()
+}
+
+/// A document in the midst of a change.
+fn moving() -> RingDoc {
+    doc().change(&[Change::Join(member(4)), Change::Leave("n1".into())]).unwrap()
+}
+
+/// Documents of every step.
+pub(crate) fn docs() -> Vec<RingDoc> {
+    let one = moving();
+    let two = one.advance().unwrap();
+    let three = two.advance().unwrap();
+    vec![doc(), one, two, three]
+}
+
+pub(crate) fn row() -> Row {
+    Row {
+        id: NodeId(1),
+        generation: 1_700_000_000_000,
+        beat: 4,
+        address: "h:1".into(),
+        actor: Actor(7),
+        version: 2,
+        mood: Mood::Well,
+    }
+}
+
+fn options() -> Options {
+    Options { w: Some(2), timeout_ms: 5_000, ..Options::default() }
+}
+
+fn all_options() -> Vec<Options> {
+    let levels = [Level::One, Level::Quorum, Level::All, Level::LocalQuorum, Level::EachQuorum];
+    let of = |level| Options {
+        n: Some(3),
+        w: None,
+        r: Some(1),
+        level: Some(level),
+        zone: Some("a".into()),
+        strict: true,
+        patient: true,
+        write_back: true,
+        timeout_ms: 1 << 20,
+    };
+    named(levels.to_vec(), level_name, LEVELS).into_iter().map(|(_, l)| of(l)).collect()
+}
+
+fn bases() -> Vec<Basis> {
+    vec![
+        Basis::Context(clock()),
+        Basis::Overwrite { force: true },
+        Basis::Blind,
+        Basis::Beside,
+        Basis::Absent,
+    ]
+}
+
+fn items() -> Vec<Item> {
+    let value = |i: usize| (i != 1).then(|| (b"new".to_vec(), (i == 2).then_some(1 << 41)));
+    let item = |(i, basis)| Item { key: key(), value: value(i), basis };
+    bases().into_iter().enumerate().map(item).collect()
+}
+
+pub(crate) fn partition() -> Partition {
+    Q::new(8).unwrap().partition(&key())
+}
+
+pub(crate) fn put() -> PutRequest {
+    PutRequest { partition: partition(), items: items(), options: options() }
+}
+
+/// What version 1 has no word for.
+fn put_exactly() -> PutRequest {
+    let item = |(_, basis)| Item { key: key(), value: Some((b"new".to_vec(), None)), basis };
+    let mut all = bases();
+    all.push(Basis::Exact(clock()));
+    let mut items: Vec<_> = named(all, basis_name, BASES).into_iter().map(item).collect();
+    PutRequest { items: items.split_off(items.len() - 1), ..put() }
+}
+
+fn point() -> FilePoint {
+    FilePoint { epoch: 4, life: 1 << 41, commit: 300 }
+}
+
+fn put_reply() -> PutReply {
+    let items = vec![
+        ItemReply::Written { dot: dot(), context: Some(clock()), values: 1 },
+        ItemReply::Written { dot: dot(), context: None, values: 2 },
+        ItemReply::Conflict { values: 2 },
+        ItemReply::NotAlone,
+        ItemReply::Absent,
+        ItemReply::TooLarge("It is too large.".into()),
+    ];
+    let items = named(items, item_reply_name, ITEM_REPLIES).into_iter().map(|(_, i)| i).collect();
+    PutReply { verdict: Verdict::Done, items, acks: 2, hinted: 1, n: 3, guessed: true }
+}
+
+fn verdicts() -> Vec<Verdict> {
+    let all = vec![
+        Verdict::Done,
+        Verdict::Refused("No.".into()),
+        Verdict::Unknown("Perhaps.".into()),
+        Verdict::Unreachable("Nobody.".into()),
+    ];
+    named(all, verdict_name, VERDICTS).into_iter().map(|(_, v)| v).collect()
+}
+
+fn answers() -> Vec<Answer> {
+    let all = vec![
+        Answer::Vote(Some(stored())),
+        Answer::Vote(None),
+        Answer::Extra(Some(stored())),
+        Answer::Extra(None),
+        Answer::Unreadable,
+    ];
+    named(all, answer_name, ANSWERS).into_iter().map(|(_, a)| a).collect()
+}
+
+fn rows() -> Vec<Row> {
+    let moods = vec![Mood::Well, Mood::Draining, Mood::Full, Mood::Starting, Mood::Stopping];
+    let of = |(_, mood)| Row { mood, ..row() };
+    named(moods, mood_name, MOODS).into_iter().map(of).collect()
+}
+
+fn sum() -> Sum {
+    Sum { terms: 1 << 100, count: 3 }
+}
+
+/// One body at least of every kind.
+pub(crate) fn bodies() -> Vec<(String, Body)> {
+    let only = Scope::Only(vec![Partition(0), Partition(7)]);
+    let _all = named(vec![Scope::Shared, only.clone()], scope_name, SCOPES);
+    let arcs = || vec![(Arc::ALL, sum()), (Arc { bits: 11, prefix: 300 }, Sum::default())];
+    let ballot = Ballot(3, 9);
+    let all = vec![
+        Body::Hello { actor: Actor(7), counter: 300 },
+        Body::Seen { actor: Actor(7), counter: 300, commit: 9 },
+        Body::Put(put()),
+        Body::PutDone(put_reply()),
+        Body::NotMine("It is filling.".into()),
+        Body::Read(vec![key()]),
+        Body::Answers(answers()),
+        Body::Write { records: vec![(key(), stored())], hint_for: None },
+        Body::Write { records: vec![(key(), stored())], hint_for: Some(NodeId(3)) },
+        Body::Stored { full: true, actor: Actor(7), commit: 9 },
+        Body::NotStored("It is full.".into()),
+        Body::Page { partition: Partition(1), after: Some(key()), limit: 256 },
+        Body::Paged {
+            records: vec![(key(), Some(stored())), (Key::new("l").unwrap(), None)],
+            end: true,
+            full: false,
+        },
+        Body::Fullness(Scope::Shared),
+        Body::Fullness(only.clone()),
+        Body::Filling(vec![Partition(2)]),
+        Body::Sums { scope: only, arcs: arcs() },
+        Body::Differ(arcs()),
+        Body::List(vec![(Partition(3), vec![0, 255])]),
+        Body::Listing(vec![(key(), Term(1 << 90))]),
+        Body::Prepare(ballot),
+        Body::Promise(None),
+        Body::Promise(Some((ballot, Box::new(moving())))),
+        Body::Accept(ballot, Box::new(moving())),
+        Body::Accepted,
+        Body::Rejected(ballot),
+        Body::Muted,
+        Body::Chosen(Box::new(doc())),
+        Body::WantRing,
+        Body::Barrier,
+        Body::Cleared { clear: true, hints: 4 },
+        Body::Fill,
+        Body::Deliver,
+        Body::Gossip { rows: rows(), answer: true },
+        Body::Put(put_exactly()),
+        Body::Replicate { records: vec![(key(), stored())], hint_for: Some(NodeId(3)), commit: 9 },
+        Body::Greet {
+            opened: point(),
+            actor: Actor(7),
+            counter: 300,
+            epoch: 5,
+            life: 1 << 40,
+            renewed: true,
+        },
+        Body::Met { life: 1 << 40, met: point(), actor: Actor(7), counter: 300 },
+        Body::Copies { answers: answers(), asked: 6, wall_ms: 1 << 40 },
+    ];
+    named(all, body_name, BODIES)
+}
+
+pub(crate) fn message(body: Body) -> Message {
+    Message { ring: RingId(5), version: 1, op: 9, body }
+}
+
+fn requests() -> Vec<Request> {
+    let some = Some(vec![Partition(0), Partition(7)]);
+    let mut all = vec![
+        Request::Put(put()),
+        Request::Scan(Partition(1), Some(key()), 9, options()),
+        Request::Repair(RepairRequest { partitions: some, accept_missing: true }),
+        Request::Verify(Partition(1)),
+        Request::GiveUp(key()),
+        Request::Deliver,
+        Request::Spread,
+        Request::Propose(Box::new(moving())),
+        Request::Advance,
+        Request::Cleanup,
+        Request::Unsettled,
+        Request::Status,
+    ];
+    all.extend(all_options().into_iter().map(|options| Request::Get(key(), options)));
+    all.extend([
+        Request::AcceptLoss(None),
+        Request::AcceptLoss(Some(Partition(3))),
+        Request::DropBadHints(key()),
+        Request::Scrub(1 << 20),
+        Request::Put(put_exactly()),
+    ]);
+    named(all, request_name, REQUESTS).into_iter().map(|(_, r)| r).collect()
+}
+
+fn looks() -> Vec<Look> {
+    let all = vec![
+        Look::Get(Partition(1), key()),
+        Look::Visit(Partition(1), Some(b"raw".to_vec())),
+        Look::Sums,
+        Look::Sum(Partition(2)),
+        Look::Leaves(Partition(2)),
+        Look::Hints(Some((NodeId(1), Partition(2), key())), 10),
+        Look::HintStats,
+        Look::HintsOf(Partition(2), key()),
+        Look::Bad,
+        Look::Row(Table::Ring, "doc".into()),
+        Look::Rows(Table::Meta, "seen/".into()),
+        Look::Size,
+        Look::BadHints,
+    ];
+    named(all, look_name, LOOKS).into_iter().map(|(_, l)| l).collect()
+}
+
+/// One question at least of every kind.
+pub(crate) fn asks() -> Vec<(String, Ask)> {
+    let plain = [
+        Ask::Ring,
+        Ask::Info,
+        Ask::Members,
+        Ask::Transfers,
+        Ask::Drain(true),
+        Ask::Drain(false),
+        Ask::Stop,
+        Ask::Load,
+    ];
+    let of_node = requests().into_iter().map(Ask::Node);
+    let all = of_node.chain(looks().into_iter().map(Ask::File)).chain(plain).collect();
+    named(all, ask_name, ASKS)
+}
+
+fn replies() -> Vec<Reply> {
+    let get = |verdict| GetReply {
+        verdict,
+        stored: Some(stored()),
+        answers: answers().into_iter().map(|a| (NodeId(2), a)).collect(),
+        r: 2,
+        clashes: vec![dot()],
+    };
+    let report = RepairReport {
+        pulled: 3,
+        pushed: 4,
+        filling: vec![Partition(2)],
+        missed: vec![NodeId(1)],
+        dropped: 5,
+    };
+    let bad = verify::Bad { key: b"raw".to_vec(), why: "It is damaged.".into() };
+    let verdict = verify::Verdict {
+        records: 2,
+        bytes: 300,
+        bad: vec![bad],
+        wrong_leaves: 1,
+        wrong_sum: true,
+        lost: None,
+    };
+    let status = Status {
+        version: 2,
+        actor: 7,
+        owns: 8,
+        filling: 1,
+        keys: 9,
+        hints: 3,
+        bad: 1,
+        waiting: true,
+        full: false,
+    };
+    let mut all = vec![
+        Reply::Put(put_reply()),
+        Reply::Scan(Ok((vec![(key(), stored())], true))),
+        Reply::Scan(Err("Too few.".into())),
+        Reply::Repair(report),
+        Reply::Verify(verdict),
+        Reply::Deliver(3, 4),
+        Reply::Ring(Shared::new(moving()), Some("why".into())),
+        Reply::Status(status),
+    ];
+    all.extend(verdicts().into_iter().map(get).map(Reply::Get));
+    all.push(Reply::Scrub { bytes: 300, over: true });
+    all.push(Reply::Refused("It says what cannot be.".into()));
+    named(all, reply_name, REPLIES).into_iter().map(|(_, r)| r).collect()
+}
+
+fn seens() -> Vec<Seen> {
+    let raw = |text: &str| serde_bytes::ByteBuf::from(text);
+    let target = NodeId(2);
+    let hint = Hint { target, partition: partition(), key: key(), stored: Some(stored()) };
+    let all = vec![
+        Seen::Record(Some(stored())),
+        Seen::Record(None),
+        Seen::Page(vec![(raw("k"), raw("\u{0}any bytes"))], true),
+        Seen::Sums(vec![(Partition(1), sum())]),
+        Seen::Sum(sum()),
+        Seen::Leaves(vec![(255, sum())]),
+        Seen::Hints(vec![hint.clone(), Hint { stored: None, ..hint }]),
+        Seen::HintStats(HintStats { count: 1, acknowledged: 2, bytes: 3 }),
+        Seen::Bad(vec![(Partition(1), b"raw".to_vec())]),
+        Seen::Row(Some(b"row".to_vec())),
+        Seen::Rows(vec![("name".into(), b"row".to_vec())]),
+        Seen::Size(7, u64::MAX),
+        Seen::BadHints(BadHints::default()),
+    ];
+    named(all, seen_name, SEENS).into_iter().map(|(_, s)| s).collect()
+}
+
+fn info() -> Info {
+    Info {
+        build: "0.1.0".into(),
+        pid: 3,
+        dir: "/var/lib/kvs/n1".into(),
+        address: "h:1".into(),
+        metrics: Some("h:2".into()),
+        uptime_s: 60,
+        bytes: 4_096,
+        full: false,
+        draining: true,
+        waiting: false,
+        requests: 1,
+        links: 2,
+        clients: 3,
+        rounds: 4,
+        wall_ms: 1 << 40,
+    }
+}
+
+fn load() -> Load {
+    Load {
+        run: 9,
+        uptime_ms: 60_000,
+        requests: 7,
+        refused: 1,
+        failed: 2,
+        latency: vec![0, 7],
+        commits: 5,
+        bytes: 4_096,
+        disk_free: 1 << 30,
+        disk_total: 1 << 40,
+    }
+}
+
+/// One answer at least of every kind.
+pub(crate) fn tolds() -> Vec<(String, Told)> {
+    let news = News { row: row(), up: false, phi: 8.5, silent_ms: 9 };
+    let transfer =
+        |kind| Transfer { kind, peer: NodeId(2), pulled: 1, pushed: 2, partitions: 3, age_ms: 4 };
+    let plain = [
+        Told::Busy,
+        Told::Ring(Box::new(doc())),
+        Told::Info(Box::new(info())),
+        Told::Members(vec![news]),
+        Told::Transfers(vec![transfer(TransferKind::Sync), transfer(TransferKind::Hints)]),
+        Told::Done,
+        Told::Fault(fault()),
+        Told::Load(Box::new(load())),
+    ];
+    let of_node = replies().into_iter().map(Told::Reply);
+    let all = of_node.chain(seens().into_iter().map(Told::File)).chain(plain).collect();
+    named(all, told_name, TOLDS)
+}
+
+pub(crate) fn fault() -> Fault {
+    Fault::from(&Error::Refused("No.".into()).hint("again"))
+}
+
+/// One parcel at least of every kind.
+pub(crate) fn parcels() -> Vec<(String, Parcel)> {
+    let plain = [
+        Parcel::Welcome { peer: true },
+        Parcel::Welcome { peer: false },
+        Parcel::Refused(fault()),
+        Parcel::Beat,
+        Parcel::Message(Box::new(message(Body::Accepted))),
+        Parcel::Ask(u64::MAX, Box::new(Ask::Ring)),
+        Parcel::Told(7, Box::new(Told::Done)),
+    ];
+    named(plain.into(), parcel_name, PARCELS)
+}
