@@ -32,3 +32,11 @@ mod small;
 mod rot;
 #[path = "cases/reads.rs"]
 mod reads;
+#[path = "cases/drivers.rs"]
+mod drivers;
+#[path = "cases/witness.rs"]
+mod witness;
+#[path = "cases/ends.rs"]
+mod ends;
+#[path = "cases/exact.rs"]
+mod exact;

@@ -1,0 +1,302 @@
+//! Cases of files that were put back whole, sidecar included: only other nodes know how far they had
+//! come.
+//!
+//! ```text
+//! n1 at (life 4, commit 9) --------> acknowledges commit 12 to n2        n2 remembers (5, 12)
+//!    \--- the same file once more -> Greet n2: I was at (4, 9)           Met (5, 12): it has lost 3
+//! ```
+//!
+//! Law: a node that comes back as less than what it has acknowledged neither votes nor mints before it
+//! has met the others, whatever happened to its actor, to the ring or to its witnesses meanwhile, and
+//! whenever one of them speaks up. And a node that has lost nothing is never told so.
+
+#[cfg(feature = "planted")]
+use kvs::planted::Bug;
+use kvs::quorum::{Basis, Verdict};
+use kvs::ring::Change;
+use kvs::store::{Batch, Op, Store};
+
+use crate::help::*;
+use crate::world::*;
+
+/// What a read says: its values, or why not.
+type Said = Result<Vec<String>, Verdict>;
+
+/// A key of which this host is the owner in this place.
+fn owned_at(w: &World, host: usize, place: usize) -> String {
+    (0..500).map(|i| format!("y{i}")).find(|k| w.owners(k)[place] == host).expect("a key")
+}
+
+/// A strict write that the third owner misses.
+fn written_by_two(w: &mut World, key: &str, value: &str, missing: usize) {
+    w.crash(missing, false);
+    let via = w.owners(key).into_iter().find(|o| *o != missing).expect("an owner");
+    let reply = w.write(via, key, Some(value), Basis::Blind, strictly(2, 2));
+    assert!(is_done(&reply), "{reply:?}");
+    assert!(w.settle());
+    w.restart(missing);
+    w.run_for(4_000);
+}
+
+/// n1 found a rotten record and went on under a new actor, then did much. Its directory is put back as
+/// it was before that. What its copy and n3's say of a value that n1 and n2 acknowledged.
+fn put_back_behind_its_last_actor() -> Said {
+    let mut w = ring(3);
+    let key = of_first(&w);
+    let rotten = owned_at(&w, 0, 0);
+    acked(&mut w, 0, &rotten, "v0");
+    w.run_for(2_000);
+    let old = w.snapshot(0);
+    let before = w.hosts[0].node.as_ref().unwrap().actor();
+    assert!(w.rot(0, &rotten));
+    w.got(0, &rotten, quorum(2, 3)).ok();
+    w.run_for(2_000);
+    w.repair_all();
+    assert_ne!(w.hosts[0].node.as_ref().unwrap().actor(), before);
+    assert_eq!((status(&mut w, 0).filling, status(&mut w, 0).bad), (0, 0));
+    for i in 0..20 {
+        acked(&mut w, 0, &format!("m{i}"), "m");
+    }
+    written_by_two(&mut w, &key, "v", 2);
+    w.restore(0, &old, true);
+    w.restart(0);
+    w.run_for(5_000);
+    w.crash(1, false);
+    w.got(0, &key, strictly(2, 2))
+}
+
+/// A node is remembered by its identity, not by the actor it has at the moment.
+#[test]
+fn a_file_that_is_older_by_an_actor_is_noticed() {
+    assert_ne!(put_back_behind_its_last_actor(), Ok(vec![]), "every witness was up");
+    #[cfg(feature = "planted")]
+    assert!(goes_wrong(Bug::WitnessIgnored, || put_back_behind_its_last_actor() == Ok(vec![])));
+}
+
+/// n1 and n2 acknowledged a value. n1's directory is put back while n2, the only witness, is down; then
+/// n2 comes back. How much n1 fills before and after, and what it and n3 say then.
+fn the_witness_comes_late() -> ([usize; 2], Said) {
+    let mut w = ring(3);
+    let key = of_first(&w);
+    w.run_for(1_000);
+    let old = w.snapshot(0);
+    w.crash(2, false);
+    assert!(is_done(&w.write(0, &key, Some("v"), Basis::Blind, strictly(2, 2))));
+    assert!(w.settle());
+    w.crash(1, false);
+    w.restart(2);
+    w.restore(0, &old, true);
+    w.restart(0);
+    w.run_for(5_000);
+    let before = status(&mut w, 0).filling;
+    w.restart(1);
+    w.run_for(1_000);
+    let after = status(&mut w, 0).filling;
+    w.crash(1, false);
+    ([before, after], w.got(0, &key, strictly(2, 2)))
+}
+
+/// Evidence counts whenever it comes.
+#[test]
+fn a_late_witness_is_heard() {
+    let ([before, after], got) = the_witness_comes_late();
+    assert_eq!(before, 0, "nobody who knows is there: the named limit");
+    assert!(after > 0, "the witness has told it");
+    assert_ne!(got, Ok(vec![]));
+    #[cfg(feature = "planted")]
+    assert!(goes_wrong(Bug::LateWitness, || the_witness_comes_late().1 == Ok(vec![])));
+}
+
+/// n1's directory is put back as it was two versions of the ring ago, in which it gained partitions; it
+/// had dropped one under its actor before, or not. Every witness is up.
+fn put_back_behind_the_ring(dropped: bool) -> Said {
+    let mut w = ring(5);
+    if dropped {
+        // What its cleanup writes.
+        w.crash(0, false);
+        let row = Op::Meta("dropped".into(), Some(Vec::new()));
+        w.hosts[0].store.apply(&Batch { ops: vec![row] }).unwrap();
+        w.hosts[0].sidecar = Some(w.hosts[0].identity());
+        w.restart(0);
+        w.run_for(4_000);
+    }
+    let old = w.snapshot(0);
+    let before = w.doc();
+    w.change(1, &[Change::Weight(w.hosts[0].name.clone(), 3)]).expect("a change");
+    w.run_for(500);
+    w.advance(1).expect("it goes through");
+    w.run_for(2_000);
+    let (doc, id) = (w.doc(), w.hosts[0].id);
+    assert_eq!(doc.version, before.version + 3);
+    assert!(doc.q.all().any(|p| doc.owns(id, p) && !before.owns(id, p)), "it gains something");
+    let kept = |k: &String| w.owners(k)[0] == 0 && before.owns(id, w.place(k).0);
+    let key = (0..500).map(|i| format!("k{i}")).find(kept).expect("a key it owned and owns");
+    let [_, b, c] = owners(&w, &key);
+    written_by_two(&mut w, &key, "v", c);
+    w.restore(0, &old, true);
+    w.restart(0);
+    w.run_for(5_000);
+    w.crash(b, false);
+    w.got(c, &key, strictly(2, 2))
+}
+
+/// It greets as what it was when it was opened, whatever it adopts before it is answered, and is
+/// answered under any version of the ring.
+#[test]
+fn a_file_that_is_behind_the_ring_is_noticed() {
+    for dropped in [false, true] {
+        let got = put_back_behind_the_ring(dropped);
+        assert_ne!(got, Ok(vec![]), "acknowledged by both, dropped before: {dropped}");
+    }
+    #[cfg(feature = "planted")]
+    assert!(goes_wrong(Bug::WitnessIgnored, || put_back_behind_the_ring(true) == Ok(vec![])));
+}
+
+/// Since the snapshot n1 has acknowledged one value, which n3 missed, as the owner in this place.
+fn put_back_having_acknowledged(place: usize) -> (usize, Said) {
+    let mut w = ring(3);
+    let key = owned_at(&w, 0, place);
+    w.run_for(1_000);
+    let old = w.snapshot(0);
+    let [other, missing] =
+        if place == 0 { [1, 2] } else { [w.owners(&key)[0], 3 - w.owners(&key)[0]] };
+    written_by_two(&mut w, &key, "v", missing);
+    w.restore(0, &old, true);
+    w.restart(0);
+    w.run_for(1_000);
+    let filling = status(&mut w, 0).filling;
+    w.crash(other, false);
+    (filling, w.got(missing, &key, strictly(2, 2)))
+}
+
+/// One acknowledgement is enough, that of a coordinator as well as that of a replica, which mints
+/// nothing and whose counter stands still.
+#[test]
+fn one_acknowledgement_is_remembered() {
+    for place in [0, 1] {
+        let (filling, got) = put_back_having_acknowledged(place);
+        assert!(filling > 0, "it was the owner in place {place}");
+        assert_ne!(got, Ok(vec![]), "it was the owner in place {place}");
+    }
+    #[cfg(feature = "planted")]
+    for place in [0, 1] {
+        assert!(goes_wrong(Bug::WitnessIgnored, || {
+            put_back_having_acknowledged(place).1 == Ok(vec![])
+        }));
+    }
+}
+
+/// The same file is started twice, one after the other. In its first future n1 acknowledges a value to
+/// n2, which n3 misses; in the second another one to n3, while n2 is down. Then n2 comes back, to the
+/// second future itself or, `reopened`, to what went on from it. How much n1 fills, and the world.
+fn two_futures(reopened: bool) -> (usize, World) {
+    let mut w = ring(3);
+    let first = of_first(&w);
+    let second = owned_at(&w, 0, 0);
+    w.run_for(1_000);
+    let past = w.snapshot(0);
+    written_by_two(&mut w, &first, "one", 2);
+    w.crash(1, false);
+    w.restore(0, &past, true);
+    w.restart(0);
+    w.run_for(4_000);
+    assert_eq!(status(&mut w, 0).filling, 0, "who knows of the other future is down");
+    let reply = w.write(0, &second, Some("two"), Basis::Blind, strictly(2, 2));
+    assert!(is_done(&reply), "{reply:?}");
+    assert!(w.settle());
+    if reopened {
+        w.crash(0, false);
+        w.restart(0);
+        w.run_for(4_000);
+        assert_eq!(status(&mut w, 0).filling, 0, "it has lost nothing that n3 knows of");
+    }
+    w.restart(1);
+    w.run_for(1_000);
+    (status(&mut w, 0).filling, w)
+}
+
+/// Two futures of one past are told apart by the bits of their lives, whatever their numbers say: both
+/// are life 2, and the second one came further.
+#[test]
+fn the_second_future_of_a_past_is_found_out() {
+    for reopened in [false, true] {
+        let (filling, mut w) = two_futures(reopened);
+        assert!(filling > 0, "reopened: {reopened}");
+        let (first, second) = (of_first(&w), owned_at(&w, 0, 0));
+        // The named limit: while who knew was down, it minted a dot anew, for another key.
+        w.wrong.clear();
+        converge(&mut w);
+        everywhere(&w, &first, &["one"]);
+        everywhere(&w, &second, &["two"]);
+        assert_eq!(status(&mut w, 0).filling, 0);
+    }
+}
+
+/// An honest history: writes, restarts and crashes at any moment, also before the first commit of a
+/// life; no file is ever put back. What nodes said of a loss.
+fn alarms_of(seed: u64) -> Vec<String> {
+    let mut w = World::new(seed, &[("n1", "a"), ("n2", "b"), ("n3", "c"), ("n4", "d")], 3, 8);
+    w.net.double_permille = 100;
+    w.trace = Some(Vec::new());
+    let mut alarms = Vec::new();
+    for i in 0..40 {
+        let host = w.rng.below(4) as usize;
+        match w.rng.below(4) {
+            0 if w.is_up(host) => {
+                let keep = w.rng.chance(500);
+                w.crash(host, keep);
+            }
+            0 | 1 => w.restart(host),
+            _ if w.is_up(host) => {
+                let key = format!("k{}", w.rng.below(12));
+                start(&mut w, host, &key, &format!("v{i}"), Basis::Blind, quorum(1, 1));
+            }
+            _ => {}
+        }
+        let longest = if w.rng.chance(300) { 3_000 } else { 20 };
+        let ms = w.rng.below(longest);
+        w.run_for(ms);
+        let told = w.trace.as_mut().unwrap().drain(..);
+        alarms.extend(told.filter(|line| line.contains("note of") && line.contains("Lost(")));
+    }
+    (0..4).for_each(|i| w.restart(i));
+    w.run_for(5_000);
+    let filling = (0..4).filter(|i| status(&mut w, *i).filling > 0);
+    alarms.extend(filling.collect::<Vec<_>>().into_iter().map(|i| format!("{i} is filling")));
+    alarms.extend(w.wrong);
+    alarms
+}
+
+/// A node that has lost nothing is never told that it has, and fills nothing anew.
+#[test]
+fn an_honest_history_raises_no_alarm() {
+    for seed in 0..200 {
+        assert_eq!(alarms_of(seed), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+/// n1 is started and ended many times at every moment of its first commit, with and without a write; so
+/// is its witness.
+#[test]
+fn a_crash_before_the_first_commit_of_a_life_raises_no_alarm() {
+    let mut w = ring(3);
+    let key = of_first(&w);
+    w.trace = Some(Vec::new());
+    for i in 0..120 {
+        let host = if i % 3 == 2 { 1 } else { 0 };
+        w.restart(host);
+        w.run_for(i % 24);
+        if i % 2 == 0 && w.is_up(0) {
+            start(&mut w, 0, &key, &format!("v{i}"), Basis::Overwrite { force: true }, options());
+            w.run_for(i % 12);
+        }
+        w.crash(host, i % 5 == 0);
+    }
+    converge(&mut w);
+    let trace = w.trace.take().unwrap();
+    let alarms: Vec<_> =
+        trace.iter().filter(|l| l.contains("note of") && l.contains("Lost(")).collect();
+    assert_eq!(alarms, Vec::<&String>::new());
+    assert_eq!((0..3).map(|i| status(&mut w, i).filling).sum::<usize>(), 0);
+    assert!(w.wrong.is_empty(), "{:?}", w.wrong);
+}
