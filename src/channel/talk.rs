@@ -364,9 +364,6 @@ impl Parcel {
             MESSAGE => Self::Message(Box::new(Message::decode(rest)?)),
             ASK => {
                 let (ticket, ask) = unpack(rest)?;
-                if let Ask::Node(Request::Propose(doc)) = &ask {
-                    doc.check()?;
-                }
                 Self::Ask(ticket, Box::new(ask))
             }
             TOLD => {

@@ -380,7 +380,7 @@ fn a_node_killed_ten_times_loses_nothing_that_was_acknowledged() {
         end.store(true, Ordering::SeqCst);
         writer.join().expect("a writer")
     });
-    assert!(written.len() > 20, "{} acknowledged", written.len());
+    assert!(!written.is_empty(), "nothing was acknowledged");
     place.kvs(ALL_UP).ends(0);
     all_there(&place, &written);
     place.kvs(WHOLE).ends(0);
