@@ -183,6 +183,12 @@ fn what_an_exact_writer_is_told_to_have_lost_is_nowhere() {
         }
     }
     assert!(lost > 200, "some lose: {lost}");
+    #[cfg(feature = "planted")]
+    {
+        let broken =
+            |apart| !broken_words(&race(Doubts::Both, apart, listed), Ended::Lost).is_empty();
+        assert!((0..40).any(|apart| goes_wrong(Bug::ExactStays, || broken(apart))));
+    }
 }
 
 /// And what was told to be written is gone on from.
