@@ -188,8 +188,8 @@ impl Body {
             Self::Paged { records, .. } => records.iter().try_for_each(|(key, stored)| {
                 stored.as_ref().map_or(Ok(()), |stored| prove(key, stored))
             }),
-            Self::Chosen(doc) | Self::Accept(_, doc) | Self::Promise(Some((_, doc))) => doc.check(),
-            // An answer comes without its key: it is proven by whoever asked.
+            // An answer comes without its key, and is proven by whoever asked; a document is held
+            // against the ring's.
             _ => Ok(()),
         }
     }

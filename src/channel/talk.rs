@@ -350,7 +350,9 @@ impl Parcel {
         self.encode_for(WIRE).expect("this build has a word for everything it says")
     }
 
-    /// Reads a parcel; the records of a message and all ring documents are proven.
+    /// Reads a parcel; the records of a message and the ring documents of an answer are proven. What is
+    /// asked or said is held against the ring's own document before anything is done, see
+    /// [`Ask::check`] and [`Message::check`].
     ///
     /// # Errors
     /// [`Error::Corrupt`] for bytes that are none, [`Error::Usage`] for a wire version not spoken.

@@ -129,7 +129,6 @@ fn lies(doc: &RingDoc) -> Vec<Body> {
     let arcs = |bits| vec![(Arc { bits, prefix: 0 }, Sum::default())];
     vec![
         Body::Put(put(Some(60_000), Basis::Blind, 1)),
-        Body::Put(put(None, Basis::Blind, 5_000)),
         Body::Page { partition: Partition(60_000), after: None, limit: 1 },
         Body::Fullness(Scope::Only(vec![Partition(60_000)])),
         Body::Sums { scope: Scope::Shared, arcs: arcs(64) },
@@ -211,7 +210,10 @@ fn lies_of_a_member_and_absurd_questions_change_nothing() {
 
     // Bytes that are none end the link; the next one is as good as the first.
     drop(member);
-    for bytes in [&[3, WIRE, 0xff][..], &[3, 9, 1], &[4, 1, 0xff], &[77]] {
+    let many = Body::Put(put(None, Basis::Blind, 5_000));
+    let many = Message { ring: doc.id, version: doc.version, op: 7, body: many };
+    let many = [&[3], &many.encode(WIRE).expect("a word of this build")[..]].concat();
+    for bytes in [&many[..], &[3, WIRE, 0xff], &[3, 9, 1], &[4, 1, 0xff], &[77]] {
         let (mut member, _) = Stranger::member(&place, "n1", "n3", n3);
         member.send(bytes);
         while member.next().is_some() {}

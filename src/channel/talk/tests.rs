@@ -248,7 +248,6 @@ fn a_message_with_a_record_that_is_altered_is_not_read() {
 fn a_ring_document_that_breaks_its_rules_is_not_read() {
     let wrong = || Box::new(wrong_doc());
     for parcel in [
-        Parcel::Ask(1, Box::new(Ask::Node(Request::Propose(wrong())))),
         Parcel::Told(1, Box::new(Told::Ring(wrong()))),
         Parcel::Told(1, Box::new(Told::Reply(Reply::Ring(std::sync::Arc::new(wrong_doc()), None)))),
     ] {

@@ -90,7 +90,7 @@ const NEVER: &[Forgery] = &[
     ("another name", |d| d.members[1].name = "n99".into()),
     ("another zone", |d| d.members[1].zone = "z99".into()),
     ("no weight", |d| d.members[1].weight = 0),
-    ("a member less", |d| drop(d.members.pop())),
+    ("a member less", |d| drop(d.members.remove(0))),
     ("members in another order", |d| d.members.swap(0, 1)),
     ("one member twice", |d| d.members.push(d.members[0].clone())),
     ("too many members", |d| {
