@@ -187,6 +187,13 @@ impl World<'_> {
 
     fn body(&mut self) -> Body {
         match self.bytes.below(35) {
+            kind @ 0..20 => self.of_records(kind),
+            kind => self.of_the_ring(kind),
+        }
+    }
+
+    fn of_records(&mut self, kind: u64) -> Body {
+        match kind {
             0 => Body::Hello { actor: self.actor(), counter: self.bytes.number() },
             1 => Body::Seen {
                 actor: self.actor(),
@@ -223,7 +230,12 @@ impl World<'_> {
             16 => Body::Sums { scope: self.scope(), arcs: self.list(Self::arc) },
             17 => Body::Differ(self.list(Self::arc)),
             18 => Body::List(self.list(|w| (w.partition(), w.list(|w| w.bytes.byte())))),
-            19 => Body::Listing(self.list(|w| (w.key(), Term(u128::from(w.bytes.number()))))),
+            _ => Body::Listing(self.list(|w| (w.key(), Term(u128::from(w.bytes.number()))))),
+        }
+    }
+
+    fn of_the_ring(&mut self, kind: u64) -> Body {
+        match kind {
             20 => Body::Prepare(self.ballot()),
             21 => {
                 let some = self.bytes.below(2) == 0;
