@@ -6,6 +6,11 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failure to prepare is a failure")]
 #![allow(unreachable_pub, reason = "modules of a test")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits in real time and may be asked for more"
+)]
+#![allow(clippy::print_stderr, reason = "a fuzz run says what it did")]
 
 #[path = "wire/files.rs"]
 mod files;
