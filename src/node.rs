@@ -382,6 +382,7 @@ impl Node {
         let before = std::mem::replace(&mut self.alive, alive);
         let lost: Vec<_> = before.difference(&self.alive).copied().collect();
         let came = self.alive.difference(&before).copied().collect();
+        lost.iter().for_each(|node| self.identity.witness.forget_greeting(*node));
         self.greet_new(cx, came);
         for node in lost {
             for op in self.tasks.keys().copied().collect::<Vec<_>>() {

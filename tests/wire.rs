@@ -6,8 +6,11 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failure to prepare is a failure")]
 #![allow(unreachable_pub, reason = "modules of a test")]
-#![allow(clippy::print_stderr, reason = "a fuzzer says what it found")]
-#![allow(clippy::disallowed_methods, reason = "how long to fuzz is told by the environment")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits in real time and may be asked for more"
+)]
+#![allow(clippy::print_stderr, reason = "a fuzz run says what it did")]
 
 #[path = "wire/files.rs"]
 mod files;

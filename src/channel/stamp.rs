@@ -143,13 +143,13 @@ mod tests {
 
     impl Pair {
         /// b sends to a at `sent`, and it comes at `came`, both on a's clock.
-        fn from_b(&self, sent: u64, came: u64) -> Option<u64> {
+        fn b_to_a(&self, sent: u64, came: u64) -> Option<u64> {
             let bytes = self.b.stamp(b"x", sent + self.apart);
             self.a.take(&bytes, 0, came).unwrap().1
         }
 
         /// a sends to b; when b thinks it was sent, on a's clock.
-        fn from_a(&self, sent: u64, came: u64) -> Option<u64> {
+        fn a_to_b(&self, sent: u64, came: u64) -> Option<u64> {
             let bytes = self.a.stamp(b"x", sent);
             let taken = self.b.take(&bytes, 0, came + self.apart).unwrap().1;
             taken.map(|ms| ms.saturating_sub(self.apart))
@@ -161,13 +161,13 @@ mod tests {
         for apart in [0, 17, 5_000_000] {
             let pair = Pair { a: OtherClock::default(), b: OtherClock::default(), apart };
             assert_eq!(
-                pair.from_b(1_000, 1_040),
+                pair.b_to_a(1_000, 1_040),
                 Some(0),
                 "before anything was heard: the handshake"
             );
-            let at = pair.from_a(2_000, 2_030).unwrap();
+            let at = pair.a_to_b(2_000, 2_030).unwrap();
             assert!((1_950..=2_000).contains(&at), "{at}");
-            let at = pair.from_a(3_000, 60_000).unwrap();
+            let at = pair.a_to_b(3_000, 60_000).unwrap();
             assert!((2_900..=3_000).contains(&at), "57 s behind a cut link: {at}");
         }
     }
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn clocks_that_drift_never_make_it_younger() {
         let pair = Pair { a: OtherClock::default(), b: OtherClock::default(), apart: 400 };
-        pair.from_b(1_000, 1_005);
+        pair.b_to_a(1_000, 1_005);
         // A day later, b's clock has fallen behind by 43 ms more than a knows.
         let (day, fell) = (86_400_000, 43_000 / 1_000);
         let bytes = pair.a.stamp(b"x", day);

@@ -28,6 +28,10 @@ use crate::protocol::Body;
 use crate::quorum::{Basis, ItemReply, ReadTally, Verdict};
 use crate::record::{Record, Value};
 
+/// An exact write that lost against another one and is still there.
+pub(super) const STAYS: &str =
+    "another writer was faster, and the value could not be taken out again";
+
 /// How the own write of an item stands among those of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {

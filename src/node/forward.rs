@@ -13,7 +13,6 @@
 
 use std::collections::VecDeque;
 
-use super::put::mint_within_ms;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
@@ -23,12 +22,19 @@ use crate::ring::NodeId;
 /// Whoever was taken to be down may still answer for so long, in ms.
 const LAST_WORDS_MS: u64 = 300;
 
+/// Within how long after it was asked a write of this timeout is minted, in ms, or never.
+pub(super) fn mint_within_ms(timeout_ms: u64) -> u64 {
+    timeout_ms.div_ceil(2)
+}
+
 /// A write on its way to a coordinator.
 pub(super) struct Forward {
     asker: Asker,
     request: PutRequest,
     next: VecDeque<NodeId>,
     asked: Option<NodeId>,
+    /// The version of the document under which it was asked.
+    version: u64,
     /// Until when the one asked may mint.
     mint_ms: u64,
     deadline_ms: u64,
@@ -60,6 +66,7 @@ impl Node {
             request,
             next,
             asked: None,
+            version: 0,
             mint_ms: 0,
             deadline_ms,
             lost_ms: None,
@@ -97,6 +104,7 @@ impl Node {
         let mut request = task.request.clone();
         request.options.timeout_ms = task.deadline_ms.saturating_sub(now);
         task.asked = Some(owner);
+        task.version = self.doc.version;
         task.mint_ms = now + mint_within_ms(request.options.timeout_ms);
         task.lost_ms = None;
         self.tasks.insert(op, Task::Forward(task));
@@ -119,7 +127,11 @@ impl Node {
             }
             // Refused for our old document, which we have replaced: nothing was applied.
             Wake::Said(from, Body::Chosen(_)) if task.asked == Some(from) => {
-                task.next = self.candidates(&task.request);
+                if self.doc.version > task.version {
+                    task.next = self.candidates(&task.request);
+                } else {
+                    task.why = format!("{} sends its ring document", self.doc.name(from));
+                }
                 self.forward_next(cx, op, task);
             }
             Wake::Said(_, Body::PutDone(reply)) => {

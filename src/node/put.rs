@@ -21,6 +21,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::confirm::STAYS;
+use super::forward::mint_within_ms;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
 use crate::clock::{Dot, VersionVector};
 use crate::key::Key;
@@ -32,9 +34,6 @@ use crate::quorum::{
 use crate::record::Stored;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::{Hint, Op};
-
-/// An exact write that lost against another one and is still there.
-const STAYS: &str = "another writer was faster, and the value could not be taken out again";
 
 /// A write being coordinated here.
 pub(super) struct Put {
@@ -108,11 +107,6 @@ fn minted(reply: &ItemReply) -> Option<Dot> {
     }
 }
 
-/// Within how long after it was asked a write of this timeout is minted, in ms, or never.
-pub(super) fn mint_within_ms(timeout_ms: u64) -> u64 {
-    timeout_ms.div_ceil(2)
-}
-
 pub(super) enum Phase {
     Reading(ReadTally),
     Committing,
@@ -142,7 +136,7 @@ impl Node {
         let strict = request.options.strict || absent;
         let w = request.options.w(&self.doc);
         let tally = WriteTally::new(&self.doc, p, &request.options, strict);
-        let (targets, fallbacks) = self.targets(&request, strict);
+        let (targets, fallbacks) = self.targets(&self.doc, &request, strict);
         let mut best = tally.clone();
         best.ack(self.id);
         targets.iter().for_each(|t| best.ack(*t));
@@ -190,12 +184,17 @@ impl Node {
     }
 
     /// Live owners other than this node, the first M with `-n M`, and live fallbacks in order.
-    fn targets(&self, request: &PutRequest, strict: bool) -> (Vec<NodeId>, VecDeque<NodeId>) {
-        let writers = self.doc.writers(request.partition);
+    fn targets(
+        &self,
+        doc: &RingDoc,
+        request: &PutRequest,
+        strict: bool,
+    ) -> (Vec<NodeId>, VecDeque<NodeId>) {
+        let writers = doc.writers(request.partition);
         let mut targets: Vec<_> =
             writers.iter().filter(|o| **o != self.id && self.is_up(**o)).copied().collect();
         if planted::is(Bug::SkipOlderLayout) {
-            let newer = self.doc.owners_in(&self.doc.layout, request.partition);
+            let newer = doc.owners_in(&doc.layout, request.partition);
             targets.retain(|o| newer.contains(o));
         }
         if let Some(m) = request.options.n {
@@ -203,7 +202,7 @@ impl Node {
         }
         let spare =
             |id: &NodeId| !writers.contains(id) && self.alive.contains(id) && !self.is_going(*id);
-        let preference = self.doc.preference(request.partition);
+        let preference = doc.preference(request.partition);
         let fallbacks = preference.into_iter().filter(spare).collect();
         (targets, if strict { VecDeque::new() } else { fallbacks })
     }
@@ -323,7 +322,7 @@ impl Node {
     fn replicate(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
         put.phase = Phase::Replicating;
         put.tally.ack(self.id);
-        let (targets, _) = self.targets(&put.request, put.strict);
+        let (targets, _) = self.targets(&put.doc, &put.request, put.strict);
         for target in &targets {
             put.awaiting.insert(*target, *target);
             let body = put.replicate(cx, None);

@@ -15,7 +15,9 @@
 //! Laws: a node greets as what it was at its opening, for as long as it lives, and every member, also
 //! one that comes later; evidence counts whenever it comes; a greeting is answered whatever ring
 //! document the other has. What a node remembers of a life it has not been greeted by, it does not
-//! overwrite. Only what is durable at the other node is remembered of it.
+//! overwrite. Only what is durable at the other node is remembered of it. A commit counts for the life
+//! that greeted on this link: when a peer is lost its greeting is forgotten, and whoever comes up is
+//! greeted, so that the commits of a restarted process are never booked under its former life.
 //!
 //! Caveats: a file restored together with its sidecar while every witness is down is not noticed before
 //! one of them is back. What is remembered is written with the next batch, alone once a second.
@@ -186,6 +188,11 @@ impl Witness {
         renewed: bool,
     ) -> FilePoint {
         let (epoch, life) = new;
+        let newest = self.greeted.get(&from).is_none_or(|known| known.epoch <= epoch);
+        if !newest && !renewed {
+            // It came late, or is of a file that was put back: the answer says which.
+            return self.met.get(&from).copied().unwrap_or_default();
+        }
         if let Some(known) = self.greeted.get(&from).filter(|g| g.life == life) {
             return known.met;
         }
@@ -197,6 +204,11 @@ impl Witness {
             self.note(from, opened);
         }
         met
+    }
+
+    /// A node is lost: whatever comes up in its place greets anew.
+    pub(super) fn forget_greeting(&mut self, of: NodeId) {
+        self.greeted.remove(&of);
     }
 
     /// A node has acknowledged something at this commit of its file.
@@ -253,15 +265,13 @@ impl Node {
         }
     }
 
-    /// Some have come up: who has not yet answered this life may be the witness that knows better.
+    /// Some have come up: they remember what comes only once they were greeted, and may know better.
     pub(super) fn greet_new(&mut self, cx: &mut Cx<'_>, came: Vec<NodeId>) {
         if self.identity.witness.waiting {
             self.identity.witness.greeted_ms = None;
             return self.boot_tick(cx);
         }
-        let heard = &self.identity.witness.heard;
-        let unheard = came.into_iter().filter(|id| !heard.contains(id)).collect();
-        self.greet(cx, unheard);
+        self.greet(cx, came);
     }
 
     /// Answers a greeting, and remembers who greeted.
