@@ -9,10 +9,10 @@
 //! the version it was asked about. Whoever leaves has handed its hints on before. A hint is forgotten
 //! when its own target has it, or W full owners of each layout where the target is no owner any more.
 
-use kvs::node::{Action, Event, Reply, Request};
+use kvs::node::{Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::protocol::{Body, Message};
+use kvs::protocol::Body;
 use kvs::quorum::Options;
 use kvs::ring::{Change, State, Step};
 use kvs::store::{Batch, Hint, Op, Store};
@@ -153,20 +153,6 @@ fn a_hint_that_is_spread_stays_until_its_target_has_it() {
     assert!(goes_wrong(Bug::SpreadFrees, || spread_while_the_target_comes_back() != ["v"]));
 }
 
-/// What a node says at once to a message of this version.
-fn asked(w: &mut World, node: usize, by: usize, version: u64, body: Body) -> Vec<Body> {
-    let message = Message { ring: w.doc().id, version, op: 77, body };
-    let (now, from) = (w.time(node), w.hosts[by].id);
-    let host = &mut w.hosts[node];
-    let running = host.node.as_mut().expect("it runs");
-    let actions = running.handle(&host.store, now, Event::Message(from, message));
-    let said = |action| match action {
-        Action::Send(to, message) if to == from => Some(message.body),
-        _ => None,
-    };
-    actions.into_iter().filter_map(said).collect()
-}
-
 /// A fill or a delivery is for the document that whoever asks acts under. Asked under an older one, a
 /// node sends its own and does nothing; under a newer one it asks for that.
 #[test]
@@ -178,15 +164,15 @@ fn a_member_answers_for_the_version_it_was_asked_about() {
     w.run_for(50);
     assert_eq!(version(&w, x), old + 1);
     for body in [Body::Fill, Body::Deliver] {
-        let said = asked(&mut w, x, y, old, body.clone());
+        let said = told(&mut w, x, y, old, body.clone());
         let [Body::Chosen(doc)] = said.as_slice() else { panic!("{body:?}: {said:?}") };
         assert_eq!(doc.version, old + 1);
         assert!(w.hosts[x].node.as_ref().unwrap().is_idle(), "nothing was begun");
-        let said = asked(&mut w, x, y, old + 2, body);
+        let said = told(&mut w, x, y, old + 2, body);
         assert!(matches!(said.as_slice(), [Body::WantRing]), "{said:?}");
         assert!(w.hosts[x].node.as_ref().unwrap().is_idle(), "nothing was begun");
     }
-    let barrier = asked(&mut w, x, y, old + 2, Body::Barrier);
+    let barrier = told(&mut w, x, y, old + 2, Body::Barrier);
     let unclear = |b: &Body| matches!(b, Body::Cleared { clear: false, .. });
     assert!(barrier.iter().any(unclear), "of a version that is not its own: {barrier:?}");
 }

@@ -9,10 +9,10 @@
 //! it may still be minted. So what is written after that answer is never superseded by what was asked
 //! before it.
 
-use kvs::node::{Action, Event, Request};
+use kvs::node::Request;
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::protocol::{Body, Message};
+use kvs::protocol::Body;
 use kvs::quorum::{Basis, Options, PutReply, Verdict};
 
 use crate::help::*;
@@ -71,15 +71,10 @@ fn a_put_that_has_no_time_left_is_not_taken() {
         let Request::Put(request) = w.write_request("k", Some("v"), basis, options) else {
             panic!("a put")
         };
-        let (doc, now, from) = (w.doc(), w.time(a), w.hosts[via].id);
-        let body = Body::Put(request);
-        let message = Message { ring: doc.id, version: doc.version, op: 7, body };
-        let host = &mut w.hosts[a];
-        let node = host.node.as_mut().expect("it runs");
-        let actions = node.handle(&host.store, now, Event::Message(from, message));
-        let [Action::Send(to, answer)] = actions.as_slice() else { panic!("{actions:?}") };
-        assert!(*to == from && matches!(answer.body, Body::NotMine(_)), "{answer:?}");
-        assert!(node.is_idle());
+        let doc = version(&w, a);
+        let said = told(&mut w, a, via, doc, Body::Put(request));
+        assert!(matches!(said.as_slice(), [Body::NotMine(_)]), "{said:?}");
+        assert!(w.hosts[a].node.as_ref().unwrap().is_idle());
     }
     w.run_for(2 * TIME_MS);
     assert_eq!(minted_ms(&w), None);

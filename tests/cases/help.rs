@@ -5,7 +5,8 @@
 //! Caveat: [`World::heal`] brings back delays that vary a little, from the fixed seed.
 
 use kvs::clock::{Actor, Dot};
-use kvs::node::{Reply, Request, Status, genesis};
+use kvs::node::{Action, Event, Reply, Request, Status, genesis};
+use kvs::protocol::{Body, Message};
 use kvs::quorum::{Basis, ItemReply, Options, PutReply, Verdict};
 use kvs::ring::{Change, Member, RingDoc};
 use kvs::store::memory::Memory;
@@ -212,6 +213,20 @@ pub(crate) fn force(w: &mut World, via: usize, doc: &RingDoc) -> Result<(), Stri
 /// The version of the document a node acts under.
 pub(crate) fn version(w: &World, i: usize) -> u64 {
     w.hosts[i].node.as_ref().expect("it is running").doc().version
+}
+
+/// Tells a node something as another that acts under this version; what it answers at once.
+pub(crate) fn told(w: &mut World, node: usize, by: usize, version: u64, body: Body) -> Vec<Body> {
+    let message = Message { ring: w.doc().id, version, op: 77, body };
+    let (now, from) = (w.time(node), w.hosts[by].id);
+    let host = &mut w.hosts[node];
+    let running = host.node.as_mut().expect("it is running");
+    let actions = running.handle(&host.store, now, Event::Message(from, message));
+    let said = |action| match action {
+        Action::Send(to, message) if to == from => Some(message.body),
+        _ => None,
+    };
+    actions.into_iter().filter_map(said).collect()
 }
 
 /// Runs a script with a bug planted.
