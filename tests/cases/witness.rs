@@ -194,7 +194,8 @@ fn a_file_that_is_put_back_twice_is_noticed_twice() {
     let mut w = ring(3);
     let key = of_first(&w);
     let old = w.snapshot(0);
-    acked(&mut w, 0, &owned_at(&w, 0, 0), "v0");
+    let own = owned_at(&w, 0, 0);
+    acked(&mut w, 0, &own, "v0");
     w.restore(0, &old, true);
     w.restart(0);
     w.run_for(1_000);
