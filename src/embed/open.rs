@@ -27,6 +27,9 @@ const WIDE_MAPS_MAX: usize = 16;
 /// Records whose keys a served node reads before others have their turn: some ms.
 const AUDIT_SLICE: u64 = 1 << 15;
 
+/// A directory that cannot be opened, and why.
+type Damaged = (PathBuf, Error);
+
 /// What to open, and how.
 #[derive(Clone, Debug)]
 pub struct Opening {
@@ -65,14 +68,9 @@ impl Embed {
         dirs.sort();
         dirs.dedup();
         let map = map(&dirs);
-        let mut failed = Vec::new();
-        for dir in &dirs {
-            match open_slot(dir, opening, map) {
-                Ok(Some(slot)) => embed.insert(slot)?,
-                Ok(None) => {}
-                Err(error) if is_damage(&error) => failed.push((dir.clone(), error)),
-                Err(error) => return Err(error),
-            }
+        let mut failed = embed.open_all(&dirs, opening, map)?;
+        if embed.slots.is_empty() && opening.access == Access::Read {
+            failed = embed.salvage(failed, opening, map)?;
         }
         if embed.slots.is_empty() {
             let none = Error::Unreachable("No node of the ring is open; nothing was tried.".into())
@@ -86,6 +84,41 @@ impl Embed {
         embed.greet();
         embed.leave_out_removed();
         Ok(embed)
+    }
+
+    /// Opens what is to be opened, and says which of it is damaged.
+    fn open_all(&mut self, dirs: &[PathBuf], opening: &Opening, map: Map) -> Result<Vec<Damaged>> {
+        let mut failed = Vec::new();
+        for dir in dirs {
+            match open_slot(dir, opening, map) {
+                Ok(Some(slot)) => self.insert(slot)?,
+                Ok(None) => {}
+                Err(error) if is_damage(&error) => failed.push((dir.clone(), error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Opens damaged files as far as they can be read, when there are no others: a page may be all
+    /// that is damaged. Says which cannot be read at all.
+    fn salvage(
+        &mut self,
+        damaged: Vec<Damaged>,
+        opening: &Opening,
+        map: Map,
+    ) -> Result<Vec<Damaged>> {
+        let opening = Opening { access: Access::Salvage, ..opening.clone() };
+        let mut beyond = Vec::new();
+        for (dir, error) in damaged {
+            if self.open_all(std::slice::from_ref(&dir), &opening, map)?.is_empty() {
+                let dir = dir.display();
+                self.warnings.push(format!("{dir} is read as far as it can be: {error}"));
+            } else {
+                beyond.push((dir, error));
+            }
+        }
+        Ok(beyond)
     }
 
     fn insert(&mut self, slot: Slot) -> Result<()> {
@@ -183,7 +216,7 @@ fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
     if opening.down.contains(&config.name) {
         return Ok(None);
     }
-    let read_only = opening.access == Access::Read;
+    let read_only = opening.access != Access::Write;
     let want = if read_only {
         Want::Shared
     } else {
@@ -229,7 +262,7 @@ fn node_of(
         Trust::Proven => None,
         Trust::Suspect(reason) => Some(reason.to_string()),
     };
-    let read_only = access == Access::Read;
+    let read_only = access != Access::Write;
     // A served node has others to answer meanwhile.
     let audit_slice = (witnesses > 0).then_some(AUDIT_SLICE);
     let boot = Boot { seed: random()?, suspect, read_only, witnesses, audit_slice };

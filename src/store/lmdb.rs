@@ -35,6 +35,7 @@ use heed::{Env, RoTxn, WithoutTls};
 
 use self::rows::{Edit, Tables, View, failure, read_error};
 pub use self::signal::FAULT_CODE;
+use self::structure::Extent;
 pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
@@ -59,6 +60,9 @@ pub const FILE: &str = "data.mdb";
 pub enum Access {
     /// Nothing is made or written, not even a lock.
     Read,
+    /// As [`Access::Read`], of a file with damaged pages: what can be read is better than nothing.
+    /// LMDB may end the process with [`FAULT_CODE`].
+    Salvage,
     /// Batches may be applied.
     Write,
 }
@@ -125,7 +129,8 @@ impl Lmdb {
         open::create(dir, batch)
     }
 
-    /// Opens the file of a directory whose `kvs.lock` the caller holds.
+    /// Opens the file of a directory whose `kvs.lock` the caller holds. Its pages are walked first, but
+    /// for leaves of records: a writer would trust a free list that names a page in use.
     ///
     /// # Errors
     /// [`Error::Usage`] when it is no node directory or of a newer format, [`Error::Corrupt`] when
@@ -180,6 +185,11 @@ impl Lmdb {
         let reader = self.env.clone().static_read_txn();
         let reader = reader.map_err(|e| read_error(&self.tables.path, e))?;
         Ok(self.reader.get_or_init(|| reader))
+    }
+
+    /// Whether pages are whole, as of the present reading.
+    fn pages(&self, extent: Extent) -> Result<()> {
+        structure::check(&self.tables.path, Some(self.reader()?.id() as u64), extent)
     }
 
     fn view(&self) -> Result<View<'_, 'static>> {
@@ -276,6 +286,9 @@ impl Store for Lmdb {
     }
 
     fn visit(&self, p: Partition, after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        if after.is_none() {
+            self.pages(Extent::Partition(p))?;
+        }
         tables::visit(&self.view()?, p, after, visit)
     }
 
@@ -332,7 +345,7 @@ impl Store for Lmdb {
     }
 
     fn structure(&self) -> Result<()> {
-        structure::check(&self.tables.path, Some(self.reader()?.id() as u64))
+        self.pages(Extent::Whole)
     }
 
     fn commit_number(&self) -> u64 {
@@ -340,7 +353,7 @@ impl Store for Lmdb {
     }
 
     fn apply(&mut self, batch: &Batch) -> std::result::Result<(), Failure> {
-        if self.access == Access::Read {
+        if self.access != Access::Write {
             let dir = self.dir.display();
             let why = format!("{dir} is open for reading. Nothing was changed.");
             return Err(Failure::Fatal(Error::Denied(why)));

@@ -1,7 +1,7 @@
 //! Making and opening the file under a node.
 //!
 //! ```text
-//! open   statfs -> preflight (plain reads) -> map -> guard -> tables -> sidecar -> trust
+//! open   statfs -> preflight, structure (plain reads) -> map -> guard -> tables -> sidecar -> trust
 //! create statfs -> map -> one commit: tables, rows -> sync -> kvs.id, kvs.lock -> sync directory
 //! ```
 //!
@@ -16,6 +16,7 @@ use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, WithoutTls};
 
 use super::rows::{Edit, Tables, failure, read_error};
 use super::signal::Guard;
+use super::structure::{self, Extent};
 use super::{Access, FILE, Lmdb, Map, Opened, identity, preflight};
 use crate::error::{Error, Result};
 use crate::store::lock::Lock;
@@ -87,9 +88,9 @@ impl From<heed::Error> for Unmade {
 
 pub(super) fn open(dir: &Path, access: Access, size: Map) -> Result<Opened> {
     let path = dir.join(FILE);
-    check(dir, &path)?;
+    check(dir, &path, access)?;
     let flags = match access {
-        Access::Read => EnvFlags::READ_ONLY | EnvFlags::NO_LOCK,
+        Access::Read | Access::Salvage => EnvFlags::READ_ONLY | EnvFlags::NO_LOCK,
         Access::Write => EnvFlags::empty(),
     };
     let lock = dir.join(LOCK_FILE);
@@ -129,7 +130,7 @@ pub(super) fn open(dir: &Path, access: Access, size: Map) -> Result<Opened> {
     Ok(Opened { store, trust })
 }
 
-fn check(dir: &Path, path: &Path) -> Result<()> {
+fn check(dir: &Path, path: &Path, access: Access) -> Result<()> {
     let Some(file) = files::read(path)? else {
         let dir = dir.display();
         return Err(Error::Usage(format!(
@@ -137,7 +138,11 @@ fn check(dir: &Path, path: &Path) -> Result<()> {
         )));
     };
     refuse_remote(dir)?;
-    preflight::check(&file, path)
+    preflight::check(&file, path)?;
+    match access {
+        Access::Salvage => Ok(()),
+        Access::Read | Access::Write => structure::check(path, None, Extent::Frame),
+    }
 }
 
 /// Maps the file. Always LMDB's default sync mode: any other can lose acknowledged writes.

@@ -43,7 +43,9 @@ pub(super) struct Meta {
     version: u32,
     pub(super) page_size: u32,
     pub(super) free_root: u64,
+    pub(super) free_depth: u16,
     pub(super) main_root: u64,
+    pub(super) main_depth: u16,
     pub(super) last_page: u64,
     pub(super) txn: u64,
 }
@@ -112,7 +114,9 @@ fn meta(file: &File, path: &Path, number: u64, at: u64) -> Result<Meta> {
     let meta = Meta {
         version: u32_at(&bytes, HEADER + 4),
         page_size: u32_at(&bytes, 40),
+        free_depth: u16_at(&bytes, 46),
         free_root: u64_at(&bytes, 80),
+        main_depth: u16_at(&bytes, 94),
         main_root: u64_at(&bytes, 128),
         last_page: u64_at(&bytes, 136),
         txn: u64_at(&bytes, 144),

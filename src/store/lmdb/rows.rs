@@ -16,6 +16,7 @@ use heed::types::Bytes;
 use heed::{MdbError, RoTxn, RwTxn};
 
 use super::signal::Guard;
+use super::structure::{self, Extent};
 use crate::error::{Error, Result};
 use crate::record::stored_term;
 use crate::store::apply::{Keep, Put, RowsMut};
@@ -163,7 +164,7 @@ impl RowsMut for Edit<'_, '_, '_> {
     }
 
     fn structure(&self) -> Result<()> {
-        super::structure::check(&self.tables.path, None)
+        structure::check(&self.tables.path, None, Extent::Whole)
     }
 
     #[expect(

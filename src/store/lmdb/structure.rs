@@ -1,16 +1,23 @@
 //! Walks the trees of an LMDB file with plain reads, and says whether they are whole.
 //!
-//! Reading rows shows what is in the way of reading only. A page that carries another's number, or a
-//! free list that names a page in use, reads well and destroys other pages when it is written:
+//! LMDB trusts its pages. One that carries another's number, or a free list that names a page in use,
+//! reads well and destroys other pages when it is written; one of no known kind ends the process. So
+//! pages are proven before LMDB meets them:
 //!
 //! ```text
 //! meta -> free tree -> numbers of free pages  --+  none of them is in use
-//!      -> main tree -> six trees, their pages --+  each in its place, in bounds, used once
+//!      -> main tree -> six trees, their pages --+  each in its place, of its kind, used once
+//!
+//! Frame      at every opening   all of it but the leaves of `records`, which are most of a file
+//! Partition  before a scan      the pages of `records` where a partition's rows are
+//! Whole      before mending     all of it
 //! ```
 //!
-//! The keys that lead from page to page rise: a search that is led astray puts a new row where none can
-//! be. `verify` asks all this of a file, and whoever is about to mend one. What it does not do: it
-//! compares no rows. Caveat: of a file that is being written, only a state that one of the two heads still names.
+//! The leaves of `records` that are not read are still known by number, from the branches. Where rows
+//! have pages of their own only leaves say which, so there `Frame` reads them too; they are few. The
+//! keys that lead from page to page rise: a search that is led astray puts a new row where none can
+//! be. What it does not do: it compares no rows. Caveat: of a file that is being written, only a state
+//! that one of the two heads still names.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -18,24 +25,39 @@ use std::path::Path;
 
 use super::preflight::{self, HEADER, Meta, corrupt, u16_at, u32_at, u64_at};
 use crate::error::{Error, Result};
+use crate::key::Partition;
+use crate::store::tables::Name;
 
 const NO_PAGE: u64 = u64::MAX;
-const DEPTH_MAX: usize = 32;
+/// LMDB's cursors go no deeper.
+const LEVELS_MAX: u16 = 32;
 const BRANCH: u16 = 0x01;
 const LEAF: u16 = 0x02;
 const OVERFLOW: u16 = 0x04;
+/// The kinds above and those that no page of ours is of: heads, and leaves of duplicates.
+const KINDS: u16 = 0x6f;
 /// A node whose data lies on pages of its own, and one that is a tree.
 const NODE_BIG: u16 = 0x01;
 const NODE_TREE: u16 = 0x02;
-/// Where a tree's record has its root, and its length.
+/// Where a tree's record has its height, its count of overflow pages and its root, and its length.
+const LEVELS_AT: usize = 6;
+const OVERFLOWS_AT: usize = 24;
 const ROOT_AT: usize = 40;
 const TREE_BYTES: usize = 48;
+
+/// How much is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    Whole,
+    Frame,
+    Partition(Partition),
+}
 
 /// Checks a file as of a transaction, or as it is now.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when a page is not where or what it should be; [`Error::Io`].
-pub(super) fn check(path: &Path, txn: Option<u64>) -> Result<()> {
+pub(super) fn check(path: &Path, txn: Option<u64>, extent: Extent) -> Result<()> {
     let file = File::open(path).map_err(Error::io("open", path))?;
     let [first, second] = preflight::metas(&file, path)?;
     let newest = if first.txn >= second.txn { first } else { second };
@@ -43,12 +65,14 @@ pub(super) fn check(path: &Path, txn: Option<u64>) -> Result<()> {
     let Some(meta) = [first, second].into_iter().find(|meta| meta.txn == wanted) else {
         return Ok(());
     };
-    let Meta { page_size, last_page, free_root, main_root, .. } = meta;
+    let Meta { page_size, last_page, .. } = meta;
     let used = vec![false; usize::try_from(last_page).unwrap_or(0).saturating_add(1)];
     let page_size = u64::from(page_size);
-    let mut walk = Walk { file: &file, path, page_size, used, free: Vec::new() };
-    walk.tree(free_root, DEPTH_MAX, true)?;
-    walk.tree(main_root, DEPTH_MAX, false)?;
+    let mut walk = Walk { file: &file, path, page_size, extent, used, free: Vec::new() };
+    if !matches!(extent, Extent::Partition(_)) {
+        walk.tree(&Tree { kind: Kind::Free, has_big: true }, meta.free_root, meta.free_depth)?;
+    }
+    walk.tree(&Tree { kind: Kind::Main, has_big: false }, meta.main_root, meta.main_depth)?;
     let taken = |page: &u64| {
         let at = usize::try_from(*page).unwrap_or(usize::MAX);
         walk.used.get(at).copied().unwrap_or(true)
@@ -59,10 +83,28 @@ pub(super) fn check(path: &Path, txn: Option<u64>) -> Result<()> {
     }
 }
 
+/// What the rows of a tree are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Numbers of free pages.
+    Free,
+    /// The other trees.
+    Main,
+    Records,
+    Others,
+}
+
+struct Tree {
+    kind: Kind,
+    /// Whether rows may have pages of their own.
+    has_big: bool,
+}
+
 struct Walk<'f> {
     file: &'f File,
     path: &'f Path,
     page_size: u64,
+    extent: Extent,
     used: Vec<bool>,
     free: Vec<u64>,
 }
@@ -85,6 +127,9 @@ impl Walk<'_> {
     }
 
     fn read(&self, page: u64, count: u64) -> Result<Vec<u8>> {
+        if page >= self.used.len() as u64 {
+            return Err(self.damaged(page));
+        }
         let mut bytes = vec![0; (count * self.page_size) as usize];
         let read = self.file.read_exact_at(&mut bytes, page * self.page_size);
         read.map_err(|_| self.damaged(page))?;
@@ -94,68 +139,125 @@ impl Walk<'_> {
         Ok(bytes)
     }
 
-    /// A tree and all below it; of the free list, the pages it names.
-    fn tree(&mut self, root: u64, depth: usize, is_free_list: bool) -> Result<()> {
-        if root == NO_PAGE {
+    /// A tree and all below it.
+    fn tree(&mut self, tree: &Tree, root: u64, levels: u16) -> Result<()> {
+        match (root, levels) {
+            (NO_PAGE, 0) => Ok(()),
+            (NO_PAGE, _) => Err(corrupt(self.path, "has a tree without a root")),
+            (_, 1..=LEVELS_MAX) => self.page(tree, root, levels, true),
+            _ => Err(self.damaged(root)),
+        }
+    }
+
+    /// A page of a tree, so many levels above the ground, and all below it.
+    fn page(&mut self, tree: &Tree, number: u64, level: u16, is_first: bool) -> Result<()> {
+        self.take(number, 1)?;
+        if level == 1 && !is_first && self.is_passed_over(tree) {
             return Ok(());
         }
-        self.take(root, 1)?;
-        let page = self.read(root, 1)?;
-        let flags = u16_at(&page, 10) & (BRANCH | LEAF | OVERFLOW);
-        let (lower, upper) = (usize::from(u16_at(&page, 12)), usize::from(u16_at(&page, 14)));
-        if depth == 0 || lower < HEADER || lower > upper || upper > page.len() {
-            return Err(self.damaged(root));
+        let page = self.read(number, 1)?;
+        let expected = if level == 1 { LEAF } else { BRANCH };
+        let nodes = nodes(&page).filter(|_| u16_at(&page, 10) & KINDS == expected);
+        let nodes = nodes.ok_or_else(|| self.damaged(number))?;
+        if level > 1 {
+            return self.branch(tree, number, level, &nodes);
         }
-        let mut last: &[u8] = &[];
-        for i in 0..(lower - HEADER) / 2 {
-            let at = usize::from(u16_at(&page, HEADER + 2 * i));
-            let node = page.get(at..).filter(|node| at >= upper && node.len() >= 8);
-            let node = node.ok_or_else(|| self.damaged(root))?;
-            match flags {
-                BRANCH => {
-                    let key = node.get(8..8 + usize::from(u16_at(node, 6)));
-                    let key = key.ok_or_else(|| self.damaged(root))?;
-                    // The first leads to all that is below the second; free pages are by number.
-                    if i > 1 && key <= last && !is_free_list {
-                        return Err(self.damaged(root));
-                    }
-                    last = key;
-                    let child = u64::from(u32_at(node, 0)) | u64::from(u16_at(node, 4)) << 32;
-                    self.tree(child, depth - 1, is_free_list)?;
-                }
-                LEAF => self.leaf(root, node, is_free_list, depth)?,
-                _ => return Err(self.damaged(root)),
+        nodes.iter().try_for_each(|node| self.leaf(tree, number, node))
+    }
+
+    /// Whether a tree's leaves are known well enough by their numbers.
+    fn is_passed_over(&self, tree: &Tree) -> bool {
+        self.extent == Extent::Frame && tree.kind == Kind::Records && !tree.has_big
+    }
+
+    fn branch(&mut self, tree: &Tree, number: u64, level: u16, nodes: &[&[u8]]) -> Result<()> {
+        // The first leads to all that is below the second; free pages are by number.
+        let rise = nodes.windows(2).skip(1).all(|pair| key(pair[0]) < key(pair[1]));
+        if nodes.is_empty() || !rise && tree.kind != Kind::Free {
+            return Err(self.damaged(number));
+        }
+        for (i, node) in nodes.iter().enumerate() {
+            let below = if i == 0 { &[][..] } else { key(node) };
+            if self.is_wanted(tree, below, nodes.get(i + 1).map(|next| key(next))) {
+                let child = u64::from(u32_at(node, 0)) | u64::from(u16_at(node, 4)) << 32;
+                self.page(tree, child, level - 1, i == 0)?;
             }
         }
         Ok(())
     }
 
-    fn leaf(&mut self, page: u64, node: &[u8], is_free_list: bool, depth: usize) -> Result<()> {
+    /// Whether what is from one key up to another is walked.
+    fn is_wanted(&self, tree: &Tree, from: &[u8], to: Option<&[u8]>) -> bool {
+        let Extent::Partition(p) = self.extent else { return true };
+        let prefix = p.0.to_be_bytes();
+        let head = &from[..from.len().min(prefix.len())];
+        tree.kind != Kind::Records || head <= &prefix[..] && to.is_none_or(|to| to > &prefix[..])
+    }
+
+    fn leaf(&mut self, tree: &Tree, page: u64, node: &[u8]) -> Result<()> {
         let (size, flags) = (u32_at(node, 0) as usize, u16_at(node, 4));
-        let data = node.get(8 + usize::from(u16_at(node, 6))..);
-        let data = data.ok_or_else(|| self.damaged(page))?;
+        let data = &node[8 + key(node).len()..];
+        let expected = if tree.kind == Kind::Main { NODE_TREE } else { flags & NODE_BIG };
+        if flags != expected {
+            return Err(self.damaged(page));
+        }
         let big;
         let data = if flags & NODE_BIG != 0 {
             let first = data.first_chunk().ok_or_else(|| self.damaged(page))?;
             let first = u64::from_le_bytes(*first);
-            let count = (size as u64 + HEADER as u64).div_ceil(self.page_size);
-            self.take(first, count)?;
-            // Only the free list is looked into; of a value the head will do.
-            big = self.read(first, if is_free_list { count } else { 1 })?;
-            if u16_at(&big, 10) & OVERFLOW == 0 || u64::from(u32_at(&big, 12)) != count {
+            let needed = (size as u64 + HEADER as u64).div_ceil(self.page_size);
+            let head = self.read(first, 1)?;
+            // A value that one batch made smaller keeps the pages that it had.
+            let count = u64::from(u32_at(&head, 12));
+            if u16_at(&head, 10) & KINDS != OVERFLOW || count < needed {
                 return Err(self.damaged(first));
             }
+            self.take(first, count)?;
+            // Only the free list is looked into; of a value the head will do.
+            big = if tree.kind == Kind::Free { self.read(first, needed)? } else { head };
             &big[HEADER..]
         } else {
             data.get(..size).ok_or_else(|| self.damaged(page))?
         };
-        if is_free_list {
-            let numbers = data.get(..size).ok_or_else(|| self.damaged(page))?;
-            self.free.extend(numbers.chunks_exact(8).skip(1).map(|n| u64_at(n, 0)));
-        } else if flags & NODE_TREE != 0 {
-            let record = data.get(..TREE_BYTES).ok_or_else(|| self.damaged(page))?;
-            self.tree(u64_at(record, ROOT_AT), depth - 1, false)?;
+        match tree.kind {
+            Kind::Free => {
+                let numbers = data.get(..size).ok_or_else(|| self.damaged(page))?;
+                self.free.extend(numbers.chunks_exact(8).skip(1).map(|n| u64_at(n, 0)));
+                Ok(())
+            }
+            Kind::Main => self.named(page, key(node), data),
+            Kind::Records | Kind::Others => Ok(()),
         }
-        Ok(())
     }
+
+    /// A tree that the main tree names.
+    fn named(&mut self, page: u64, name: &[u8], record: &[u8]) -> Result<()> {
+        let record = record.get(..TREE_BYTES).ok_or_else(|| self.damaged(page))?;
+        let is_records = name == Name::Records.as_str().as_bytes();
+        if !is_records && matches!(self.extent, Extent::Partition(_)) {
+            return Ok(());
+        }
+        let kind = if is_records { Kind::Records } else { Kind::Others };
+        let tree = Tree { kind, has_big: u64_at(record, OVERFLOWS_AT) > 0 };
+        self.tree(&tree, u64_at(record, ROOT_AT), u16_at(record, LEVELS_AT))
+    }
+}
+
+/// The nodes of a page, each with its key; `None` when one is not within the page.
+fn nodes(page: &[u8]) -> Option<Vec<&[u8]>> {
+    let (lower, upper) = (usize::from(u16_at(page, 12)), usize::from(u16_at(page, 14)));
+    if lower < HEADER || lower > upper || upper > page.len() {
+        return None;
+    }
+    let node = |i| {
+        let at = usize::from(u16_at(page, HEADER + 2 * i));
+        let node = page.get(at..).filter(|node| at >= upper && node.len() >= 8)?;
+        (node.len() >= 8 + usize::from(u16_at(node, 6))).then_some(node)
+    };
+    (0..(lower - HEADER) / 2).map(node).collect()
+}
+
+/// The key of a node that [`nodes`] has given.
+fn key<'n>(node: &'n [u8]) -> &'n [u8] {
+    &node[8..8 + usize::from(u16_at(node, 6))]
 }
