@@ -92,13 +92,13 @@ fn told(ui: &mut Ui, report: &Report) -> Outcome {
     }
     tell_damage(ui, report);
     tell_left(ui, report);
-    let whole = report.missing.is_empty() && report.broken.is_empty();
+    let whole = report.missing.is_empty() && report.broken.is_empty() && !report.changing;
     let lossy = report.is_lossy() && whole && !report.stopped;
     Ok(if lossy { Done::Corrupt } else { Done::Partly })
 }
 
 fn object(report: &Report) -> serde_json::Value {
-    let Report { hints, moved, damaged, filling, missing, dropped, stopped, .. } = report;
+    let Report { hints, moved, damaged, filling, missing, dropped, stopped, changing, .. } = report;
     let filling: Vec<_> =
         filling.iter().map(|(name, n)| json!({"node": name, "partitions": n})).collect();
     let lost = report.lost.iter().map(
@@ -109,7 +109,7 @@ fn object(report: &Report) -> serde_json::Value {
     let bad_hints = bad_hints.map(|(name, n)| json!({"node": name, "hints": n.to_string()}));
     let apart = report.apart.iter().map(|(a, b, n)| json!({"a": a, "b": b, "partitions": n}));
     json!({
-        "schema": "kvs.repair/1", "complete": report.is_complete(), "stopped": stopped,
+        "schema": "kvs.repair/1", "complete": report.is_complete(), "stopped": stopped, "changing": changing,
         "moved": moved.to_string(), "damaged": damaged.to_string(), "dropped": dropped,
         "hints": {"delivered": hints.0.to_string(), "left": hints.1.to_string()},
         "filling": filling, "missing": missing, "broken": report.broken,
@@ -162,6 +162,9 @@ fn tell_left(ui: &mut Ui, report: &Report) {
             "{name} was missing: bring it back and repair again, or kvs replace {name}; \
              to go on without what only it holds: kvs repair --accept-missing {name}"
         ));
+    }
+    if report.changing {
+        ui.say("a change of the ring is not done; to take it to its end: kvs ring apply");
     }
     let whole = missing.is_empty() && report.broken.is_empty();
     let stuck = !filling.is_empty() && whole && !report.is_lossy();

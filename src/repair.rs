@@ -81,6 +81,8 @@ pub struct Report {
     pub apart: Vec<(String, String, usize)>,
     /// Partition copies that were dropped because nobody needs them any more.
     pub dropped: usize,
+    /// A change of the ring is under way: not every owner to be is one yet.
+    pub changing: bool,
     /// It was told to stop between two nodes.
     pub stopped: bool,
 }
@@ -91,7 +93,7 @@ impl Report {
     pub fn is_complete(&self) -> bool {
         let left = self.filling.is_empty() && self.missing.is_empty() && self.hints.1 == 0;
         let whole = self.broken.is_empty() && self.apart.is_empty();
-        !self.stopped && left && whole && !self.is_lossy()
+        !self.stopped && !self.changing && left && whole && !self.is_lossy()
     }
 
     /// Whether data is known to be lost or damaged, here and in every copy that was asked.
@@ -216,6 +218,8 @@ fn conclude(
     let counted = target.gather(|store| store.hint_stats()).into_iter();
     let now: u64 = counted.filter_map(|(_, stats)| Some(stats.ok()?.count)).sum();
     report.hints.1 = report.hints.1.min(now.saturating_sub(damaged));
+    report.filling = filling(target)?;
+    report.changing = doc.step != Step::Settled;
     // A node whose file failed on the way is missing too.
     report.missing = target.missing();
     let broken = target.broken();
@@ -323,8 +327,6 @@ fn round(
 ) -> Result<usize> {
     let nodes = target.nodes();
     let doc = target.doc();
-    let mut left = 0;
-    report.filling.clear();
     for (i, id) in nodes.iter().enumerate() {
         if report.stopped || !progress(&doc.name(*id), i + 1, nodes.len()) {
             report.stopped = true;
@@ -334,14 +336,20 @@ fn round(
         let Some(Reply::Repair(done)) = asked else { continue };
         report.moved += done.pulled + done.pushed;
     }
-    for id in nodes {
+    report.filling = filling(target)?;
+    Ok(report.filling.iter().map(|(_, n)| n).sum())
+}
+
+/// How many copies are filling, have lost records or hold a bad key, by member.
+fn filling(target: &mut Target) -> Result<Vec<(String, usize)>> {
+    let mut filling = Vec::new();
+    for id in target.nodes() {
         let Some(Reply::Repair(now)) = ask(target, id, Request::Unsettled)? else { continue };
         if !now.filling.is_empty() {
-            left += now.filling.len();
-            report.filling.push((doc.name(id), now.filling.len()));
+            filling.push((target.doc().name(id), now.filling.len()));
         }
     }
-    Ok(left)
+    Ok(filling)
 }
 
 /// Delivers the hints of every open node: delivered, left.

@@ -9,15 +9,19 @@
 //! n1 opens at (life 8, commit 100), begins life 9     Greet n2: I was at (8, 100), am in life 9
 //! n2 has met n1 at (8, 180)                           Met: (8, 180)  -> n1 has lost 80 commits
 //! n2 has met n1 at (9, other bits)                    Met            -> n1 is another future of it
+//! n1 knows of its loss, is renewed in life 9          Greet; n2 remembers (9, 100) from now on
+//! n2 had met it at (12, 300)                          Met: (12, 300) -> n1 goes on in life 13
 //! n1 acknowledges commit 120 to n2                    n2 remembers (9, 120)
 //! ```
 //!
 //! Laws: a node greets as what it was at its opening, for as long as it lives, and every member, also
 //! one that comes later; evidence counts whenever it comes; a greeting is answered whatever ring
 //! document the other has. What a node remembers of a life it has not been greeted by, it does not
-//! overwrite. Only what is durable at the other node is remembered of it. A commit counts for the life
-//! that greeted on this link: when a peer is lost its greeting is forgotten, and whoever comes up is
-//! greeted, so that the commits of a restarted process are never booked under its former life.
+//! overwrite. Only what is durable at the other node is remembered of it, but for a loss: that is
+//! remembered as soon as it is told, and the life it is told in is above all that was remembered. A
+//! commit counts for the life that greeted on this link: when a peer is lost its greeting is forgotten,
+//! and whoever comes up is greeted, so that the commits of a restarted process are never booked under
+//! its former life.
 //!
 //! Caveats: a file restored together with its sidecar while every witness is down is not noticed before
 //! one of them is back. What is remembered is written with the next batch, alone once a second.
@@ -45,6 +49,8 @@ struct Greeted {
     opened: FilePoint,
     epoch: u64,
     life: u64,
+    /// It knows that it may have lost something.
+    renewed: bool,
     /// What was remembered of it before that life.
     met: FilePoint,
 }
@@ -52,7 +58,7 @@ struct Greeted {
 impl Greeted {
     /// Whether its file cannot be what it was.
     fn is_behind(&self) -> bool {
-        self.met.life != self.life && self.met.is_beyond(&self.opened)
+        !self.renewed && self.met.life != self.life && self.met.is_beyond(&self.opened)
     }
 }
 
@@ -197,10 +203,11 @@ impl Witness {
             return known.met;
         }
         let met = self.met.get(&from).copied().unwrap_or_default();
-        let met = if renewed { FilePoint::default() } else { met };
-        let greeted = Greeted { opened, epoch, life, met };
+        let greeted = Greeted { opened, epoch, life, renewed, met };
         self.greeted.insert(from, greeted);
-        if !greeted.is_behind() && met.life != life && !renewed {
+        if renewed {
+            self.note(from, FilePoint { epoch, life, commit: opened.commit });
+        } else if !greeted.is_behind() && met.life != life {
             self.note(from, opened);
         }
         met
@@ -265,6 +272,11 @@ impl Node {
         }
     }
 
+    fn greet_all(&mut self, cx: &mut Cx<'_>) {
+        let others = self.doc.present().map(|m| m.id).filter(|id| *id != self.id).collect();
+        self.greet(cx, others);
+    }
+
     /// Some have come up: they remember what comes only once they were greeted, and may know better.
     pub(super) fn greet_new(&mut self, cx: &mut Cx<'_>, came: Vec<NodeId>) {
         if self.identity.witness.waiting {
@@ -317,8 +329,11 @@ impl Node {
             let why = "another node has seen later writes of this one: its file is older";
             self.lose_all(epoch);
             cx.out.push(Action::Note(Note::Lost(why.into())));
-            let others = self.doc.present().map(|m| m.id).filter(|id| *id != self.id).collect();
-            self.greet(cx, others);
+            self.greet_all(cx);
+        } else if self.identity.witness.renewed && epoch >= self.identity.witness.epoch {
+            // What was lost had come further: the present life is to be above it.
+            self.identity.begin_life(epoch);
+            self.greet_all(cx);
         }
         self.identity.witness.heard.insert(from);
         self.boot_tick(cx);

@@ -74,6 +74,45 @@ fn a_file_that_is_older_by_an_actor_is_noticed() {
     assert!(goes_wrong(Bug::WitnessIgnored, || put_back_behind_its_last_actor() == Ok(vec![])));
 }
 
+/// n1's file is put back without its sidecar, so that it knows itself that it is behind; everything is
+/// repaired. Then both that file and the one it was before are opened once more. How much fills each time.
+fn behind_by_its_own_account() -> [usize; 2] {
+    let mut w = ring(3);
+    for i in 0..4 {
+        acked(&mut w, 0, &format!("a{i}"), "a");
+    }
+    let old = w.snapshot(0);
+    for i in 0..4 {
+        w.crash(0, false);
+        w.restart(0);
+        w.run_for(4_000);
+        acked(&mut w, 1, &format!("b{i}"), "b");
+    }
+    let former = w.snapshot(0);
+    w.restore(0, &old, false);
+    w.restart(0);
+    w.run_for(4_000);
+    w.repair_all();
+    assert_eq!(status(&mut w, 0).filling, 0);
+    w.crash(0, false);
+    w.restart(0);
+    w.run_for(4_000);
+    let again = status(&mut w, 0).filling;
+    acked(&mut w, 1, "c", "c");
+    w.restore(0, &former, true);
+    w.restart(0);
+    w.run_for(4_000);
+    [again, status(&mut w, 0).filling]
+}
+
+/// What a node has told of its loss is remembered of it, above all that was remembered before.
+#[test]
+fn a_loss_that_was_repaired_is_not_found_again() {
+    let [again, former] = behind_by_its_own_account();
+    assert_eq!(again, 0, "it fills once more what was repaired");
+    assert!(former > 0, "its former future was taken for the latest");
+}
+
 /// n1 and n2 acknowledged a value. n1's directory is put back while n2, the only witness, is down; then
 /// n2 comes back. How much n1 fills before and after, and what it and n3 say then.
 fn the_witness_comes_late() -> ([usize; 2], Said) {
