@@ -7,6 +7,7 @@
 //! A change that cannot go on (a directory is missing) stays where it is; `kvs ring apply` resumes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::Target;
 use super::data::defect;
 use super::find::now;
 use crate::digest::Sum;
+use crate::embed::Embed;
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
@@ -82,6 +84,13 @@ impl Target {
             }
         }
         all
+    }
+
+    /// Directories with a file that is not what it should be: their nodes count as down, and their data
+    /// may be good.
+    #[must_use]
+    pub fn odd(&self) -> &[PathBuf] {
+        self.embed.as_ref().map(Embed::odd).unwrap_or_default()
     }
 
     /// Has the first document of a plan's change chosen.

@@ -47,6 +47,17 @@ impl Target {
         self.found(dir, seat).is_ok()
     }
 
+    /// A member that answers is not lost.
+    pub(super) fn refuse_alive(&self, name: &str) -> Result<()> {
+        let id = self.doc().named(name)?.id;
+        if !self.nodes().contains(&id) {
+            return Ok(());
+        }
+        Err(Error::Denied(format!("{name} runs: it is not lost. Nothing was changed.")).hint(
+            format!("take it out with kvs leave {0}, or stop it: kvs node stop {0}", word(name)),
+        ))
+    }
+
     /// Whether somebody serves the directory, or is about to.
     ///
     /// # Errors
