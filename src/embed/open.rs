@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Embed, Slot, random};
 use crate::config::{NODE_FILE, NodeConfig, read};
@@ -69,8 +69,11 @@ impl Embed {
         dirs.dedup();
         let map = map(&dirs);
         let mut failed = Vec::new();
+        let until = now() + opening.timeout;
         for dir in &dirs {
-            match open_slot(dir, opening, map) {
+            // All locks together are waited for as long as one.
+            let timeout = until.saturating_duration_since(now());
+            match open_slot(dir, &Opening { timeout, ..opening.clone() }, map) {
                 Ok(Some(slot)) => embed.insert(slot)?,
                 Ok(None) => {}
                 Err(error) if is_damage(&error) || is_odd(&error) => {
@@ -151,6 +154,11 @@ impl Embed {
         }
         self.tell_alive();
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// One map size for all: 1 TiB each, or less where many files share 47 bits.

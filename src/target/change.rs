@@ -130,13 +130,16 @@ impl Target {
     /// # Errors
     /// [`Error::Partial`] when it has to wait; what is done stays done.
     pub fn advance(&mut self) -> Result<()> {
-        let mut until = now() + self.timeout;
+        let patience = |target: &Self| {
+            now() + target.live.as_ref().map_or(target.timeout, |live| live.client.left())
+        };
+        let mut until = patience(self);
         while self.doc().step != Step::Settled {
             let version = self.doc().version;
             let at = self.helm(&self.doc())?;
             let Reply::Ring(_, why) = self.ask(at, Request::Advance)? else { return Err(defect()) };
             if self.doc().version > version {
-                until = now() + self.timeout;
+                until = patience(self);
             }
             if let Some(why) = why {
                 // Running nodes need a moment to find a new one, or one that has just come back.

@@ -104,7 +104,8 @@ impl Live {
         let up: BTreeSet<_> = news.iter().filter(|n| n.up).map(|n| n.row.id).collect();
         let wanted = |id: &NodeId| self.only.as_ref().is_none_or(|only| only.contains(id));
         let there = |id: &NodeId| {
-            (up.contains(id) || *id == entry) && !self.gone.contains(id) && wanted(id)
+            let answers = !self.gone.contains(id) && !self.client.is_silent(*id);
+            (up.contains(id) || *id == entry) && answers && wanted(id)
         };
         doc.present().map(|m| m.id).filter(there).collect()
     }
