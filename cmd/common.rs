@@ -18,6 +18,7 @@ pub(crate) use kvs::config::duration;
 use kvs::error::Error;
 use kvs::key::{Key, Partition, unescape};
 use kvs::os::stop_signals;
+use kvs::protocol::TIMEOUT_MS_MAX;
 use kvs::quorum::{Level, Options};
 use kvs::target::{Access, Opening, Target};
 use rustix::fs::{OFlags, fcntl_getfl};
@@ -35,7 +36,7 @@ pub(crate) struct Common {
     #[arg(long, env = "KVS_RING", global = true, value_name = "TARGET")]
     pub(crate) ring: Option<String>,
     /// How long to wait for a lock or an answer
-    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = patience)]
     pub(crate) timeout: Duration,
     /// Take these members as down, to rehearse a cut; separated by commas
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
@@ -204,7 +205,8 @@ impl Common {
         let target = self.open_mixed(ui, purpose, targets)?;
         if targets.is_empty() {
             let told = |name: &String| {
-                self.down.contains(name) || target.damaged().iter().any(|dir| dir.ends_with(name))
+                let mut known = target.damaged().iter().chain(target.odd());
+                self.down.contains(name) || known.any(|dir| dir.ends_with(name))
             };
             for name in target.missing().into_iter().filter(|name| !told(name)) {
                 ui.warn(&format!("{name} is down: nothing of it was read"));
@@ -249,6 +251,15 @@ pub(crate) fn on_stop_signal(mut call: impl FnMut() + Send + 'static) -> Result<
     let thread = thread::Builder::new().name("kvs-signals".into());
     let listening = thread.spawn(move || signals.forever().for_each(|_| call()));
     listening.map(drop).map_err(failed)
+}
+
+/// Reads an argument as how long something is waited for.
+pub(crate) fn patience(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    match time > Duration::from_millis(TIMEOUT_MS_MAX) {
+        true => Err("more than 30 days".into()),
+        false => Ok(time),
+    }
 }
 
 /// Reads an argument as an address to listen at.

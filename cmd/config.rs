@@ -96,10 +96,19 @@ fn show(ui: &mut Ui, common: &Common, args: &Show) -> Outcome {
         targets => targets.to_vec(),
     };
     let (files, dirs): (Vec<_>, Vec<_>) = specs.into_iter().partition(|s| Path::new(s).is_file());
-    let mut rows = Vec::new();
+    let (mut rows, mut done) = (Vec::new(), Done::Yes);
     if files.is_empty() || !dirs.is_empty() {
-        for path in resolve(&dirs)? {
-            let node = Some(config::read(&path.join(NODE_FILE))?);
+        let dirs = resolve(&dirs)?;
+        let alone = dirs.len() == 1;
+        for path in dirs {
+            let node = match config::read(&path.join(NODE_FILE)) {
+                Err(error) if !alone => {
+                    ui.warn(&error.to_string());
+                    done = Done::Partly;
+                    None
+                }
+                node => Some(node?),
+            };
             // A key that cannot be used is no reason to hide the rest.
             let keys = read_keys(&path.join(RING_KEY));
             let prints = keys.map(|keys| prints(&keys)).unwrap_or_else(|error| {
@@ -112,14 +121,15 @@ fn show(ui: &mut Ui, common: &Common, args: &Show) -> Outcome {
     for path in files.into_iter().map(PathBuf::from) {
         rows.push(Row { node: None, prints: prints(&read_keys(&path)?), path });
     }
-    print(ui, &rows)
+    print(ui, &rows)?;
+    Ok(done)
 }
 
 fn prints(keys: &[Secret]) -> Vec<String> {
     keys.iter().map(fingerprint).collect()
 }
 
-fn print(ui: &mut Ui, rows: &[Row]) -> Outcome {
+fn print(ui: &mut Ui, rows: &[Row]) -> std::io::Result<()> {
     if ui.is_json() {
         let objects = rows.iter().map(|row| {
             let node = row.node.as_ref();
@@ -128,8 +138,7 @@ fn print(ui: &mut Ui, rows: &[Row]) -> Outcome {
                 "quota_bytes": quota, "keys": row.prints, "path": row.path.display().to_string()})
         });
         let nodes: Vec<_> = objects.collect();
-        ui.json(&json!({"schema": "kvs.config/1", "nodes": nodes}))?;
-        return Ok(Done::Yes);
+        return ui.json(&json!({"schema": "kvs.config/1", "nodes": nodes}));
     }
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     let cells = rows.iter().map(|row| {
@@ -140,8 +149,7 @@ fn print(ui: &mut Ui, rows: &[Row]) -> Outcome {
         let place = row.path.display().to_string();
         vec![or_dash(name), or_dash(listen), or_dash(quota), or_dash(keys), place]
     });
-    ui.rows(&["name", "listen", "quota", "keys", "path"], &cells.collect::<Vec<_>>())?;
-    Ok(Done::Yes)
+    ui.rows(&["name", "listen", "quota", "keys", "path"], &cells.collect::<Vec<_>>())
 }
 
 fn keygen(ui: &mut Ui, args: &Keygen) -> Outcome {

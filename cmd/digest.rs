@@ -1,6 +1,8 @@
 //! `kvs digest`: sums that prove copies equal.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
@@ -14,6 +16,11 @@ use crate::ui::Ui;
 
 /// Rows that differ and are named; more are counted.
 const NAMED_MAX: usize = 10;
+/// Columns of a row. More may be appended to them.
+const COLUMNS: usize = 5;
+/// A saved row is no longer, and all of them are not.
+const ROW_BYTES_MAX: u64 = 1 << 10;
+const SAVED_BYTES_MAX: u64 = 1 << 30;
 
 /// Print digests of nodes, partitions or leaves
 ///
@@ -71,8 +78,36 @@ fn cells(node: &str, row: &DigestRow) -> Vec<String> {
     ]
 }
 
+/// Rows that were saved. They may come through a pipe; what is none is refused at its first line.
+fn saved(file: &Path) -> Result<String, Error> {
+    let read = || Error::io("read", file);
+    let shown = file.display();
+    let opened = File::open(file).map_err(read())?;
+    let mut input = BufReader::new(opened.take(SAVED_BYTES_MAX));
+    let mut rows = String::new();
+    for number in 1_u64.. {
+        let mut line = Vec::new();
+        input.by_ref().take(ROW_BYTES_MAX).read_until(b'\n', &mut line).map_err(read())?;
+        if line.is_empty() {
+            break;
+        }
+        let row = String::from_utf8(line).ok();
+        let row = row.filter(|row| row.trim_end().split('\t').count() >= COLUMNS);
+        let Some(row) = row else {
+            let text =
+                format!("Line {number} of {shown} is no row of a digest; nothing was compared.");
+            return Err(Error::Usage(text).hint("save them: kvs digest --format plain > FILE"));
+        };
+        rows.push_str(&row);
+    }
+    if rows.len() as u64 == SAVED_BYTES_MAX {
+        return Err(Error::Usage(format!("{shown} is longer than all rows of a ring can be.")));
+    }
+    Ok(rows)
+}
+
 fn check(ui: &mut Ui, file: &Path, rows: &[Vec<String>]) -> Result<Done, Fail> {
-    let saved = std::fs::read_to_string(file).map_err(Error::io("read", file))?;
+    let saved = saved(file)?;
     let was: BTreeSet<&str> = saved.lines().collect();
     let lines: Vec<String> = rows.iter().map(|row| row.join("\t")).collect();
     let is: BTreeSet<&str> = lines.iter().map(String::as_str).collect();

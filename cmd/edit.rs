@@ -12,6 +12,7 @@ use kvs::clock::{Dot, VersionVector};
 use kvs::embed::wall_ms;
 use kvs::error::{Error, word};
 use kvs::key::Key;
+use kvs::os::open_small;
 use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply};
 use kvs::record::{Record, Value};
 use kvs::target::{Access, Actors, Target};
@@ -196,7 +197,7 @@ fn in_editor(base: &Base) -> Result<Vec<u8>, Error> {
     let mut command = Command::new("sh");
     command.arg("-c").arg(script(&editor)).arg("kvs-edit").arg(&path);
     check(&editor, command.status())?;
-    let edited = std::fs::File::open(&path).map_err(Error::io("read", &path))?;
+    let edited = open_small(&path)?;
     let mut new = read_all(edited).map_err(Error::io("read", &path))??;
     // An editor ends the last line; the value did not.
     if !shown.is_empty() && !shown.ends_with(b"\n") && new.ends_with(b"\n") {
@@ -220,17 +221,24 @@ fn script(editor: &OsStr) -> OsString {
 /// Sends the values through a command.
 fn through(command: &[OsString], input: &[u8]) -> Result<Vec<u8>, Error> {
     let [program, arguments @ ..] = command else { return Ok(input.to_vec()) };
-    let temporary =
-        || tempfile::tempfile().map_err(Error::io("make", Path::new("a temporary file")));
-    let (mut stdin, mut stdout) = (temporary()?, temporary()?);
+    let stdin = tempfile::tempfile().map_err(Error::io("make", Path::new("a temporary file")));
+    let mut stdin = stdin?;
     let io = |e: std::io::Error| failed("a temporary file", &e.to_string());
     stdin.write_all(input).and_then(|()| stdin.rewind()).map_err(io)?;
-    let written = stdout.try_clone().map_err(io)?;
-    let mut child = Command::new(program);
-    child.args(arguments).stdin(stdin).stdout(Stdio::from(written));
-    check(program, child.status())?;
-    stdout.rewind().map_err(io)?;
-    read_all(stdout).map_err(io)?
+    let mut command = Command::new(program);
+    let child = command.args(arguments).stdin(stdin).stdout(Stdio::piped()).spawn();
+    let shown = program.display().to_string();
+    let mut child = child.map_err(|e| failed(&shown, &e.to_string()))?;
+    let stdout = child.stdout.take().expect("its stdout is a pipe");
+    let read = read_all(stdout);
+    if !matches!(read, Ok(Ok(_))) {
+        // It may have no end of its own; if it has ended, all the better.
+        drop(child.kill());
+    }
+    let ended = child.wait();
+    let new = read.map_err(|e| failed(&shown, &e.to_string()))??;
+    check(program, ended)?;
+    Ok(new)
 }
 
 /// A program that did not end well: nothing is written.

@@ -64,7 +64,7 @@ struct Named {
 impl Named {
     /// Finds out what a NAME is.
     fn find(common: &Common, text: &str) -> Result<Self, Error> {
-        if Path::new(text).join(NODE_FILE).is_file() {
+        if Path::new(text).join(NODE_FILE).symlink_metadata().is_ok() {
             let dir = PathBuf::from(text);
             let config: NodeConfig = config::read(&dir.join(NODE_FILE))?;
             return Ok(Self { name: config.name, dir: Some(dir) });

@@ -12,6 +12,7 @@ use kvs::clock::{parse_token, token};
 use kvs::embed::wall_ms;
 use kvs::error::Error;
 use kvs::key::Key;
+use kvs::protocol::EXPIRY_MS_MAX;
 use kvs::quorum::{Basis, Item, ItemReply, PutReply};
 use kvs::record::RECORD_BYTES_MAX;
 use kvs::target::{Access, Target};
@@ -118,7 +119,12 @@ fn expiry(ttl: Duration) -> Result<u64, Error> {
         let text = "--ttl 0 would hide the value at once; nothing was written.".to_string();
         return Err(Error::Usage(text).hint("to remove a value: kvs delete KEY"));
     }
-    Ok(wall_ms().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
+    let at = wall_ms().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+    if at > EXPIRY_MS_MAX {
+        let text = "--ttl is too long: a value expires within 285,000 years; nothing was written.";
+        return Err(Error::Usage(text.into()).hint("without --ttl a value stays for good"));
+    }
+    Ok(at)
 }
 
 /// The bytes that VALUE, `-` or `@FILE` names.

@@ -12,7 +12,7 @@ use kvs::push::scale::{Condition, Decision, Look, Memory, Sample, Verb, decide, 
 use kvs::push::{self, Fleet, Report};
 use serde_json::{Value, json};
 
-use crate::common::{Common, duration};
+use crate::common::{Common, patience};
 use crate::exit::{Done, Fail, Outcome};
 use crate::push::fleet::{Run, Which, no_rehearsal};
 use crate::push::here;
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(value_name = "FLEET")]
     fleet: PathBuf,
     /// How long to look, in place of what the inventory says
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = patience)]
     window: Option<Duration>,
     /// Go ahead without asking
     #[arg(long)]

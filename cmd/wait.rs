@@ -21,6 +21,8 @@ use crate::ui::Ui;
 
 /// How often the ring is looked at.
 const POLL: Duration = Duration::from_millis(100);
+/// How long one look waits for a node: it may answer, or be known to be down, at the next.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Wait until the ring is as you need it
 ///
@@ -62,7 +64,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut synced = BTreeSet::new();
     let missing = loop {
         let left = deadline.saturating_duration_since(now());
-        let look = look(&Common { timeout: left.max(POLL), ..common.clone() }, args, &mut synced)?;
+        let timeout = left.clamp(POLL, LOOK);
+        let look = look(&Common { timeout, ..common.clone() }, args, &mut synced)?;
         if look.missing.is_empty() || !look.may_change || now() >= deadline {
             break look.missing;
         }

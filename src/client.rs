@@ -2,7 +2,7 @@
 //!
 //! A [`Client`] holds the ring's key and is no member. It connects to one node, its *entry*, learns
 //! the ring and the members from it, and connects to others when they are asked. Everything that
-//! talks has a time limit, so nothing here hangs:
+//! talks has a time limit, and all that is waited in vain has one together, so nothing here hangs:
 //!
 //! ```text
 //! get    n1 breaks -> n2 -> n3            a read goes on elsewhere; time over: refused (4)
@@ -20,18 +20,20 @@ mod ask;
 mod fake;
 mod fate;
 mod link;
+mod patience;
 mod ports;
 mod remote;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use self::link::{Dial, Link, NoLink};
+use self::patience::Patience;
 pub use self::ports::{free_port, free_ports};
 pub use self::remote::Remote;
 pub use self::stream::{Sink, Source};
@@ -70,8 +72,9 @@ struct Known {
     entry: NodeId,
     doc: Arc<RingDoc>,
     news: Arc<Vec<News>>,
-    /// What opening took of the time of the first question.
-    spent: Duration,
+    patience: Patience,
+    /// Nodes that have left the last question unanswered: another one gets little time.
+    silent: BTreeSet<NodeId>,
     /// The entry has left the last question unanswered.
     doubted: bool,
 }
@@ -88,9 +91,10 @@ impl Client {
         let (link, doc, news) = enter(&opening, &own, &opening.addresses, start + opening.timeout)?;
         let entry = link.node;
         let links = BTreeMap::from([(entry, Arc::new(Mutex::new(Some(link))))]);
-        let spent = now() - start;
-        let known =
-            Known { entry, doc: Arc::new(doc), news: Arc::new(news), spent, doubted: false };
+        let mut patience = Patience::new(opening.timeout);
+        patience.waited(start, now());
+        let (doc, news) = (Arc::new(doc), Arc::new(news));
+        let known = Known { entry, doc, news, patience, silent: BTreeSet::new(), doubted: false };
         Ok(Self { opening, own, links: Mutex::new(links), known: Mutex::new(known) })
     }
 
@@ -123,6 +127,18 @@ impl Client {
         self.opening.timeout
     }
 
+    /// How long a question that is asked now may take: what waiting in vain has left of it.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.known().patience.left(now())
+    }
+
+    /// Whether a node has left the last question unanswered.
+    #[must_use]
+    pub fn is_silent(&self, node: NodeId) -> bool {
+        self.known().silent.contains(&node)
+    }
+
     /// The ring's keys.
     #[must_use]
     pub fn keys(&self) -> &RingKeys {
@@ -134,6 +150,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`] of a read.
     pub fn refresh(&self) -> Result<()> {
+        self.known().silent.clear();
         if let Told::Ring(doc) = self.ask(self.entry(), Ask::Ring)? {
             self.learn(Arc::new(*doc));
         }

@@ -17,8 +17,6 @@
 mod keys;
 mod values;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -28,6 +26,7 @@ pub use self::keys::{
 };
 pub use self::values::{address, duration, share, size};
 use crate::error::{Error, Result};
+use crate::os::read_small;
 
 /// The file that makes a directory a node directory.
 pub const NODE_FILE: &str = "node.yaml";
@@ -83,12 +82,11 @@ pub struct Peer {
 /// Reads a YAML file.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Usage`] naming file, line and column.
+/// [`Error::Io`], or [`Error::Usage`] naming file, line and column, or what it is if no regular file.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    let read = file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text);
-    read.map_err(Error::io("read", path))?;
+    let text = String::from_utf8(read_small(path, TEXT_BYTES_MAX)?);
+    let no_text = |_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no text");
+    let text = text.map_err(no_text).map_err(Error::io("read", path))?;
     parse(&text, &path.display().to_string())
 }
 

@@ -32,7 +32,7 @@ pub use self::birth::{Birth, Made, be_born, identity};
 pub use self::create::{
     NODE_KEY, RING_KEY, Ring, Seat, addresses, create_member, create_ring, peers,
 };
-pub use self::open::{Opening, configured, is_damage, open_node};
+pub use self::open::{Opening, configured, is_damage, is_odd, open_node};
 pub use self::seat::{OLD_NODE_FILE, found_member, neighbours, put_back, set_aside, would_join};
 pub use self::stream::{Sink, Source};
 use crate::error::{Error, Result};
@@ -66,8 +66,9 @@ pub struct Embed {
     replies: BTreeMap<u64, Reply>,
     mono_ms: u64,
     warnings: Vec<String>,
-    /// Directories that could not be read, and those that are no member's.
+    /// Directories that could not be read, those with a file that is none, those that are no member's.
     damaged: Vec<PathBuf>,
+    odd: Vec<PathBuf>,
     left_out: Vec<PathBuf>,
     ticket: u64,
     /// The document known before nodes left: stopped, or at work on threads of their own.
@@ -111,6 +112,13 @@ impl Embed {
     #[must_use]
     pub fn damaged(&self) -> &[PathBuf] {
         &self.damaged
+    }
+
+    /// Directories with a file that is not what it should be, and whose data may be good: their nodes
+    /// count as down.
+    #[must_use]
+    pub fn odd(&self) -> &[PathBuf] {
+        &self.odd
     }
 
     /// Directories of this ring that are no member's, or no longer.

@@ -1,6 +1,8 @@
-//! What the system gives a process: files that are replaced whole and last, signals.
+//! What the system gives a process: files that are replaced whole and last, small files, signals.
 //!
 //! ```text
+//! read_small(node.yaml, max) a regular file of at most so many bytes; a FIFO, a directory, a device
+//!                            are refused at once, by what they are
 //! replace_file(peers.yaml)   .x.tmp written -> synced -> renamed -> its directory synced
 //! rename(r/n2, r/n2.old-…)   renamed -> both directories synced
 //! Output::open(FILE)         a regular file is replaced so; a device or FIFO is written into;
@@ -9,15 +11,16 @@
 //!
 //! After a power cut a replaced file is the old one or the new one, never empty and never neither.
 //! Everything that replaces or moves a file comes through here: `tests/tidy.rs` finds a rename
-//! elsewhere. It knows nothing of what is in a file. Caveats: two
-//! directories are not synced as one, so a crash between them shows both names or none; access
+//! elsewhere, and a small file that is read elsewhere. It knows nothing of what is in a file.
+//! Caveats: two directories are not synced as one, so a crash between them shows both names or none; access
 //! lists and extended attributes of a replaced file are lost.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown, lchown};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
@@ -180,6 +183,64 @@ pub fn sync_dir(dir: &Path) -> Result<()> {
     opened.sync_all().map_err(Error::io("sync", dir))
 }
 
+/// Opens a small file to read it: a configuration, a key, a plan. Nobody is waited for at the other end
+/// of a FIFO, and what has no end is not begun.
+///
+/// # Errors
+/// [`Error::Usage`] for what is no regular file, saying what it is; [`Error::Io`].
+pub fn open_small(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let opened = options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
+    let file = opened.map_err(|error| match irregular(path) {
+        Some(what) => no_file(path, what),
+        None => Error::io("read", path)(error),
+    })?;
+    let about = file.metadata().map_err(Error::io("read", path))?;
+    if about.is_file() { Ok(file) } else { Err(no_file(path, what_is(&about))) }
+}
+
+/// Reads a small file whole.
+///
+/// # Errors
+/// As [`open_small`]; [`Error::Usage`] for one that is longer than `max` bytes.
+pub fn read_small(path: &Path, max: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = open_small(path)?.take(max.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(Error::io("read", path))?;
+    if bytes.len() as u64 > max {
+        let shown = path.display();
+        return Err(Error::Usage(format!("{shown} is longer than {max} bytes; it is not read.")));
+    }
+    Ok(bytes)
+}
+
+/// What a path leads to, in words, when that is something and no regular file: a link to a regular
+/// file is one, a link that leads nowhere is not.
+#[must_use]
+pub fn irregular(path: &Path) -> Option<&'static str> {
+    match path.metadata() {
+        Ok(about) if about.is_file() => None,
+        Ok(about) => Some(what_is(&about)),
+        Err(_) => path.is_symlink().then_some("a symbolic link that leads nowhere"),
+    }
+}
+
+fn what_is(about: &Metadata) -> &'static str {
+    let kind = about.file_type();
+    match () {
+        () if kind.is_dir() => "a directory",
+        () if kind.is_fifo() => "a FIFO",
+        () if kind.is_socket() => "a socket",
+        () if kind.is_file() => "a file",
+        () => "a device",
+    }
+}
+
+fn no_file(path: &Path, what: &str) -> Error {
+    let shown = path.display();
+    Error::Usage(format!("{shown} is {what} and no regular file; nothing was tried."))
+}
+
 /// The directory that a path is in.
 #[must_use]
 pub fn parent(path: &Path) -> &Path {
@@ -334,6 +395,27 @@ mod tests {
         }
         assert_eq!(fs::read(&file).unwrap(), b"old");
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_small_file_is_a_file_and_small() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::write(at("file"), "1234").unwrap();
+        fs::create_dir(at("dir")).unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink("gone", at("loose")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("fifo"), rustix::fs::Mode::RUSR).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        assert_eq!(read_small(&at("link"), 4).unwrap(), b"1234");
+        let refused = |path: &Path| read_small(path, 3).unwrap_err().to_string();
+        assert!(refused(&at("file")).contains("longer than 3 bytes"));
+        for (name, what) in [("dir", "a directory"), ("fifo", "a FIFO"), ("socket", "a socket")] {
+            assert!(refused(&at(name)).contains(what), "{}", refused(&at(name)));
+        }
+        assert!(refused(&at("loose")).contains("leads nowhere"), "{}", refused(&at("loose")));
+        assert!(refused(Path::new("/dev/zero")).contains("a device"));
+        assert!(matches!(read_small(&at("none"), 3), Err(Error::Io { .. })));
     }
 
     #[test]

@@ -35,7 +35,7 @@ use self::live::Live;
 use crate::channel::Info;
 use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use crate::embed::{self, Embed};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result};
 use crate::node::{Reply, Request, Status};
 use crate::ring::{Member, NodeId, RingDoc};
 pub use crate::store::lmdb::Access;
@@ -216,9 +216,9 @@ impl Target {
                 let text = format!("{dir} belongs to another ring than the running nodes.");
                 Err(Error::Denied(text).hint("name one ring only"))
             }
-            Err(error) if embed::is_damage(&error) => {
+            Err(error) if embed::is_damage(&error) || embed::is_odd(&error) => {
                 self.warnings.push(format!("what is not running counts as down: {error}"));
-                self.damaged = dirs;
+                self.damaged = if embed::is_odd(&error) { Vec::new() } else { dirs };
                 Ok(())
             }
             Err(error) => Err(error),
@@ -402,17 +402,6 @@ impl Target {
         let entry = nodes.into_iter().find(|id| self.is_in_zone(&doc, *id)).ok_or_else(nobody)?;
         live.client.enter_at(entry);
         Ok(())
-    }
-
-    /// A member that answers is not lost.
-    fn refuse_alive(&self, name: &str) -> Result<()> {
-        let id = self.doc().named(name)?.id;
-        if !self.nodes().contains(&id) {
-            return Ok(());
-        }
-        Err(Error::Denied(format!("{name} runs: it is not lost. Nothing was changed.")).hint(
-            format!("take it out with kvs leave {0}, or stop it: kvs node stop {0}", word(name)),
-        ))
     }
 
     pub(crate) fn ask(&mut self, at: NodeId, request: Request) -> Result<Reply> {

@@ -270,6 +270,26 @@ fn renames_are_in_os(files: &[Source]) -> Vec<String> {
     forbid(files, elsewhere, &calls, what)
 }
 
+fn small_files_are_read_in_os(files: &[Source]) -> Vec<String> {
+    // Data of any size and kind is read elsewhere too, and what the system itself gives.
+    let others = [
+        "src/store/lmdb",
+        "src/push/ssh",
+        "src/push/far",
+        "cmd/put.rs",
+        "cmd/load.rs",
+        "cmd/digest.rs",
+    ];
+    let system = "cmd/push/here.rs";
+    let elsewhere = move |f: &Source| {
+        let other = others.iter().any(|place| f.path.starts_with(place)) || f.path == system;
+        f.room() != Some("os") && !f.path.contains("tests") && !other
+    };
+    let calls = ["fs::read(", "fs::read_to_string(", "File::open("];
+    let what = "only src/os; os::read_small waits for no FIFO and ends";
+    shipped(files).filter(|f| elsewhere(f)).flat_map(|f| f.uses(&calls, what)).collect()
+}
+
 fn terminal_is_in_cmd(files: &[Source]) -> Vec<String> {
     let what = "only cmd/; return the rows, take a callback";
     forbid(files, |f| f.is_in("src"), &["comfy_table", "indicatif"], what)
@@ -401,6 +421,7 @@ hold! {
     library_is_silent => the_library_never_prints,
     async_is_in_serve => only_serve_is_async,
     renames_are_in_os => only_os_renames,
+    small_files_are_read_in_os => only_os_reads_small_files,
     terminal_is_in_cmd => only_cmd_knows_the_terminal,
     environment_is_in_cmd => only_cmd_reads_the_environment,
     every_file_has_a_head => every_file_says_what_it_is,

@@ -130,7 +130,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 
 fn configured(dir: &Path) -> Result<NodeConfig, Error> {
     let path = dir.join(NODE_FILE);
-    if path.is_file() {
+    if path.symlink_metadata().is_ok() {
         return config::read(&path);
     }
     let shown = dir.display();

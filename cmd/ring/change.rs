@@ -155,7 +155,7 @@ pub(crate) fn carry_out(
         if let (Some(dir), Some(id)) = (new, newcomer(plan)) {
             await_start(ui, &target, dir, id)?;
         }
-        target.propose(plan)?;
+        target.propose(plan).map_err(cut_short)?;
         return finish(ui, target);
     }
     target.propose(plan)?;
@@ -174,6 +174,16 @@ pub(crate) fn carry_out(
         }
     }
     Ok(doc)
+}
+
+/// A proposal whose answer did not come may have been chosen.
+fn cut_short(error: Error) -> Error {
+    match error.root() {
+        Error::Partial(text) => Error::Partial(text.clone()).hint(
+            "kvs ring show tells whether the change was chosen; it goes on with kvs ring apply",
+        ),
+        _ => error,
+    }
 }
 
 /// The member that a plan brings in.

@@ -46,7 +46,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.say("the ring gets a new id: contexts given out so far are void");
         sure(ui, args.yes, "Shall the ring be cut down to what is left?")?;
     }
-    let strangers = [target.left_out(), target.damaged()].concat();
+    let strangers = [target.left_out(), target.damaged(), target.odd()].concat();
     let after = target.recover(args.replicas)?;
     for dir in strangers {
         // They are of the ring that was: in the way of the one that is.

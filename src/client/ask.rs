@@ -12,7 +12,7 @@
 //! half of its time or never, so a connection that breaks earlier is waited out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::fate::{self, Nature};
 use super::link::Cut;
@@ -62,7 +62,7 @@ impl Client {
     /// [`Error::Partial`].
     pub fn ask(&self, at: NodeId, ask: Ask) -> Result<Told> {
         let nature = Nature::of(&ask);
-        let until = now() + self.time();
+        let until = now() + self.left();
         if !nature.anyones || at != self.entry() {
             return self.ask_one(at, &ask, nature, until);
         }
@@ -105,7 +105,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn ask_only(&self, at: NodeId, ask: Ask) -> Result<Told> {
-        self.ask_one(at, &ask, Nature::of(&ask), now() + self.time())
+        self.ask_one(at, &ask, Nature::of(&ask), now() + self.left())
     }
 
     /// Asks several nodes at once, each within the time: those that are gone do not add up.
@@ -148,7 +148,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`]; [`Error::Denied`] when its build does not know the question.
     pub fn load(&self, at: NodeId) -> Result<Load> {
-        let (ask, until) = (Ask::Load, now() + self.time());
+        let (ask, until) = (Ask::Load, self.until(at, now() + self.left()));
         let mut tries = 0;
         loop {
             tries += 1;
@@ -208,7 +208,7 @@ impl Client {
     /// [`Error::Busy`] when somebody listens at its address and gives no answer; else as
     /// [`Client::ask`].
     pub fn stop(&self, at: NodeId) -> Result<()> {
-        let until = now() + self.time();
+        let until = now() + self.left();
         let place = self.link(at);
         if lock(&place).is_none() {
             match self.dial(at, until) {
@@ -234,15 +234,28 @@ impl Client {
             .hint("wait longer with --timeout, or look at its log and end its process")
     }
 
-    /// The time of the next question: all, less what opening took for the first.
-    pub(super) fn time(&self) -> Duration {
-        let spent = std::mem::take(&mut self.known().spent);
-        let all = self.timeout();
-        all.saturating_sub(spent).max(all / 10)
+    /// How long this node is asked at the most: little if it was silent before.
+    fn until(&self, at: NodeId, until: Instant) -> Instant {
+        let known = self.known();
+        if known.silent.contains(&at) { until.min(now() + known.patience.least()) } else { until }
+    }
+
+    /// Remembers how a try ended that began at `start`.
+    fn took(&self, at: NodeId, start: Instant, answered: bool, silent: bool) {
+        let mut known = self.known();
+        if answered {
+            known.silent.remove(&at);
+        } else {
+            known.patience.waited(start, now());
+        }
+        if silent {
+            known.silent.insert(at);
+        }
     }
 
     /// Asks one node and no other, on a new connection if the old one broke and that is safe.
     fn ask_one(&self, at: NodeId, ask: &Ask, nature: Nature, until: Instant) -> Result<Told> {
+        let until = self.until(at, until);
         let (asked, mut again) = (now(), true);
         loop {
             let lost = match self.try_at(at, ask, nature, until)? {
@@ -261,8 +274,28 @@ impl Client {
         }
     }
 
-    /// One try; the outer error when there is no connection.
+    /// One try, of which is remembered how it ended.
     fn try_at(
+        &self,
+        at: NodeId,
+        ask: &Ask,
+        nature: Nature,
+        until: Instant,
+    ) -> Result<std::result::Result<Told, Lost>> {
+        let start = now();
+        let tried = self.once_at(at, ask, nature, until);
+        let silent = match &tried {
+            // Of a question that any node can take, it may be others who keep it waiting.
+            Ok(Err(lost)) => lost.cut == Cut::Silent && !nature.anyones,
+            Ok(Ok(_)) => false,
+            Err(_) => now() >= until,
+        };
+        self.took(at, start, matches!(tried, Ok(Ok(_))), silent);
+        tried
+    }
+
+    /// One try; the outer error when there is no connection.
+    fn once_at(
         &self,
         at: NodeId,
         ask: &Ask,

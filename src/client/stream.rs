@@ -160,9 +160,9 @@ impl Crowd<'_> {
     /// Sends a question to a node, or to others that are up when that node cannot be had.
     fn post(&mut self, at: NodeId, mut ask: Ask, start: &mut Start<'_>) -> Result<()> {
         let asked = now();
-        let until = asked + self.client.time();
+        let until = asked + self.client.left();
         let nature = Nature::of(&ask);
-        Nature::limit(&mut ask, self.client.timeout().as_millis() as u64);
+        Nature::limit(&mut ask, until.saturating_duration_since(asked).as_millis() as u64);
         let mut nodes = vec![at];
         if nature.anyones {
             let news = self.client.members();

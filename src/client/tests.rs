@@ -47,6 +47,10 @@ fn done() -> Act {
     Act::Say(vec![Told::Reply(Reply::Put(PutReply::none(Verdict::Done)))])
 }
 
+fn info() -> Act {
+    Act::Say(vec![Told::Info(Box::default())])
+}
+
 fn hang_up(_: &Ask) -> Act {
     Act::HangUp
 }
@@ -368,4 +372,40 @@ fn ports_are_found_in_a_row() {
     assert!(!free_port(&format!("127.0.0.1:{first}")));
     assert_ne!(free_ports(1, 42), Some(first));
     drop(taken);
+}
+
+/// All that is waited for a node that says nothing is waited once: then it is passed over.
+#[test]
+fn a_silent_node_is_waited_for_once() {
+    let world = World::new(2);
+    let (one, two) = (world.start(1, |_| info()), world.start(2, keep));
+    let timeout = Duration::from_secs(10);
+    let client = Client::open(opening(&[&one, &two], timeout)).expect("somebody answers");
+    // It has waited for it for all of the time.
+    let mut patience = Patience::new(timeout);
+    patience.waited(now() - timeout, now());
+    client.known().patience = patience;
+    client.known().silent.insert(NodeId(2));
+    assert!(client.left() < timeout / 2, "{:?}", client.left());
+    let start = now();
+    assert!(client.info(NodeId(2)).is_err() && client.is_silent(NodeId(2)));
+    assert!(now() - start < timeout / 2, "all of the time once more");
+    // Others are asked as before, and one that answers is as good as any.
+    assert!(client.info(NodeId(1)).is_ok());
+    client.known().silent.insert(NodeId(1));
+    assert!(client.info(NodeId(1)).is_ok() && !client.is_silent(NodeId(1)));
+}
+
+/// Whoever does not answer for itself is silent; whoever cannot answer for all may wait for others.
+#[test]
+fn silence_is_of_a_nodes_own_answers() {
+    let world = World::new(2);
+    let (one, two) = (world.start(1, keep), world.start(2, |_| got()));
+    let client = open(&[&one, &two]);
+    assert!(client.request(NodeId(1), get()).is_ok());
+    assert!(!client.is_silent(NodeId(1)));
+    assert!(client.info(NodeId(1)).is_err());
+    assert!(client.is_silent(NodeId(1)));
+    client.refresh().expect("the second answers");
+    assert!(!client.is_silent(NodeId(1)));
 }

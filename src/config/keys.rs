@@ -11,7 +11,6 @@
 //! keeps its owner. What it does not do: it sends no key anywhere. Caveat: a key is not wiped from
 //! memory.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -34,14 +33,11 @@ const FINGERPRINT: &str = "kvs 1 fingerprint of a key";
 /// Reads the keys of a file: one, or two while a ring's key is replaced. The first is used to dial.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Denied`] when others may read it, [`Error::Corrupt`] for another form.
+/// [`Error::Io`], [`Error::Usage`] for what is no file, [`Error::Denied`] when others may read it,
+/// [`Error::Corrupt`] for another form.
 pub fn read_keys(path: &Path) -> Result<Vec<Secret>> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let file = os::open_small(path)?;
     let about = file.metadata().map_err(Error::io("read", path))?;
-    if about.is_dir() {
-        let shown = path.display();
-        return Err(Error::Usage(format!("{shown} is a directory and no key file.")));
-    }
     let mode = about.permissions().mode();
     if mode & 0o077 != 0 {
         let shown = path.display();

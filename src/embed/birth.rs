@@ -29,6 +29,7 @@ use crate::config::{
     read_keys,
 };
 use crate::error::{Error, Result, word};
+use crate::os::open_small;
 use crate::ring::{NodeId, RingDoc, RingId, State};
 use crate::store::lmdb::{Access, Lmdb, Map};
 use crate::store::lock::{Holder, Lock, Want};
@@ -185,9 +186,9 @@ pub fn identity(dir: &Path) -> Result<[u8; 32]> {
 pub fn be_born(dir: &Path, birth: &Birth) -> Result<Made> {
     let (keys, doc) = (birth.keys()?, birth.doc()?);
     let file = key_file(dir)?;
-    let lock = match File::open(&file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        opened => Some(opened.map_err(Error::io("open", &file))?),
+    let lock = match open_small(&file) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
+        opened => Some(opened?),
     };
     if let Some(lock) = &lock {
         hold(lock, dir, &file)?;

@@ -5,22 +5,24 @@
 //! then: one ring? no identity twice? anybody removed? who was seen further than its own file?
 //! ```
 //!
-//! A damaged directory is warned of and counts as down, unless nothing else is left. Reading never
+//! A damaged directory is warned of and counts as down, unless nothing else is left; so does one with a
+//! file that is no file, or that says what this kvs does not know. Reading never
 //! writes: a node whose file may be older counts as filling for this run only.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Embed, Slot, random};
 use crate::config::{NODE_FILE, NodeConfig, read};
 use crate::error::{Error, Result, word};
 use crate::node::{Boot, Node};
+use crate::os::irregular;
 use crate::ring::State;
 use crate::store::lmdb::{Access, FILE, Lmdb, Map};
-use crate::store::lock::{Holder, Lock, Want};
-use crate::store::sidecar::Trust;
+use crate::store::lock::{self, Holder, Lock, Want};
+use crate::store::sidecar::{self, Trust};
 
 /// More files than this in one process share the address space: smaller maps.
 const WIDE_MAPS_MAX: usize = 16;
@@ -60,6 +62,7 @@ impl Embed {
             mono_ms: 0,
             warnings: Vec::new(),
             damaged: Vec::new(),
+            odd: Vec::new(),
             left_out: Vec::new(),
             ticket: 0,
             before: None,
@@ -78,8 +81,9 @@ impl Embed {
             return Err(failed.into_iter().next().map_or(none, |f| f.1));
         }
         for (dir, error) in failed {
-            embed.warnings.push(format!("{} counts as down: {error}", dir.display()));
-            embed.damaged.push(dir);
+            embed.warnings.push(format!("{} counts as down: {}", dir.display(), told(&error)));
+            let list = if is_odd(&error) { &mut embed.odd } else { &mut embed.damaged };
+            list.push(dir);
         }
         embed.greet();
         embed.leave_out_removed();
@@ -89,11 +93,16 @@ impl Embed {
     /// Opens what is to be opened, and says which of it is damaged.
     fn open_all(&mut self, dirs: &[PathBuf], opening: &Opening, map: Map) -> Result<Vec<Damaged>> {
         let mut failed = Vec::new();
+        let until = now() + opening.timeout;
         for dir in dirs {
-            match open_slot(dir, opening, map) {
+            // All locks together are waited for as long as one.
+            let timeout = until.saturating_duration_since(now());
+            match open_slot(dir, &Opening { timeout, ..opening.clone() }, map) {
                 Ok(Some(slot)) => self.insert(slot)?,
                 Ok(None) => {}
-                Err(error) if is_damage(&error) => failed.push((dir.clone(), error)),
+                Err(error) if is_damage(&error) || is_odd(&error) => {
+                    failed.push((dir.clone(), error));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -180,6 +189,11 @@ impl Embed {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// One map size for all: 1 TiB each, or less where many files share 47 bits.
 fn map(dirs: &[PathBuf]) -> Map {
     if dirs.len() <= WIDE_MAPS_MAX {
@@ -199,13 +213,44 @@ pub fn is_damage(error: &Error) -> bool {
     }
 }
 
+/// Whether an error says that a file is not what it should be, and nothing of the data: it is no file,
+/// or says what this kvs does not know.
+#[must_use]
+pub fn is_odd(error: &Error) -> bool {
+    matches!(error.root(), Error::Usage(_) | Error::Denied(_))
+}
+
+/// An error and its way out, as one text.
+fn told(error: &Error) -> String {
+    match error {
+        Error::Hinted { error, hint } => format!("{error} Hint: {hint}"),
+        error => error.to_string(),
+    }
+}
+
+/// Refuses a directory in which something has the name of a node's file and is none.
+fn refuse_irregular(dir: &Path) -> Result<()> {
+    for name in [NODE_FILE, sidecar::FILE, lock::FILE] {
+        let path = dir.join(name);
+        // A configuration may be kept elsewhere; what is written here may not.
+        let link = name != NODE_FILE && path.is_symlink();
+        let what = if link { Some("a symbolic link") } else { irregular(&path) };
+        let Some(what) = what else { continue };
+        let (shown, from, to) =
+            (path.display(), word(&path), word(dir.join(format!("{name}.odd"))));
+        return Err(Error::Denied(format!(
+            "{shown} is {what}; a node's files are regular ones. Nothing was changed."
+        ))
+        .hint(format!("put the file itself in its place, or move that away: mv {from} {to}")));
+    }
+    Ok(())
+}
+
 /// Opens a directory; `None` when its member is to be taken as down.
 fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
-    let config = match configured(dir) {
+    let config = match refuse_irregular(dir).and_then(|()| configured(dir)) {
         // What it is called cannot be read; its directory is.
-        Err(error) if is_closed(&error) && opening.down.iter().any(|d| dir.ends_with(d)) => {
-            return Ok(None);
-        }
+        Err(_) if opening.down.iter().any(|d| dir.ends_with(d)) => return Ok(None),
         Err(error) if is_closed(&error) => {
             let user = "it belongs to another user: give it to the owner of the ring with chown -R, \
                         or leave it out: --down NAME";
@@ -286,6 +331,7 @@ pub fn configured(dir: &Path) -> Result<NodeConfig> {
     match read(&path) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::InvalidData => Err("no text"),
         Err(_) if empty => Err("empty"),
+        Err(error @ Error::Usage(_)) => Ok(Err(error.hint("correct that file"))),
         other => Ok(other),
     }
     .unwrap_or_else(|how| {

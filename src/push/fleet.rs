@@ -22,7 +22,6 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -36,6 +35,7 @@ use self::fill::Filling;
 use self::form::Form;
 use self::names::{Lookup, Names};
 use crate::error::{Error, Result};
+use crate::os::open_small;
 
 /// An inventory of a thousand hosts has a tenth of this; what is longer is none.
 const BYTES_MAX: u64 = 1 << 20;
@@ -206,7 +206,7 @@ impl Fleet {
     /// names have no address here; [`Error::Io`]. Nothing was done.
     pub fn read(path: &Path, me: &Me) -> Result<Self> {
         let mut text = String::new();
-        let file = File::open(path).map_err(Error::io("read", path))?;
+        let file = open_small(path)?;
         file.take(BYTES_MAX + 1).read_to_string(&mut text).map_err(Error::io("read", path))?;
         let source = path.display().to_string();
         let dir = path.parent().unwrap_or(Path::new(""));

@@ -7,6 +7,7 @@
 //! A change that cannot go on (a directory is missing) stays where it is; `kvs ring apply` resumes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::Target;
 use super::data::defect;
 use super::find::now;
 use crate::digest::Sum;
+use crate::embed::Embed;
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
@@ -84,6 +86,13 @@ impl Target {
         all
     }
 
+    /// Directories with a file that is not what it should be: their nodes count as down, and their data
+    /// may be good.
+    #[must_use]
+    pub fn odd(&self) -> &[PathBuf] {
+        self.embed.as_ref().map(Embed::odd).unwrap_or_default()
+    }
+
     /// Has the first document of a plan's change chosen.
     ///
     /// # Errors
@@ -121,13 +130,16 @@ impl Target {
     /// # Errors
     /// [`Error::Partial`] when it has to wait; what is done stays done.
     pub fn advance(&mut self) -> Result<()> {
-        let mut until = now() + self.timeout;
+        let patience = |target: &Self| {
+            now() + target.live.as_ref().map_or(target.timeout, |live| live.client.left())
+        };
+        let mut until = patience(self);
         while self.doc().step != Step::Settled {
             let version = self.doc().version;
             let at = self.helm(&self.doc())?;
             let Reply::Ring(_, why) = self.ask(at, Request::Advance)? else { return Err(defect()) };
             if self.doc().version > version {
-                until = now() + self.timeout;
+                until = patience(self);
             }
             if let Some(why) = why {
                 // Running nodes need a moment to find a new one, or one that has just come back.

@@ -16,8 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::NODE_FILE;
-use crate::embed::OLD_NODE_FILE;
+use crate::embed::{OLD_NODE_FILE, is_odd};
 use crate::error::{Error, Result, word};
+use crate::os::irregular;
 use crate::store::lmdb::FILE as DATA_FILE;
 use crate::store::lock::{Attempt, Holder, Lock, Want};
 
@@ -106,6 +107,7 @@ pub(super) fn door(dir: &Path) -> Result<Door> {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
             return Ok(Door::Shut);
         }
+        Err(error) if is_odd(&error) => return Ok(Door::Shut),
         attempt => attempt?,
     };
     Ok(match attempt {
@@ -143,7 +145,7 @@ fn split(specs: &[String]) -> Result<Places> {
     let Places { addresses, dirs, whole, headless } = &mut places;
     for spec in specs.iter().flat_map(|s| s.split(',')).filter(|s| !s.is_empty()) {
         let path = PathBuf::from(spec);
-        if path.join(NODE_FILE).is_file() {
+        if path.join(NODE_FILE).symlink_metadata().is_ok() {
             dirs.push((path, Door::Shut));
         } else if path.is_dir() {
             let found = nodes_in(&path)?;
@@ -159,7 +161,12 @@ fn split(specs: &[String]) -> Result<Places> {
         } else if is_address(spec) {
             addresses.push(spec.to_owned());
         } else {
-            return Err(Error::Usage(format!("{spec} does not exist; nothing was tried."))
+            let how = match irregular(&path) {
+                Some(what) => format!("is {what} and no directory"),
+                None if path.exists() => "is a file and no directory".into(),
+                None => "does not exist".into(),
+            };
+            return Err(Error::Usage(format!("{spec} {how}; nothing was tried."))
                 .hint("name a ring directory with --ring DIR, or make one: kvs init DIR"));
         }
     }
@@ -205,10 +212,11 @@ fn headless_in(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether a directory is a node's, or cannot be looked into.
+/// Whether a directory is a node's, or cannot be looked into. Whoever opens it says so when its
+/// configuration is no file.
 fn may_be_node(dir: &Path) -> bool {
-    match dir.join(NODE_FILE).metadata() {
-        Ok(about) => about.is_file(),
+    match dir.join(NODE_FILE).symlink_metadata() {
+        Ok(_) => true,
         Err(error) => error.kind() == ErrorKind::PermissionDenied,
     }
 }

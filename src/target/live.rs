@@ -104,7 +104,8 @@ impl Live {
         let up: BTreeSet<_> = news.iter().filter(|n| n.up).map(|n| n.row.id).collect();
         let wanted = |id: &NodeId| self.only.as_ref().is_none_or(|only| only.contains(id));
         let there = |id: &NodeId| {
-            (up.contains(id) || *id == entry) && !self.gone.contains(id) && wanted(id)
+            let answers = !self.gone.contains(id) && !self.client.is_silent(*id);
+            (up.contains(id) || *id == entry) && answers && wanted(id)
         };
         doc.present().map(|m| m.id).filter(there).collect()
     }
@@ -173,10 +174,14 @@ fn state(client: &Arc<Client>, id: NodeId) -> Result<Standing> {
 /// The ring's keys: of a running node's directory, or of the file that was named.
 fn secrets(places: &Places, opening: &Opening) -> Result<Vec<Secret>> {
     let local = places.open().map(|(dir, _)| dir).chain(places.dirs.iter().map(|d| d.0.as_path()));
-    let local = local.map(|dir| dir.join(RING_KEY)).next();
+    let local: Vec<_> = local.map(|dir| dir.join(RING_KEY)).collect();
     let named = opening.key_file.clone().filter(|_| !places.addresses.is_empty());
-    match named.or(local) {
-        Some(file) => read_keys(&file),
+    match named.as_deref().or(local.first().map(PathBuf::as_path)) {
+        // Any node's will do; of none the first is told of.
+        Some(file) => read_keys(file).or_else(|error| {
+            let others = local.iter().skip(1).filter(|_| named.is_none());
+            others.map(|file| read_keys(file)).find_map(Result::ok).ok_or(error)
+        }),
         None => Err(Error::Usage(
             "A running ring is reached with its key, and no key file is named; nothing was tried."
                 .into(),

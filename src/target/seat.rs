@@ -22,7 +22,7 @@ use crate::embed::{RING_KEY, Seat, create_member, found_member, would_join};
 use crate::error::{Error, Result, word};
 use crate::ring::{Member, NodeId};
 
-/// How long a new node is waited for at least.
+/// How long a new node is waited for at least that is starting.
 const START: Duration = Duration::from_secs(15);
 /// How often it is looked for.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -47,6 +47,17 @@ impl Target {
         self.found(dir, seat).is_ok()
     }
 
+    /// A member that answers is not lost.
+    pub(super) fn refuse_alive(&self, name: &str) -> Result<()> {
+        let id = self.doc().named(name)?.id;
+        if !self.nodes().contains(&id) {
+            return Ok(());
+        }
+        Err(Error::Denied(format!("{name} runs: it is not lost. Nothing was changed.")).hint(
+            format!("take it out with kvs leave {0}, or stop it: kvs node stop {0}", word(name)),
+        ))
+    }
+
     /// Whether somebody serves the directory, or is about to.
     ///
     /// # Errors
@@ -64,14 +75,16 @@ impl Target {
         if self.live.is_none() {
             return Ok(());
         }
-        let until = now() + self.timeout.max(START);
+        let (until, late) = (now() + self.timeout, now() + self.timeout.max(START));
         loop {
-            if let Door::Open(address) = door(dir)?
-                && self.answers(&address, member, until).is_ok()
+            let door = door(dir)?;
+            if let Door::Open(address) = &door
+                && self.answers(address, member, until).is_ok()
             {
                 return Ok(());
             }
-            if now() >= until {
+            // Nobody waits for a node that nobody starts.
+            if now() >= if door == Door::Starting { late } else { until } {
                 let (shown, dir) = (dir.display(), word(dir));
                 return Err(Error::Partial(format!(
                     "{shown} is made, and its node is not running; the ring was not changed."

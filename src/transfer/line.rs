@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::key::Key;
+use crate::protocol::EXPIRY_MS_MAX;
 use crate::quorum::{Basis, Item};
 use crate::record::{RECORD_BYTES_MAX, Record};
 
@@ -111,7 +112,12 @@ fn bytes(text: Option<String>, b64: Option<String>, name: &str) -> Result<Vec<u8
 
 /// `expires` is ms since 1970 as a string, as 64-bit numbers are in all our JSON.
 fn expiry(text: Option<String>) -> Result<Option<u64>, String> {
-    text.map(|t| t.parse().map_err(|_| format!("expires: {t} is not a number of ms"))).transpose()
+    let Some(text) = text else { return Ok(None) };
+    match text.parse() {
+        Ok(at) if at <= EXPIRY_MS_MAX => Ok(Some(at)),
+        Ok(_) => Err(format!("expires: {text} is too late; the last is {EXPIRY_MS_MAX}")),
+        Err(_) => Err(format!("expires: {text} is not a number of ms")),
+    }
 }
 
 /// How much longer than base64 text may get before base64 is taken.

@@ -160,8 +160,10 @@ fn a_mistyped_configuration_is_named() {
     let good = fs::read_to_string(place.path("r/n1/node.yaml")).expect("a configuration");
     for (line, words) in [("qota_bytes: 1", "qota_bytes"), ("quota_bytes: many", "line 3")] {
         place.write("r/n1/node.yaml", format!("{good}{line}\n"));
-        place.kvs("get k").ends(2).says("r/n1/node.yaml").says(words);
-        place.kvs("put k w").ends(2).says("Nothing was changed");
+        place.kvs("get k").ends(0).says("r/n1 counts as down").says("r/n1/node.yaml").says(words);
+        place.kvs("--ring r/n1 get k").ends(2).says("r/n1/node.yaml").says(words);
+        place.kvs("--ring r/n1 put k w").ends(2).says("Nothing was changed");
+        place.kvs("node run r/n1").ends(2).says(words);
     }
     place.write("r/n1/node.yaml", &good);
     place.kvs("get k").ends(0).prints("v");
@@ -225,5 +227,64 @@ fn what_is_no_regular_file_is_refused_at_once() {
         let place = Place::ring("--partitions 8");
         place.sh(&format!("rm -f r/n1/{file} && mkfifo r/n1/{file}")).ends(0);
         place.kvs("node run r/n1 --timeout 1s").ends(10).says(&format!("r/n1/{file}"));
+    }
+}
+
+/// What has the name of a node's file and is none, or says what this kvs does not know, takes down that
+/// node and no other: one note says which file and what to do, and every command goes on as with a node
+/// down.
+#[test]
+fn an_odd_file_takes_down_its_node_alone() {
+    let harms = [
+        ("is a directory", "mv $f away; mkdir $f"),
+        ("is a FIFO", "mv $f away; mkfifo $f"),
+        ("is a symbolic link", "mv $f away; ln -s nowhere $f"),
+        ("is not as it should be: unknown field `colour`", "cp $f away; echo 'colour: red' >> $f"),
+    ];
+    for file in ["kvs.id", "kvs.lock", "node.yaml"] {
+        for (what, harm) in harms {
+            if what.contains("unknown") && file != "node.yaml" {
+                continue;
+            }
+            odd_file(file, what, harm);
+        }
+    }
+}
+
+fn odd_file(file: &str, what: &str, harm: &str) {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    place.sh(&format!("f=r/n2/{file}; {harm}")).ends(0);
+    let told = place.kvs("get k").ends(0).prints("v").says(&format!("r/n2/{file} {what}")).err;
+    assert_eq!(told.matches("r/n2 ").count() + told.matches("n2 is down").count(), 1, "{told}");
+    place.kvs("put k w").ends(0).says(file);
+    place.kvs("status").ends(0).says("n2 is down");
+    place.kvs("status --check").ends(1);
+    place.kvs("scan -q").ends(0);
+    place.kvs("dump -q").ends(0);
+    place.kvs("digest -q").ends(0);
+    place.kvs("diff n1 n3").ends(0);
+    place.kvs("diff n1 n2").ends(6);
+    place.kvs("verify").ends(7);
+    place.kvs("repair").ends(7).says("n2 was missing");
+    place.kvs("config show").ends(if file == "node.yaml" { 7 } else { 0 });
+    place.kvs("get k --down n2").ends(0).never_says(file);
+    place.kvs("get k --down n1,n3").ends_in(&[2, 10]).says(&format!("r/n2/{file} {what}"));
+    place.kvs("--ring r/n2 get k").ends_in(&[2, 10]).says(&format!("r/n2/{file} {what}"));
+    place.sh(&format!("rm -r r/n2/{file}; mv away r/n2/{file}")).ends(0);
+    place.kvs("repair").ends(0);
+    place.kvs("status --check").ends(0).never_says(file);
+    place.is_sound_and_equal();
+}
+
+/// The address book is a help and no more.
+#[test]
+fn an_odd_address_book_stops_nobody() {
+    for harm in ["mkdir $f", "mkfifo $f", "ln -s nowhere $f", "ln -s /dev/zero $f"] {
+        let place = Place::ring("--partitions 8");
+        place.sh(&format!("f=r/n2/peers.yaml; rm $f; {harm}")).ends(0);
+        for line in ["put k v", "get k", "status", "wait --settled", "wait --in-sync", "repair"] {
+            place.kvs(line).ends(0);
+        }
     }
 }

@@ -152,3 +152,67 @@ fn a_pipe_that_closes_is_success() {
     }
     place.sh("kvs get k1 > /dev/full").ends_in(&[4]).says("cannot write the output");
 }
+
+/// What a command or a file gives is read up to what is wanted and no further.
+#[test]
+fn what_has_no_end_is_not_read_to_it() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    place.sh("kvs edit k -- cat /dev/zero").ends(2).says("larger than 4 MiB");
+    place.sh("kvs edit k -- sh -c 'yes; true'").ends(2).says("larger than 4 MiB");
+    place.sh("kvs edit k -- head -c 4194305 /dev/zero").ends(2).says("larger than 4 MiB");
+    place.sh("kvs edit k -- sh -c 'echo half; exit 3'").ends(10);
+    place.sh("EDITOR='rm $1; mkfifo' kvs edit k").sane();
+    place.kvs("get -q k").ends(0).prints("v");
+    place.sh("kvs edit k -- tr v w && kvs get k").ends(0).prints("w");
+    place.kvs("put k @/dev/zero").ends(2);
+    place.sh("kvs put k - </dev/zero").ends(2);
+    place.kvs("load /dev/zero").ends(7);
+    place.kvs("digest --check /dev/zero").ends(2).says("Line 1 of /dev/zero is no row");
+    place.sh("yes | kvs digest --check /dev/stdin").ends(2).says("is no row");
+    place.sh("kvs digest --format plain > saved; kvs digest --check saved").ends(0);
+    place.sh("kvs digest --format plain | kvs digest --check /dev/stdin").ends(0);
+    place.kvs("get -q k").ends(0).prints("w");
+}
+
+/// A small file of ours is a regular one: nobody waits for the other end of a FIFO, and what it is is
+/// said.
+#[test]
+fn what_is_no_file_is_said_to_be_that() {
+    let place = Place::ring("--partitions 8");
+    place.sh("mkfifo fifo; ln -s gone loose; mkdir dir").ends(0);
+    let every = ["ring apply", "config show", "push status", "config keygen --add"];
+    for (path, what) in [("fifo", "a FIFO"), ("/dev/zero", "a device"), ("dir", "a directory")] {
+        for line in every.iter().filter(|line| !(path == "dir" && **line == "config show")) {
+            place.kvs(&format!("{line} {path}")).ends(2).says(&format!("{path} is {what}"));
+        }
+        place.kvs(&format!("get k --ring 127.0.0.1:9 --key-file {path}")).ends(2).says(what);
+    }
+    for (ring, what) in [
+        ("/dev/zero", "/dev/zero is a device and no directory"),
+        ("fifo", "fifo is a FIFO and no directory"),
+        ("loose", "loose is a symbolic link that leads nowhere"),
+        ("r/n1/data.mdb", "r/n1/data.mdb is a file and no directory"),
+        ("gone", "gone does not exist"),
+    ] {
+        place.kvs(&format!("get k --ring {ring}")).ends(2).says(what);
+    }
+}
+
+/// Times beyond all use are refused where they are read.
+#[test]
+fn a_time_beyond_its_bound_is_wrong_usage() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    for ttl in ["584554530y", "18446744073709551615s", "300000y"] {
+        place.kvs(&format!("put k w --ttl {ttl}")).ends(2);
+    }
+    for time in ["31d", "584554530y", "18446744073709551615s"] {
+        place.kvs(&format!("get k --timeout {time}")).ends(2).says("30 days");
+        place.kvs(&format!("wait --settled --timeout {time}")).ends(2).says("30 days");
+    }
+    place.kvs("wait --settled --timeout 30d").ends(0);
+    place.write("late", r#"{"key":"k","value":"v","expires":"18446744073709551615"}"#);
+    place.kvs("load late").ends(7).says("Line 1").says("too late");
+    place.kvs("put k w --ttl 1000y").ends(0);
+}

@@ -39,6 +39,22 @@ fn codes_of_running_nodes() {
     drop(up);
 }
 
+/// A node that stands still holds up nobody for longer than one look: a condition that others can tell
+/// is met long before the time is over.
+#[test]
+fn a_node_that_stands_still_is_waited_for_once() {
+    let place = ring();
+    let up = Served::up(&place);
+    place.kvs("wait --settled --timeout 60s").ends(0);
+    let n2 = pid(&place, "n2").expect("a node that runs").to_string();
+    send("STOP", &n2);
+    place.kvs("status --timeout 2s").ends(0).says("n2");
+    place.kvs("wait --node-down n2 --timeout 100s").ends(0);
+    send("CONT", &n2);
+    place.kvs("wait --node-up n2 --timeout 100s").ends(0);
+    drop(up);
+}
+
 /// A copy of a directory whose node runs is that node: nothing to compare, and nothing to rebuild.
 #[test]
 fn a_copy_of_a_running_node_is_no_damage() {

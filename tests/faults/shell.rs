@@ -200,6 +200,11 @@ impl Told {
     }
 
     #[track_caller]
+    pub(crate) fn never_says(self, words: &str) -> Self {
+        assert!(!self.err.contains(words), "{self:?}: should not say {words:?}");
+        self
+    }
+
     pub(crate) fn prints(self, text: &str) -> Self {
         assert_eq!(self.text(), text, "{}\n{}", self.what, self.err);
         self

@@ -52,6 +52,26 @@ fn self_the_table_points_down() {
 }
 
 #[test]
+fn self_small_files() {
+    finds(
+        small_files_are_read_in_os,
+        r#"
+        src/config.rs:1: only src/os | std::fs::read(a)
+        cmd/ring.rs:2: only src/os   | \n    fs::read_to_string(a)
+        src/embed.rs:1: only src/os  | let a = File::open(b);
+        "#,
+    );
+    accepts(
+        small_files_are_read_in_os,
+        r#"
+        src/os.rs     | fs::read(a)
+        cmd/load.rs   | File::open(a)
+        cmd/ring.rs   | read_small(a, b)
+        "#,
+    );
+}
+
+#[test]
 fn self_renames() {
     finds(
         renames_are_in_os,

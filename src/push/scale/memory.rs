@@ -13,7 +13,7 @@
 //! a truth: lost, nothing is known; damaged or from the future, the last change is taken to be now, so
 //! that nothing happens in haste. The file is replaced as a whole.
 
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -24,13 +24,15 @@ use serde::{Deserialize, Serialize};
 use super::Decision;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::os;
+use crate::os::{self, read_small};
 
 /// For how long it is remembered what was too slow, in ms.
 const KEPT_MS: u64 = 24 * 3_600 * 1_000;
 
 /// For how long a spare that could not join is passed over, in ms.
 const FAILED_MS: u64 = 3_600 * 1_000;
+/// More is not what was written here.
+const BYTES_MAX: u64 = 1 << 20;
 
 /// A rate at which so many members were too slow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,12 +81,11 @@ impl Memory {
     /// # Errors
     /// [`Error::Io`] when it is there and cannot be read.
     pub fn read(path: &Path, now_ms: u64) -> Result<(Self, Option<String>)> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+        let bytes = match read_small(path, BYTES_MAX) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 return Ok((Self::default(), None));
             }
-            Err(error) => return Err(Error::io("read", path)(error)),
+            read => read?,
         };
         let shown = path.display();
         // A file without text is what a crash of the whole machine may leave of one.
@@ -156,6 +157,8 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::super::Verb;
+    use std::fs;
+
     use super::*;
 
     const NOW: u64 = 1_758_000_000_000;

@@ -8,12 +8,12 @@
 //! meta -> free tree -> numbers of free pages  --+  none of them is in use
 //!      -> main tree -> six trees, their pages --+  each in its place, of its kind, used once
 //!
-//! Frame      at every opening   all of it but the leaves of `records`, which are most of a file
-//! Partition  before a scan      the pages of `records` where a partition's rows are
+//! Frame      at every opening   all but the leaves of records and digests, which are most of a file
+//! Partition  before a scan      the pages of both where a partition's rows are
 //! Whole      before mending     all of it
 //! ```
 //!
-//! The leaves of `records` that are not read are still known by number, from the branches. Where rows
+//! The leaves that are not read are still known by number, from the branches. Where rows
 //! have pages of their own only leaves say which, so there `Frame` reads them too; they are few. The
 //! keys that lead from page to page rise: a search that is led astray puts a new row where none can
 //! be. What it does not do: it compares no rows. Caveat: of a file that is being written, only a state
@@ -26,7 +26,7 @@ use std::path::Path;
 use super::preflight::{self, HEADER, Meta, corrupt, u16_at, u32_at, u64_at};
 use crate::error::{Error, Result};
 use crate::key::Partition;
-use crate::store::tables::Name;
+use crate::store::tables::{LEAF_TAG, Name, SUM_TAG};
 
 const NO_PAGE: u64 = u64::MAX;
 /// LMDB's cursors go no deeper.
@@ -91,6 +91,7 @@ enum Kind {
     /// The other trees.
     Main,
     Records,
+    Digests,
     Others,
 }
 
@@ -144,17 +145,14 @@ impl Walk<'_> {
         match (root, levels) {
             (NO_PAGE, 0) => Ok(()),
             (NO_PAGE, _) => Err(corrupt(self.path, "has a tree without a root")),
-            (_, 1..=LEVELS_MAX) => self.page(tree, root, levels, true),
+            (_, 1..=LEVELS_MAX) => self.page(tree, root, levels),
             _ => Err(self.damaged(root)),
         }
     }
 
     /// A page of a tree, so many levels above the ground, and all below it.
-    fn page(&mut self, tree: &Tree, number: u64, level: u16, is_first: bool) -> Result<()> {
+    fn page(&mut self, tree: &Tree, number: u64, level: u16) -> Result<()> {
         self.take(number, 1)?;
-        if level == 1 && !is_first && self.is_passed_over(tree) {
-            return Ok(());
-        }
         let page = self.read(number, 1)?;
         let expected = if level == 1 { LEAF } else { BRANCH };
         let nodes = nodes(&page).filter(|_| u16_at(&page, 10) & KINDS == expected);
@@ -165,11 +163,6 @@ impl Walk<'_> {
         nodes.iter().try_for_each(|node| self.leaf(tree, number, node))
     }
 
-    /// Whether a tree's leaves are known well enough by their numbers.
-    fn is_passed_over(&self, tree: &Tree) -> bool {
-        self.extent == Extent::Frame && tree.kind == Kind::Records && !tree.has_big
-    }
-
     fn branch(&mut self, tree: &Tree, number: u64, level: u16, nodes: &[&[u8]]) -> Result<()> {
         // The first leads to all that is below the second; free pages are by number.
         let rise = nodes.windows(2).skip(1).all(|pair| key(pair[0]) < key(pair[1]));
@@ -177,21 +170,39 @@ impl Walk<'_> {
             return Err(self.damaged(number));
         }
         for (i, node) in nodes.iter().enumerate() {
-            let below = if i == 0 { &[][..] } else { key(node) };
-            if self.is_wanted(tree, below, nodes.get(i + 1).map(|next| key(next))) {
-                let child = u64::from(u32_at(node, 0)) | u64::from(u16_at(node, 4)) << 32;
-                self.page(tree, child, level - 1, i == 0)?;
+            let child = u64::from(u32_at(node, 0)) | u64::from(u16_at(node, 4)) << 32;
+            let from = if i == 0 { &[][..] } else { key(node) };
+            let wanted = self.is_wanted(tree, from, nodes.get(i + 1).map(|next| key(next)));
+            match self.extent {
+                Extent::Partition(_) if !wanted => {}
+                // Whether a leaf is one, and not a branch, the first of them says.
+                Extent::Frame if !wanted && !tree.has_big && level == 2 && i > 0 => {
+                    self.take(child, 1)?;
+                }
+                _ => self.page(tree, child, level - 1)?,
             }
         }
         Ok(())
     }
 
-    /// Whether what is from one key up to another is walked.
+    /// Whether rows are looked for from one key up to another.
     fn is_wanted(&self, tree: &Tree, from: &[u8], to: Option<&[u8]>) -> bool {
-        let Extent::Partition(p) = self.extent else { return true };
-        let prefix = p.0.to_be_bytes();
-        let head = &from[..from.len().min(prefix.len())];
-        tree.kind != Kind::Records || head <= &prefix[..] && to.is_none_or(|to| to > &prefix[..])
+        let (row, leaf);
+        let prefix = match (self.extent, tree.kind) {
+            (Extent::Frame, Kind::Records) => return false,
+            (Extent::Frame, Kind::Digests) => &[SUM_TAG][..],
+            (Extent::Partition(p), Kind::Records) => {
+                row = p.0.to_be_bytes();
+                &row[..]
+            }
+            (Extent::Partition(p), Kind::Digests) => {
+                let [hi, lo] = p.0.to_be_bytes();
+                leaf = [LEAF_TAG, hi, lo];
+                &leaf[..]
+            }
+            _ => return true,
+        };
+        &from[..from.len().min(prefix.len())] <= prefix && to.is_none_or(|to| to > prefix)
     }
 
     fn leaf(&mut self, tree: &Tree, page: u64, node: &[u8]) -> Result<()> {
@@ -226,18 +237,21 @@ impl Walk<'_> {
                 Ok(())
             }
             Kind::Main => self.named(page, key(node), data),
-            Kind::Records | Kind::Others => Ok(()),
+            Kind::Records | Kind::Digests | Kind::Others => Ok(()),
         }
     }
 
     /// A tree that the main tree names.
     fn named(&mut self, page: u64, name: &[u8], record: &[u8]) -> Result<()> {
         let record = record.get(..TREE_BYTES).ok_or_else(|| self.damaged(page))?;
-        let is_records = name == Name::Records.as_str().as_bytes();
-        if !is_records && matches!(self.extent, Extent::Partition(_)) {
+        let kind = match std::str::from_utf8(name) {
+            Ok(name) if name == Name::Records.as_str() => Kind::Records,
+            Ok(name) if name == Name::Digests.as_str() => Kind::Digests,
+            _ => Kind::Others,
+        };
+        if kind == Kind::Others && matches!(self.extent, Extent::Partition(_)) {
             return Ok(());
         }
-        let kind = if is_records { Kind::Records } else { Kind::Others };
         let tree = Tree { kind, has_big: u64_at(record, OVERFLOWS_AT) > 0 };
         self.tree(&tree, u64_at(record, ROOT_AT), u16_at(record, LEVELS_AT))
     }

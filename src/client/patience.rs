@@ -1,0 +1,86 @@
+//! How long is waited in vain: one time limit for all questions of a command.
+//!
+//! ```text
+//! limit 5 s   n2 silent 5 s            n2 again: a tenth of the limit; n3: 2 s, to show life in
+//!             … 3 s of other questions n3: 3 s
+//! ```
+//!
+//! Waiting that ends in an answer costs nothing; what ends in none is paid back as time goes by
+//! otherwise, so that a long job is as patient at its end as it was at its beginning. Nodes that are
+//! asked at once and are silent at once are waited for once. It knows no clock: it is told the time.
+
+use std::time::{Duration, Instant};
+
+/// Somebody who was silent gets one of so many parts of the limit.
+const LEAST: u32 = 10;
+/// Everybody else gets so much, if the limit allows: a node at work shows life every second.
+const LIFE: Duration = Duration::from_secs(2);
+
+/// What is left of a limit. See the module.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    limit: Duration,
+    /// What was waited in vain, and up to when that is counted.
+    vain: Duration,
+    counted: Option<Instant>,
+}
+
+impl Patience {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, vain: Duration::ZERO, counted: None }
+    }
+
+    /// Time for a question that begins now.
+    pub(super) fn left(&self, now: Instant) -> Duration {
+        self.limit.saturating_sub(self.owed(now)).max(self.limit.min(LIFE))
+    }
+
+    /// Time for a question to somebody who was silent.
+    pub(super) fn least(&self) -> Duration {
+        self.limit / LEAST
+    }
+
+    /// Takes down a wait in vain. Of one that had signs of life before, the last limit counts.
+    pub(super) fn waited(&mut self, from: Instant, to: Instant) {
+        let from = from.max(to.checked_sub(self.limit).unwrap_or(from));
+        let from = self.counted.map_or(from, |counted| counted.max(from));
+        let more = to.saturating_duration_since(from);
+        self.vain = self.owed(from) + more;
+        self.counted = Some(self.counted.map_or(to, |counted| counted.max(to)));
+    }
+
+    /// What was waited in vain and is not paid back yet.
+    fn owed(&self, now: Instant) -> Duration {
+        let since = self.counted.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.vain.saturating_sub(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::now;
+    use super::*;
+
+    #[test]
+    fn what_is_waited_in_vain_is_waited_once() {
+        let start = now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let left = |patience: &Patience, ms| patience.left(at(ms)).as_millis();
+        let mut patience = Patience::new(Duration::from_secs(5));
+        assert_eq!(left(&patience, 0), 5_000);
+        patience.waited(at(0), at(2_000));
+        assert_eq!(left(&patience, 2_000), 3_000);
+        // Two at once, one of which took longer.
+        patience.waited(at(2_000), at(3_000));
+        patience.waited(at(2_000), at(4_000));
+        assert_eq!(left(&patience, 4_000), 2_000, "as long as one may take to show life");
+        patience.waited(at(4_000), at(6_000));
+        assert_eq!(left(&patience, 9_500), 2_500, "some seconds went by otherwise");
+        assert_eq!(left(&patience, 20_000), 5_000);
+        // A job of a minute that fell silent at its end.
+        patience.waited(at(20_000), at(80_000));
+        assert_eq!(left(&patience, 83_000), 3_000);
+        assert_eq!(patience.least(), Duration::from_millis(500));
+        assert_eq!(left(&Patience::new(Duration::from_secs(1)), 0), 1_000);
+    }
+}
