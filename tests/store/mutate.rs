@@ -24,6 +24,7 @@ use std::process::{Child, Command, Output, Stdio};
 use kvs::store::Store;
 use tempfile::TempDir;
 
+use super::damage::golden_directory;
 use super::pages::{PAGE, tables};
 
 const KEYS: usize = 240;
@@ -603,27 +604,27 @@ fn a_ring_cut_down_to_a_lossy_copy_says_what_is_lost() {
     assert_eq!(place.kvs("verify").code, Some(0));
 }
 
-/// A file of format 1 has no seals; whoever writes next puts them on.
+/// How many bytes the rows of the sealed tables have.
+fn row_lengths(dir: &Path) -> [Vec<usize>; 3] {
+    let bytes = fs::read(dir.join("data.mdb")).unwrap();
+    let tables = tables(&bytes);
+    ["meta", "ring", "hints"].map(|name| tables[name].rows.iter().map(|r| r.value.len()).collect())
+}
+
+/// A file of format 1 has no seals; whoever writes next puts them on. One of format 2 has them and
+/// keeps them as they are.
 #[test]
-fn a_file_without_seals_is_sealed_by_the_next_writer() {
-    let dir = TempDir::new().unwrap();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format/v1");
-    for name in ["data.mdb", "kvs.id"] {
-        fs::copy(golden.join(name), dir.path().join(name)).unwrap();
+fn a_file_without_seals_is_sealed_by_the_next_writer_and_one_with_seals_keeps_them() {
+    for (format, seal) in [("v1", 16), ("v2", 0)] {
+        let dir = golden_directory(format);
+        let before = row_lengths(dir.path());
+        super::writer(dir.path()).apply(&super::puts(0..1, 0, 10)).unwrap();
+        let after = row_lengths(dir.path());
+        for table in [1, 2] {
+            let sealed: Vec<_> = before[table].iter().map(|n| n + seal).collect();
+            assert_eq!(after[table], sealed, "{format}");
+        }
+        assert!(after[0].iter().all(|n| *n >= 20), "{format}: {:?}", after[0]);
+        assert!(super::writer(dir.path()).bad_hints().unwrap().is_empty(), "{format}");
     }
-    let meta = |dir: &Path| {
-        let bytes = fs::read(dir.join("data.mdb")).unwrap();
-        let of = |name: &str| {
-            let rows = tables(&bytes)[name].rows.clone();
-            rows.iter().map(|row| row.value.len()).collect::<Vec<_>>()
-        };
-        (of("meta"), of("ring"), of("hints"))
-    };
-    let before = meta(dir.path());
-    super::writer(dir.path()).apply(&super::puts(0..1, 0, 10)).unwrap();
-    let after = meta(dir.path());
-    let sealed = |lengths: &[usize]| lengths.iter().map(|n| n + 16).collect::<Vec<_>>();
-    assert_eq!((after.1, after.2), (sealed(&before.1), sealed(&before.2)));
-    assert!(after.0.iter().all(|n| *n >= 20), "{:?}", after.0);
-    assert!(super::writer(dir.path()).bad_hints().unwrap().is_empty());
 }
