@@ -4,7 +4,7 @@
 //! anew. Damage that ends in a signal is suffered by a child: this binary again, told by the
 //! environment what to do to which directory.
 //!
-//! Golden files in `testdata/format/v1` are the promise that today's files open for ever; `UPDATE=1`
+//! Golden files in `testdata/format` are the promise that today's files open for ever; `UPDATE=1`
 //! makes those that are missing and changes none.
 
 #![expect(clippy::unwrap_used, reason = "in a test a failure to prepare is a failure")]

@@ -195,8 +195,20 @@ fn any_flipped_bit_of_a_value_in_the_file_is_noticed() {
 
 // ---------------------------------------------------------------------------------------- golden
 
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format/v1").join(name)
+/// Of the newest format. Records are the same in all.
+const NEWEST: &str = "v2";
+
+pub(crate) fn golden(format: &str, name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format").join(format).join(name)
+}
+
+/// A directory with the golden file of a format in it.
+pub(crate) fn golden_directory(format: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for name in ["data.mdb", "kvs.id"] {
+        fs::copy(golden(format, name), dir.path().join(name)).unwrap();
+    }
+    dir
 }
 
 /// Records of every shape: one value, siblings with and without expiry, a tombstone, odd bytes.
@@ -273,15 +285,16 @@ fn make_golden() {
     if std::env::var_os("UPDATE").is_none_or(|v| v != "1") {
         return;
     }
-    if !golden("records.txt").exists() {
-        fs::write(golden("records.txt"), golden_text()).unwrap();
+    if !golden("v1", "records.txt").exists() {
+        fs::write(golden("v1", "records.txt"), golden_text()).unwrap();
     }
-    if !golden("data.mdb").exists() {
+    if !golden(NEWEST, "data.mdb").exists() {
+        fs::create_dir_all(golden(NEWEST, "")).unwrap();
         let dir = TempDir::new().unwrap();
         let batch = Batch { ops: [genesis().ops, golden_batch().ops].concat() };
         Lmdb::create(dir.path(), &batch).unwrap();
         for name in ["data.mdb", "kvs.id"] {
-            fs::copy(dir.path().join(name), golden(name)).unwrap();
+            fs::copy(dir.path().join(name), golden(NEWEST, name)).unwrap();
         }
     }
 }
@@ -289,7 +302,7 @@ fn make_golden() {
 #[test]
 fn golden_records_have_the_same_bytes_for_ever() {
     make_golden();
-    let text = fs::read_to_string(golden("records.txt")).unwrap();
+    let text = fs::read_to_string(golden("v1", "records.txt")).unwrap();
     assert_eq!(golden_text(), text);
     let unhex = |line: &str| -> Vec<u8> {
         let pairs = line.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
@@ -305,24 +318,23 @@ fn golden_records_have_the_same_bytes_for_ever() {
 }
 
 #[test]
-fn a_golden_file_opens_for_ever() {
+fn golden_files_open_for_ever() {
     make_golden();
-    let dir = TempDir::new().unwrap();
-    for name in ["data.mdb", "kvs.id"] {
-        fs::copy(golden(name), dir.path().join(name)).unwrap();
+    for format in ["v1", NEWEST] {
+        let dir = golden_directory(format);
+        let mut model = Model::default();
+        model.apply(&Batch { ops: [genesis().ops, golden_batch().ops].concat() });
+        let opened = open(dir.path(), Access::Read).unwrap();
+        assert_eq!(opened.trust, Trust::Proven, "{format}");
+        assert_eq!(opened.store.identity().node, NodeId(7), "{format}");
+        model.check(&opened.store, KEYS);
+        for (key, record) in golden_records() {
+            let stored = opened.store.get(q().partition(&key), &key).unwrap().unwrap();
+            assert_eq!(stored.record(&key).unwrap(), record);
+        }
+        drop(opened);
+        writer(dir.path()).apply(&puts(0..KEYS, 0, 10)).unwrap();
+        model.apply(&puts(0..KEYS, 0, 10));
+        model.check(&open(dir.path(), Access::Read).unwrap().store, KEYS);
     }
-    let mut model = Model::default();
-    model.apply(&Batch { ops: [genesis().ops, golden_batch().ops].concat() });
-    let opened = open(dir.path(), Access::Read).unwrap();
-    assert_eq!(opened.trust, Trust::Proven);
-    assert_eq!(opened.store.identity().node, NodeId(7));
-    model.check(&opened.store, KEYS);
-    for (key, record) in golden_records() {
-        let stored = opened.store.get(q().partition(&key), &key).unwrap().unwrap();
-        assert_eq!(stored.record(&key).unwrap(), record);
-    }
-    drop(opened);
-    writer(dir.path()).apply(&puts(0..KEYS, 0, 10)).unwrap();
-    model.apply(&puts(0..KEYS, 0, 10));
-    model.check(&open(dir.path(), Access::Read).unwrap().store, KEYS);
 }

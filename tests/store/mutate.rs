@@ -4,19 +4,21 @@
 //!
 //! ```text
 //! one replica of three, a ring of four with hints, or a lone copy -> one damage to n1/data.mdb
+//! one replica of three, or a lone copy, that runs  -> one damage, writes, a restart, more writes
 //!   get dump verify status diff wait          0 means: it is so
 //!   repair --verify, and what it advises      0 means: every copy holds every record again
 //! ```
 //!
-//! `KVS_DAMAGES` is how many (a handful unless set), `KVS_DAMAGES_RUNNING` how many under a ring that
-//! runs, `KVS_DAMAGE_SEED` the first seed; `KVS_DAMAGE_TABLE`
+//! `KVS_DAMAGES` is how many (a handful unless set), `KVS_DAMAGES_RUNNING` how many under rings that
+//! run, `KVS_DAMAGE_SEED` the first seed; `KVS_DAMAGE_TABLE`
 //! names a file for the table of what was said. Every damage is named by its seed and can be had again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -24,7 +26,8 @@ use std::process::{Child, Command, Output, Stdio};
 use kvs::store::Store;
 use tempfile::TempDir;
 
-use super::pages::{PAGE, tables};
+use super::damage::golden_directory;
+use super::pages::{PAGE, Tree, tables};
 
 const KEYS: usize = 240;
 const LATE: usize = 24;
@@ -47,7 +50,7 @@ impl Random {
 }
 
 /// What is done to a file.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 15] = [
     "bit in a record",
     "bit in a key",
     "bit in a partition number",
@@ -60,7 +63,21 @@ const KINDS: [&str; 12] = [
     "random page",
     "two pages swapped",
     "file cut short",
+    "bit in a free page's number",
+    "bit in an overflow page",
+    "bit in a branch page",
 ];
+
+/// A byte of one of those ranges, of whichever table.
+fn any(
+    tables: &BTreeMap<String, Tree>,
+    of: impl Fn(&Tree) -> &Vec<Range<usize>>,
+    random: &mut Random,
+) -> Option<usize> {
+    let all: Vec<_> = tables.values().flat_map(|t| of(t).iter().cloned()).collect();
+    let one = all.get(random.below(all.len()))?;
+    Some(one.start + random.below(one.len()))
+}
 
 /// Damages a file; a sentence that says where.
 fn damage(bytes: &mut Vec<u8>, kind: &str, random: &mut Random) -> String {
@@ -95,6 +112,13 @@ fn damage(bytes: &mut Vec<u8>, kind: &str, random: &mut Random) -> String {
             let table = if random.below(2) == 0 { "meta" } else { "ring" };
             row(table, random).map(|r| r.value.start + random.below(r.value.len().max(1)))
         }
+        "bit in a free page's number" => row("free", random).map(|r| {
+            // The low bytes of a number behind the count of them: one that is in the file.
+            let numbers = r.value.len().saturating_sub(8) / 8;
+            r.value.start + 8 + random.below(numbers) * 8 + random.below(2)
+        }),
+        "bit in an overflow page" => any(&tables, |t| &t.overflow, random),
+        "bit in a branch page" => any(&tables, |t| &t.branches, random),
         "bit in a page head" => Some(pages[random.below(pages.len())] * PAGE + random.below(64)),
         "bit anywhere" => Some(random.below(bytes.len())),
         _ => None,
@@ -225,11 +249,15 @@ fn dumped(said: &Said) -> BTreeMap<String, String> {
 }
 
 /// The truth, and what to hold commands against it with.
-struct Case<'a> {
+struct Case {
     name: String,
     place: Place,
     /// All keys and values that were acknowledged.
-    truth: &'a BTreeMap<String, String>,
+    truth: BTreeMap<String, String>,
+    /// Those that were written and not acknowledged: they may be there, and as they were written.
+    maybe: BTreeSet<String>,
+    /// Those that were written after the damage.
+    late: BTreeSet<String>,
     nodes: usize,
     runs: bool,
     wrong: Vec<String>,
@@ -237,7 +265,43 @@ struct Case<'a> {
     last: String,
 }
 
-impl Case<'_> {
+impl Case {
+    fn new(
+        name: String,
+        place: Place,
+        truth: &BTreeMap<String, String>,
+        nodes: usize,
+        runs: bool,
+    ) -> Self {
+        let (truth, last) = (truth.clone(), String::new());
+        let (maybe, late, wrong, codes) = (BTreeSet::new(), BTreeSet::new(), vec![], vec![]);
+        Self { name, place, truth, maybe, late, nodes, runs, wrong, codes, last }
+    }
+
+    /// What a dump found is missing, altered or made up.
+    fn differs(&self, found: &BTreeMap<String, String>) -> bool {
+        let altered = |(key, value): (&String, &String)| {
+            !self.maybe.contains(key) && self.truth.get(key) != Some(value)
+        };
+        self.lacks(found) || found.iter().any(altered)
+    }
+
+    fn lacks(&self, found: &BTreeMap<String, String>) -> bool {
+        self.truth.keys().any(|key| !found.contains_key(key))
+    }
+
+    /// Goes on writing, whatever the file is like now.
+    fn writes(&mut self, keys: std::ops::Range<usize>) {
+        for i in keys {
+            let said = self.run(&format!("put -q {} value-{i}", key(i)));
+            self.late.insert(key(i));
+            match said.code {
+                Some(0) => drop(self.truth.insert(key(i), format!("value-{i}"))),
+                _ => drop(self.maybe.insert(key(i))),
+            }
+        }
+    }
+
     fn run(&mut self, line: &str) -> Said {
         let said = self.place.kvs(line);
         let code = said.code;
@@ -245,7 +309,9 @@ impl Case<'_> {
             self.broken(&said, "ended in a way that is none");
         }
         self.last.clone_from(&said.err);
-        self.codes.push((line.split(" --timeout").next().unwrap_or(line).to_owned(), code));
+        let line = line.split(" --timeout").next().unwrap_or(line);
+        let line = if line.starts_with("put") { "put" } else { line };
+        self.codes.push((line.to_owned(), code));
         said
     }
 
@@ -272,10 +338,11 @@ impl Case<'_> {
 
     fn is_dump_true(&mut self, said: &Said) {
         let found = dumped(said);
-        if found.iter().any(|(key, value)| self.truth.get(key) != Some(value)) {
+        let maybe = |key| self.maybe.contains(key);
+        if found.iter().any(|(key, value)| !maybe(key) && self.truth.get(key) != Some(value)) {
             self.broken(said, "shows an altered value");
         }
-        if said.code == Some(0) && found.len() != self.truth.len() {
+        if said.code == Some(0) && self.lacks(&found) {
             self.broken(said, "is a part only");
         }
         if !matches!(said.code, Some(0 | 4 | 8)) {
@@ -291,7 +358,16 @@ impl Case<'_> {
             // Of four each owns a part only.
             _ => return true,
         };
-        dumped(&self.place.kvs(line)) == *self.truth
+        let mut found = dumped(&self.place.kvs(line));
+        if self.nodes > 1 {
+            // One that was down when these were written has them not, and need not have lost them.
+            let late = self.truth.iter().filter(|(key, _)| self.late.contains(*key));
+            let late: Vec<_> = late.map(|(k, v)| (k.clone(), v.clone())).collect();
+            for (key, value) in late {
+                found.entry(key).or_insert(value);
+            }
+        }
+        !self.differs(&found)
     }
 
     /// What says healthy is healthy, as far as each command reads.
@@ -314,6 +390,15 @@ impl Case<'_> {
         good
     }
 
+    /// What is read is true, and what says healthy is.
+    fn is_as_it_says(&mut self) {
+        self.reads();
+        // A running ring of several heals meanwhile: what is whole now may not have been before.
+        if self.checks() && (self.nodes == 1 || !self.runs) && !self.is_whole() {
+            self.wrong.push(format!("{}: verify says 0 of a file that lacks records", self.name));
+        }
+    }
+
     /// After a repair that said 0 everything says so, and is so.
     fn is_healed(&mut self) {
         let mut lines = vec!["verify", "status --check", "wait --in-sync --timeout 2s"];
@@ -329,7 +414,7 @@ impl Case<'_> {
         if self.nodes > 1 {
             let said = self.run("dump -r 3");
             self.is_dump_true(&said);
-            if said.code != Some(0) || dumped(&said).len() != self.truth.len() {
+            if said.code != Some(0) || self.lacks(&dumped(&said)) {
                 self.broken(&said, "after a repair that said 0");
             }
         }
@@ -376,7 +461,7 @@ fn template(nodes: usize) -> (Place, BTreeMap<String, String>) {
     (place, (0..keys).map(|i| (key(i), value(i))).collect())
 }
 
-fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) -> Case<'_> {
+fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) -> Case {
     let mut random = Random(seed);
     let kind = KINDS[seed as usize % KINDS.len()];
     let place = template.0.copy();
@@ -385,20 +470,8 @@ fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) ->
     let at = damage(&mut bytes, kind, &mut random);
     fs::write(&file, bytes).unwrap();
     let name = format!("seed {seed} n1 of {nodes}, {kind}, {at}");
-    let mut case = Case {
-        name,
-        place,
-        truth: &template.1,
-        nodes,
-        runs: false,
-        wrong: vec![],
-        codes: vec![],
-        last: String::new(),
-    };
-    case.reads();
-    if case.checks() && !case.is_whole() {
-        case.wrong.push(format!("{}: verify says 0 of a file that lacks records", case.name));
-    }
+    let mut case = Case::new(name, place, &template.1, nodes, false);
+    case.is_as_it_says();
     if case.heal() {
         case.is_healed();
     } else if nodes > 1 {
@@ -416,15 +489,20 @@ struct Served {
 }
 
 impl Served {
-    fn start(place: &Place) -> Self {
+    fn begin(place: &Place) -> Self {
         let up = place.command("up r").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let served = Self { up };
+        Self { up }
+    }
+
+    fn start(place: &Place) -> Self {
+        let served = Self::begin(place);
         let said = place.kvs("wait --settled --timeout 30s");
         assert_eq!(said.code, Some(0), "{}", said.err);
         served
     }
 
     fn stop(mut self) {
+        // One that could not start has ended already, and waits to be told of.
         let pid = self.up.id().to_string();
         assert!(Command::new("kill").arg(&pid).status().unwrap().success());
         self.up.wait().unwrap();
@@ -458,40 +536,40 @@ fn free_ports(count: u16) -> u16 {
     }
 }
 
-fn one_served(seed: u64, truth: &BTreeMap<String, String>) -> Case<'_> {
+/// Damage under a ring that runs, which is written to, asked, and started anew; then healed.
+fn one_served(seed: u64, nodes: usize, truth: &BTreeMap<String, String>) -> Case {
     let mut random = Random(seed);
     let kind = KINDS[seed as usize % KINDS.len()];
     let place = Place::new();
-    let base = free_ports(3);
-    let line = format!("init r --nodes 3 --partitions 8 --listen 127.0.0.1:{base}");
+    let base = free_ports(nodes as u16);
+    let line = format!("init r --nodes {nodes} --partitions 8 --listen 127.0.0.1:{base}");
     let made = place.kvs(&line);
     assert_eq!(made.code, Some(0), "{}", made.err);
     place.load("load", 0..KEYS);
     assert_eq!(place.kvs("repair").code, Some(0));
     let served = Served::start(&place);
     let at = damage_in_place(&place.path("r/n1/data.mdb"), kind, &mut random);
-    let name = format!("seed {seed} n1 of 3, running, {kind}, {at}");
-    let mut case = Case {
-        name,
-        place,
-        truth,
-        nodes: 3,
-        runs: true,
-        wrong: vec![],
-        codes: vec![],
-        last: String::new(),
-    };
-    case.reads();
-    case.checks();
+    let name = format!("seed {seed} n1 of {nodes}, running, {kind}, {at}");
+    let mut case = Case::new(name, place, truth, nodes, true);
+    case.is_as_it_says();
+    case.writes(KEYS..KEYS + 4);
+    case.is_as_it_says();
+    served.stop();
+    // Whether it starts at all is its own affair; what it says then is not.
+    let served = Served::begin(&case.place);
+    case.run("wait --settled --timeout 5s");
+    case.is_as_it_says();
+    case.writes(KEYS + 4..KEYS + 8);
     let repaired = case.run("repair --verify");
     if repaired.code == Some(0) {
         case.is_healed();
     }
     served.stop();
     case.runs = false;
+    case.is_as_it_says();
     if case.heal() {
         case.is_healed();
-    } else {
+    } else if nodes > 1 {
         case.wrong.push(format!(
             "{}: not healed by what was advised: {:?}\n{}",
             case.name, case.codes, case.last
@@ -506,9 +584,11 @@ fn damage_under_a_running_ring_is_never_called_healthy_and_never_shown() {
     let truth: BTreeMap<_, _> = (0..KEYS).map(|i| (key(i), value(i))).collect();
     let (mut wrong, mut table) = (Vec::new(), Table::default());
     for seed in first..first + count {
-        let case = one_served(seed, &truth);
-        table.add(KINDS[seed as usize % KINDS.len()], false, &case.codes);
-        wrong.extend(case.wrong);
+        for nodes in [3, 1] {
+            let case = one_served(seed, nodes, &truth);
+            table.add(KINDS[seed as usize % KINDS.len()], nodes == 1, &case.codes);
+            wrong.extend(case.wrong);
+        }
     }
     if let Some(path) = std::env::var_os("KVS_DAMAGE_TABLE_RUNNING") {
         fs::write(path, table.text()).unwrap();
@@ -603,27 +683,27 @@ fn a_ring_cut_down_to_a_lossy_copy_says_what_is_lost() {
     assert_eq!(place.kvs("verify").code, Some(0));
 }
 
-/// A file of format 1 has no seals; whoever writes next puts them on.
+/// How many bytes the rows of the sealed tables have.
+fn row_lengths(dir: &Path) -> [Vec<usize>; 3] {
+    let bytes = fs::read(dir.join("data.mdb")).unwrap();
+    let tables = tables(&bytes);
+    ["meta", "ring", "hints"].map(|name| tables[name].rows.iter().map(|r| r.value.len()).collect())
+}
+
+/// A file of format 1 has no seals; whoever writes next puts them on. One of format 2 has them and
+/// keeps them as they are.
 #[test]
-fn a_file_without_seals_is_sealed_by_the_next_writer() {
-    let dir = TempDir::new().unwrap();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format/v1");
-    for name in ["data.mdb", "kvs.id"] {
-        fs::copy(golden.join(name), dir.path().join(name)).unwrap();
+fn a_file_without_seals_is_sealed_by_the_next_writer_and_one_with_seals_keeps_them() {
+    for (format, seal) in [("v1", 16), ("v2", 0)] {
+        let dir = golden_directory(format);
+        let before = row_lengths(dir.path());
+        super::writer(dir.path()).apply(&super::puts(0..1, 0, 10)).unwrap();
+        let after = row_lengths(dir.path());
+        for table in [1, 2] {
+            let sealed: Vec<_> = before[table].iter().map(|n| n + seal).collect();
+            assert_eq!(after[table], sealed, "{format}");
+        }
+        assert!(after[0].iter().all(|n| *n >= 20), "{format}: {:?}", after[0]);
+        assert!(super::writer(dir.path()).bad_hints().unwrap().is_empty(), "{format}");
     }
-    let meta = |dir: &Path| {
-        let bytes = fs::read(dir.join("data.mdb")).unwrap();
-        let of = |name: &str| {
-            let rows = tables(&bytes)[name].rows.clone();
-            rows.iter().map(|row| row.value.len()).collect::<Vec<_>>()
-        };
-        (of("meta"), of("ring"), of("hints"))
-    };
-    let before = meta(dir.path());
-    super::writer(dir.path()).apply(&super::puts(0..1, 0, 10)).unwrap();
-    let after = meta(dir.path());
-    let sealed = |lengths: &[usize]| lengths.iter().map(|n| n + 16).collect::<Vec<_>>();
-    assert_eq!((after.1, after.2), (sealed(&before.1), sealed(&before.2)));
-    assert!(after.0.iter().all(|n| *n >= 20), "{:?}", after.0);
-    assert!(super::writer(dir.path()).bad_hints().unwrap().is_empty());
 }

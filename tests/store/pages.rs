@@ -27,6 +27,10 @@ pub(crate) struct Row {
 pub(crate) struct Tree {
     pub(crate) pages: Vec<usize>,
     pub(crate) rows: Vec<Row>,
+    /// Where its branch pages hold their nodes.
+    pub(crate) branches: Vec<Range<usize>>,
+    /// Values that lie on pages of their own, with the heads of those pages.
+    pub(crate) overflow: Vec<Range<usize>>,
 }
 
 fn number<const N: usize>(bytes: &[u8], at: usize) -> u64 {
@@ -35,12 +39,18 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// The tables of a whole file.
+/// The tables of a whole file; `main`, which names them; and `free`, the pages that are free.
 pub(crate) fn tables(bytes: &[u8]) -> BTreeMap<String, Tree> {
     let newest = [0, PAGE].into_iter().max_by_key(|meta| number::<8>(bytes, meta + HEAD + 128));
-    let root = number::<8>(bytes, newest.expect("two meta pages") + HEAD + 24 + 48 + 40);
-    let mut main = Tree::default();
-    walk(bytes, root as usize, &mut main);
+    let trees = newest.expect("two meta pages") + HEAD + 24;
+    let [free, main] = [trees + 40, trees + 48 + 40].map(|at| {
+        let mut tree = Tree::default();
+        let root = number::<8>(bytes, at);
+        if root != u64::MAX {
+            walk(bytes, root as usize, &mut tree);
+        }
+        tree
+    });
     let tables = main.rows.iter().map(|row| {
         let name = String::from_utf8_lossy(&bytes[row.key.clone()]).into_owned();
         let mut tree = Tree::default();
@@ -51,7 +61,8 @@ pub(crate) fn tables(bytes: &[u8]) -> BTreeMap<String, Tree> {
         (name, tree)
     });
     let mut tables: BTreeMap<_, _> = tables.collect();
-    tables.insert("main".into(), Tree { pages: main.pages, rows: Vec::new() });
+    tables.insert("main".into(), Tree { rows: Vec::new(), ..main });
+    tables.insert("free".into(), free);
     tables
 }
 
@@ -60,6 +71,10 @@ fn walk(bytes: &[u8], page: usize, tree: &mut Tree) {
     let start = page * PAGE;
     let flags = number::<2>(bytes, start + 10) as u16;
     let nodes = (number::<2>(bytes, start + 12) as usize - HEAD) / 2;
+    if flags & BRANCH != 0 {
+        let upper = number::<2>(bytes, start + 14) as usize;
+        tree.branches.push(start + upper..start + PAGE);
+    }
     for i in 0..nodes {
         let node = start + number::<2>(bytes, start + HEAD + 2 * i) as usize;
         let (size, of) = (number::<4>(bytes, node) as usize, number::<2>(bytes, node + 4));
@@ -69,7 +84,11 @@ fn walk(bytes: &[u8], page: usize, tree: &mut Tree) {
         } else if flags & LEAF != 0 {
             let value = match of as u16 & BIG {
                 0 => key.end..key.end + size,
-                _ => key.end..key.end,
+                _ => {
+                    let page = number::<8>(bytes, key.end) as usize * PAGE;
+                    tree.overflow.push(page..page + HEAD + size);
+                    key.end..key.end
+                }
             };
             tree.rows.push(Row { key, value });
         }

@@ -89,12 +89,14 @@ impl Machine {
         let names = "cat chmod chown kill ln mkdir mv rm rmdir setsid sha256sum sync tail";
         for name in names.split(' ') {
             let path = self.path.split_once(':').expect("two places").1;
+            let quoted = |text: &str| text.replace('\'', r"'\''");
+            // It stays where it was called: a directory may be gone, and no step here may fail for that.
             let text = format!(
-                "#!/bin/sh\nPATH='{}'\nhere=$(pwd -P)\ncd '{}'\nread -r at <at\n\
-                 read -r n <count\nn=$((n + 1))\necho $n >count\n[ $n != \"$at\" ] || kill -9 0\n\
-                 cd \"$here\"\nexec {name} \"$@\"\n",
-                path.replace('\'', r"'\''"),
-                bin.display().to_string().replace('\'', r"'\''"),
+                "#!/bin/sh\nPATH='{}'\nbin='{}'\nread -r at <\"$bin/at\"\n\
+                 read -r n <\"$bin/count\"\nn=$((n + 1))\necho $n >\"$bin/count\"\n\
+                 [ $n != \"$at\" ] || kill -9 0\nexec {name} \"$@\"\n",
+                quoted(path),
+                quoted(&bin.display().to_string()),
             );
             self.fake(name, &text);
         }
