@@ -202,8 +202,9 @@ fn of_copy(target: &Target, dir: &Path) -> Option<NodeId> {
 fn unread(target: &Target, dir: &Path) -> Error {
     let shown = dir.display();
     if target.damaged().iter().any(|damaged| damaged == dir) {
+        let name = dir.file_name().unwrap_or(dir.as_os_str());
         return Error::Corrupt(format!("{shown} cannot be read; nothing was compared."))
-            .hint("rebuild it from the others: kvs replace NAME");
+            .hint(format!("rebuild it from the others: kvs replace {}", word(name)));
     }
     Error::Denied(format!("{shown} is not open as a member of this ring; nothing was compared."))
         .hint("kvs status shows the members; a copy of a stopped node can be compared by itself")

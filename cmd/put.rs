@@ -241,12 +241,11 @@ impl Told<'_> {
         Ok(Done::Yes)
     }
 
-    /// Owners that are up and had not acknowledged when enough others had.
+    /// Owners that are up and had not acknowledged when enough others had; as the acks are counted.
     fn late(&self, target: &Target, reply: &PutReply) -> usize {
-        let (doc, up) = (target.doc(), target.nodes());
-        let owners = doc.writers(doc.q.partition(self.key));
-        let up = owners.iter().filter(|owner| up.contains(owner)).count();
-        if target.is_live() { up.min(reply.n).saturating_sub(reply.acks) } else { 0 }
+        let doc = target.doc();
+        let up = doc.owners_among(&target.nodes(), doc.q.partition(self.key));
+        if target.is_live() { up.saturating_sub(reply.acks) } else { 0 }
     }
 
     fn absent(&self, ui: &mut Ui) -> Outcome {

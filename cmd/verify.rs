@@ -49,9 +49,17 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         let whole = args.scope.targets.is_empty() && target.missing().iter().any(unread);
         return Ok(if whole { Done::Partly } else { Done::Yes });
     }
+    let alone = target.doc().n() == 1;
     for dir in target.damaged() {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         ui.say(&format!("{} cannot be read at all: kvs replace {}", dir.display(), word(&*name)));
+    }
+    if !good && alone {
+        ui.say(
+            "there are no other copies: restore a backup, or save what can be read (kvs dump) and go on \
+             without the rest: kvs repair --verify, then kvs repair --accept-losses",
+        );
+        return Ok(Done::Corrupt);
     }
     if !good {
         ui.say("heal from the other copies: kvs repair --verify");

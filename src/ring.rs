@@ -30,7 +30,7 @@ pub use self::follows::{MEMBERS_EVER_MAX, MEMBERS_MAX, NAME_BYTES_MAX, VERSION_M
 pub use self::layout::Layout;
 pub use self::member::{Member, NodeId, RingId, State};
 pub use self::planner::{Candidate, PlanError, plan};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::key::{Partition, Q};
 
 /// Where a change of the ring stands.
@@ -235,6 +235,15 @@ impl RingDoc {
         all
     }
 
+    /// How many of these nodes own a partition; during a change, in the layout that has the fewest, as
+    /// acknowledgements are counted.
+    #[must_use]
+    pub fn owners_among(&self, nodes: &[NodeId], p: Partition) -> usize {
+        let count =
+            |layout| self.owners_in(layout, p).iter().filter(|owner| nodes.contains(owner)).count();
+        self.write_layouts().into_iter().map(count).min().unwrap_or_default()
+    }
+
     /// Whether the node owns the partition in any layout of this document.
     #[must_use]
     pub fn owns(&self, id: NodeId, p: Partition) -> bool {
@@ -424,11 +433,12 @@ impl RingDoc {
         if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
             return Err(Error::Usage(format!("Two members would be called {}.", twice[0])));
         }
-        if ids.windows(2).any(|w| w[0] == w[1]) {
-            return Err(Error::Denied(
-                "Two members have one identity: a directory was copied.".into(),
-            )
-            .hint("give the copy an identity of its own: kvs replace"));
+        if let Some(twins) = ids.windows(2).find(|w| w[0] == w[1]) {
+            let text = "Two members have one identity: a directory was copied.";
+            return Err(Error::Denied(text.into()).hint(format!(
+                "give the copy an identity of its own: kvs replace {}",
+                word(self.name(twins[0]))
+            )));
         }
         Ok(())
     }
@@ -436,5 +446,39 @@ impl RingDoc {
     fn ids(&self, indices: &[u16]) -> Vec<NodeId> {
         let member = |i: &u16| &self.members[usize::from(*i)];
         indices.iter().map(member).filter(|m| m.state != State::Removed).map(|m| m.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_that_are_up_are_counted_per_layout() {
+        let member = |i: u8| Member {
+            id: NodeId(u64::from(i)),
+            name: format!("n{i}"),
+            zone: "default".into(),
+            weight: 1,
+            state: State::Normal,
+            public_key: [i; 32],
+        };
+        let q = Q::new(16).expect("sixteen");
+        let doc = RingDoc::first(RingId(7), q, 3, (1..=3).map(member).collect()).expect("a ring");
+        let joining = Member { state: State::Joining, ..member(4) };
+        let next = doc.apply(&doc.plan_of(vec![Change::Join(joining)])).expect("a change");
+        assert_eq!(next.step, Step::WriteBoth);
+        let [n1, n2, n3, n4] = [1, 2, 3, 4].map(NodeId);
+        let moved = |p: &Partition| {
+            let owners = next.owners_in(&next.layout, *p);
+            owners.contains(&n4) && !owners.contains(&n3)
+        };
+        let p = next.q.all().find(moved).expect("a partition that n3 hands to n4");
+        assert_eq!(next.owners_among(&[n1, n2, n3, n4], p), 3);
+        // Three of the four writers are up, and one layout has two of them.
+        assert_eq!(next.owners_among(&[n1, n2, n4], p), 2);
+        assert_eq!(next.owners_among(&[n1, n2, n3], p), 2);
+        assert_eq!(next.owners_among(&[n4], p), 0);
+        assert_eq!(doc.owners_among(&[n1, n2, n4], p), 2);
     }
 }

@@ -18,7 +18,7 @@ use super::{Embed, Slot, random};
 use crate::config::{NODE_FILE, NodeConfig, read};
 use crate::error::{Error, Result, word};
 use crate::node::{Boot, Node};
-use crate::os::irregular;
+use crate::os::{irregular, parent};
 use crate::ring::State;
 use crate::store::lmdb::{Access, FILE, Lmdb, Map};
 use crate::store::lock::{self, Holder, Lock, Want};
@@ -101,7 +101,7 @@ impl Embed {
                 Ok(Some(slot)) => self.insert(slot)?,
                 Ok(None) => {}
                 Err(error) if is_damage(&error) || is_odd(&error) => {
-                    failed.push((dir.clone(), error));
+                    failed.push((dir.clone(), advised(error, dir, opening.dirs.len())));
                 }
                 Err(error) => return Err(error),
             }
@@ -143,10 +143,13 @@ impl Embed {
         }
         if let Some(twin) = self.slots.get(&id) {
             let (a, b) = (slot.dir.display(), twin.dir.display());
+            let name = word(twin.node.doc().name(id));
             return Err(Error::Denied(format!(
                 "{a} and {b} have one identity: one is a copy of the other. Nothing was changed."
             ))
-            .hint("move the copy away; to give a node a new identity: kvs replace NAME"));
+            .hint(format!(
+                "move the copy away; to give the node a new identity: kvs replace {name}"
+            )));
         }
         self.slots.insert(id, slot);
         Ok(())
@@ -220,6 +223,25 @@ pub fn is_odd(error: &Error) -> bool {
     matches!(error.root(), Error::Usage(_) | Error::Denied(_))
 }
 
+/// The way out of damage to a whole directory, one of so many: what its own file advises does not know
+/// the node's name, nor whether there is another copy.
+fn advised(error: Error, dir: &Path, dirs: usize) -> Error {
+    let Error::Corrupt(text) = error.root() else { return error };
+    let config: Option<NodeConfig> = read(&dir.join(NODE_FILE)).ok();
+    let of_dir = || dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = word(config.map_or_else(of_dir, |config| config.name));
+    let beside =
+        std::fs::read_dir(parent(dir)).into_iter().flatten().filter_map(std::result::Result::ok);
+    let others = beside.filter(|e| e.path() != dir && e.path().join(NODE_FILE).is_file()).count();
+    Error::Corrupt(text.clone()).hint(match dirs.max(others + 1) {
+        1 => format!(
+            "restore it from a backup: kvs-concepts(7), RESTORING; only where other nodes have copies: \
+             kvs replace {name}"
+        ),
+        _ => format!("rebuild the node from the others: kvs replace {name}"),
+    })
+}
+
 /// An error and its way out, as one text.
 fn told(error: &Error) -> String {
     match error {
@@ -252,9 +274,11 @@ fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
         // What it is called cannot be read; its directory is.
         Err(_) if opening.down.iter().any(|d| dir.ends_with(d)) => return Ok(None),
         Err(error) if is_closed(&error) => {
-            let user = "it belongs to another user: give it to the owner of the ring with chown -R, \
-                        or leave it out: --down NAME";
-            return Err(error.hint(user));
+            let (all, name) = (word(dir), word(dir.file_name().unwrap_or(dir.as_os_str())));
+            return Err(error.hint(format!(
+                "it belongs to another user: give it to the owner of the ring with chown -R … {all}, \
+                 or leave it out: --down {name}"
+            )));
         }
         config => config?,
     };
@@ -277,9 +301,8 @@ fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
         },
     )?;
     if !dir.join(FILE).is_file() {
-        let (dir, name) = (dir.display(), word(&config.name));
-        return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed."))
-            .hint(format!("rebuild the node from the others: kvs replace {name}")));
+        let dir = dir.display();
+        return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed.")));
     }
     let (store, node) = node_of(dir, &config, opening.access, map, 0)?;
     Ok(Some(Slot { dir: dir.to_path_buf(), node, store, commit: None, _lock: lock }))

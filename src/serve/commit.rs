@@ -6,6 +6,10 @@
 //!
 //! While a batch is being made durable the next one gathers in the node: group commit without a
 //! timer. The thread ends when the core lets go of its channel.
+//!
+//! A file may be damaged while it is open, and a commit trusts its free list: before a batch the frame
+//! of the file is read again, as often as costs a small part of the time. Caveat: what is damaged
+//! between two such looks may destroy pages; the next look, audit or scrub finds that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
@@ -65,10 +69,33 @@ fn watched(tell: &Sender<In>, run: impl FnOnce()) {
     }
 }
 
+/// The time between two looks at the frame is so many times what one takes.
+const LOOK_SHARE: u32 = 200;
+
+/// When the frame of the file is to be read again.
+struct Looks {
+    due: Instant,
+}
+
+impl Looks {
+    /// Looks when it is time to.
+    fn look(&mut self, store: &Lmdb) -> Result<()> {
+        let began = now();
+        if began < self.due {
+            return Ok(());
+        }
+        store.frame()?;
+        self.due = now() + began.elapsed() * LOOK_SHARE;
+        Ok(())
+    }
+}
+
 fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(u64, Batch)>, tell: &Sender<In>) {
+    let mut looks = Looks { due: now() };
     for (seq, batch) in inbox {
         let began = now();
-        let applied = store.apply(&batch);
+        let looked = looks.look(&store).map_err(Failure::Fatal);
+        let applied = looked.and_then(|()| store.apply(&batch));
         meter::commit(batch.ops.len(), began.elapsed());
         let fatal = matches!(applied, Err(Failure::Fatal(_)));
         let outcome = applied.map(|()| store.head());

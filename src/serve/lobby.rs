@@ -20,7 +20,7 @@ use super::guests::Seat;
 use super::link::{Clocks, Link};
 use super::peers::{Conn, Who};
 use crate::channel::{Ask, Fault, Hello, OtherClock, Parcel, STAMPS_SINCE};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::node::Event;
 use crate::protocol::{Body, Message, WIRE_LOWEST};
 use crate::ring::{NodeId, State};
@@ -100,8 +100,11 @@ impl Core {
         }
         let Some(id) = hello.node else { return Ok(Who::Client) };
         if id == self.node.id() {
-            return Err(Error::Denied("This very node is running here already.".into())
-                .hint("a copy of a node needs an identity of its own: kvs replace NAME"));
+            let text = "This very node is running here already.";
+            return Err(Error::Denied(text.into()).hint(format!(
+                "a copy of a node needs an identity of its own: kvs replace {}",
+                word(doc.name(id))
+            )));
         }
         let Some(member) = doc.member(id) else { return Ok(Who::Client) };
         if member.public_key != *key {

@@ -29,7 +29,7 @@ use super::{Ended, Ready, Serving, meter, scrape};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
 use crate::embed::{self, NODE_KEY, RING_KEY, random, wall_ms};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::gossip::{Gossip, Mood, Row};
 use crate::node::Node;
 use crate::os;
@@ -106,7 +106,10 @@ async fn run(
     if doc.member(node.id()).is_some_and(|m| m.public_key != own.public()) {
         let dir = serving.dir.display();
         return Err(Error::Denied(format!("{dir}/{NODE_KEY} is not the key of this member."))
-            .hint("put its own key back, or rebuild the node: kvs replace NAME"));
+            .hint(format!(
+                "put its own key back, or rebuild the node: kvs replace {}",
+                word(&config.name)
+            )));
     }
     let key_file = serving.dir.join(RING_KEY);
     door::keys(&key_file)?;

@@ -11,7 +11,7 @@ use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
 use crate::quorum::{Basis, GetReply, Item, Options, PutReply, PutRequest, Verdict};
 use crate::record::Record;
-use crate::ring::NodeId;
+use crate::ring::{NodeId, RingDoc};
 use crate::store::verify::verify;
 use crate::store::{Loss, Store, Table};
 
@@ -140,7 +140,7 @@ impl Target {
             return Err(first);
         }
         let text = format!("{} {more} more partitions cannot be read.", first.root());
-        Err(Error::Corrupt(text).hint(DAMAGED))
+        Err(Error::Corrupt(text).hint(heal(&self.doc())))
     }
 
     /// A read that was refused: when copies of the owners are damaged, that is why.
@@ -156,7 +156,7 @@ impl Target {
             return error;
         }
         let text = format!("{} The copy of {}.", error.root(), doubts.join("; that of "));
-        Error::Corrupt(text).hint(DAMAGED)
+        Error::Corrupt(text).hint(heal(&doc))
     }
 
     fn scan_partition(
@@ -224,8 +224,18 @@ impl Target {
 }
 
 /// The way out of damaged copies.
-const DAMAGED: &str = "heal from other copies: kvs repair --verify; when there are none, go on with \
-                       what is left: kvs repair --accept-losses";
+fn heal(doc: &RingDoc) -> &'static str {
+    match doc.n() {
+        1 => {
+            "there is no other copy: restore a backup, or save what can be read (kvs dump) and go on \
+             without the rest: kvs repair --verify, then kvs repair --accept-losses"
+        }
+        _ => {
+            "heal from other copies: kvs repair --verify; when there are none, go on with what is left: \
+             kvs repair --accept-losses"
+        }
+    }
+}
 
 /// What is wrong with a copy of a partition, the rest of a sentence that begins with its node.
 fn doubt(store: &dyn Store, p: Partition) -> Option<String> {

@@ -288,3 +288,37 @@ fn an_odd_address_book_stops_nobody() {
         }
     }
 }
+
+/// What is advised fits: it names the node, and where there is no other copy nothing is healed from
+/// one.
+#[test]
+fn advice_names_the_node_and_fits_a_lone_copy() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    place.sh("truncate -s 8192 r/n2/data.mdb").ends(0);
+    for line in ["get k", "verify", "diff r/n1 r/n2", "get k --down n1,n3", "--ring r/n2 get k"] {
+        place.kvs(line).ends_in(&[0, 8]).says("kvs replace n2").never_says("NAME");
+    }
+    let place = Place::ring("--partitions 8 --nodes 1");
+    place.kvs("put -q k v").ends(0);
+    place.sh("cp r/n1/data.mdb whole; truncate -s 8192 r/n1/data.mdb").ends(0);
+    place.kvs("get k").ends(8).says("restore it from a backup").never_says("NAME");
+    place.sh("cp whole r/n1/data.mdb; rm r/n1/ring.key; echo junk > r/n1/ring.key").ends(0);
+    place.sh("chmod 600 r/n1/ring.key").ends(0);
+    place.kvs("node run r/n1").ends(8).says("the same ring.key");
+    // A flipped bit in the only copy of a value.
+    let value = "a-value-of-its-own";
+    place.kvs(&format!("put -q k {value}")).ends(0);
+    let file = place.path("r/n1/data.mdb");
+    let mut bytes = fs::read(&file).expect("a file");
+    let found: Vec<_> =
+        bytes.windows(value.len()).enumerate().filter(|w| w.1 == value.as_bytes()).collect();
+    let places: Vec<usize> = found.into_iter().map(|(at, _)| at).collect();
+    places.iter().for_each(|at| bytes[*at] ^= 1);
+    fs::write(&file, bytes).expect("a file to damage");
+    place.kvs("verify").ends(8).says("there are no other copies").never_says("heal from");
+    place.kvs("scan").ends(8).says("there is no other copy").never_says("heal from");
+    place.kvs("repair --verify").ends(8).says("kvs repair --accept-losses");
+    place.kvs("repair --accept-losses").sane();
+    place.kvs("verify").ends(0);
+}
