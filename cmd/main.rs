@@ -60,8 +60,7 @@ fn main() -> ExitCode {
 
 /// Prints help or what is wrong with the arguments: help that cannot be written is no success.
 fn explained(told: &clap::Error) -> exit::Code {
-    let is_open = if told.use_stderr() { Ok(()) } else { ui::stdout_is_open() };
-    let printed = is_open.and_then(|()| told.print()).and_then(|()| std::io::stdout().flush());
+    let printed = told.print().and_then(|()| std::io::stdout().flush());
     match printed {
         _ if told.use_stderr() => exit::Code::Usage,
         Ok(()) => exit::Code::Done,

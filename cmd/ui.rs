@@ -5,7 +5,6 @@
 //! [`plain`] or [`plain_lines`] here, once: what a node, a host or a file says moves no cursor.
 
 use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -13,8 +12,6 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kvs::bounded::{plain, plain_lines};
 use kvs::error::Error;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, fstat, stat};
-use rustix::io::Errno;
 
 use crate::common::Common;
 
@@ -42,66 +39,9 @@ pub(crate) enum Color {
     Never,
 }
 
-/// Stdout as it was given: what is written to one that was closed is lost, and that is told.
-///
-/// Before `main` the runtime opens /dev/null in place of a descriptor that is closed, and takes a refusal
-/// to write to one that is open for reading for success.
-struct Out {
-    out: Stdout,
-    closed: bool,
-}
-
-impl Out {
-    fn new() -> Self {
-        Self { out: io::stdout(), closed: stdout_is_open().is_err() }
-    }
-}
-
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.closed { Err(Errno::BADF.into()) } else { self.out.write(bytes) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-/// Whether stdout is there to be written to. What stands in for one that was closed is known by how it
-/// was opened: for reading and writing, to be passed on, and not as stdin and stderr at once, as a
-/// daemon has them. Caveats: a parent that opens /dev/null for a child's stdout in just this way is taken
-/// to have closed it, and one that closed all three to have made a daemon.
-///
-/// # Errors
-/// That of a write to a closed descriptor.
-pub(crate) fn stdout_is_open() -> io::Result<()> {
-    let out = io::stdout();
-    let flags = fcntl_getfl(&out)?;
-    let stands_in = || -> io::Result<bool> {
-        let is_null = fstat(&out)?.st_rdev == stat("/dev/null")?.st_rdev;
-        let passed_on = !flags.contains(OFlags::CLOEXEC);
-        let daemon = is_null && is_one(&out, io::stdin())? && is_one(&out, io::stderr())?;
-        Ok(is_null && passed_on && !daemon)
-    };
-    match flags & OFlags::RWMODE {
-        OFlags::RDONLY => Err(Errno::BADF.into()),
-        OFlags::RDWR if stands_in().unwrap_or(false) => Err(Errno::BADF.into()),
-        _ => Ok(()),
-    }
-}
-
-/// Whether two descriptors were opened as one, as a daemon's are: then a flag of one is the other's.
-fn is_one(a: impl AsFd, b: impl AsFd) -> io::Result<bool> {
-    let (own, before) = (fcntl_getfl(&a)?, fcntl_getfl(&b)?);
-    fcntl_setfl(&a, own ^ OFlags::NONBLOCK)?;
-    let after = fcntl_getfl(&b);
-    fcntl_setfl(&a, own)?;
-    Ok(before != after?)
-}
-
 /// Prints. See the module.
 pub(crate) struct Ui {
-    out: BufWriter<Out>,
+    out: BufWriter<Stdout>,
     err: Stderr,
     format: Format,
     color: bool,
@@ -113,7 +53,7 @@ pub(crate) struct Ui {
 impl Ui {
     /// For what is said before the arguments are known.
     pub(crate) fn plain() -> Self {
-        let out = BufWriter::new(Out::new());
+        let out = BufWriter::new(io::stdout());
         let format = Format::Plain;
         Self {
             out,
@@ -139,7 +79,7 @@ impl Ui {
             Color::Auto => io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         };
         let end = if common.null { 0 } else { b'\n' };
-        let out = BufWriter::new(Out::new());
+        let out = BufWriter::new(io::stdout());
         Self { out, err: io::stderr(), format, color, quiet: common.quiet, end, applied: None }
     }
 
