@@ -187,19 +187,15 @@ impl Run {
         };
         doc.write_layouts().into_iter().all(|layout| {
             let owners = doc.owners_in(layout, p);
-            let (mut acks, mut hints) = (0, BTreeMap::new());
-            for owner in &owners {
-                let host = self.w.hosts.iter().position(|h| h.id == *owner);
-                if host.is_some_and(|h| has(h, None)) {
-                    acks += 1;
-                    continue;
-                }
-                let free = |f: &usize| has(*f, Some(*owner)) && !hints.contains_key(f);
-                if let Some(f) = (0..self.w.hosts.len()).find(free) {
-                    hints.insert(f, *owner);
-                }
-            }
-            let enough = acks + if op.strict { 0 } else { hints.len() } >= wanted;
+            let host = |owner: &NodeId| self.w.hosts.iter().position(|h| h.id == *owner);
+            let (holding, away): (Vec<NodeId>, Vec<NodeId>) =
+                owners.iter().partition(|o| host(o).is_some_and(|h| has(h, None)));
+            let acks = holding.len();
+            let fallbacks = |owner: NodeId| -> Vec<usize> {
+                (0..self.w.hosts.len()).filter(|f| has(*f, Some(owner))).collect()
+            };
+            let keepers: Vec<_> = away.into_iter().map(fallbacks).collect();
+            let enough = acks + if op.strict { 0 } else { most(&keepers, &mut vec![]) } >= wanted;
             enough && acks >= reply.acks
         })
     }
@@ -492,4 +488,19 @@ impl Run {
         }
         self.exact.entry(key).or_default().push((id, dot));
     }
+}
+
+/// For how many owners at the most a fallback of their own can be had, of those that have a hint: one
+/// may keep hints for several.
+fn most(keepers: &[Vec<usize>], taken: &mut Vec<usize>) -> usize {
+    let Some((first, rest)) = keepers.split_first() else { return 0 };
+    let mut best = most(rest, taken);
+    for keeper in first {
+        if !taken.contains(keeper) {
+            taken.push(*keeper);
+            best = best.max(1 + most(rest, taken));
+            taken.pop();
+        }
+    }
+    best
 }
