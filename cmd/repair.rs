@@ -40,7 +40,8 @@ pub(crate) struct Args {
     /// --partition of that partition only
     #[arg(long)]
     accept_losses: bool,
-    /// Print how many keys differ between the nodes and change nothing; exits 1 when any differ
+    /// Print how many keys differ between the nodes and change nothing; exits 1 when any differ,
+    /// 7 when a member is down
     #[arg(long)]
     dry_run: bool,
 }
@@ -126,6 +127,11 @@ fn tell_damage(ui: &mut Ui, report: &Report) {
     if report.lost.len() > NAMED_MAX {
         ui.say(&format!("and {} partitions more", report.lost.len() - NAMED_MAX));
     }
+    for (name, n) in report.alone.iter().filter(|_| report.lost.is_empty()) {
+        ui.say(&format!(
+            "{name}: {n} partitions may have lost records, and nobody else owns a copy of them"
+        ));
+    }
     for (name, n) in &report.bad {
         ui.say(&format!("{name}: {n} damaged records are not healed: kvs verify names them"));
     }
@@ -144,7 +150,7 @@ fn tell_damage(ui: &mut Ui, report: &Report) {
 /// What is left to do.
 fn tell_left(ui: &mut Ui, report: &Report) {
     let Report { hints, filling, missing, .. } = report;
-    for (name, partitions) in filling {
+    for (name, partitions) in filling.iter().filter(|f| !report.alone.contains(f)) {
         ui.say(&format!("{name}: {partitions} partitions have met too few full copies"));
     }
     for (a, b, partitions) in &report.apart {
@@ -198,5 +204,12 @@ fn compare(ui: &mut Ui, target: &Target) -> Result<Done, Fail> {
     for name in target.missing() {
         ui.note(&format!("{name} is down"));
     }
-    Ok(if equal { Done::Yes } else { Done::No })
+    let all = target.missing().is_empty();
+    Ok(if !equal {
+        Done::No
+    } else if all {
+        Done::Yes
+    } else {
+        Done::Partly
+    })
 }

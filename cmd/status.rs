@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::error::{Error, word};
-use kvs::repair::{apart_still, doubts};
+use kvs::repair::{apart_still, doubts, unsound};
 use kvs::ring::Step;
 use kvs::target::{Access, Target, View};
 use serde_json::json;
@@ -89,6 +89,7 @@ fn read(target: &Target) -> Result<Vec<String>, Error> {
     let (doc, mut troubles) = (target.doc(), Vec::new());
     for id in target.nodes().into_iter().filter(|id| !target.runs(*id)) {
         let name = doc.name(id);
+        troubles.extend(unsound(target, id).map(|error| format!("{name}: {error}")));
         let doubted: BTreeSet<_> =
             doubts(target, id, None)?.into_iter().map(|doubt| doubt.partition).collect();
         if !doubted.is_empty() {

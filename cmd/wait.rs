@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use kvs::error::Error;
-use kvs::repair::{Peers, apart, doubts, sync_pass};
+use kvs::repair::{Peers, apart, doubts, sync_pass, unsound};
 use kvs::ring::{NodeId, Step};
 use kvs::target::{Access, Target, View};
 use serde_json::json;
@@ -220,9 +220,11 @@ fn differing(target: &Target, views: &[View]) -> Result<Vec<String>, Error> {
 fn damaged(target: &Target) -> Result<Vec<String>, Error> {
     let mut missing = Vec::new();
     for id in target.nodes() {
+        let name = target.doc().name(id);
+        missing.extend(unsound(target, id).map(|error| format!("{name}: {error}")));
         let doubts = doubts(target, id, None)?;
         if let Some(first) = doubts.first() {
-            let (name, p, why) = (target.doc().name(id), first.partition, &first.why);
+            let (p, why) = (first.partition, &first.why);
             missing.push(format!("{name}: partition {p} {why}: kvs repair --verify"));
         }
     }

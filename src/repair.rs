@@ -19,7 +19,7 @@ mod verify;
 
 use std::collections::BTreeSet;
 
-pub use self::check::{Doubt, apart_still, describe, doubts, losses};
+pub use self::check::{Doubt, apart_still, describe, doubts, losses, unsound};
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
 pub use self::sync::{Peers, apart, sync_pass};
 pub use self::verify::{Findings, verify_node};
@@ -79,6 +79,8 @@ pub struct Report {
     pub bad_hints: Vec<(String, u64)>,
     /// Owners that differ, and in how many partitions.
     pub apart: Vec<(String, String, usize)>,
+    /// Copies that may have lost something, and have no other owner who could say, by member.
+    pub alone: Vec<(String, usize)>,
     /// Partition copies that were dropped because nobody needs them any more.
     pub dropped: usize,
     /// A change of the ring is under way: not every owner to be is one yet.
@@ -99,7 +101,8 @@ impl Report {
     /// Whether data is known to be lost or damaged, here and in every copy that was asked.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        !(self.lost.is_empty() && self.bad.is_empty() && self.bad_hints.is_empty())
+        let lost = !self.lost.is_empty() || !self.alone.is_empty();
+        lost || !self.bad.is_empty() || !self.bad_hints.is_empty()
     }
 }
 
@@ -218,7 +221,7 @@ fn conclude(
     let counted = target.gather(|store| store.hint_stats()).into_iter();
     let now: u64 = counted.filter_map(|(_, stats)| Some(stats.ok()?.count)).sum();
     report.hints.1 = report.hints.1.min(now.saturating_sub(damaged));
-    report.filling = filling(target)?;
+    filling(target, report)?;
     report.changing = doc.step != Step::Settled;
     // A node whose file failed on the way is missing too.
     report.missing = target.missing();
@@ -336,20 +339,24 @@ fn round(
         let Some(Reply::Repair(done)) = asked else { continue };
         report.moved += done.pulled + done.pushed;
     }
-    report.filling = filling(target)?;
+    filling(target, report)?;
     Ok(report.filling.iter().map(|(_, n)| n).sum())
 }
 
-/// How many copies are filling, have lost records or hold a bad key, by member.
-fn filling(target: &mut Target) -> Result<Vec<(String, usize)>> {
-    let mut filling = Vec::new();
+/// How many copies are filling, have lost records or hold a bad key, by member; and how many of them
+/// have no other owner.
+fn filling(target: &mut Target, report: &mut Report) -> Result<()> {
+    (report.filling, report.alone) = (Vec::new(), Vec::new());
+    let doc = target.doc();
     for id in target.nodes() {
         let Some(Reply::Repair(now)) = ask(target, id, Request::Unsettled)? else { continue };
-        if !now.filling.is_empty() {
-            filling.push((target.doc().name(id), now.filling.len()));
+        let alone = now.filling.iter().filter(|p| doc.writers(**p).len() == 1).count();
+        let counts = [(&mut report.filling, now.filling.len()), (&mut report.alone, alone)];
+        for (list, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
+            list.push((doc.name(id), n));
         }
     }
-    Ok(filling)
+    Ok(())
 }
 
 /// Delivers the hints of every open node: delivered, left.

@@ -356,6 +356,15 @@ pub trait Store {
     /// As [`Store::visit`].
     fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
 
+    /// Whether a key that [`Store::get`] did not find is missing as far as can be told from the place
+    /// where it would be: a search that is led astray finds nothing either.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when that place is damaged.
+    fn prove_absent(&self, _partition: Partition, _key: &Key) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether the file under the tables is whole: what reading rows cannot show, and writing would
     /// spread.
     ///

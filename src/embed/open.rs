@@ -20,7 +20,7 @@ use crate::error::{Error, Result, word};
 use crate::node::{Boot, Node};
 use crate::os::{irregular, parent};
 use crate::ring::State;
-use crate::store::lmdb::{Access, FILE, Lmdb, Map};
+use crate::store::lmdb::{Access, FILE, LOCK_FILE, Lmdb, Map};
 use crate::store::lock::{self, Holder, Lock, Want};
 use crate::store::sidecar::{self, Trust};
 
@@ -252,7 +252,7 @@ fn told(error: &Error) -> String {
 
 /// Refuses a directory in which something has the name of a node's file and is none.
 fn refuse_irregular(dir: &Path) -> Result<()> {
-    for name in [NODE_FILE, sidecar::FILE, lock::FILE] {
+    for name in [NODE_FILE, sidecar::FILE, lock::FILE, LOCK_FILE] {
         let path = dir.join(name);
         // A configuration may be kept elsewhere; what is written here may not.
         let link = name != NODE_FILE && path.is_symlink();
@@ -335,6 +335,16 @@ fn node_of(
     let audit_slice = (witnesses > 0).then_some(AUDIT_SLICE);
     let boot = Boot { seed: random()?, suspect, read_only, witnesses, audit_slice };
     let node = Node::open(&opened.store, boot)?;
+    let owner = node.doc().member(node.id()).map(|member| member.name.clone());
+    if let Some(owner) = owner.filter(|owner| *owner != config.name) {
+        let (dir, name) = (dir.display(), word(&config.name));
+        return Err(Error::Denied(format!(
+            "{dir} is the directory of {name} and holds the file of {owner}. Nothing was changed."
+        ))
+        .hint(format!(
+            "put its own file back, or rebuild it from the others: kvs replace {name}"
+        )));
+    }
     Ok((opened.store, node))
 }
 

@@ -112,6 +112,10 @@ impl Node {
         let votes = self.votes(cx, p);
         let Ok(stored) = self.durable(cx, p, key) else { return Answer::Unreadable };
         if votes && self.is_full(p) && !self.identity.is_bad(p, key) {
+            if stored.is_none() && cx.store.prove_absent(p, key).is_err() {
+                self.audit_anew(cx, p);
+                return Answer::Unreadable;
+            }
             return Answer::Vote(stored);
         }
         let hints = cx.store.hints_of(p, key).unwrap_or_default();

@@ -347,10 +347,14 @@ impl Node {
         self.when_durable(asker);
     }
 
-    /// An operator accepts that what is lost is lost: of a partition, or all, damaged hints too.
+    /// An operator accepts that what is lost is lost: of a partition, or all, damaged hints too; and that
+    /// what no other node owns is as it is.
     pub(super) fn accept_loss(&mut self, cx: &mut Cx<'_>, asker: Asker, only: Option<Partition>) {
         let wanted = |p: &Partition| only.is_none_or(|o| o == *p);
-        let lost: Vec<_> = self.audits.lost.keys().copied().filter(wanted).collect();
+        let alone = |p: &Partition| self.identity.is_marked(*p) && self.doc.writers(*p).len() == 1;
+        let alone = self.doc.owned(self.id).into_iter().filter(alone);
+        let lost = self.audits.lost.keys().copied().chain(alone).filter(wanted);
+        let lost: Vec<_> = lost.collect::<BTreeSet<_>>().into_iter().collect();
         let bad: Vec<_> = self.identity.bad.iter().filter(|b| wanted(&b.0)).cloned().collect();
         if self.read_only || self.audits.are_striking() {
             return self.tell_unsettled(cx, asker);

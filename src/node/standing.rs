@@ -152,7 +152,8 @@ impl Node {
         let accepted = accept
             .is_some_and(|reached| others.iter().all(|o| !self.is_up(*o) || reached.contains(o)));
         let needed = if planted::is(Bug::OnePassIsEnough) { 1 } else { needed };
-        (of_owners >= needed || accepted) && (of_owners > 0 || !lossy)
+        // Where nobody else owns it, nobody can say that nothing is missing but an operator.
+        (of_owners >= needed && !others.is_empty() || accepted) && (of_owners > 0 || !lossy)
     }
 
     /// Partitions that hold a bad key, owned or not.

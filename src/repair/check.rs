@@ -59,6 +59,13 @@ pub fn doubts(target: &Target, id: NodeId, only: Option<&[Partition]>) -> Result
     Ok(found)
 }
 
+/// Why the file of a node that nobody serves must not be written to, if so.
+#[must_use]
+pub fn unsound(target: &Target, id: NodeId) -> Option<Error> {
+    let store = target.store(id).filter(|_| !target.runs(id))?;
+    store.structure().err()
+}
+
 /// Whether the file of a node that nobody serves can be read, and is what its digests say.
 pub(super) fn is_sound(target: &Target, id: NodeId) -> Result<bool> {
     let store = opened(target, id)?;

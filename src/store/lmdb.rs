@@ -55,6 +55,9 @@ const FULL_BYTES: u64 = 1 << 20;
 /// The name of the file.
 pub const FILE: &str = "data.mdb";
 
+/// LMDB's own file of locks, made by writers only.
+pub const LOCK_FILE: &str = "lock.mdb";
+
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -197,7 +200,7 @@ impl Lmdb {
     }
 
     /// Whether pages are whole, as of the present reading.
-    fn pages(&self, extent: Extent) -> Result<()> {
+    fn pages(&self, extent: Extent<'_>) -> Result<()> {
         structure::check(&self.tables.path, Some(self.reader()?.id() as u64), extent)
     }
 
@@ -292,6 +295,11 @@ impl std::fmt::Debug for Lmdb {
 impl Store for Lmdb {
     fn get(&self, partition: Partition, key: &Key) -> Result<Option<Stored>> {
         tables::record(&self.view()?, partition, key)
+    }
+
+    fn prove_absent(&self, p: Partition, key: &Key) -> Result<()> {
+        let row = tables::RowKey::of(p, key.as_bytes())?;
+        self.pages(Extent::Row(&row))
     }
 
     fn visit(&self, p: Partition, after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {

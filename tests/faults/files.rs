@@ -322,3 +322,36 @@ fn advice_names_the_node_and_fits_a_lone_copy() {
     place.kvs("repair --accept-losses").sane();
     place.kvs("verify").ends(0);
 }
+
+/// A ring of one: nobody else can say whether what its file lacks ever was.
+#[test]
+fn an_older_file_without_other_copies_is_accepted_by_a_person_alone() {
+    let place = Place::ring("--nodes 1 --partitions 8");
+    place.kvs("put -q k old").ends(0);
+    place.sh("cp r/n1/data.mdb older").ends(0);
+    place.kvs("put -q k new").ends(0);
+    place.sh("cp older r/n1/data.mdb").ends(0);
+    place.kvs("status --check").ends(1);
+    let lost = "8 partitions may have lost records";
+    for _ in 0..2 {
+        place.kvs("repair").ends(8).says(lost).says("kvs repair --accept-losses");
+        place.kvs("status --check").ends(1);
+    }
+    place.kvs("repair --accept-losses").ends(0);
+    place.kvs("status --check").ends(0);
+    place.kvs("get k").ends(0).prints("old");
+}
+
+/// A file that lies in another's directory is that directory's fault, and the other's in nothing.
+#[test]
+fn a_file_of_another_member_takes_down_the_directory_it_lies_in() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    place.sh("cp r/n3/data.mdb r/n2/data.mdb").ends(0);
+    let told = "r/n2 is the directory of n2 and holds the file of n3";
+    place.kvs("status --check").ends(1).says(told).says("kvs replace n2");
+    place.kvs("get k").ends(0).prints("v");
+    place.kvs("replace n2 --yes").ends(0);
+    place.kvs("repair").ends(0);
+    place.is_sound_and_equal();
+}

@@ -338,3 +338,32 @@ fn golden_files_open_for_ever() {
         model.check(&open(dir.path(), Access::Read).unwrap().store, KEYS);
     }
 }
+
+/// LMDB keeps states of its memory in a page's flags: a writer that finds one on the disk writes where
+/// nobody may, or ends the process.
+#[test]
+fn a_page_of_no_known_kind_is_met_by_no_writer() {
+    let dir = directory(300);
+    let file = dir.path().join("data.mdb");
+    let good = fs::read(&file).unwrap();
+    let trees = pages::tables(&good);
+    let used: Vec<usize> = trees.values().flat_map(|tree| tree.pages.clone()).collect();
+    assert!(used.len() > 20, "{used:?}");
+    for page in used {
+        for bit in [2_u8, 4, 5, 6, 14, 15] {
+            let mut bytes = good.clone();
+            bytes[page * pages::PAGE + 10 + usize::from(bit / 8)] ^= 1 << (bit % 8);
+            fs::write(&file, bytes).unwrap();
+            let refused = match open(dir.path(), Access::Write) {
+                Err(error) => matches!(error.root(), Error::Corrupt(_)),
+                Ok(opened) => {
+                    let store = opened.store;
+                    let none = &mut |_: &[u8], _: &[u8]| std::ops::ControlFlow::Continue(());
+                    let read = q().all().all(|p| store.visit(p, None, none).is_ok());
+                    !read && store.structure().is_err()
+                }
+            };
+            assert!(refused, "bit {bit} of the flags of page {page}");
+        }
+    }
+}

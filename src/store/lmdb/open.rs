@@ -17,15 +17,13 @@ use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, WithoutTls};
 use super::rows::{Edit, Tables, failure, read_error};
 use super::signal::Guard;
 use super::structure::{self, Extent};
-use super::{Access, FILE, Lmdb, Map, Opened, identity, preflight};
+use super::{Access, FILE, LOCK_FILE, Lmdb, Map, Opened, identity, preflight};
 use crate::error::{Error, Result};
 use crate::store::lock::Lock;
 use crate::store::sidecar::{self, Sidecar, Trust};
 use crate::store::tables::{self, Name};
 use crate::store::{Batch, Failure, apply, files};
 
-/// LMDB's own file of locks, made by writers only.
-const LOCK_FILE: &str = "lock.mdb";
 /// The files are their owner's alone.
 const MODE: u32 = 0o600;
 /// Slots for read transactions; LMDB's default of 126 is soon used up, and a slot costs 64 bytes.

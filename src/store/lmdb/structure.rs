@@ -10,6 +10,7 @@
 //!
 //! Frame      at every opening   all but the leaves of records and digests, which are most of a file
 //! Partition  before a scan      the pages of both where a partition's rows are
+//! Row        found to be none   the page of records where one would be, and the way to it
 //! Whole      before mending     all of it
 //! ```
 //!
@@ -31,11 +32,11 @@ use crate::store::tables::{LEAF_TAG, Name, SUM_TAG};
 const NO_PAGE: u64 = u64::MAX;
 /// LMDB's cursors go no deeper.
 const LEVELS_MAX: u16 = 32;
+/// What a page is: exactly one of these. Other flags are of pages in memory; a writer that meets one on
+/// the disk writes where nobody may.
 const BRANCH: u16 = 0x01;
 const LEAF: u16 = 0x02;
 const OVERFLOW: u16 = 0x04;
-/// The kinds above and those that no page of ours is of: heads, and leaves of duplicates.
-const KINDS: u16 = 0x6f;
 /// A node whose data lies on pages of its own, and one that is a tree.
 const NODE_BIG: u16 = 0x01;
 const NODE_TREE: u16 = 0x02;
@@ -47,17 +48,26 @@ const TREE_BYTES: usize = 48;
 
 /// How much is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum Extent<'k> {
     Whole,
     Frame,
     Partition(Partition),
+    /// The row of a record.
+    Row(&'k [u8]),
+}
+
+impl Extent<'_> {
+    /// Whether only rows of records and digests are of interest.
+    fn is_part(self) -> bool {
+        matches!(self, Self::Partition(_) | Self::Row(_))
+    }
 }
 
 /// Checks a file as of a transaction, or as it is now.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when a page is not where or what it should be; [`Error::Io`].
-pub(super) fn check(path: &Path, txn: Option<u64>, extent: Extent) -> Result<()> {
+pub(super) fn check(path: &Path, txn: Option<u64>, extent: Extent<'_>) -> Result<()> {
     let file = File::open(path).map_err(Error::io("open", path))?;
     let [first, second] = preflight::metas(&file, path)?;
     let newest = if first.txn >= second.txn { first } else { second };
@@ -69,7 +79,7 @@ pub(super) fn check(path: &Path, txn: Option<u64>, extent: Extent) -> Result<()>
     let used = vec![false; usize::try_from(last_page).unwrap_or(0).saturating_add(1)];
     let page_size = u64::from(page_size);
     let mut walk = Walk { file: &file, path, page_size, extent, used, free: Vec::new() };
-    if !matches!(extent, Extent::Partition(_)) {
+    if !extent.is_part() {
         walk.tree(&Tree { kind: Kind::Free, has_big: true }, meta.free_root, meta.free_depth)?;
     }
     walk.tree(&Tree { kind: Kind::Main, has_big: false }, meta.main_root, meta.main_depth)?;
@@ -105,7 +115,7 @@ struct Walk<'f> {
     file: &'f File,
     path: &'f Path,
     page_size: u64,
-    extent: Extent,
+    extent: Extent<'f>,
     used: Vec<bool>,
     free: Vec<u64>,
 }
@@ -155,10 +165,15 @@ impl Walk<'_> {
         self.take(number, 1)?;
         let page = self.read(number, 1)?;
         let expected = if level == 1 { LEAF } else { BRANCH };
-        let nodes = nodes(&page).filter(|_| u16_at(&page, 10) & KINDS == expected);
+        let nodes = nodes(&page).filter(|_| u16_at(&page, 10) == expected);
         let nodes = nodes.ok_or_else(|| self.damaged(number))?;
         if level > 1 {
             return self.branch(tree, number, level, &nodes);
+        }
+        // A row that is looked for alone is met by halving, so what is out of order hides it.
+        let is_row = matches!(self.extent, Extent::Row(_)) && tree.kind == Kind::Records;
+        if is_row && !nodes.is_sorted_by(|a, b| key(a) < key(b)) {
+            return Err(self.damaged(number));
         }
         nodes.iter().try_for_each(|node| self.leaf(tree, number, node))
     }
@@ -169,12 +184,17 @@ impl Walk<'_> {
         if nodes.is_empty() || !rise && tree.kind != Kind::Free {
             return Err(self.damaged(number));
         }
+        let mut before = false;
         for (i, node) in nodes.iter().enumerate() {
             let child = u64::from(u32_at(node, 0)) | u64::from(u16_at(node, 4)) << 32;
             let from = if i == 0 { &[][..] } else { key(node) };
             let wanted = self.is_wanted(tree, from, nodes.get(i + 1).map(|next| key(next)));
+            // Whoever scans rows meets the one behind them too.
+            let behind = std::mem::replace(&mut before, wanted);
+            let met = wanted || behind;
             match self.extent {
-                Extent::Partition(_) if !wanted => {}
+                Extent::Row(_) if !wanted => {}
+                Extent::Partition(_) if !met => {}
                 // Whether a leaf is one, and not a branch, the first of them says.
                 Extent::Frame if !wanted && !tree.has_big && level == 2 && i > 0 => {
                     self.take(child, 1)?;
@@ -195,6 +215,7 @@ impl Walk<'_> {
                 row = p.0.to_be_bytes();
                 &row[..]
             }
+            (Extent::Row(row), Kind::Records) => row,
             (Extent::Partition(p), Kind::Digests) => {
                 let [hi, lo] = p.0.to_be_bytes();
                 leaf = [LEAF_TAG, hi, lo];
@@ -220,7 +241,7 @@ impl Walk<'_> {
             let head = self.read(first, 1)?;
             // A value that one batch made smaller keeps the pages that it had.
             let count = u64::from(u32_at(&head, 12));
-            if u16_at(&head, 10) & KINDS != OVERFLOW || count < needed {
+            if u16_at(&head, 10) != OVERFLOW || count < needed {
                 return Err(self.damaged(first));
             }
             self.take(first, count)?;
@@ -249,7 +270,8 @@ impl Walk<'_> {
             Ok(name) if name == Name::Digests.as_str() => Kind::Digests,
             _ => Kind::Others,
         };
-        if kind == Kind::Others && matches!(self.extent, Extent::Partition(_)) {
+        let is_row = matches!(self.extent, Extent::Row(_));
+        if kind == Kind::Others && self.extent.is_part() || kind == Kind::Digests && is_row {
             return Ok(());
         }
         let tree = Tree { kind, has_big: u64_at(record, OVERFLOWS_AT) > 0 };
