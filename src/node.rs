@@ -288,11 +288,7 @@ impl Node {
             // Two steps behind: its idea of the owners is no longer safe to act on. Who has met whom
             // does not depend on it.
             self.send_ring(cx, from, op);
-            let meets = matches!(
-                body,
-                Body::Hello { .. } | Body::Seen { .. } | Body::Greet { .. } | Body::Met { .. }
-            );
-            if !meets {
+            if !body.is_meeting() {
                 return;
             }
         }
@@ -300,6 +296,9 @@ impl Node {
     }
 
     fn dispatch(&mut self, cx: &mut Cx<'_>, from: NodeId, version: u64, op: u64, body: Body) {
+        if !body.is_meeting() {
+            self.greet_speaker(cx, from);
+        }
         if let Body::Stored { commit, .. } | Body::Replicate { commit, .. } = &body {
             self.identity.witness.acknowledged(from, *commit);
         }

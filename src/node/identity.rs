@@ -79,7 +79,8 @@ pub(super) struct Identity {
     /// It dropped a partition under this actor: it must not mint there under it again.
     pub(super) dropped: bool,
     pub(super) witness: Witness,
-    /// The version of the change for which gained partitions were last filled from scratch.
+    /// The version of the change for which gained partitions were last filled from scratch. It is
+    /// durable with what it began: another driver may end the change on what was answered before.
     pub(super) refilled: u64,
     /// The acceptor may have forgotten promises.
     pub(super) muted: bool,
@@ -121,7 +122,10 @@ impl Identity {
             again: BTreeSet::new(),
             dropped: store.row(Table::Meta, "dropped")?.is_some(),
             witness: Witness::load(store, actor, counter, boot)?,
-            refilled: 0,
+            refilled: store
+                .row(Table::Meta, "refilled")?
+                .and_then(|row| <[u8; 8]>::try_from(row).ok())
+                .map_or(0, u64::from_le_bytes),
             muted: store.row(Table::Meta, "muted")?.is_some(),
         })
     }
@@ -254,6 +258,9 @@ impl Identity {
             ops.push(meta("actor".into(), self.actor.0.to_le_bytes().to_vec()));
             ops.push(meta("counter".into(), self.counter.to_le_bytes().to_vec()));
             ops.push(meta("filling".into(), filling));
+            if self.refilled > 0 {
+                ops.push(meta("refilled".into(), self.refilled.to_le_bytes().to_vec()));
+            }
             ops.push(Op::Meta("dropped".into(), self.dropped.then(Vec::new)));
             ops.push(Op::Meta("muted".into(), self.muted.then(Vec::new)));
         }

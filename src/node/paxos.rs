@@ -311,9 +311,11 @@ impl Node {
         self.identity.dirty = true;
     }
 
-    /// A muted acceptor asks every other voter to promise a ballot above all it may have met.
+    /// A muted acceptor asks every other voter to promise a ballot above all it may have met: once it
+    /// has been heard by its witnesses, and whenever it finds later that it may have forgotten.
     pub(super) fn unmute(&mut self, cx: &mut Cx<'_>) {
-        if !self.identity.muted || self.read_only {
+        let asks = self.tasks.values().any(|task| matches!(task, Task::Unmute(_)));
+        if !self.identity.muted || self.read_only || asks {
             return;
         }
         let task = Unmute {

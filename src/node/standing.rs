@@ -96,6 +96,7 @@ impl Node {
         {
             return;
         }
+        self.identity.dirty = true;
         for p in self.doc.owned(self.id) {
             if !self.doc.owners_in(&old, p).contains(&self.id) {
                 self.identity.fill(p);

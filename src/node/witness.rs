@@ -79,6 +79,8 @@ pub(super) struct Witness {
     greeted: BTreeMap<NodeId, Greeted>,
     /// Who has answered this life.
     heard: BTreeSet<NodeId>,
+    /// Whom it has not heard and has greeted again since `greeted_ms`, for they spoke.
+    again: BTreeSet<NodeId>,
     /// How many must have been heard before the node acts.
     wanted: usize,
     waiting: bool,
@@ -117,6 +119,7 @@ impl Witness {
             met_dirty: BTreeSet::new(),
             greeted: BTreeMap::new(),
             heard: BTreeSet::new(),
+            again: BTreeSet::new(),
             wanted: boot.witnesses,
             waiting: true,
             since_ms: None,
@@ -272,6 +275,24 @@ impl Node {
         }
     }
 
+    /// One speaks that has not answered this life: it is greeted before it is told anything, lest it
+    /// book this life's commits under a former one.
+    pub(super) fn greet_speaker(&mut self, cx: &mut Cx<'_>, from: NodeId) {
+        let witness = &mut self.identity.witness;
+        let known = from == self.id || witness.waiting || witness.heard.contains(&from);
+        if known || !self.doc.present().any(|m| m.id == from) {
+            return;
+        }
+        let now = cx.now.mono_ms;
+        if witness.greeted_ms.is_none_or(|at| now >= at + AGAIN_MS) {
+            witness.greeted_ms = Some(now);
+            witness.again.clear();
+        }
+        if witness.again.insert(from) {
+            self.greet(cx, vec![from]);
+        }
+    }
+
     fn greet_all(&mut self, cx: &mut Cx<'_>) {
         let others = self.doc.present().map(|m| m.id).filter(|id| *id != self.id).collect();
         self.greet(cx, others);
@@ -304,10 +325,11 @@ impl Node {
     ) {
         let witness = &self.identity.witness;
         if life != witness.life {
-            return;
+            // A greeting of a former process came late, and may have been taken for the newest.
+            return self.greet(cx, vec![from]);
         }
         let behind = met.life != life && met.is_beyond(&witness.opened);
-        self.heard(cx, from, behind || counter > self.identity.minted_by(actor), met.epoch);
+        self.heard(cx, from, behind || counter > self.identity.minted_by(actor), met);
     }
 
     /// The same of an older build, which knows actors and commits alone.
@@ -319,24 +341,30 @@ impl Node {
     ) {
         let minted = counter > self.identity.minted_by(actor);
         let acknowledged = actor == self.identity.actor && commit > cx.store.commit_number();
-        self.heard(cx, from, minted || acknowledged, 0);
+        self.heard(cx, from, minted || acknowledged, FilePoint::default());
     }
 
-    fn heard(&mut self, cx: &mut Cx<'_>, from: NodeId, lost: bool, epoch: u64) {
+    fn heard(&mut self, cx: &mut Cx<'_>, from: NodeId, lost: bool, met: FilePoint) {
         let late = planted::is(Bug::LateWitness) && !self.identity.witness.waiting;
         let lost = lost && !late && !planted::is(Bug::WitnessIgnored);
-        if lost && !self.identity.witness.renewed {
+        let witness = &self.identity.witness;
+        // That it is remembered in its present life is no news, however often it greets.
+        let further = met.life != witness.life && met.epoch >= witness.epoch;
+        if lost && !witness.renewed {
             let why = "another node has seen later writes of this one: its file is older";
-            self.lose_all(epoch);
+            self.lose_all(met.epoch);
             cx.out.push(Action::Note(Note::Lost(why.into())));
             self.greet_all(cx);
-        } else if self.identity.witness.renewed && epoch >= self.identity.witness.epoch {
+        } else if witness.renewed && further {
             // What was lost had come further: the present life is to be above it.
-            self.identity.begin_life(epoch);
+            self.identity.begin_life(met.epoch);
             self.greet_all(cx);
         }
         self.identity.witness.heard.insert(from);
         self.boot_tick(cx);
+        if lost && !self.identity.witness.waiting {
+            self.unmute(cx);
+        }
     }
 }
 

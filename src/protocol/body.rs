@@ -251,6 +251,15 @@ pub enum Kind {
 }
 
 impl Body {
+    /// Whether it is about who has met whom: no ring document is needed to understand it.
+    #[must_use]
+    pub fn is_meeting(&self) -> bool {
+        matches!(
+            self,
+            Self::Hello { .. } | Self::Seen { .. } | Self::Greet { .. } | Self::Met { .. }
+        )
+    }
+
     /// Request, reply or news.
     #[must_use]
     pub fn kind(&self) -> Kind {

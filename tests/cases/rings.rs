@@ -1,9 +1,10 @@
 //! Cases of a changing ring: which layout a write must reach, who may choose, who is out.
 
 use kvs::clock::Actor;
-use kvs::node::{Reply, Request};
+use kvs::node::{RepairRequest, Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
+use kvs::protocol::Body;
 use kvs::quorum::{Basis, Options, Verdict};
 use kvs::ring::{Change, RingDoc, Step};
 use kvs::store::{Store, Table};
@@ -164,6 +165,30 @@ fn c07b_the_barrier_waits_for_writes_in_flight() {
     assert_eq!(w.doc().step, Step::Settled);
     converge(&mut w);
     everywhere(&w, &key, &["v1", "v2"]);
+}
+
+/// C7 (b). d has filled for one driver of the change and is started again; then another driver asks. The
+/// barrier was passed before d filled: it does not lose its vote again, for the first driver may end the
+/// change on what d has told it.
+#[test]
+fn c07b_a_second_driver_undoes_nothing() {
+    let mut w = ring(4);
+    let (key, [x, y, _, d], member) = moving(&mut w);
+    acked(&mut w, x, &key, "v1");
+    w.change(x, &[Change::Join(member)]).expect("a change");
+    assert!(w.settle());
+    let doc = version(&w, d);
+    assert_eq!(w.doc().step, Step::WriteBoth);
+    told(&mut w, d, x, doc, Body::Fill);
+    assert!(status(&mut w, d).filling > 0);
+    w.run_for(60_000);
+    w.repair(d, RepairRequest::default()).expect("all are up");
+    assert_eq!(status(&mut w, d).filling, 0);
+    w.crash(d, false);
+    w.restart(d);
+    w.run_for(4_000);
+    told(&mut w, d, y, doc, Body::Fill);
+    assert_eq!(status(&mut w, d).filling, 0);
 }
 
 /// C7 (c). A node two steps behind acts on owners that are none any more. Its requests are refused

@@ -10,9 +10,10 @@
 //! has met the others, whatever happened to its actor, to the ring or to its witnesses meanwhile, and
 //! whenever one of them speaks up. And a node that has lost nothing is never told so.
 
+use kvs::node::RepairRequest;
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::protocol::Body;
+use kvs::protocol::{Body, FilePoint};
 use kvs::quorum::{Basis, Verdict};
 use kvs::ring::Change;
 use kvs::store::{Batch, Op, Store};
@@ -145,6 +146,99 @@ fn a_late_witness_is_heard() {
     assert_ne!(got, Ok(vec![]));
     #[cfg(feature = "planted")]
     assert!(goes_wrong(Bug::LateWitness, || the_witness_comes_late().1 == Ok(vec![])));
+}
+
+/// n1 is put back while n2, the only witness, is down; n2 tells it late. Then n2 is lost for good.
+#[test]
+fn an_acceptor_that_hears_late_of_its_loss_votes_again() {
+    let mut w = ring(3);
+    let key = of_first(&w);
+    w.run_for(1_000);
+    let old = w.snapshot(0);
+    w.crash(2, false);
+    assert!(is_done(&w.write(0, &key, Some("v"), Basis::Blind, strictly(2, 2))));
+    assert!(w.settle());
+    w.crash(1, false);
+    w.restart(2);
+    w.restore(0, &old, true);
+    w.restart(0);
+    w.run_for(5_000);
+    w.restart(1);
+    w.run_for(20_000);
+    assert!(status(&mut w, 0).filling > 0, "it knows of its loss");
+    w.crash(1, false);
+    w.change(2, &[Change::Weight("n1".into(), 2)]).expect("n1 and n3 are two of three");
+}
+
+/// n1 was put back; that was noticed and mended. Links come and go, and it greets anew each time.
+#[test]
+fn a_life_begins_at_a_loss_and_not_at_a_greeting() {
+    let mut w = ring(3);
+    let (key, old) = (of_first(&w), w.snapshot(0));
+    acked(&mut w, 0, &key, "v");
+    w.restore(0, &old, true);
+    w.restart(0);
+    w.run_for(1_000);
+    assert!(status(&mut w, 0).filling > 0);
+    converge(&mut w);
+    for _ in 0..4 {
+        w.isolate(0);
+        w.run_for(2_000);
+        w.heal();
+        w.run_for(20);
+    }
+    w.crash(0, false);
+    w.restart(0);
+    w.run_for(4_000);
+    assert_eq!(status(&mut w, 0).filling, 0, "it was met in its own life and in no other");
+}
+
+/// A greeting of an earlier process, which began at the same point of the file and left nothing in it,
+/// comes to n2 after those of the present one. n2 says whom it takes n1 for, and is told better.
+#[test]
+fn a_greeting_that_comes_late_is_corrected() {
+    let mut w = ring(3);
+    let key = of_first(&w);
+    w.run_for(2_000);
+    let (doc, actor) = (version(&w, 0), w.hosts[0].node.as_ref().unwrap().actor());
+    let stranger = Body::Met { life: 1, met: FilePoint::default(), actor, counter: 0 };
+    let said = told(&mut w, 0, 1, doc, stranger);
+    let [Body::Greet { opened, actor, counter, epoch, .. }] = said[..] else {
+        panic!("{said:?}");
+    };
+    let late = Body::Greet { opened, actor, counter, epoch, life: 1, renewed: false };
+    for met in told(&mut w, 1, 0, doc, late) {
+        for greeting in told(&mut w, 0, 1, doc, met) {
+            told(&mut w, 1, 0, doc, greeting);
+        }
+    }
+    acked(&mut w, 1, &key, "v");
+    w.crash(0, false);
+    w.restart(0);
+    w.run_for(4_000);
+    assert_eq!(status(&mut w, 0).filling, 0);
+}
+
+/// n1 is started again so fast that n2 does not notice, and its greeting to n2 is lost. It acknowledges
+/// something to n2; later it greets.
+#[test]
+fn who_speaks_is_greeted_before_it_is_told_anything() {
+    let mut w = ring(3);
+    let key = of_first(&w);
+    acked(&mut w, 0, &key, "v1");
+    w.run_for(2_000);
+    lie(&mut w);
+    w.cut(0, 1);
+    w.crash(0, false);
+    w.restart(0);
+    w.say_alive(0, &[1, 2]);
+    w.run_for(6_000);
+    w.cuts.clear();
+    acked(&mut w, 1, &key, "v2");
+    assert!(w.settle());
+    w.repair(0, RepairRequest::default());
+    w.run_for(1_000);
+    assert_eq!(status(&mut w, 0).filling, 0);
 }
 
 /// n1's directory is put back as it was two versions of the ring ago, in which it gained partitions; it

@@ -348,8 +348,7 @@ impl Run {
     fn calm_phase(&mut self) {
         let settled = self.w.doc().step == RingStep::Settled;
         let gone = self.plan.has(Fault::Replace) || self.plan.has(Fault::Remove);
-        let broken = self.w.hosts.iter().any(|h| h.broken && !h.gone);
-        if broken || gone && !settled || !self.plan.is_open() {
+        if gone && !settled || !self.all_are_up() || !self.plan.is_open() {
             return;
         }
         for turn in 0..6 {
@@ -384,6 +383,12 @@ impl Run {
             }
             self.take_wrong();
         }
+    }
+
+    /// Whether every member is there: one that was lost is one until somebody replaces it.
+    fn all_are_up(&self) -> bool {
+        let up = |id| (0..self.w.hosts.len()).any(|i| self.w.hosts[i].id == id && self.w.is_up(i));
+        self.w.doc().present().all(|m| up(m.id))
     }
 
     /// Takes ring, hints and copies a step further; whether nothing was left to do.
