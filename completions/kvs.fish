@@ -1055,7 +1055,7 @@ always\t'Always'
 never\t'Never'"
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l verify -d 'Read every record first, to find the damaged ones'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l accept-losses -d 'Go on without everything that is lost or damaged and that no other owner could heal; with --partition of that partition only'
-complete -c kvs -n "__fish_kvs_using_subcommand repair" -l dry-run -d 'Print how many keys differ between the nodes and change nothing; exits 1 when any differ'
+complete -c kvs -n "__fish_kvs_using_subcommand repair" -l dry-run -d 'Print how many keys differ between the nodes and change nothing; exits 1 when any differ, 7 when a member is down'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -l escaped -d 'KEY is escaped as kvs prints keys: \\n, \\xNN, \\\\ for a backslash'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -s 0 -l null -d 'End lines of output with NUL instead of a newline'
 complete -c kvs -n "__fish_kvs_using_subcommand repair" -s q -l quiet -d 'Say less on stderr'

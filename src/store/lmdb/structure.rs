@@ -294,6 +294,6 @@ fn nodes(page: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 /// The key of a node that [`nodes`] has given.
-fn key<'n>(node: &'n [u8]) -> &'n [u8] {
+fn key(node: &[u8]) -> &[u8] {
     &node[8..8 + usize::from(u16_at(node, 6))]
 }
