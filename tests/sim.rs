@@ -54,8 +54,7 @@ const OFTEN: [(Bug, u64); 2] = [(Bug::DropHint, 5), (Bug::CountFallback, 5)];
 
 /// Bugs that are found in fewer than one of twenty seeds, or were not found yet: an ordinary run does
 /// not hunt them. `KVS_SIM_TABLE=100` does, and `KVS_SIM_BUG` for the ones it names.
-const SELDOM: [Bug; 22] = [
-    Bug::FillingVotes,
+const SELDOM: [Bug; 21] = [
     Bug::RebuildKeepsDeltas,
     Bug::OldPassesCount,
     Bug::NoRestage,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Stored            whoever says it has the records durably
+//! Copies            a vote on a key is of a copy that the file calls full
 //! Promise Accepted  never before the commit, never against an earlier one
 //! Chosen            one document per version; its barrier held; nobody left with acknowledged hints
 //! ```
@@ -11,7 +12,9 @@
 
 use std::sync::Arc;
 
+use kvs::key::Partition;
 use kvs::protocol::Ballot;
+use kvs::quorum::Answer;
 use kvs::ring::Step as RingStep;
 
 use super::*;
@@ -34,6 +37,8 @@ pub struct Watch {
     owed: BTreeMap<(usize, NodeId, u64), Owed>,
     /// Prepares (false) and accepts (true), as `owed`, with version and ballot.
     asked: BTreeMap<(usize, NodeId, u64), (u64, Ballot, bool)>,
+    /// Reads, as `owed`.
+    reads: BTreeMap<(usize, NodeId, u64), Vec<Key>>,
     /// What is being handled.
     now: Option<(NodeId, u64)>,
     promised: BTreeMap<(usize, u64), Ballot>,
@@ -45,6 +50,7 @@ impl Watch {
     pub fn forget(&mut self, i: usize) {
         self.owed.retain(|k, _| k.0 != i);
         self.asked.retain(|k, _| k.0 != i);
+        self.reads.retain(|k, _| k.0 != i);
     }
 
     /// Its disk is not what it was.
@@ -72,6 +78,9 @@ impl World {
                 };
                 self.watch.owed.insert((i, *from, m.op), records.iter().map(clock).collect());
             }
+            Body::Read(keys) => {
+                self.watch.reads.insert((i, *from, m.op), keys.clone());
+            }
             Body::Prepare(ballot) => {
                 self.watch.asked.insert((i, *from, m.op), (m.version, *ballot, false));
             }
@@ -90,6 +99,7 @@ impl World {
             let Action::Send(to, m) = action else { continue };
             match &m.body {
                 Body::Stored { .. } => self.watch_stored(i, (i, *to, m.op)),
+                Body::Copies { answers, .. } => self.watch_votes(i, (i, *to, m.op), answers),
                 Body::Promise(accepted) => {
                     self.watch_promise(i, *to, m.op, accepted.as_ref().map(|a| a.0));
                 }
@@ -117,6 +127,24 @@ impl World {
                 let (name, what) = (self.name(i), target.map_or("a record", |_| "a hint"));
                 self.wrong.push(format!("[ack] {name} acknowledges {what} of {key} and has none"));
             }
+        }
+    }
+
+    /// Who votes on a key has a full copy, as its file says.
+    fn watch_votes(&mut self, i: usize, at: (usize, NodeId, u64), answers: &[Answer]) {
+        let keys = self.watch.reads.remove(&at).unwrap_or_default();
+        let row = self.hosts[i].store.row(Table::Meta, "filling").ok().flatten();
+        let (Some(filling), Some(node)) = (row, &self.hosts[i].node) else { return };
+        let fills = |p: Partition| {
+            let p = usize::from(p.0);
+            filling.get(p / 8).is_some_and(|byte| byte >> (p % 8) & 1 == 1)
+        };
+        let q = node.doc().q;
+        let votes = keys.iter().zip(answers).filter(|(_, a)| matches!(a, Answer::Vote(_)));
+        let wrong = votes.map(|(key, _)| key).find(|key| fills(q.partition(key))).cloned();
+        if let Some(key) = wrong {
+            let name = self.name(i);
+            self.wrong.push(format!("[votes] {name} votes on {key}, which its file says it fills"));
         }
     }
 
