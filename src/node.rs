@@ -300,7 +300,7 @@ impl Node {
             self.greet_speaker(cx, from);
         }
         if let Body::Stored { commit, .. } | Body::Replicate { commit, .. } = &body {
-            self.identity.witness.acknowledged(from, *commit);
+            self.remember(cx, from, *commit);
         }
         match body {
             Body::Hello { actor, .. } => {

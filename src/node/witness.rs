@@ -20,7 +20,7 @@
 //! overwrite. Only what is durable at the other node is remembered of it, but for a loss: that is
 //! remembered as soon as it is told, and the life it is told in is above all that was remembered. A
 //! commit counts for the life that greeted on this link: when a peer is lost its greeting is forgotten,
-//! and whoever comes up is greeted, so that the commits of a restarted process are never booked under
+//! whoever comes up is greeted, and whoever speaks without a greeting is asked for one, so that the commits of a restarted process are never booked under
 //! its former life.
 //!
 //! Caveats: a file restored together with its sidecar while every witness is down is not noticed before
@@ -77,6 +77,8 @@ pub(super) struct Witness {
     met: BTreeMap<NodeId, FilePoint>,
     met_dirty: BTreeSet<NodeId>,
     greeted: BTreeMap<NodeId, Greeted>,
+    /// The last commits of those that have not greeted since they were lost, and when they were asked to.
+    unbooked: BTreeMap<NodeId, (u64, u64)>,
     /// Who has answered this life.
     heard: BTreeSet<NodeId>,
     /// Whom it has not heard and has greeted again since `greeted_ms`, for they spoke.
@@ -118,6 +120,7 @@ impl Witness {
             met,
             met_dirty: BTreeSet::new(),
             greeted: BTreeMap::new(),
+            unbooked: BTreeMap::new(),
             heard: BTreeSet::new(),
             again: BTreeSet::new(),
             wanted: boot.witnesses,
@@ -208,10 +211,14 @@ impl Witness {
         let met = self.met.get(&from).copied().unwrap_or_default();
         let greeted = Greeted { opened, epoch, life, renewed, met };
         self.greeted.insert(from, greeted);
+        let spoken = self.unbooked.remove(&from);
         if renewed {
             self.note(from, FilePoint { epoch, life, commit: opened.commit });
         } else if !greeted.is_behind() && met.life != life {
             self.note(from, opened);
+        }
+        if let Some((commit, _)) = spoken.filter(|_| !renewed) {
+            self.acknowledged(from, commit);
         }
         met
     }
@@ -219,16 +226,23 @@ impl Witness {
     /// A node is lost: whatever comes up in its place greets anew.
     pub(super) fn forget_greeting(&mut self, of: NodeId) {
         self.greeted.remove(&of);
+        self.unbooked.remove(&of);
     }
 
-    /// A node has acknowledged something at this commit of its file.
-    pub(super) fn acknowledged(&mut self, from: NodeId, commit: u64) {
-        let Some(greeted) = self.greeted.get(&from) else { return };
+    /// A node has acknowledged something at this commit of its file. Whether it has greeted: if not, the
+    /// commit is booked when it has.
+    fn acknowledged(&mut self, from: NodeId, commit: u64) -> bool {
+        let Some(greeted) = self.greeted.get(&from) else {
+            let (spoken, _) = self.unbooked.entry(from).or_default();
+            *spoken = commit.max(*spoken);
+            return false;
+        };
         // Without a commit of its own a life has left no trace in the file.
         if commit > greeted.opened.commit && !greeted.is_behind() {
             let (epoch, life) = (greeted.epoch, greeted.life);
             self.note(from, FilePoint { epoch, life, commit });
         }
+        true
     }
 
     fn note(&mut self, id: NodeId, point: FilePoint) {
@@ -290,6 +304,24 @@ impl Node {
         }
         if witness.again.insert(from) {
             self.greet(cx, vec![from]);
+        }
+    }
+
+    /// Remembers how far one has come. It may have greeted before it was lost here, and have noticed
+    /// nothing of that: then it is asked to greet again.
+    pub(super) fn remember(&mut self, cx: &mut Cx<'_>, from: NodeId, commit: u64) {
+        let witness = &mut self.identity.witness;
+        if witness.acknowledged(from, commit) {
+            return;
+        }
+        let now = cx.now.mono_ms;
+        let (_, asked_ms) = witness.unbooked.entry(from).or_default();
+        if *asked_ms == 0 || now >= *asked_ms + AGAIN_MS {
+            *asked_ms = now.max(1);
+            // No life is numbered so: it is answered with a greeting.
+            let none =
+                Body::Met { life: 0, met: FilePoint::default(), actor: Actor(0), counter: 0 };
+            self.send(cx, from, 0, none);
         }
     }
 

@@ -244,6 +244,31 @@ fn who_speaks_is_greeted_before_it_is_told_anything() {
     assert_eq!(alarms, Vec::<&String>::new(), "it lacks nothing");
 }
 
+/// n2 loses n1 for a moment, and n1 notices nothing of that: it has no reason to greet again. What it
+/// acknowledges to n2 from then on is remembered all the same.
+#[test]
+fn who_was_lost_unknowingly_is_asked_to_greet() {
+    let mut w = ring(3);
+    // n1 takes no write itself: what it mints would be evidence of its own.
+    let key = owned_at(&w, 1, 0);
+    acked(&mut w, 1, &key, "v0");
+    w.run_for(2_000);
+    let old = w.snapshot(0);
+    for (other, third) in [(1, 2), (2, 1)] {
+        w.say_alive(other, &[third]);
+        w.say_alive(other, &[0, third]);
+    }
+    w.crash(2, false);
+    acked(&mut w, 1, &key, "v1");
+    w.run_for(2_000);
+    acked(&mut w, 1, &key, "v2");
+    assert!(w.settle());
+    w.restore(0, &old, true);
+    w.restart(0);
+    w.run_for(4_000);
+    assert!(status(&mut w, 0).filling > 0, "its only witness has forgotten it");
+}
+
 /// n1's directory is put back as it was two versions of the ring ago, in which it gained partitions; it
 /// had dropped one under its actor before, or not. Every witness is up.
 fn put_back_behind_the_ring(dropped: bool) -> Said {

@@ -108,8 +108,8 @@ impl Run {
         if let Some(id) = op {
             let op = &self.ops[id];
             let late = op.started_ms + op.options.timeout_ms + LATE_MS;
-            if mint.at_ms > late && op.value.is_some() {
-                let (after, dot) = (mint.at_ms - op.started_ms, mint.dot);
+            if mint.from_ms > late && op.value.is_some() {
+                let (after, dot) = (mint.from_ms - op.started_ms, mint.dot);
                 self.fail(format!(
                     "[late] op {id}: {dot:?} is minted {after} ms after it was asked"
                 ));

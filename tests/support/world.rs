@@ -76,6 +76,8 @@ pub struct Mint {
     pub host: usize,
     /// When it was staged, and under which version of the ring document.
     pub at_ms: u64,
+    /// When it can have been minted at the earliest: while a commit is under way the next batch gathers.
+    pub from_ms: u64,
     pub version: u64,
     /// What the coordinator knew before it.
     pub known: VersionVector,
@@ -108,6 +110,9 @@ pub struct Host {
     pub broken: bool,
     /// When it last went on.
     pub stood_ms: u64,
+    /// When its last batch was handed over, and since when the one gathers that is to be next.
+    handed_ms: u64,
+    gathers_ms: Option<u64>,
     backlog: Vec<What>,
     /// Its monotonic clock runs so many millionths too fast, and began at its start.
     pub drift_ppm: i64,
@@ -131,6 +136,7 @@ struct Staged {
     before: VersionVector,
     target: Option<NodeId>,
     at_ms: u64,
+    from_ms: u64,
     version: u64,
 }
 
@@ -322,6 +328,8 @@ impl World {
             doubtful: false,
             broken: false,
             stood_ms: 0,
+            handed_ms: 0,
+            gathers_ms: None,
             backlog: Vec::new(),
             drift_ppm: 0,
             started_ms: 0,
@@ -504,6 +512,7 @@ impl World {
                 let staged = self.look(i, &batch);
                 let host = &mut self.hosts[i];
                 host.staged = staged;
+                host.handed_ms = self.now_ms;
                 host.store.stage(&batch);
                 let (life, (low, high)) = (host.life, host.commit_ms);
                 let after = self.rng.within(low, high);
@@ -575,7 +584,9 @@ impl World {
         if matches!(event, Event::Failed(..)) {
             self.count("failed commits");
         }
+        self.hosts[i].gathers_ms = Some(self.hosts[i].handed_ms);
         self.handle(i, event);
+        self.hosts[i].gathers_ms = None;
     }
 
     /// The records of a batch, each with the clock that the key had before.
@@ -612,6 +623,7 @@ impl World {
                 before: clock,
                 target,
                 at_ms: self.now_ms,
+                from_ms: self.hosts[i].gathers_ms.unwrap_or(self.now_ms),
                 version: doc.version,
             });
         }
@@ -620,7 +632,7 @@ impl World {
 
     /// What was staged is durable: its dots have their values for ever.
     fn keep(&mut self, i: usize) {
-        for Staged { key, record, before, target, at_ms, version } in
+        for Staged { key, record, before, target, at_ms, from_ms, version } in
             std::mem::take(&mut self.hosts[i].staged)
         {
             for (dot, value) in &record.siblings {
@@ -639,7 +651,7 @@ impl World {
                 let kept = record.siblings.iter().map(|s| s.0).filter(|d| *d != dot).collect();
                 let value = record.sibling(dot).map(|v| v.bytes.clone());
                 let key = key.clone();
-                let mint = Mint { dot, key, host: i, at_ms, version, known, kept, value };
+                let mint = Mint { dot, key, host: i, at_ms, from_ms, version, known, kept, value };
                 self.mints.insert(dot, mint);
                 self.watch.minted.push(dot);
             }
