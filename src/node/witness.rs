@@ -20,8 +20,8 @@
 //! overwrite. Only what is durable at the other node is remembered of it, but for a loss: that is
 //! remembered as soon as it is told, and the life it is told in is above all that was remembered. A
 //! commit counts for the life that greeted on this link: when a peer is lost its greeting is forgotten,
-//! whoever comes up is greeted, and whoever speaks without a greeting is asked for one, so that the commits of a restarted process are never booked under
-//! its former life.
+//! whoever comes up is greeted, and whoever speaks without a greeting is asked for one, so that the
+//! commits of a restarted process are never booked under its former life.
 //!
 //! Caveats: a file restored together with its sidecar while every witness is down is not noticed before
 //! one of them is back. What is remembered is written with the next batch, alone once a second.
