@@ -133,7 +133,7 @@ impl Lmdb {
     }
 
     /// Opens the file of a directory whose `kvs.lock` the caller holds. Its pages are walked first, but
-    /// for leaves of records: a writer would trust a free list that names a page in use.
+    /// for leaves of records and digests: a writer would trust a free list that names a page in use.
     ///
     /// # Errors
     /// [`Error::Usage`] when it is no node directory or of a newer format, [`Error::Corrupt`] when

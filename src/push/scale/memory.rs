@@ -79,7 +79,7 @@ impl Memory {
     /// Reads it; with a warning when it is not what it should be.
     ///
     /// # Errors
-    /// [`Error::Denied`] when it is no regular file, [`Error::Io`] when it cannot be read.
+    /// [`Error::Usage`] when it is no regular file or too long, [`Error::Io`] when it cannot be read.
     pub fn read(path: &Path, now_ms: u64) -> Result<(Self, Option<String>)> {
         let bytes = match read_small(path, BYTES_MAX) {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
@@ -215,6 +215,6 @@ mod tests {
             assert!(warning.is_some_and(|w| w.contains(words)), "{words}");
             assert_eq!((memory.age(NOW), memory.too_slow.len()), (Some(Duration::ZERO), kept));
         }
-        assert!(Memory::read(place.path(), NOW).is_err(), "a directory is no memory");
+        assert!(matches!(Memory::read(place.path(), NOW), Err(Error::Usage(_))));
     }
 }
