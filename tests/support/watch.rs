@@ -135,8 +135,7 @@ impl World {
         let keys = self.watch.reads.remove(&at).unwrap_or_default();
         let Some(q) = self.hosts[i].node.as_ref().map(|node| node.doc().q) else { return };
         let votes = keys.iter().zip(answers).filter(|(_, a)| matches!(a, Answer::Vote(_)));
-        let wrong =
-            votes.map(|(key, _)| key).find(|key| self.fills(i, q.partition(key))).cloned();
+        let wrong = votes.map(|(key, _)| key).find(|key| self.fills(i, q.partition(key))).cloned();
         if let Some(key) = wrong {
             let name = self.name(i);
             self.wrong.push(format!("[votes] {name} votes on {key}, which its file says it fills"));
@@ -160,9 +159,8 @@ impl World {
             let bad = self.hosts[i].store.bad().unwrap_or_default();
             bad.iter().any(|b| b.0 == p && b.1 == key.as_bytes())
         };
-        let tells = |i: &&usize| {
-            owners.contains(&self.hosts[**i].id) && (self.fills(**i, p) || bad(**i))
-        };
+        let tells =
+            |i: &&usize| owners.contains(&self.hosts[**i].id) && (self.fills(**i, p) || bad(**i));
         lost.iter().filter(tells).count() >= doc.n() + 1 - doc.majority()
     }
 
