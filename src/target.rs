@@ -13,6 +13,7 @@
 //! not print and decides nothing about exit codes. Caveat: a node may start or end meanwhile; what
 //! was found at the opening holds.
 
+mod ask;
 mod change;
 mod data;
 mod explain;
@@ -402,60 +403,6 @@ impl Target {
         let entry = nodes.into_iter().find(|id| self.is_in_zone(&doc, *id)).ok_or_else(nobody)?;
         live.client.enter_at(entry);
         Ok(())
-    }
-
-    pub(crate) fn ask(&mut self, at: NodeId, request: Request) -> Result<Reply> {
-        let has_file = |e: &&mut Embed| e.store(at).is_some();
-        match (self.embed.as_mut().filter(has_file), &mut self.live) {
-            (Some(embed), _) => embed.request(at, request),
-            (None, Some(live)) => live.request(at, request),
-            (None, None) => match &mut self.embed {
-                Some(embed) => embed.request(at, request),
-                None => Err(nobody()),
-            },
-        }
-    }
-
-    /// Asks several nodes the same: running ones all at once.
-    pub(crate) fn ask_each(
-        &mut self,
-        nodes: Vec<NodeId>,
-        request: &Request,
-    ) -> Vec<(NodeId, Result<Reply>)> {
-        match &self.live {
-            Some(live) => live.client.each(nodes, |id| live.client.request(id, request.clone())),
-            None => nodes.into_iter().map(|id| (id, self.ask(id, request.clone()))).collect(),
-        }
-    }
-
-    /// Asks requests as they come, some at once, until the source ends.
-    pub(crate) fn ask_stream(
-        &mut self,
-        window: usize,
-        source: &mut embed::Source<'_>,
-        sink: &mut embed::Sink<'_>,
-    ) -> Result<()> {
-        match (&mut self.live, &mut self.embed) {
-            (Some(live), _) => live.client.stream(window, source, sink),
-            (None, Some(embed)) => embed.stream(window, source, sink),
-            (None, None) => Err(nobody()),
-        }
-    }
-
-    /// Reads something of every node's file: of running nodes all at once.
-    pub(crate) fn gather<T: Send>(
-        &self,
-        read: impl Fn(&dyn Store) -> Result<T> + Sync,
-    ) -> Vec<(NodeId, Result<T>)> {
-        match &self.live {
-            Some(live) => live.client.each(self.nodes(), |id| {
-                live.store(id).ok_or_else(nobody).and_then(|store| read(store))
-            }),
-            None => {
-                let stores = self.nodes().into_iter().filter_map(|id| Some((id, self.store(id)?)));
-                stores.map(|(id, store)| (id, read(store))).collect()
-            }
-        }
     }
 }
 
