@@ -36,7 +36,7 @@ use self::live::Live;
 use crate::channel::Info;
 use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use crate::embed::{self, Embed};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::node::{Reply, Request, Status};
 use crate::ring::{Member, NodeId, RingDoc};
 pub use crate::store::lmdb::Access;
@@ -174,11 +174,11 @@ impl Target {
     }
 
     fn open_live(places: &Places, opening: &Opening) -> Result<Self> {
-        if !opening.down.is_empty() {
+        if let Some(name) = opening.down.first() {
             return Err(Error::Usage(
                 "--down is for directories; these nodes run. Nothing was tried.".into(),
             )
-            .hint("stop a node instead: kvs node stop NAME"));
+            .hint(format!("stop a node instead: kvs node stop {}", word(name))));
         }
         let live = Live::open(places, opening)?;
         let mut target = Self {
@@ -293,7 +293,8 @@ impl Target {
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
         let since = self.embed.as_ref().map(Embed::damaged).unwrap_or_default();
-        let mut names: Vec<String> = self.damaged.iter().chain(since).map(|d| name_of(d)).collect();
+        let mut names: Vec<String> =
+            self.damaged.iter().chain(since).map(|d| config::name_of(d)).collect();
         names.sort();
         names.dedup();
         names
@@ -419,12 +420,6 @@ fn open_embed(dirs: Vec<PathBuf>, opening: &Opening) -> Result<Embed> {
 /// How many partitions a file knows to have lost records.
 fn lost(store: &dyn Store) -> Result<usize> {
     Ok(store.rows(Table::Meta, Loss::PREFIX)?.len())
-}
-
-/// The member whose directory it is: as its configuration says, or else by its name.
-fn name_of(dir: &Path) -> String {
-    let of_dir = |_| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    config::read::<NodeConfig>(&dir.join(NODE_FILE)).map_or_else(of_dir, |config| config.name)
 }
 
 fn is_present(doc: &RingDoc, id: NodeId) -> bool {
