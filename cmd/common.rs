@@ -20,6 +20,7 @@ use kvs::key::{Key, Partition, unescape};
 use kvs::os::stop_signals;
 use kvs::protocol::TIMEOUT_MS_MAX;
 use kvs::quorum::{Level, Options};
+use kvs::ring::NodeId;
 use kvs::target::{Access, Opening, Target};
 use rustix::fs::{OFlags, fcntl_getfl};
 use signal_hook::iterator::Signals;
@@ -209,11 +210,53 @@ impl Common {
                 self.down.contains(name) || known.any(|dir| dir.ends_with(name))
             };
             for name in target.missing().into_iter().filter(|name| !told(name)) {
-                ui.warn(&format!("{name} is down: nothing of it was read"));
+                ui.warn(&is_down(&name));
             }
         }
         Ok(target)
     }
+
+    /// Whether some member that was to be read was not: of the ring that the flags name any that is
+    /// not said to be down, of `asked` nodes any that no longer answers.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when none of those asked was read to its end.
+    pub(crate) fn is_partly_read(
+        &self,
+        target: &Target,
+        targets: &[String],
+        asked: &[NodeId],
+    ) -> Result<bool, Error> {
+        let (open, doc) = (target.nodes(), target.doc());
+        let gone: Vec<_> = asked.iter().filter(|id| !open.contains(id)).collect();
+        if !gone.is_empty() && gone.len() == asked.len() {
+            let names: Vec<_> = gone.into_iter().map(|id| doc.name(*id)).collect();
+            let text = format!("No longer answering: {}; nothing was read.", names.join(", "));
+            return Err(Error::Unreachable(text).hint("kvs status shows who is up"));
+        }
+        let unread = |name: &String| !self.down.contains(name);
+        Ok(!gone.is_empty() || targets.is_empty() && target.missing().iter().any(unread))
+    }
+}
+
+/// What is said of a member that could not be read.
+fn is_down(name: &str) -> String {
+    format!("{name} is down: nothing of it was read")
+}
+
+/// What was read of a node; `None` when it no longer answers, which is said.
+pub(crate) fn heard<T>(
+    ui: &mut Ui,
+    target: &mut Target,
+    id: NodeId,
+    read: Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    let heard = target.heard(id, read)?;
+    if heard.is_none() {
+        ui.warn_all(target.warnings());
+        ui.warn(&is_down(&target.doc().name(id)));
+    }
+    Ok(heard)
 }
 
 /// A partition of this ring.

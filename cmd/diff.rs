@@ -45,6 +45,21 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = open(ui, common, args)?;
     let (a, b) = (find(&target, &args.a)?, find(&target, &args.b)?);
+    compare(ui, args, &mut target, a, b).map_err(|failed| match failed {
+        Fail::Kvs(error) => Fail::Kvs(went(&target, &[a, b]).unwrap_or(error)),
+        output => output,
+    })
+}
+
+/// What is said when a node no longer answers, whatever failed then.
+fn went(target: &Target, nodes: &[NodeId]) -> Option<Error> {
+    let open = target.nodes();
+    let name = target.doc().name(*nodes.iter().find(|id| !open.contains(id))?);
+    let text = format!("{name} is down: it no longer answers; the comparison has no end.");
+    Some(Error::Unreachable(text).hint("kvs status shows who is down"))
+}
+
+fn compare(ui: &mut Ui, args: &Args, target: &mut Target, a: NodeId, b: NodeId) -> Outcome {
     if a == b {
         let text = format!("{} and {} are one node; nothing to compare.", args.a, args.b);
         return Err(Error::Usage(text).into());
@@ -71,7 +86,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         })?;
     }
     show(ui, args, [doc.name(a), doc.name(b)], both.len(), &found)?;
-    let doubted = doubt(ui, &mut target, &[a, b], &both, &unexplained)?;
+    let doubted = doubt(ui, target, &[a, b], &both, &unexplained)?;
     let corrupt = doubted || found.counts.contains_key(Relation::Corrupt.word());
     if corrupt {
         ui.note("damaged records are healed from other copies: kvs repair --verify");

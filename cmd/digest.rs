@@ -10,7 +10,7 @@ use kvs::error::Error;
 use kvs::repair::{DigestRow, digest};
 use serde_json::json;
 
-use crate::common::{Common, Scope};
+use crate::common::{Common, Scope, heard};
 use crate::exit::{Done, Fail, Outcome};
 use crate::ui::Ui;
 
@@ -26,7 +26,7 @@ const SAVED_BYTES_MAX: u64 = 1 << 30;
 ///
 /// Rows: node, partition, leaf, digest, records (tombstones count). Two copies of a partition are
 /// equal when their digests are. A digest says what the file was told to hold; `kvs verify` reads
-/// the bytes.
+/// the bytes. Exits 7 when a node could not be read.
 ///
 /// Example: kvs --ring r digest --depth 1 > before; …; kvs --ring r digest --depth 1 --check before
 #[derive(Debug, ClapArgs)]
@@ -42,16 +42,22 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let target = common.open_all(ui, "digest", &args.scope.targets)?;
+    let mut target = common.open_all(ui, "digest", &args.scope.targets)?;
     let only = args.scope.only(&target)?;
     let mut rows = Vec::new();
-    for id in target.nodes() {
+    let asked = target.nodes();
+    for id in asked.iter().copied() {
         let name = target.doc().name(id);
-        let found = digest(&target, id, only, args.depth)?;
+        let found = digest(&target, id, only, args.depth);
+        let Some(found) = heard(ui, &mut target, id, found)? else { continue };
         rows.extend(found.iter().map(|row| cells(&name, row)));
     }
+    let partly = common.is_partly_read(&target, &args.scope.targets, &asked)?;
+    let all = if partly { Done::Partly } else { Done::Yes };
     if let Some(file) = &args.check {
-        return check(ui, file, &rows);
+        let ring = partly || args.scope.targets.is_empty();
+        let unread = if ring { target.missing() } else { Vec::new() };
+        return check(ui, file, &rows, &unread).map(|same| if same { all } else { Done::No });
     }
     if ui.is_json() {
         let object = |r: &Vec<String>| {
@@ -64,7 +70,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     } else {
         ui.rows(&["node", "partition", "leaf", "digest", "records"], &rows)?;
     }
-    Ok(Done::Yes)
+    Ok(all)
 }
 
 fn cells(node: &str, row: &DigestRow) -> Vec<String> {
@@ -106,12 +112,18 @@ fn saved(file: &Path) -> Result<String, Error> {
     Ok(rows)
 }
 
-fn check(ui: &mut Ui, file: &Path, rows: &[Vec<String>]) -> Result<Done, Fail> {
+/// Whether all rows are as they were saved. Of members that were not read nothing can be said.
+fn check(ui: &mut Ui, file: &Path, rows: &[Vec<String>], unread: &[String]) -> Result<bool, Fail> {
     let saved = saved(file)?;
     let was: BTreeSet<&str> = saved.lines().collect();
     let lines: Vec<String> = rows.iter().map(|row| row.join("\t")).collect();
     let is: BTreeSet<&str> = lines.iter().map(String::as_str).collect();
-    let gone = saved.lines().filter(|line| !is.contains(line)).map(|line| format!("- {line}"));
+    let read = |line: &&str| unread.iter().all(|name| line.split('\t').next() != Some(name));
+    let gone = saved
+        .lines()
+        .filter(|line| !is.contains(line))
+        .filter(read)
+        .map(|line| format!("- {line}"));
     let new = lines.iter().filter(|line| !was.contains(line.as_str()));
     let differing: Vec<String> = gone.chain(new.map(|line| format!("+ {line}"))).collect();
     for line in differing.iter().take(NAMED_MAX) {
@@ -122,7 +134,6 @@ fn check(ui: &mut Ui, file: &Path, rows: &[Vec<String>]) -> Result<Done, Fail> {
     }
     if differing.is_empty() {
         ui.note(&format!("{} digests are as saved", is.len()));
-        return Ok(Done::Yes);
     }
-    Ok(Done::No)
+    Ok(differing.is_empty())
 }

@@ -1,13 +1,15 @@
 //! `kvs hints`: writes that are kept for nodes that were down.
 
 use clap::{Args as ClapArgs, Subcommand};
+use kvs::error::Error;
 use kvs::repair::deliver;
-use kvs::store::Hint;
+use kvs::ring::NodeId;
+use kvs::store::{Hint, Store};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::Common;
-use crate::exit::{Done, Fail, Outcome};
+use crate::common::{Common, heard};
+use crate::exit::{Done, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;
 
@@ -18,7 +20,7 @@ const SLICE: usize = 1_024;
 ///
 /// A hint of kind `data` was acknowledged in its owner's stead and is only forgotten when the owner
 /// holds it; `reference` points to the holder's own record. Nodes deliver hints by themselves when
-/// they run, and `kvs repair` does too.
+/// they run, and `kvs repair` does too. List exits 7 when a node could not be read.
 ///
 /// Example: kvs --ring r hints list
 #[derive(Debug, ClapArgs)]
@@ -43,41 +45,50 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 fn list(ui: &mut Ui, common: &Common) -> Outcome {
-    let target = common.open(ui, Access::Read, "hints")?;
+    let mut target = common.open_all(ui, "hints", &[])?;
     let (mut rows, mut objects) = (Vec::new(), Vec::new());
-    each(&target, &mut |holder, hint| {
+    let asked = target.nodes();
+    for (holder, hint) in all(ui, &mut target, &asked)? {
         let kind = if hint.stored.is_some() { "data" } else { "reference" };
         let bytes = hint.stored.as_ref().map_or(0, |s| s.bytes().len()).to_string();
-        let (holder, to) = (holder.to_owned(), target.doc().name(hint.target));
+        let to = target.doc().name(hint.target);
         let mut json = json!({"holder": holder, "target": to, "partition": hint.partition.0,
             "kind": kind, "bytes": bytes});
         put_bytes(&mut json, "key", hint.key.as_bytes());
         objects.push(json);
         let (key, partition) = (hint.key.to_string(), hint.partition.to_string());
         rows.push(vec![holder, to, key, partition, kind.to_owned(), bytes]);
-    })?;
+    }
     if ui.is_json() {
         ui.json(&json!({"schema": "kvs.hints/1", "hints": objects}))?;
     } else {
         ui.rows(&["holder", "target", "key", "partition", "kind", "bytes"], &rows)?;
     }
-    Ok(Done::Yes)
+    let partly = common.is_partly_read(&target, &[], &asked)?;
+    Ok(if partly { Done::Partly } else { Done::Yes })
 }
 
-/// Calls with every hint of every open node, and its holder.
-fn each(target: &Target, found: &mut dyn FnMut(&str, &Hint)) -> Result<(), Fail> {
-    for id in target.nodes() {
-        let Some(store) = target.store(id) else { continue };
+/// Every hint of some nodes, and its holder. Who no longer answers is passed over, and that is said.
+fn all(ui: &mut Ui, target: &mut Target, nodes: &[NodeId]) -> Result<Vec<(String, Hint)>, Error> {
+    let mut all = Vec::new();
+    for id in nodes.iter().copied() {
+        let read = target.store(id).map_or_else(|| Ok(Vec::new()), hints_of);
+        let Some(hints) = heard(ui, target, id, read)? else { continue };
         let holder = target.doc().name(id);
-        let mut after = None;
-        loop {
-            let hints = store.hints(after.as_ref(), SLICE)?;
-            hints.iter().for_each(|hint| found(&holder, hint));
-            let Some(last) = hints.last() else { break };
-            after = Some((last.target, last.partition, last.key.clone()));
-        }
+        all.extend(hints.into_iter().map(|hint| (holder.clone(), hint)));
     }
-    Ok(())
+    Ok(all)
+}
+
+/// Every hint of a node.
+fn hints_of(store: &dyn Store) -> Result<Vec<Hint>, Error> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let hints = store.hints(after.as_ref(), SLICE)?;
+        let Some(last) = hints.last() else { return Ok(all) };
+        after = Some((last.target, last.partition, last.key.clone()));
+        all.extend(hints);
+    }
 }
 
 fn send(ui: &mut Ui, common: &Common) -> Outcome {

@@ -174,11 +174,14 @@ fn tell_left(ui: &mut Ui, report: &Report) {
     }
     let whole = missing.is_empty() && report.broken.is_empty();
     let stuck = !filling.is_empty() && whole && !report.is_lossy();
-    if stuck && !report.stopped {
-        ui.say(
-            "to go on though too few copies are full: kvs repair --down NAME --accept-missing NAME, \
+    // It is filled anew afterwards, so the one that lacks most.
+    let behind = filling.iter().rev().max_by_key(|(_, partitions)| *partitions);
+    if let Some((name, _)) = behind.filter(|_| stuck && !report.stopped) {
+        let name = word(name);
+        ui.say(&format!(
+            "to go on though too few copies are full: kvs repair --down {name} --accept-missing {name}, \
              then kvs repair",
-        );
+        ));
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use kvs::error::{Error, word};
 use kvs::repair::{apart_still, doubts, unsound};
-use kvs::ring::Step;
+use kvs::ring::{NodeId, Step};
 use kvs::target::{Access, Target, View};
 use serde_json::json;
 
@@ -48,10 +48,12 @@ const PAUSE: Duration = Duration::from_millis(400);
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = common.open(ui, Access::Read, "status")?;
-    let views = target.views()?;
+    let mut views = target.views()?;
     let seen = Seen::by_nodes(&mut target);
     ui.warn_all(target.warnings());
     let doc = target.doc();
+    let read = if args.check { read(&target)? } else { Vec::new() };
+    forget_gone(&mut views, &target.nodes());
     let unheard = is_unheard(&views);
     let one = |view: &View| match view.status {
         None if unheard => Some(format!(
@@ -62,9 +64,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         _ => trouble(view, doc.version, &seen),
     };
     let mut troubles: Vec<String> = views.iter().filter_map(one).collect();
-    if args.check {
-        troubles.extend(read(&target)?);
-    }
+    troubles.extend(read);
     troubles.extend(clocks(&views));
     if doc.step != Step::Settled {
         troubles.push(format!("a change is at step {}; go on: kvs ring apply", doc.step));
@@ -116,6 +116,13 @@ fn read(target: &Target) -> Result<Vec<String>, Error> {
         troubles.push(format!("{a} and {b} differ in {n} partitions: kvs repair"));
     }
     Ok(troubles)
+}
+
+/// Who no longer answers is as one that did not at first.
+fn forget_gone(views: &mut [View], open: &[NodeId]) {
+    for view in views.iter_mut().filter(|view| !open.contains(&view.member.id)) {
+        (view.status, view.info) = (None, None);
+    }
 }
 
 /// Whether those that answer have heard of nobody since they started: then nothing says that the

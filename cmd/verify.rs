@@ -8,7 +8,7 @@ use kvs::key::escape;
 use kvs::repair::{Findings, describe, verify_node};
 use serde_json::{Value, json};
 
-use crate::common::{Common, Scope};
+use crate::common::{Common, Scope, heard};
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;
@@ -31,23 +31,23 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = common.open_all(ui, "verify", &args.scope.targets)?;
     let only = args.scope.only(&target)?;
     let mut nodes: Vec<(String, Findings)> = Vec::new();
-    for id in target.nodes() {
+    let asked = target.nodes();
+    for id in asked.iter().copied() {
         let name = target.doc().name(id);
         let bar = ui.progress(&name, Some(u64::from(target.doc().q.count())));
         let findings = verify_node(&mut target, id, only, &mut |p| bar.set_position(u64::from(p)));
         let seconds = bar.elapsed().as_secs_f64();
         bar.finish_and_clear();
-        let findings = findings?;
+        let Some(findings) = heard(ui, &mut target, id, findings)? else { continue };
         speed(ui, &name, &findings, seconds);
         nodes.push((name, findings));
     }
     ui.warn_all(target.warnings());
+    let partly = common.is_partly_read(&target, &args.scope.targets, &asked)?;
     show(ui, &nodes, target.damaged())?;
     let good = nodes.iter().all(|(_, findings)| findings.is_good());
     if good && target.damaged().is_empty() {
-        let unread = |name: &String| !common.down.contains(name);
-        let whole = args.scope.targets.is_empty() && target.missing().iter().any(unread);
-        return Ok(if whole { Done::Partly } else { Done::Yes });
+        return Ok(if partly { Done::Partly } else { Done::Yes });
     }
     let alone = target.doc().n() == 1;
     for dir in target.damaged() {

@@ -73,7 +73,7 @@ struct Known {
     doc: Arc<RingDoc>,
     news: Arc<Vec<News>>,
     patience: Patience,
-    /// Nodes that have left the last question unanswered: another one gets little time.
+    /// Nodes that have left the last question unanswered, silent or gone: another one gets little time.
     silent: BTreeSet<NodeId>,
     /// The entry has left the last question unanswered.
     doubted: bool,

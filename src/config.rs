@@ -127,6 +127,13 @@ fn within_bounds(text: &str, source: &str) -> Result<()> {
     Ok(())
 }
 
+/// The member whose directory it is: as its configuration says, or else by its own name.
+#[must_use]
+pub fn name_of(dir: &Path) -> String {
+    let of_dir = |_| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    read::<NodeConfig>(&dir.join(NODE_FILE)).map_or_else(of_dir, |config| config.name)
+}
+
 /// The YAML text of a value.
 ///
 /// # Errors

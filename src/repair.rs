@@ -204,11 +204,10 @@ fn conclude(
     let doc = target.doc();
     let pairs = check::pairs(&target.doc(), &apart).into_iter();
     report.apart = pairs.map(|(a, b, n)| (doc.name(a), doc.name(b), n)).collect();
-    for id in target.nodes() {
-        let (store, name) = (opened(target, id)?, doc.name(id));
-        let lost = losses(store)?.into_iter().filter(|l| only.is_none_or(|o| o.contains(&l.0)));
+    for (id, read) in target.gather(|store| Ok((losses(store)?, store.bad()?))) {
+        let ((lost, bad), name) = (read?, doc.name(id));
+        let lost = lost.into_iter().filter(|l| only.is_none_or(|o| o.contains(&l.0)));
         report.lost.extend(lost.map(|(p, loss)| (name.clone(), p, loss)));
-        let bad = store.bad()?;
         let bad = bad.iter().filter(|b| only.is_none_or(|o| o.contains(&b.0))).count();
         report.bad.extend((bad > 0).then_some((name, bad)));
     }
@@ -249,7 +248,7 @@ fn is_corrupt<T>(read: &Result<T>) -> bool {
 fn unreadable(target: &mut Target, suspects: &[NodeId]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for id in target.nodes() {
-        let store = opened(target, id)?;
+        let Some(store) = target.store(id) else { continue };
         let rows = |table: &Table| is_corrupt(&store.rows(*table, ""));
         if [Table::Ring, Table::Meta].iter().any(rows) || is_corrupt(&store.structure()) {
             names.push(target.doc().name(id));
@@ -314,11 +313,8 @@ fn accept_losses(target: &mut Target, wish: &Wish) -> Result<()> {
 /// Asks a node; `None` when its file fails, or has failed before, and it was stopped: the others go
 /// on without it.
 fn ask(target: &mut Target, id: NodeId, request: Request) -> Result<Option<Reply>> {
-    match target.ask(id, request) {
-        Ok(reply) => Ok(Some(reply)),
-        Err(_) if !target.nodes().contains(&id) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let asked = target.ask(id, request);
+    target.heard(id, asked)
 }
 
 /// Every node in turn syncs with all others; how many copies are left filling.

@@ -13,6 +13,7 @@
 //! not print and decides nothing about exit codes. Caveat: a node may start or end meanwhile; what
 //! was found at the opening holds.
 
+mod ask;
 mod change;
 mod data;
 mod explain;
@@ -35,7 +36,7 @@ use self::live::Live;
 use crate::channel::Info;
 use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use crate::embed::{self, Embed};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::node::{Reply, Request, Status};
 use crate::ring::{Member, NodeId, RingDoc};
 pub use crate::store::lmdb::Access;
@@ -173,11 +174,11 @@ impl Target {
     }
 
     fn open_live(places: &Places, opening: &Opening) -> Result<Self> {
-        if !opening.down.is_empty() {
+        if let Some(name) = opening.down.first() {
             return Err(Error::Usage(
                 "--down is for directories; these nodes run. Nothing was tried.".into(),
             )
-            .hint("stop a node instead: kvs node stop NAME"));
+            .hint(format!("stop a node instead: kvs node stop {}", word(name))));
         }
         let live = Live::open(places, opening)?;
         let mut target = Self {
@@ -292,7 +293,8 @@ impl Target {
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
         let since = self.embed.as_ref().map(Embed::damaged).unwrap_or_default();
-        let mut names: Vec<String> = self.damaged.iter().chain(since).map(|d| name_of(d)).collect();
+        let mut names: Vec<String> =
+            self.damaged.iter().chain(since).map(|d| config::name_of(d)).collect();
         names.sort();
         names.dedup();
         names
@@ -403,60 +405,6 @@ impl Target {
         live.client.enter_at(entry);
         Ok(())
     }
-
-    pub(crate) fn ask(&mut self, at: NodeId, request: Request) -> Result<Reply> {
-        let has_file = |e: &&mut Embed| e.store(at).is_some();
-        match (self.embed.as_mut().filter(has_file), &mut self.live) {
-            (Some(embed), _) => embed.request(at, request),
-            (None, Some(live)) => live.request(at, request),
-            (None, None) => match &mut self.embed {
-                Some(embed) => embed.request(at, request),
-                None => Err(nobody()),
-            },
-        }
-    }
-
-    /// Asks several nodes the same: running ones all at once.
-    pub(crate) fn ask_each(
-        &mut self,
-        nodes: Vec<NodeId>,
-        request: &Request,
-    ) -> Vec<(NodeId, Result<Reply>)> {
-        match &self.live {
-            Some(live) => live.client.each(nodes, |id| live.client.request(id, request.clone())),
-            None => nodes.into_iter().map(|id| (id, self.ask(id, request.clone()))).collect(),
-        }
-    }
-
-    /// Asks requests as they come, some at once, until the source ends.
-    pub(crate) fn ask_stream(
-        &mut self,
-        window: usize,
-        source: &mut embed::Source<'_>,
-        sink: &mut embed::Sink<'_>,
-    ) -> Result<()> {
-        match (&mut self.live, &mut self.embed) {
-            (Some(live), _) => live.client.stream(window, source, sink),
-            (None, Some(embed)) => embed.stream(window, source, sink),
-            (None, None) => Err(nobody()),
-        }
-    }
-
-    /// Reads something of every node's file: of running nodes all at once.
-    pub(crate) fn gather<T: Send>(
-        &self,
-        read: impl Fn(&dyn Store) -> Result<T> + Sync,
-    ) -> Vec<(NodeId, Result<T>)> {
-        match &self.live {
-            Some(live) => live.client.each(self.nodes(), |id| {
-                live.store(id).ok_or_else(nobody).and_then(|store| read(store))
-            }),
-            None => {
-                let stores = self.nodes().into_iter().filter_map(|id| Some((id, self.store(id)?)));
-                stores.map(|(id, store)| (id, read(store))).collect()
-            }
-        }
-    }
 }
 
 fn open_embed(dirs: Vec<PathBuf>, opening: &Opening) -> Result<Embed> {
@@ -472,12 +420,6 @@ fn open_embed(dirs: Vec<PathBuf>, opening: &Opening) -> Result<Embed> {
 /// How many partitions a file knows to have lost records.
 fn lost(store: &dyn Store) -> Result<usize> {
     Ok(store.rows(Table::Meta, Loss::PREFIX)?.len())
-}
-
-/// The member whose directory it is: as its configuration says, or else by its name.
-fn name_of(dir: &Path) -> String {
-    let of_dir = |_| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    config::read::<NodeConfig>(&dir.join(NODE_FILE)).map_or_else(of_dir, |config| config.name)
 }
 
 fn is_present(doc: &RingDoc, id: NodeId) -> bool {

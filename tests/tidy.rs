@@ -330,6 +330,20 @@ fn nothing_is_left_over(files: &[Source]) -> Vec<String> {
     found
 }
 
+/// Whoever advises a command about a member knows its name, or knows who does.
+fn advice_can_be_pasted(files: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in shipped(files) {
+        for (number, line) in (1..).zip(file.raw.split('\n')) {
+            let command = line.split_once("kvs ").filter(|_| !line.trim_start().starts_with("//"));
+            if command.is_some_and(|(_, words)| !hits(words, "NAME").is_empty()) {
+                found.push(format!("{}:{number}: `NAME` in advice; put the name there", file.path));
+            }
+        }
+    }
+    found
+}
+
 fn tests_do_not_sleep(files: &[Source]) -> Vec<String> {
     let tests = files.iter().filter(|f| f.is_in("tests") && f.path.matches('/').count() == 1);
     let words = ["std::thread::sleep", "thread::sleep"];
@@ -427,6 +441,7 @@ hold! {
     every_file_has_a_head => every_file_says_what_it_is,
     files_are_short => no_file_is_too_long,
     nothing_is_left_over => no_leftovers,
+    advice_can_be_pasted => no_advice_names_a_placeholder,
     tests_do_not_sleep => no_test_sleeps,
     lines_are_clean => no_line_is_too_long_or_ends_with_space,
     no_module_is_forgotten => every_module_is_compiled,

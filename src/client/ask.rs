@@ -285,10 +285,10 @@ impl Client {
         let start = now();
         let tried = self.once_at(at, ask, nature, until);
         let silent = match &tried {
-            // Of a question that any node can take, it may be others who keep it waiting.
-            Ok(Err(lost)) => lost.cut == Cut::Silent && !nature.anyones,
             Ok(Ok(_)) => false,
-            Err(_) => now() >= until,
+            Err(_) if now() >= until => true,
+            // Of a question that any node can take, it may be others who keep it waiting.
+            _ => !nature.anyones,
         };
         self.took(at, start, matches!(tried, Ok(Ok(_))), silent);
         tried

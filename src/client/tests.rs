@@ -409,3 +409,14 @@ fn silence_is_of_a_nodes_own_answers() {
     client.refresh().expect("the second answers");
     assert!(!client.is_silent(NodeId(1)));
 }
+
+/// A node whose connection breaks is as one that is silent: whoever looks at single nodes passes it
+/// over from then on.
+#[test]
+fn a_node_that_breaks_off_is_as_good_as_silent() {
+    let world = World::new(2);
+    let (one, two) = (world.start(1, |_| info()), world.start(2, hang_up));
+    let client = open(&[&one, &two]);
+    assert!(client.info(NodeId(2)).is_err() && client.is_silent(NodeId(2)));
+    assert!(client.info(NodeId(1)).is_ok() && !client.is_silent(NodeId(1)));
+}

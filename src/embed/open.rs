@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Embed, Slot, random};
-use crate::config::{NODE_FILE, NodeConfig, read};
+use crate::config::{NODE_FILE, NodeConfig, name_of, read};
 use crate::error::{Error, Result, word};
 use crate::node::{Boot, Node};
 use crate::os::{irregular, parent};
@@ -224,12 +224,10 @@ pub fn is_odd(error: &Error) -> bool {
 }
 
 /// The way out of damage to a whole directory, one of so many: what its own file advises does not know
-/// the node's name, nor whether there is another copy.
+/// whether there is another copy.
 fn advised(error: Error, dir: &Path, dirs: usize) -> Error {
     let Error::Corrupt(text) = error.root() else { return error };
-    let config: Option<NodeConfig> = read(&dir.join(NODE_FILE)).ok();
-    let of_dir = || dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let name = word(config.map_or_else(of_dir, |config| config.name));
+    let name = word(name_of(dir));
     let beside =
         std::fs::read_dir(parent(dir)).into_iter().flatten().filter_map(std::result::Result::ok);
     let others = beside.filter(|e| e.path() != dir && e.path().join(NODE_FILE).is_file()).count();

@@ -51,7 +51,7 @@ impl Findings {
 /// a file nothing is written; a running node reads for itself and lists what is damaged.
 ///
 /// # Errors
-/// When the node is not open, or cannot be asked. What cannot be read is a finding.
+/// When the node is not open, cannot be asked, or no longer answers. What cannot be read is a finding.
 pub fn verify_node(
     target: &mut Target,
     id: NodeId,
@@ -86,6 +86,10 @@ pub fn verify_node(
     findings.hints = findings.read(store.bad_hints()).unwrap_or_default();
     for table in [Table::Ring, Table::Meta] {
         findings.read(store.rows(table, ""));
+    }
+    if target.runs(id) {
+        // What a node that has gone did not tell is no finding about its file.
+        opened(target, id)?;
     }
     Ok(findings)
 }

@@ -25,7 +25,7 @@ use super::tickets::Desk;
 use super::{Ended, meter};
 use crate::channel::{PARCEL_BYTES_MAX, Parcel};
 use crate::embed::wall_ms;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, word};
 use crate::gossip::{Gossip, Mood};
 use crate::node::{Action, Event, Node, Note, Time};
 use crate::protocol::{Body, Message};
@@ -251,7 +251,7 @@ impl Core {
             self.gossip_to(peer, self.gossip.rows(), false);
         }
         if self.gossip.echoes() > ECHOES_MAX {
-            self.failed = Some(twin());
+            self.failed = Some(twin(&self.node.doc().name(self.node.id())));
         }
         self.dial_all(now);
         self.see_alive();
@@ -370,9 +370,10 @@ impl Core {
 }
 
 /// The end of a node that is not the only one of its identity.
-pub(super) fn twin() -> Error {
+pub(super) fn twin(name: &str) -> Error {
     let text = "Another process runs with this node's identity, so this one stopped.";
-    let hint = "end one of them; a copy needs an identity of its own: kvs replace NAME";
+    let name = word(name);
+    let hint = format!("end one of them; a copy needs an identity of its own: kvs replace {name}");
     Error::Denied(text.into()).hint(hint)
 }
 

@@ -186,7 +186,7 @@ impl Core {
     fn hear_of_twin(&mut self) {
         let now = self.now_ms();
         if now >= *self.twin_ms.get_or_insert(now) + TWIN_MS {
-            self.failed = Some(twin());
+            self.failed = Some(twin(&self.node.doc().name(self.node.id())));
         }
     }
 

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use heed::{Env, RoTxn, WithoutTls};
 
+use self::preflight::named;
 use self::rows::{Edit, Tables, View, failure, read_error};
 pub use self::signal::FAULT_CODE;
 use self::structure::Extent;
@@ -140,7 +141,7 @@ impl Lmdb {
     /// the file is damaged or cut short, [`Error::Denied`] on a remote file system or under a limit
     /// on memory, [`Error::Busy`] when this process has it open, [`Error::Io`]. Nothing is changed.
     pub fn open(dir: &Path, access: Access, map: Map) -> Result<Opened> {
-        open::open(dir, access, map)
+        open::open(dir, access, map).map_err(|error| named(&dir.join(FILE), error))
     }
 
     /// The directory.
@@ -204,8 +205,9 @@ impl Lmdb {
         structure::check(&self.tables.path, Some(self.reader()?.id() as u64), extent)
     }
 
-    fn view(&self) -> Result<View<'_, 'static>> {
-        Ok(self.tables.view(self.reader()?))
+    /// Reads rows; what is wrong with the file is told with the name of its node.
+    fn read<T>(&self, read: impl FnOnce(&View<'_, 'static>) -> Result<T>) -> Result<T> {
+        read(&self.tables.view(self.reader()?)).map_err(|error| named(&self.tables.path, error))
     }
 
     fn transact(&self, batch: &Batch) -> std::result::Result<(Applied, Identity), Failure> {
@@ -294,7 +296,7 @@ impl std::fmt::Debug for Lmdb {
 
 impl Store for Lmdb {
     fn get(&self, partition: Partition, key: &Key) -> Result<Option<Stored>> {
-        tables::record(&self.view()?, partition, key)
+        self.read(|rows| tables::record(rows, partition, key))
     }
 
     fn prove_absent(&self, p: Partition, key: &Key) -> Result<()> {
@@ -306,23 +308,23 @@ impl Store for Lmdb {
         if after.is_none() {
             self.pages(Extent::Partition(p))?;
         }
-        tables::visit(&self.view()?, p, after, visit)
+        self.read(|rows| tables::visit(rows, p, after, visit))
     }
 
     fn sums(&self) -> Result<Vec<(Partition, Sum)>> {
-        tables::sums(&self.view()?)
+        self.read(|rows| tables::sums(rows))
     }
 
     fn sum(&self, partition: Partition) -> Result<Sum> {
-        tables::sum(&self.view()?, partition)
+        self.read(|rows| tables::sum(rows, partition))
     }
 
     fn leaves(&self, partition: Partition) -> Result<Box<Leaves>> {
-        tables::leaves(&self.view()?, partition)
+        self.read(|rows| tables::leaves(rows, partition))
     }
 
     fn hints(&self, after: Option<&(NodeId, Partition, Key)>, limit: usize) -> Result<Vec<Hint>> {
-        tables::hints(&self.view()?, after, limit)
+        self.read(|rows| tables::hints(rows, after, limit))
     }
 
     fn hint_places(
@@ -330,35 +332,35 @@ impl Store for Lmdb {
         after: Option<&HintPlace>,
         limit: usize,
     ) -> Result<Vec<(HintPlace, usize)>> {
-        tables::hint_places(&self.view()?, after, limit)
+        self.read(|rows| tables::hint_places(rows, after, limit))
     }
 
     fn hint_stats(&self) -> Result<HintStats> {
         if let Some(stats) = self.hints.get() {
             return Ok(*stats);
         }
-        let stats = tables::hint_stats(&self.view()?)?;
+        let stats = self.read(|rows| tables::hint_stats(rows))?;
         Ok(*self.hints.get_or_init(|| stats))
     }
 
     fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>> {
-        tables::hints_of(&self.view()?, partition, key)
+        self.read(|rows| tables::hints_of(rows, partition, key))
     }
 
     fn bad_hints(&self) -> Result<BadHints> {
-        tables::bad_hints(&self.view()?)
+        self.read(|rows| tables::bad_hints(rows))
     }
 
     fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {
-        tables::bad(&self.view()?)
+        self.read(|rows| tables::bad(rows))
     }
 
     fn row(&self, table: Table, name: &str) -> Result<Option<Vec<u8>>> {
-        tables::row(&self.view()?, table, name)
+        self.read(|rows| tables::row(rows, table, name))
     }
 
     fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        tables::named(&self.view()?, table, prefix)
+        self.read(|rows| tables::named(rows, table, prefix))
     }
 
     fn structure(&self) -> Result<()> {
@@ -381,7 +383,12 @@ impl Store for Lmdb {
         self.void_sidecar()?;
         // An open read transaction would keep the pages that this batch frees from being used again.
         drop(self.reader.take());
-        let (applied, identity) = self.tables.guard.inside(|| self.transact(batch))?;
+        let done = self.tables.guard.inside(|| self.transact(batch));
+        let (applied, identity) = done.map_err(|why| match why {
+            Failure::Damaged(error) => Failure::Damaged(named(&self.tables.path, error)),
+            Failure::Fatal(error) => Failure::Fatal(named(&self.tables.path, error)),
+            full @ Failure::Full(_) => full,
+        })?;
         if let Some(stats) = self.hints.get_mut() {
             stats.add(applied.hints);
         }

@@ -34,8 +34,8 @@ use crate::ring::NodeId;
 
 /// The longest key of a row: LMDB's limit. Target, partition and a key of 500 bytes take 510.
 pub(super) const ROW_KEY_MAX: usize = 511;
-/// The way out of a file that is damaged as a whole.
-pub(super) const REPLACE: &str = "rebuild the node from the others: kvs replace NAME";
+/// The way out of a file that is damaged as a whole. Whoever knows whose file it is adds the command.
+pub(super) const REPLACE: &str = "rebuild the node from the others";
 /// First byte of the keys of partition sums.
 pub(super) const SUM_TAG: u8 = b'p';
 /// First byte of the keys of leaves.

@@ -313,12 +313,7 @@ impl Target {
         let partition = doc.q.partition(key);
         let mut kept = Vec::new();
         for (id, hints) in self.gather(|store| store.hints_of(partition, key)) {
-            let hints = match hints {
-                // One that ended meanwhile is down.
-                Err(error) if matches!(error.root(), Error::Unreachable(_)) => continue,
-                hints => hints?,
-            };
-            let hints = hints.into_iter().map(|hint| KeptHint {
+            let hints = hints?.into_iter().map(|hint| KeptHint {
                 holder: doc.name(id),
                 target: doc.name(hint.target),
                 acknowledged: hint.stored.is_some(),

@@ -80,6 +80,22 @@ fn codes_of_files() {
     place.kvs("diff n1 n2").ends(8);
 }
 
+/// An answer without a member's part is partly done, unless that member is said to be down.
+#[test]
+fn what_looks_at_every_member_says_when_one_was_not_read() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    place.sh("kvs digest --format plain >saved && kvs digest --check saved").ends(0);
+    place.sh("mv r/n3 aside").ends(0);
+    for line in ["digest", "digest --depth 1", "digest --check saved", "verify", "hints list"] {
+        place.kvs(line).ends(7).says("n3 is down: nothing of it was read");
+        place.kvs(&format!("{line} --down n3")).ends(0);
+    }
+    // What was read and differs is a valid no, whoever is down.
+    place.kvs("put -q k w").ends(0);
+    place.kvs("digest --check saved").ends(1);
+}
+
 /// A commit that fails underneath: unknown when it may stand, with the sentence that says so.
 #[test]
 fn a_write_that_may_stand_is_unknown() {

@@ -102,7 +102,7 @@ fn two_lost_identities() {
         fs::remove_file(place.path(&format!("r/{node}/kvs.id"))).expect("an identity to lose");
     }
     place.kvs("get k").ends(4);
-    place.kvs("repair").ends(7).says("kvs repair --down NAME --accept-missing NAME");
+    place.kvs("repair").ends(7).says("kvs repair --down n1 --accept-missing n1");
     place.kvs("repair --down n1 --accept-missing n1").ends(7).says("n1 was missing");
     place.kvs("repair").ends(0);
     place.kvs("get -q k").ends(0).prints("v");

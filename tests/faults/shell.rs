@@ -15,7 +15,12 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Once};
 use std::time::Duration;
+
+use kvs::os::stop_signals;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::register;
 
 /// No command of these tests takes this long unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -59,6 +64,7 @@ impl Place {
     }
 
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        children_hear();
         let bin = binary().parent().expect("a directory").display();
         let mut command = Command::new(program);
         command.current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
@@ -246,6 +252,19 @@ fn awaited(child: Child, at_most: Duration) -> (Output, bool) {
         }
         (waiting.join().expect("a thread that waits").expect("an end"), killed)
     })
+}
+
+/// Children hear interrupts and hangups, though these tests may have been told to ignore them
+/// (nohup, a shell's background): what is ignored stays so in a program that begins, what is caught
+/// does not.
+pub(crate) fn children_hear() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let heard = stop_signals();
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|s| !heard.contains(s)) {
+            register(signal, Arc::default()).expect("a signal that can be caught");
+        }
+    });
 }
 
 /// Sends a signal to a process, or to a group when the number has a minus.

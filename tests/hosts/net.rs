@@ -86,6 +86,7 @@ impl Net {
 
     /// A program to run in a host, in a group of its own, with nothing of our environment.
     pub(crate) fn command(&self, host: usize, program: impl AsRef<OsStr>) -> Command {
+        crate::shell::children_hear();
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace(host)]).arg(program);
         command.env_clear().env("PATH", PATH).process_group(0);

@@ -145,3 +145,39 @@ fn what_is_no_node_and_what_says_nothing_is_refused() {
     place.kvs("node stop r/n1").ends(0).says("n1 is not running");
     place.kvs("node info r/n1").ends(6).says("kvs node run r/n1");
 }
+
+/// A member that is frozen counts as down for what looks at single nodes, though the others may not
+/// know it yet: its commands go on without it, and none says that it read everything.
+#[test]
+fn a_frozen_member_is_down_for_what_looks_at_single_nodes() {
+    let place = ring();
+    let nodes = ["n1", "n2", "n3"].map(|name| Served::node(&place, name));
+    place.kvs("wait --node-up n1,n2,n3 --timeout 20s").ends(0);
+    place.kvs("put -q k v -w 3").ends(0);
+    place.sh("kvs digest --format plain >saved && kvs digest --check saved").ends(0);
+    nodes[2].signal("STOP");
+    let unread = "n3 is down: nothing of it was read";
+    let lines = [
+        ("status --check", 1, "n3"),
+        ("verify", 7, unread),
+        ("digest", 7, unread),
+        ("digest --check saved", 7, "2 digests are as saved"),
+        ("hints list", 7, unread),
+        ("diff n1 n3", 6, "n3 is down"),
+    ];
+    // All at once, so that they meet it before it is known to be down.
+    std::thread::scope(|scope| {
+        for (line, code, words) in lines {
+            let place = &place;
+            scope.spawn(move || place.kvs(&format!("{line} --timeout 3s")).ends(code).says(words));
+        }
+    });
+    // Nor does anything else change when it is.
+    nodes[0].says("taken to be down peer=\"n3\"");
+    for (line, code, words) in lines {
+        place.kvs(&format!("{line} --timeout 3s")).ends(code).says(words);
+    }
+    nodes[2].signal("CONT");
+    place.kvs("wait --node-up n1,n2,n3 --timeout 60s").ends(0);
+    nodes.into_iter().for_each(|node| node.stops(0));
+}

@@ -74,6 +74,7 @@ impl Sshd {
     pub(crate) fn start(&self) {
         let log = self.dir.join("etc/log");
         let err = fs::File::create(&log).expect("a log");
+        crate::shell::children_hear();
         let mut command = (self.launch)();
         command.args(["-D", "-e", "-f"]).arg(self.dir.join("etc/sshd_config"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err);

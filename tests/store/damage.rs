@@ -125,11 +125,36 @@ fn perform(task: &str, dir: &Path) -> Result<(), Error> {
 #[test]
 fn a_file_cut_while_it_is_mapped_ends_in_exit_8_that_names_it() {
     let dir = directory(500);
+    fs::write(dir.path().join("node.yaml"), "name: n7\n").unwrap();
     let output = child("cut", dir.path(), "");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(8), "{said}");
     let path = dir.path().canonicalize().unwrap().join("data.mdb");
-    assert!(said.contains(path.to_str().unwrap()) && said.contains("kvs replace"), "{said}");
+    assert!(said.contains(path.to_str().unwrap()) && said.contains("kvs replace n7\n"), "{said}");
+}
+
+/// Advice about a file that no row of it can mend names its node: as its configuration says, or else
+/// its directory.
+#[test]
+fn advice_about_a_damaged_file_names_its_node() {
+    let dir = directory(20);
+    let path = dir.path().join("data.mdb");
+    let mut bytes = fs::read(&path).unwrap();
+    for row in &crate::pages::tables(&bytes)["meta"].rows {
+        if bytes[row.key.clone()] == *b"actor" {
+            bytes[row.value.start] ^= 1;
+            break;
+        }
+    }
+    fs::write(&path, bytes).unwrap();
+    let hint = || match open(dir.path(), Access::Read).map(drop) {
+        Err(Error::Hinted { hint, .. }) => hint,
+        other => panic!("{other:?}"),
+    };
+    let own = dir.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!(hint(), format!("rebuild the node from the others: kvs replace {own}"));
+    fs::write(dir.path().join("node.yaml"), "name: n7\n").unwrap();
+    assert_eq!(hint(), "rebuild the node from the others: kvs replace n7");
 }
 
 #[test]

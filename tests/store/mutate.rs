@@ -432,7 +432,7 @@ impl Case {
         for _ in 0..4 {
             let next = if said.code == Some(0) {
                 break;
-            } else if said.err.contains("kvs replace n1") || said.err.contains("kvs replace NAME") {
+            } else if said.err.contains("kvs replace n1") {
                 "replace n1 --yes"
             } else if said.err.contains("kvs repair --accept-losses") {
                 "repair --accept-losses"

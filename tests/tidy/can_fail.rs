@@ -267,6 +267,24 @@ fn self_shape() {
 }
 
 #[test]
+fn self_advice() {
+    finds(
+        advice_can_be_pasted,
+        r#"
+        src/key.rs:1: NAME | const A: &str = "rebuild it: kvs replace NAME";
+        cmd/get.rs:2: NAME | \nfn f() { say("kvs repair --down NAME --accept-missing NAME") }
+        "#,
+    );
+    accepts(
+        advice_can_be_pasted,
+        r#"
+        cmd/get.rs | /// Example: kvs replace NAME\n#[arg(value_name = "NAME")] struct A;
+        src/key.rs | const A: &str = "kvs join"; use crate::ring::NAME_BYTES_MAX;
+        "#,
+    );
+}
+
+#[test]
 fn self_leftovers() {
     finds(
         nothing_is_left_over,

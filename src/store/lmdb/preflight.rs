@@ -20,7 +20,10 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::config::name_of;
+use crate::error::{Error, Result, word};
+use crate::os::parent;
+use crate::store::tables::REPLACE;
 
 const MAGIC: u32 = 0xBEEF_C0DE;
 const VERSION: u32 = 1;
@@ -211,7 +214,20 @@ impl FreeList<'_> {
 
 pub(super) fn corrupt(path: &Path, how: &str) -> Error {
     Error::Corrupt(format!("The file {} {how}. Nothing was changed.", path.display()))
-        .hint("rebuild the node from the others: kvs replace NAME")
+        .hint(replace(path))
+}
+
+/// The way out of a file that is damaged as a whole.
+pub(super) fn replace(path: &Path) -> String {
+    format!("{REPLACE}: kvs replace {}", word(name_of(parent(path))))
+}
+
+/// An error about a file, its way out with the name of the file's node.
+pub(super) fn named(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Hinted { error, hint } if hint == REPLACE => error.hint(replace(path)),
+        other => other,
+    }
 }
 
 fn read_error(path: &Path, error: std::io::Error) -> Error {

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use heed::types::Bytes;
 use heed::{MdbError, RoTxn, RwTxn};
 
+use super::preflight::replace;
 use super::signal::Guard;
 use super::structure::{self, Extent};
 use crate::error::{Error, Result};
@@ -217,8 +218,9 @@ pub(super) fn read_error(path: &Path, error: heed::Error) -> Error {
         heed::Error::EnvAlreadyOpened => Error::Busy(format!(
             "The file {path_text} is already open in this process. Nothing was changed."
         )),
-        other => Error::Corrupt(format!("The file {path_text} is damaged: {other}."))
-            .hint("rebuild the node from the others: kvs replace NAME"),
+        other => {
+            Error::Corrupt(format!("The file {path_text} is damaged: {other}.")).hint(replace(path))
+        }
     }
 }
 

@@ -23,26 +23,33 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 
+use super::preflight::replace;
+
 /// 127 maps of 1 TiB are all that 47 bits of address space hold; smaller maps may be more.
 const SLOTS_MAX: usize = 256;
 /// The exit code of damaged data, part of the contract with scripts.
 pub const FAULT_CODE: c_int = 8;
 const SIGNALS: [c_int; 3] = [libc::SIGBUS, libc::SIGSEGV, libc::SIGABRT];
 
+const HEAD: &str = "kvs: the file ";
+const TAIL: &str = " is damaged or was cut short; what was not yet committed is lost, the rest of the \
+    file is unchanged";
+
 /// One mapped file. Free when `end` is 0.
 struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
-    path: AtomicPtr<u8>,
-    path_len: AtomicUsize,
+    /// What is said of its file: its path, and the way out.
+    text: AtomicPtr<u8>,
+    text_len: AtomicUsize,
 }
 
 static SLOTS: [Slot; SLOTS_MAX] = [const {
     Slot {
         start: AtomicUsize::new(usize::MAX),
         end: AtomicUsize::new(0),
-        path: AtomicPtr::new(ptr::null_mut()),
-        path_len: AtomicUsize::new(0),
+        text: AtomicPtr::new(ptr::null_mut()),
+        text_len: AtomicUsize::new(0),
     }
 }; SLOTS_MAX];
 
@@ -54,12 +61,12 @@ thread_local! {
     static INSIDE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Keeps a mapped file's name for the handler.
+/// Keeps what is said of a mapped file for the handler.
 #[derive(Debug)]
 pub(super) struct Guard {
     slot: Option<usize>,
     /// What the slot points to.
-    _path: Box<[u8]>,
+    _text: Box<[u8]>,
 }
 
 impl Guard {
@@ -68,7 +75,9 @@ impl Guard {
         INSTALL.call_once(install);
         // An empty range at the top matches nothing.
         let start = find_map(path, len).unwrap_or(usize::MAX);
-        let path: Box<[u8]> = path.as_os_str().as_encoded_bytes().into();
+        let way_out = format!("{TAIL}\n  {}\n", replace(path));
+        let text = [path.as_os_str().as_encoded_bytes(), way_out.as_bytes()].concat().into();
+        let text: Box<[u8]> = text;
         let free = |slot: &Slot| {
             let (order, end) = (Ordering::SeqCst, start.saturating_add(len));
             slot.end.compare_exchange(0, end, order, order).is_ok()
@@ -76,11 +85,11 @@ impl Guard {
         // `start` stays above every address until the slot is filled, so it matches nothing.
         let slot = SLOTS.iter().position(free);
         if let Some(slot) = slot.map(|i| &SLOTS[i]) {
-            slot.path_len.store(path.len(), Ordering::SeqCst);
-            slot.path.store(path.as_ptr().cast_mut(), Ordering::SeqCst);
+            slot.text_len.store(text.len(), Ordering::SeqCst);
+            slot.text.store(text.as_ptr().cast_mut(), Ordering::SeqCst);
             slot.start.store(start, Ordering::SeqCst);
         }
-        Self { slot, _path: path }
+        Self { slot, _text: text }
     }
 
     /// Runs a call into LMDB; its assertions are then blamed on this file.
@@ -96,7 +105,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.map(|i| &SLOTS[i]) {
             slot.start.store(usize::MAX, Ordering::SeqCst);
-            slot.path.store(ptr::null_mut(), Ordering::SeqCst);
+            slot.text.store(ptr::null_mut(), Ordering::SeqCst);
             slot.end.store(0, Ordering::SeqCst);
         }
     }
@@ -176,16 +185,11 @@ fn fault_address(info: *mut libc::siginfo_t) -> Option<usize> {
 /// Says which file it was, and ends.
 #[expect(unsafe_code, reason = "write(2) and _exit(2) are all a signal handler may call")]
 fn die(slot: &Slot) -> ! {
-    let path = slot.path.load(Ordering::SeqCst);
-    let path_len = if path.is_null() { 0 } else { slot.path_len.load(Ordering::SeqCst) };
-    let lines: [(*const u8, usize); 3] = {
-        const HEAD: &str = "kvs: the file ";
-        const TAIL: &str = " is damaged or was cut short; what was not yet committed is lost, \
-            the rest of the file is unchanged\n  rebuild the node from the others: kvs replace NAME\n";
-        [(HEAD.as_ptr(), HEAD.len()), (path, path_len), (TAIL.as_ptr(), TAIL.len())]
-    };
-    // SAFETY: the texts are static; the path lives as long as its guard, which holds the mapped
-    // file open that this thread was reading.
+    let text = slot.text.load(Ordering::SeqCst);
+    let text_len = if text.is_null() { 0 } else { slot.text_len.load(Ordering::SeqCst) };
+    let lines: [(*const u8, usize); 2] = [(HEAD.as_ptr(), HEAD.len()), (text, text_len)];
+    // SAFETY: the head is static; the text lives as long as its guard, which holds the mapped file
+    // open that this thread was reading.
     unsafe {
         for (text, len) in lines {
             libc::write(2, text.cast(), len);
