@@ -3,7 +3,9 @@
 //! A [`Node`] opens no file or socket, reads no clock, draws no randomness and spawns nothing. A
 //! driver feeds it [`Event`]s, hands it its [`Store`] to read, and carries out its [`Action`]s:
 //! sends messages, commits batches one at a time, passes replies on. The embedded driver does that
-//! over directories, the simulator in virtual time.
+//! over directories, the simulator in virtual time. It owes the node one order: before the first word
+//! of another process of a peer it says that the peer was lost, and passes on no word of the former
+//! one after it.
 //!
 //! ```text
 //! client put k -> [coordinator]                                       stage, Commit(batch 7)

@@ -72,8 +72,7 @@ impl Node {
             lost_ms: None,
             why: String::new(),
         };
-        let op = self.new_op();
-        self.forward_next(cx, op, task);
+        self.forward_next(cx, task);
     }
 
     /// Live owners in the order they are asked to coordinate; of a local quorum those of its zone.
@@ -94,7 +93,8 @@ impl Node {
         options
     }
 
-    fn forward_next(&mut self, cx: &mut Cx<'_>, op: u64, mut task: Forward) {
+    /// Asks the next one, under an operation of its own: what an earlier one says late is no answer.
+    fn forward_next(&mut self, cx: &mut Cx<'_>, mut task: Forward) {
         let Some(owner) = task.next.pop_front() else {
             let why = format!("no owner with a full copy can take the write ({})", task.why);
             let reply = PutReply::none(Verdict::Refused(why));
@@ -107,6 +107,7 @@ impl Node {
         task.version = self.doc.version;
         task.mint_ms = now + mint_within_ms(request.options.timeout_ms);
         task.lost_ms = None;
+        let op = self.new_op();
         self.tasks.insert(op, Task::Forward(task));
         if owner == self.id {
             self.start_put(cx, Asker::Task(op), request);
@@ -119,11 +120,11 @@ impl Node {
         match wake {
             Wake::Child(Outcome::NotMine(why)) => {
                 task.why = why;
-                self.forward_next(cx, op, task);
+                self.forward_next(cx, task);
             }
             Wake::Said(from, Body::NotMine(why)) if task.asked == Some(from) => {
                 task.why = format!("{}: {why}", self.doc.name(from));
-                self.forward_next(cx, op, task);
+                self.forward_next(cx, task);
             }
             // Refused for our old document, which we have replaced: nothing was applied.
             Wake::Said(from, Body::Chosen(_)) if task.asked == Some(from) => {
@@ -132,7 +133,7 @@ impl Node {
                 } else {
                     task.why = format!("{} sends its ring document", self.doc.name(from));
                 }
-                self.forward_next(cx, op, task);
+                self.forward_next(cx, task);
             }
             Wake::Said(_, Body::PutDone(reply)) => {
                 self.conclude(cx, task.asker, Outcome::Reply(Reply::Put(reply)));
@@ -141,7 +142,7 @@ impl Node {
                 if task.asked == Some(node) && (!sent || planted::is(Bug::ForwardTwice)) =>
             {
                 task.why = format!("{} cannot be reached", self.doc.name(node));
-                self.forward_next(cx, op, task);
+                self.forward_next(cx, task);
             }
             Wake::Lost { node, .. } if task.asked == Some(node) => {
                 // One that stops in good order has its last words under way.

@@ -332,11 +332,10 @@ impl Node {
 
     /// Some have come up: they remember what comes only once they were greeted, and may know better.
     pub(super) fn greet_new(&mut self, cx: &mut Cx<'_>, came: Vec<NodeId>) {
-        if self.identity.witness.waiting {
-            self.identity.witness.greeted_ms = None;
-            return self.boot_tick(cx);
+        if self.identity.witness.greeted_ms.is_some() || !self.identity.witness.waiting {
+            self.greet(cx, came);
         }
-        self.greet(cx, came);
+        self.boot_tick(cx);
     }
 
     /// Answers a greeting, and remembers who greeted.

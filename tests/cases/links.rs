@@ -8,13 +8,14 @@ use kvs::key::{Key, Partition};
 use kvs::node::{Action, Event, Reply, Request, Time};
 use kvs::protocol::{Body, Message};
 use kvs::quorum::Basis;
-use kvs::ring::State;
+use kvs::ring::{Change, State};
 use kvs::store::memory::Memory;
 use kvs::store::{
     BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit,
 };
 
 use crate::help::*;
+use crate::world::options;
 
 /// Whatever a removed member says, and under whatever version, it is answered with the document that
 /// removed it, and nothing of what it says is acted upon.
@@ -58,6 +59,39 @@ fn a_removed_member_is_answered_with_the_document_and_nothing_else() {
     let host = &mut w.hosts[0];
     let node = host.node.as_mut().expect("a node");
     assert!(node.handle(&host.store, now, Event::Message(zombie, message)).is_empty());
+}
+
+/// What a write's former coordinator says late, or twice, says nothing of the one asked since: each is
+/// asked under an operation of its own.
+#[test]
+fn a_late_answer_of_a_former_coordinator_refuses_nothing() {
+    let mut w = ring_of(2, 1);
+    let key = of_first(&w);
+    let doc = w.doc();
+    let newer = doc.change(&[Change::Weight("n1".into(), 2)]).expect("a change");
+    let request = w.write_request(&key, Some("v"), Basis::Blind, options());
+    let (owner, now) = (w.hosts[0].id, Time { wall_ms: 0, mono_ms: w.now_ms });
+    let host = &mut w.hosts[1];
+    let node = host.node.as_mut().expect("a node");
+    let mut tell = |event| node.handle(&host.store, now, event);
+    let asked = |actions: &[Action]| {
+        let put = |action: &Action| match action {
+            Action::Send(to, Message { op, body: Body::Put(_), .. }) if *to == owner => Some(*op),
+            _ => None,
+        };
+        actions.iter().find_map(put)
+    };
+    let first = asked(&tell(Event::Request(1, request))).expect("it asks the owner");
+    let answer = |op| {
+        let body = Body::Chosen(Box::new(newer.clone()));
+        Event::Message(owner, Message { ring: newer.id, version: newer.version, op, body })
+    };
+    let second = asked(&tell(answer(first))).expect("it asks again, under the newer document");
+    assert_ne!(first, second);
+    let again = tell(answer(first));
+    assert!(!again.iter().any(|a| matches!(a, Action::Reply(..))), "{again:?}");
+    let told = tell(answer(second));
+    assert!(told.iter().any(|a| matches!(a, Action::Reply(1, _))), "{told:?}");
 }
 
 /// A store that counts the hints of which somebody has read the record.

@@ -31,7 +31,7 @@ use crate::net::Net;
 use crate::shell::{Place, Told, binary, ended, send};
 use crate::task::Stop;
 
-/// The port every node listens on, at its own address.
+/// The port every node listens on at first, at its own address.
 const PORT: u16 = 7_400;
 /// A node is ready by then.
 const READY: Duration = Duration::from_secs(30);
@@ -53,6 +53,7 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 /// A node and its process, while it has one.
 struct Node {
     host: usize,
+    port: u16,
     dir: PathBuf,
     child: Option<Child>,
     env: Vec<(String, String)>,
@@ -83,7 +84,7 @@ impl Ring {
         for host in 1..=nodes {
             let name = format!("n{host}");
             let dir = ring.place.path("r").join(&name);
-            ring.nodes.insert(name, Node { host, dir, child: None, env: Vec::new() });
+            ring.nodes.insert(name, Node { host, port: PORT, dir, child: None, env: Vec::new() });
         }
         ring.write_addresses();
         Some(ring)
@@ -121,7 +122,8 @@ impl Ring {
 
     /// The address of a node.
     pub(crate) fn address(&self, name: &str) -> String {
-        format!("{}:{PORT}", self.net.address(self.nodes[name].host))
+        let node = &self.nodes[name];
+        format!("{}:{}", self.net.address(node.host), node.port)
     }
 
     fn addresses(&self) -> Vec<String> {
@@ -207,9 +209,34 @@ impl Ring {
 
     /// Takes in a node that is to be at a directory in a host.
     pub(crate) fn adopt(&mut self, name: &str, host: usize, dir: &Path) {
-        let node = Node { host, dir: dir.into(), child: None, env: Vec::new() };
+        let port = self.nodes.get(name).map_or(PORT, |before| before.port + 1);
+        let node = Node { host, port, dir: dir.into(), child: None, env: Vec::new() };
         let before = self.nodes.insert(name.into(), node);
         assert!(before.is_none_or(|node| node.child.is_none()), "{name} still runs");
+    }
+
+    /// The next start of a node is at another port; nobody is told.
+    pub(crate) fn relocate(&mut self, name: &str) {
+        self.nodes.get_mut(name).expect("a node").port += 1;
+    }
+
+    /// Lets go of a process that runs on, or stands still.
+    pub(crate) fn part_with(&mut self, name: &str) -> Child {
+        self.nodes.get_mut(name).and_then(|n| n.child.take()).expect("a node that runs")
+    }
+
+    pub(crate) fn host(&self, name: &str) -> usize {
+        self.nodes[name].host
+    }
+
+    /// Has every node and client use the key file of the first, after a step of its replacement.
+    pub(crate) fn rekey(&self, step: &str) {
+        let file = |dir: &Path| dir.join("ring.key");
+        let dirs: Vec<_> = self.nodes.values().map(|node| file(&node.dir)).collect();
+        self.place.kvs(&format!("config keygen {step} {}", dirs[0].display())).ends(0);
+        for other in dirs[1..].iter().chain([&self.key_file()]) {
+            fs::copy(&dirs[0], other).expect("a key file");
+        }
     }
 
     /// Forgets a node that is no member any more.

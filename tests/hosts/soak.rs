@@ -1,9 +1,11 @@
 //! Everything that happens to a ring in a bad month, in a minute; or in ten, when there is time.
 //!
 //! ```text
-//! n1 killed  n2 paused  n2 killed  links cut  n3 killed  n3 lost, replaced
-//! n6 joins   n4 killed  n5 paused  n5 killed  n1 leaves            … evenly, under load
-//! -> load ends, all is healed -> equal, no hints, nobody repairs -> oracle -> stopped, read offline
+//! n1 killed  n2 paused  n2 killed  links cut  n3 killed  n3 lost, replaced  keys: another first
+//! n6 joins   n4 killed  n4 elsewhere  n5 paused  n5 stands still, is replaced, goes on
+//! n5 killed  n1 leaves                                              … evenly, under load
+//! -> load ends, all is healed -> equal, no hints, nobody repairs -> the old key goes -> the same
+//! -> oracle -> stopped, read offline
 //! ```
 //!
 //! `KVS_SOAK_SECONDS` says how long the load lasts; 60 unless set.
@@ -15,7 +17,7 @@ use serde_json::Value;
 use crate::log::Op;
 use crate::oracle::{self, Figures};
 use crate::ring::{Ring, alone, pause, wait_until};
-use crate::shell::ended;
+use crate::shell::{ended, send};
 use crate::small::LINKS;
 
 /// How long the load lasts unless said otherwise.
@@ -36,21 +38,30 @@ enum Event {
     Kill(&'static str),
     Pause(&'static str),
     Cut,
+    /// Started again at another address.
+    Move(&'static str),
     Replace(&'static str),
+    /// Replaced while it stands still; then it goes on.
+    ReplaceFrozen(&'static str),
+    /// The ring's key: another one first, the old one second.
+    Rekey,
     Join(&'static str),
     Leave(&'static str),
 }
 
-const EVENTS: [Event; 11] = [
+const EVENTS: [Event; 14] = [
     Event::Kill("n1"),
     Event::Pause("n2"),
     Event::Kill("n2"),
     Event::Cut,
     Event::Kill("n3"),
     Event::Replace("n3"),
+    Event::Rekey,
     Event::Join("n6"),
     Event::Kill("n4"),
+    Event::Move("n4"),
     Event::Pause("n5"),
+    Event::ReplaceFrozen("n5"),
     Event::Kill("n5"),
     Event::Leave("n1"),
 ];
@@ -92,6 +103,8 @@ fn soak() {
     ring.net.heal();
     let took = ring.settles();
     println!("equal, without repair, after {:.1} s", took.as_secs_f64());
+    ring.rekey("--drop");
+    ring.settles();
     let all = verdict(&ops, &ring.last());
     assert!(all.writes > 0 && all.reads > 0, "nothing was asked");
     stands_offline(&mut ring);
@@ -114,7 +127,14 @@ fn happen(ring: &mut Ring, event: Event, time: Duration) {
             pause(PAUSE_MAX.min(time / 10));
             ring.net.heal();
         }
+        Event::Move(name) => {
+            ring.kill(name);
+            ring.relocate(name);
+            ring.start(name);
+        }
         Event::Replace(name) => replace(ring, name),
+        Event::ReplaceFrozen(name) => replace_frozen(ring, name),
+        Event::Rekey => ["--add", "--rotate"].iter().for_each(|step| ring.rekey(step)),
         Event::Join(name) => join(ring, name),
         Event::Leave(name) => {
             change(ring, &format!("leave {name} --yes"), None, |ring| member(ring, name).is_none());
@@ -126,12 +146,29 @@ fn happen(ring: &mut Ring, event: Event, time: Duration) {
 
 /// A node's process and directory are gone; another takes its place in the same host.
 fn replace(ring: &mut Ring, name: &str) {
-    let old = member(ring, name).expect("a member")["id"].clone();
     ring.kill(name);
     let dir = ring.dir(name).to_path_buf();
     std::fs::remove_dir_all(&dir).expect("a directory to lose");
-    let line = format!("replace {name} --dir {} --yes", dir.display());
-    change(ring, &line, Some(name), |ring| {
+    rebuild(ring, name, &format!("replace {name} --dir {} --yes", dir.display()));
+}
+
+/// A node's process stands still, and another takes its place beside it. When it goes on it is none of
+/// the ring any more, and ends.
+fn replace_frozen(ring: &mut Ring, name: &str) {
+    ring.signal(name, "STOP");
+    let frozen = ring.part_with(name);
+    let (host, dir) = (ring.host(name), ring.dir(name).with_extension("anew"));
+    ring.adopt(name, host, &dir);
+    let listen = ring.address(name);
+    rebuild(ring, name, &format!("replace {name} --dir {} --listen {listen} --yes", dir.display()));
+    send("CONT", &frozen.id().to_string());
+    let told = ended(format!("{name}, which was replaced"), frozen, CHANGED);
+    println!("           {name}, which was replaced, ends with {}", told.code);
+}
+
+fn rebuild(ring: &mut Ring, name: &str, line: &str) {
+    let old = member(ring, name).expect("a member")["id"].clone();
+    change(ring, line, Some(name), |ring| {
         member(ring, name).is_some_and(|m| m["id"] != old && m["state"] == "normal")
     });
 }
@@ -189,7 +226,7 @@ fn stands_offline(ring: &mut Ring) {
         ring.signal(&name, "TERM");
         assert_eq!(ring.ends(&name), 0, "{name} was told to end");
     }
-    let dirs: Vec<_> = ring.names().iter().map(|name| format!("r/{name}")).collect();
+    let dirs: Vec<_> = ring.names().iter().map(|name| ring.dir(name).display().to_string()).collect();
     ring.place.kvs(&format!("verify -q --ring {}", dirs.join(","))).ends(0);
     ring.place.kvs(&format!("repair --dry-run --ring {}", dirs.join(","))).ends(0);
     println!("stopped in good order; the files are sound");

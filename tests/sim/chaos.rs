@@ -197,6 +197,7 @@ impl Run {
             return false;
         }
         self.w.restore(host, &snapshot, silently);
+        self.lost.insert(host);
         if silently {
             self.w.sheltered.insert(host);
             self.schedule(6_000, Turn::Unshelter);
@@ -237,6 +238,7 @@ impl Run {
         }
         self.w.note(|| format!("{fault:?} of {name} at {host}: {how:?}"));
         self.damaged.insert(host);
+        self.lost.insert(host);
         self.rotten.insert((host, name));
         self.w.hosts[host].store.damage("records", nth, how).is_some()
     }
@@ -259,6 +261,7 @@ impl Run {
         let lost = table != "meta" && table != "ring" && self.w.rng.chance(150);
         let how = if lost { Damage::Lost } else { Damage::Value(self.w.rng.below(64) as usize) };
         self.damaged.insert(host);
+        self.lost.insert(host);
         let row = self.w.hosts[host].store.damage(table, nth, how);
         self.w.note(|| format!("rot in {table} of {host}: {row:?} {how:?}"));
         if matches!(table, "meta" | "ring") && row.is_some() {
@@ -328,6 +331,7 @@ impl Run {
         let (new, joined) = self.w.new_host(&name, "", 1);
         self.w.hosts[new].commit_ms = self.plan.commit_ms;
         self.w.hosts[host].gone = true;
+        self.lost.insert(new);
         joined
     }
 

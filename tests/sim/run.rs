@@ -62,6 +62,8 @@ pub struct Run {
     /// Hosts whose files are damaged, and copies of keys that are, since all was healed.
     pub damaged: BTreeSet<usize>,
     pub rotten: BTreeSet<(usize, String)>,
+    /// Hosts whose files lost something, since all was at rest.
+    pub lost: BTreeSet<usize>,
     /// When a copy was last lost.
     pub loss_ms: u64,
     pub logs: BTreeMap<Key, KeyLog>,
@@ -121,6 +123,7 @@ pub fn run(seed: u64, traced: bool) -> Verdicts {
         snapshots: BTreeMap::new(),
         damaged: BTreeSet::new(),
         rotten: BTreeSet::new(),
+        lost: BTreeSet::new(),
         loss_ms: 0,
         logs: BTreeMap::new(),
         winners: BTreeMap::new(),
@@ -339,6 +342,7 @@ impl Run {
         }
         self.check_all();
         self.snapshots.clear();
+        self.lost.clear();
         self.w.hosts.iter_mut().for_each(|h| h.doubtful = false);
         self.all_works();
         self.check_commits();
@@ -371,8 +375,14 @@ impl Run {
                 self.take_replies();
             }
             self.give_up();
-            let amiss =
-                |id: &&usize| matches!(self.ops[**id].outcome, Outcome::Refused | Outcome::Unknown);
+            let amiss = |id: &&usize| match self.ops[**id].outcome {
+                Outcome::Unknown => true,
+                Outcome::Refused => {
+                    let key = &self.plan.keys[self.ops[**id].key];
+                    !self.w.is_undecidable(&self.lost, key)
+                }
+                _ => false,
+            };
             if let Some(id) = open.iter().find(amiss).filter(|id| !self.conflicts.contains(*id)) {
                 let op = self.ops[*id].clone();
                 let (kind, key) = (op.kind, &self.plan.keys[op.key]);

@@ -162,7 +162,9 @@ impl World {
         if self.links.is_some() {
             return;
         }
-        let ids = alive.iter().filter(|o| **o != i).map(|o| self.hosts[*o].id).collect();
+        let ids: BTreeSet<_> =
+            alive.iter().filter(|o| **o != i).map(|o| self.hosts[*o].id).collect();
+        self.hosts[i].alive.clone_from(&ids);
         self.handle(i, Event::Alive(ids));
     }
 

@@ -38,6 +38,8 @@ pub struct Links {
 
 /// A message on its way.
 struct Flight {
+    /// Of the sender, when it sent this.
+    life: u64,
     sent_ms: u64,
     /// Whether rest has to wait for it: not for gossip, which never ends.
     counts: bool,
@@ -45,9 +47,9 @@ struct Flight {
 }
 
 impl Flight {
-    fn new(sent_ms: u64, message: &Message) -> Self {
+    fn new(life: u64, sent_ms: u64, message: &Message) -> Self {
         let counts = !matches!(message.body, Body::Gossip { .. });
-        Self { sent_ms, counts, bytes: message.encode(WIRE).expect("a word for it") }
+        Self { life, sent_ms, counts, bytes: message.encode(WIRE).expect("a word for it") }
     }
 }
 
@@ -263,7 +265,7 @@ impl World {
         if !sheltered && self.cuts.contains(&(from, to)) {
             if links.hold {
                 let held = links.held.entry((from, to)).or_default();
-                held.push(Flight::new(self.now_ms, message));
+                held.push(Flight::new(self.hosts[from].life, self.now_ms, message));
             }
             return self.count("messages lost");
         }
@@ -278,7 +280,7 @@ impl World {
             if self.rng.chance(net.late_permille) {
                 after += self.rng.below(net.late_ms);
             }
-            let flight = Flight::new(self.now_ms, message);
+            let flight = Flight::new(self.hosts[from].life, self.now_ms, message);
             self.fly((from, to), after, flight);
         }
     }
@@ -292,10 +294,10 @@ impl World {
             *last = (*last).max(now + after);
             after = *last - now;
         }
-        let Flight { sent_ms, counts, bytes } = flight;
+        let Flight { life, sent_ms, counts, bytes } = flight;
         self.flying += usize::from(counts);
         self.count("messages");
-        self.push(after, What::Deliver { from, to, sent_ms, counts, bytes });
+        self.push(after, What::Deliver { from, to, life, sent_ms, counts, bytes });
     }
 
     /// Ends all cuts; what the kernels kept is delivered, unless it is too old.

@@ -133,19 +133,35 @@ impl World {
     /// Who votes on a key has a full copy, as its file says.
     fn watch_votes(&mut self, i: usize, at: (usize, NodeId, u64), answers: &[Answer]) {
         let keys = self.watch.reads.remove(&at).unwrap_or_default();
-        let row = self.hosts[i].store.row(Table::Meta, "filling").ok().flatten();
-        let (Some(filling), Some(node)) = (row, &self.hosts[i].node) else { return };
-        let fills = |p: Partition| {
-            let p = usize::from(p.0);
-            filling.get(p / 8).is_some_and(|byte| byte >> (p % 8) & 1 == 1)
-        };
-        let q = node.doc().q;
+        let Some(q) = self.hosts[i].node.as_ref().map(|node| node.doc().q) else { return };
         let votes = keys.iter().zip(answers).filter(|(_, a)| matches!(a, Answer::Vote(_)));
-        let wrong = votes.map(|(key, _)| key).find(|key| fills(q.partition(key))).cloned();
+        let wrong = votes.map(|(key, _)| key).find(|key| self.fills(i, q.partition(key))).cloned();
         if let Some(key) = wrong {
             let name = self.name(i);
             self.wrong.push(format!("[votes] {name} votes on {key}, which its file says it fills"));
         }
+    }
+
+    /// Whether a host's file says that it fills a partition.
+    fn fills(&self, i: usize, p: Partition) -> bool {
+        let row = self.hosts[i].store.row(Table::Meta, "filling").ok().flatten();
+        let byte = row.and_then(|bits| bits.get(usize::from(p.0) / 8).copied());
+        byte.is_some_and(|byte| byte >> (p.0 % 8) & 1 == 1)
+    }
+
+    /// Whether so many owners of a key lost something, and say of this key that they may have, that
+    /// nobody can know what was acknowledged: a person decides, and until then it is refused.
+    pub fn is_undecidable(&self, lost: &BTreeSet<usize>, name: &str) -> bool {
+        let (p, key) = self.place(name);
+        let doc = self.doc();
+        let owners = doc.owners_in(doc.read_layout(), p);
+        let bad = |i: usize| {
+            let bad = self.hosts[i].store.bad().unwrap_or_default();
+            bad.iter().any(|b| b.0 == p && b.1 == key.as_bytes())
+        };
+        let tells =
+            |i: &&usize| owners.contains(&self.hosts[**i].id) && (self.fills(**i, p) || bad(**i));
+        lost.iter().filter(tells).count() >= doc.n() + 1 - doc.majority()
     }
 
     fn watch_promise(&mut self, i: usize, to: NodeId, op: u64, told: Option<Ballot>) {

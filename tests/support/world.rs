@@ -145,6 +145,8 @@ enum What {
     Deliver {
         from: usize,
         to: usize,
+        /// Of the sender, when it sent this.
+        life: u64,
         sent_ms: u64,
         counts: bool,
         bytes: Vec<u8>,
@@ -233,6 +235,8 @@ pub struct World {
     pub witnesses: usize,
     /// Each process has a monotonic clock of its own, which begins at its start.
     pub own_clocks: bool,
+    /// Which life of the second host the first has heard last.
+    spoke: BTreeMap<(usize, usize), u64>,
     dots: BTreeMap<Dot, (Key, Vec<u8>)>,
     queue: BinaryHeap<Reverse<(u64, u64, What)>>,
     seq: u64,
@@ -276,6 +280,7 @@ impl World {
             own_clocks: false,
             ages: false,
             witnesses: 1,
+            spoke: BTreeMap::new(),
             dots: BTreeMap::new(),
             queue: BinaryHeap::new(),
             seq: 0,
@@ -389,8 +394,11 @@ impl World {
 
     fn happen(&mut self, what: What) {
         match what {
-            What::Deliver { from, to, sent_ms, counts, bytes } => {
+            What::Deliver { from, to, life, sent_ms, counts, bytes } => {
                 self.flying -= usize::from(counts);
+                if !self.is_linked_to(from, to, life) {
+                    return self.count("messages of former processes");
+                }
                 self.note(|| format!("deliver {from}->{to} {:?}", Message::decode(&bytes)));
                 self.hash(&bytes);
                 match Message::decode(&bytes) {
@@ -423,6 +431,25 @@ impl World {
             What::Thaw(host) => self.thaw(host),
             _ => {}
         }
+    }
+
+    /// A link is one of two processes: what a former one sent goes down with it, and before a driver
+    /// passes on the first word of a new one it says that its peer was lost, also one that lies.
+    fn is_linked_to(&mut self, from: usize, to: usize, life: u64) -> bool {
+        if !self.is_up(to) {
+            return true;
+        }
+        let known = self.spoke.entry((to, from)).or_insert(life);
+        let (newer, older) = (life > *known, life < *known);
+        *known = life.max(*known);
+        if newer && self.links.is_none() {
+            let alive = self.hosts[to].alive.clone();
+            let mut others = alive.clone();
+            others.remove(&self.hosts[from].id);
+            self.handle(to, Event::Alive(others));
+            self.handle(to, Event::Alive(alive));
+        }
+        !older
     }
 
     /// A driver takes the time that a request was on its way off the time that it has.
@@ -564,8 +591,8 @@ impl World {
             self.flying += 1;
             self.count("messages");
             let bytes = message.encode(WIRE).expect("this build has a word for what it says");
-            let sent_ms = self.now_ms;
-            self.push(after, What::Deliver { from, to, sent_ms, counts: true, bytes });
+            let (life, sent_ms) = (self.hosts[from].life, self.now_ms);
+            self.push(after, What::Deliver { from, to, life, sent_ms, counts: true, bytes });
         }
     }
 
