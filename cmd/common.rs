@@ -289,7 +289,10 @@ pub(crate) fn raise_on_ctrl_c(stop: &Arc<AtomicBool>) -> Result<(), Error> {
 /// Calls back for each signal that asks the process to finish: ctrl-C, TERM, a hangup. One that was
 /// ignored when the process began (nohup, a shell's background) stays ignored.
 pub(crate) fn on_stop_signal(mut call: impl FnMut() + Send + 'static) -> Result<(), Error> {
-    let failed = |e| Error::Denied(format!("Signals cannot be caught: {e}; nothing was tried."));
+    let failed = |e: std::io::Error| {
+        let text = format!("Signals cannot be caught: {e}; nothing was tried.");
+        Error::Denied(text).limited(e.raw_os_error())
+    };
     let mut signals = Signals::new(stop_signals()).map_err(failed)?;
     let thread = thread::Builder::new().name("kvs-signals".into());
     let listening = thread.spawn(move || signals.forever().for_each(|_| call()));

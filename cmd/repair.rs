@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use kvs::error::word;
 use kvs::key::Key;
 use kvs::repair::{Report, Wish, count, describe, repair};
-use kvs::target::{Access, Target};
+use kvs::target::{Access, GIVE_UP, Target};
 use serde_json::json;
 
 use crate::common::{Common, Scope, key_parser, stop_on_ctrl_c};
@@ -160,10 +160,20 @@ fn tell_left(ui: &mut Ui, report: &Report) {
         ui.say(&format!("{} hints wait for members that are down", hints.1));
     }
     for name in &report.broken {
-        ui.say(&format!("{name}: its file is damaged; rebuild it: kvs replace {}", word(name)));
+        // Nobody is replaced while a change is under way.
+        ui.say(&match report.changing {
+            true => format!("{name}: its file is damaged, and the change waits for it; {GIVE_UP}"),
+            false => format!("{name}: its file is damaged; rebuild it: kvs replace {}", word(name)),
+        });
     }
     for name in missing.iter().filter(|name| !report.broken.contains(*name)) {
         let name = word(name);
+        if report.changing {
+            ui.say(&format!(
+                "{name} was missing, and the change waits for it: bring it back; {GIVE_UP}"
+            ));
+            continue;
+        }
         ui.say(&format!(
             "{name} was missing: bring it back and repair again, or kvs replace {name}; \
              to go on without what only it holds: kvs repair --accept-missing {name}"

@@ -10,7 +10,7 @@ use clap::Args as ClapArgs;
 use kvs::error::{Error, word};
 use kvs::repair::{apart_still, doubts, unsound};
 use kvs::ring::{NodeId, Step};
-use kvs::target::{Access, Target, View};
+use kvs::target::{Access, GIVE_UP, Target, View};
 use serde_json::json;
 
 pub(crate) use self::seen::Seen;
@@ -61,7 +61,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
              new address",
             view.member.name
         )),
-        _ => trouble(view, doc.version, &seen),
+        _ => trouble(view, (doc.version, doc.step), &seen),
     };
     let mut troubles: Vec<String> = views.iter().filter_map(one).collect();
     troubles.extend(read);
@@ -173,12 +173,16 @@ fn object(view: &View, seen: &Seen) -> serde_json::Value {
 }
 
 /// What needs attention at a node, and what to do about it.
-fn trouble(view: &View, version: u64, seen: &Seen) -> Option<String> {
+fn trouble(view: &View, (version, step): (u64, Step), seen: &Seen) -> Option<String> {
     let name = &view.member.name;
     let mut parts: Vec<String> = seen.disagreement(view).into_iter().collect();
     match &view.status {
         None if parts.is_empty() => {
-            parts.push(format!("is down: bring it back, or kvs replace {}", word(name)));
+            // Nobody is replaced while a change is under way.
+            parts.push(match step {
+                Step::Settled => format!("is down: bring it back, or kvs replace {}", word(name)),
+                _ => format!("is down, and the change waits for it: bring it back; {GIVE_UP}"),
+            });
             return Some(format!("{name} {}", parts.join("; ")));
         }
         None => {}
@@ -256,15 +260,17 @@ mod tests {
     #[test]
     fn a_node_that_is_up_may_be_a_trouble_all_the_same() {
         let seen = Seen::default();
-        assert_eq!(trouble(&view("n1", true), 0, &seen), None);
+        assert_eq!(trouble(&view("n1", true), (0, Step::Settled), &seen), None);
         let full = running("n1", Info { full: true, draining: true, ..Info::default() });
-        let told = trouble(&full, 0, &seen).expect("a trouble");
+        let told = trouble(&full, (0, Step::Settled), &seen).expect("a trouble");
         assert!(told.starts_with("n1: it refused a write for want of space"), "{told}");
         assert!(told.ends_with("it is draining: kvs node drain n1 --undo"), "{told}");
         assert_eq!(notes(&full), ["draining", "no space"]);
-        let behind = trouble(&view("n1", true), 3, &seen).expect("a trouble");
+        let behind = trouble(&view("n1", true), (3, Step::Settled), &seen).expect("a trouble");
         assert_eq!(behind, "n1: it is at version 0 of the ring: kvs ring apply");
-        let down = trouble(&view("n1", false), 0, &seen).expect("a trouble");
+        let held = trouble(&view("n1", false), (0, Step::WriteBoth), &seen).expect("a trouble");
+        assert!(held.contains("kvs ring recover") && !held.contains("kvs replace"), "{held}");
+        let down = trouble(&view("n1", false), (0, Step::Settled), &seen).expect("a trouble");
         assert!(down.starts_with("n1 is down"), "{down}");
     }
 }

@@ -33,6 +33,9 @@ pub fn word(text: impl AsRef<OsStr>) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// EMFILE, which all Unix systems share: the process has no descriptor left.
+const DESCRIPTORS: i32 = 24;
+
 /// What went wrong, by what the caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -102,9 +105,23 @@ impl Error {
         }
     }
 
+    /// Adds the way out of a limit of this process that the system gives as the cause, if it does.
+    #[must_use]
+    pub fn limited(self, cause: Option<i32>) -> Self {
+        if cause != Some(DESCRIPTORS) {
+            return self;
+        }
+        self.hint(
+            "this process may have too few files open at once; raise the limit: ulimit -n 1024",
+        )
+    }
+
     /// Builds the mapper of an I/O error: `fs::read(p).map_err(Error::io("read", p))?`.
     pub fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_path_buf();
-        move |source| Self::Io { what, path, source }
+        move |source| {
+            let cause = source.raw_os_error();
+            Self::Io { what, path, source }.limited(cause)
+        }
     }
 }

@@ -326,7 +326,7 @@ impl RingDoc {
     pub fn change(&self, changes: &[Change]) -> Result<Self> {
         if self.step != Step::Settled {
             return Err(Error::Busy("A change of the ring is already under way.".into())
-                .hint("finish it first: kvs ring apply"));
+                .hint("finish it first: kvs ring apply; it says what it waits for"));
         }
         let mut next = self.clone();
         let mut base = self.layout.clone();

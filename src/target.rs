@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::change::{Moves, is_applied};
+pub use self::change::{GIVE_UP, Moves, is_applied};
 pub use self::data::OnRecord;
 pub(crate) use self::data::defect;
 pub use self::explain::{Actors, Inspection, KeptHint, Replica, Standing, State, Superseded};

@@ -32,6 +32,9 @@ pub(crate) struct Preview {
     after: RingDoc,
     moves: Moves,
     changes: Vec<Change>,
+    /// Members that are down, and of them those that stay members: the change waits for them.
+    missing: Vec<String>,
+    awaited: Vec<String>,
 }
 
 impl Preview {
@@ -40,7 +43,16 @@ impl Preview {
         let before = (*target.doc()).clone();
         let after = before.change(changes)?;
         let moves = target.moves(&before, &after);
-        Ok(Self { before, after, moves, changes: changes.to_vec() })
+        let goes = |name: &String| {
+            changes.iter().any(|change| match change {
+                Change::Remove(gone) => gone == name,
+                Change::Replace(member) => member.name == *name,
+                _ => false,
+            })
+        };
+        let missing = target.missing();
+        let awaited = missing.iter().filter(|name| !goes(name)).cloned().collect();
+        Ok(Self { before, after, moves, changes: changes.to_vec(), missing, awaited })
     }
 
     /// Whether anything would be otherwise.
@@ -71,8 +83,27 @@ impl Preview {
         } else {
             let what = words(&self.changes);
             ui.note(&format!("{what}: moves {partitions} partition copies with {keys} keys"));
+            if !self.awaited.is_empty() {
+                ui.note(&self.holds_up());
+            }
         }
         Ok(())
+    }
+
+    /// Who holds the change up, and what to do first about members that are lost: one is replaced;
+    /// of several each would wait for the others.
+    fn holds_up(&self) -> String {
+        let first = match &self.missing[..] {
+            [one] => format!("kvs replace {}", word(one)),
+            all => {
+                let all = all.iter().map(|name| format!(" --remove {}", word(name)));
+                format!("kvs ring plan{} -o plan; kvs ring apply plan", all.collect::<String>())
+            }
+        };
+        format!(
+            "down, so that the change will wait: {}; if it never comes back, first: {first}",
+            self.awaited.join(", ")
+        )
     }
 
     /// The same for programs.

@@ -202,7 +202,8 @@ impl Lmdb {
 
     /// Whether pages are whole, as of the present reading.
     fn pages(&self, extent: Extent<'_>) -> Result<()> {
-        structure::check(&self.tables.path, Some(self.reader()?.id() as u64), extent)
+        let Tables { file, path, .. } = &*self.tables;
+        structure::check(file, path, Some(self.reader()?.id() as u64), extent)
     }
 
     /// Reads rows; what is wrong with the file is told with the name of its node.

@@ -56,6 +56,10 @@ pub struct Moves {
     pub gained: BTreeMap<String, usize>,
 }
 
+/// The way out of a change that waits for a member that is lost: the end of a sentence about it.
+pub const GIVE_UP: &str = "a member that never comes back is given up, and the change with it, when every \
+                           node is stopped: kvs ring recover --accept-minority";
+
 impl Target {
     /// What going from one layout to the next would move.
     #[must_use]
@@ -148,8 +152,14 @@ impl Target {
                     continue;
                 }
                 let step = self.doc().step;
-                return Err(Error::Partial(format!("The change waits at step {step}: {why}."))
-                    .hint("bring the missing back and go on: kvs ring apply"));
+                let back = "bring the missing back and go on: kvs ring apply";
+                let hint = match &self.missing()[..] {
+                    [] => back.to_owned(),
+                    _ => format!("{back}; {GIVE_UP}"),
+                };
+                return Err(
+                    Error::Partial(format!("The change waits at step {step}: {why}.")).hint(hint)
+                );
             }
         }
         self.clean_up()

@@ -96,6 +96,27 @@ fn what_looks_at_every_member_says_when_one_was_not_read() {
     place.kvs("digest --check saved").ends(1);
 }
 
+/// A process that may open too few files is told so; it never takes that for damage or loss.
+#[test]
+fn too_few_descriptors_are_no_damage() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v").ends(0);
+    let mut refused = 0;
+    for limit in 12..32 {
+        for line in ["put -q k v", "get -q k", "repair -q", "verify -q", "status --check -q"] {
+            let told = place.sh(&format!("ulimit -n {limit}; kvs {line}")).ends_in(&[0, 10]);
+            let told = told.never_says("fill").never_says("lost");
+            if told.code == 10 {
+                told.says("Too many open files").says("raise the limit: ulimit -n 1024");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0, "every limit was enough: the test proves nothing");
+    place.kvs("status --check").ends(0);
+    place.is_sound_and_equal();
+}
+
 /// A commit that fails underneath: unknown when it may stand, with the sentence that says so.
 #[test]
 fn a_write_that_may_stand_is_unknown() {

@@ -50,11 +50,11 @@ fn story(file: &str) {
         place.kvs("put -q k w").ends(0);
         place.kvs("get -q k").ends(0).prints("w");
         place.kvs("status").ends(0);
-        place.kvs("digest").ends(0);
         place.kvs("get k --down n1,n3").ends_in(if down { &[6, 8] } else { &[4] });
         // Without its node.yaml a directory is no node's at all: nobody finds it to read it.
         let lost = down && !(file == "node.yaml" && matches!(how, Harm::Removed));
         let unread = if down { 7 } else { 0 };
+        place.kvs("digest").ends(unread);
         place.kvs("verify -q").ends(if lost { 8 } else { unread });
         place.kvs("diff n1 n2").ends_in(if down { &[6, 8] } else { &[0] });
         let told = place.kvs("repair").ends(if down { 7 } else { 0 });
@@ -262,7 +262,7 @@ fn odd_file(file: &str, what: &str, harm: &str) {
     place.kvs("status --check").ends(1);
     place.kvs("scan -q").ends(0);
     place.kvs("dump -q").ends(0);
-    place.kvs("digest -q").ends(0);
+    place.kvs("digest -q").ends(7);
     place.kvs("diff n1 n3").ends(0);
     place.kvs("diff n1 n2").ends(6);
     place.kvs("verify").ends(7);

@@ -226,7 +226,8 @@ fn stands_offline(ring: &mut Ring) {
         ring.signal(&name, "TERM");
         assert_eq!(ring.ends(&name), 0, "{name} was told to end");
     }
-    let dirs: Vec<_> = ring.names().iter().map(|name| ring.dir(name).display().to_string()).collect();
+    let dirs: Vec<_> =
+        ring.names().iter().map(|name| ring.dir(name).display().to_string()).collect();
     ring.place.kvs(&format!("verify -q --ring {}", dirs.join(","))).ends(0);
     ring.place.kvs(&format!("repair --dry-run --ring {}", dirs.join(","))).ends(0);
     println!("stopped in good order; the files are sound");

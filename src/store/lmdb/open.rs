@@ -9,6 +9,7 @@
 //! all. Caveat: whoever opens holds `kvs.lock` (see [`crate::store::lock`]); nothing here takes it.
 
 use std::cell::OnceCell;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,7 +59,9 @@ fn fill(env: &Env<WithoutTls>, path: &Path, batch: &Batch) -> Result<sidecar::Id
     let made = env.create_databases_and_commit(txn, |opener, txn| {
         let made = Name::ALL.map(|table| opener.create_database(txn, Some(table.as_str())));
         let databases = all(made)?;
-        let tables = Tables { path: path.to_owned(), guard: guard(env, path), databases };
+        let file = File::open(path).map_err(Error::io("open", path));
+        let file = file.map_err(|e| Unmade::Failed(e.into()))?;
+        let tables = Tables { path: path.to_owned(), file, guard: guard(env, path), databases };
         apply::apply(&mut Edit { txn, tables: &tables }, batch).map_err(Unmade::Failed)?;
         let found = identity(&tables.view(txn)).map_err(|e| Unmade::Failed(e.into()))?;
         id = Some(found);
@@ -86,7 +89,7 @@ impl From<heed::Error> for Unmade {
 
 pub(super) fn open(dir: &Path, access: Access, size: Map) -> Result<Opened> {
     let path = dir.join(FILE);
-    check(dir, &path, access)?;
+    let file = check(dir, &path, access)?;
     let flags = match access {
         Access::Read | Access::Salvage => EnvFlags::READ_ONLY | EnvFlags::NO_LOCK,
         Access::Write => EnvFlags::empty(),
@@ -97,7 +100,7 @@ pub(super) fn open(dir: &Path, access: Access, size: Map) -> Result<Opened> {
         files::prepare(&lock, MODE)?;
     }
     let env = map(dir, &path, size, flags)?;
-    let tables = open_tables(&env, &path)?;
+    let tables = open_tables(&env, &path, file)?;
     if access == Access::Write {
         files::prepare(&lock, MODE)?;
         // A slot of a process that was killed would keep pages from being used again.
@@ -128,7 +131,7 @@ pub(super) fn open(dir: &Path, access: Access, size: Map) -> Result<Opened> {
     Ok(Opened { store, trust })
 }
 
-fn check(dir: &Path, path: &Path, access: Access) -> Result<()> {
+fn check(dir: &Path, path: &Path, access: Access) -> Result<File> {
     let Some(file) = files::read(path)? else {
         let dir = dir.display();
         return Err(Error::Usage(format!(
@@ -137,10 +140,10 @@ fn check(dir: &Path, path: &Path, access: Access) -> Result<()> {
     };
     refuse_remote(dir)?;
     preflight::check(&file, path)?;
-    match access {
-        Access::Salvage => Ok(()),
-        Access::Read | Access::Write => structure::check(path, None, Extent::Frame),
+    if access != Access::Salvage {
+        structure::check(&file, path, None, Extent::Frame)?;
     }
+    Ok(file)
 }
 
 /// Maps the file. Always LMDB's default sync mode: any other can lose acknowledged writes.
@@ -155,7 +158,7 @@ fn map(dir: &Path, path: &Path, size: Map, flags: EnvFlags) -> Result<Env<Withou
     opened.map_err(|e| read_error(path, e))
 }
 
-fn open_tables(env: &Env<WithoutTls>, path: &Path) -> Result<Tables<'static>> {
+fn open_tables(env: &Env<WithoutTls>, path: &Path, file: File) -> Result<Tables<'static>> {
     let guard = guard(env, path);
     let fail = |e| read_error(path, e);
     let txn = env.read_txn().map_err(fail)?;
@@ -169,7 +172,9 @@ fn open_tables(env: &Env<WithoutTls>, path: &Path) -> Result<Tables<'static>> {
         })
     });
     match opened.map_err(fail)? {
-        CommitOrAbort::Commit(databases) => Ok(Tables { path: path.to_owned(), guard, databases }),
+        CommitOrAbort::Commit(databases) => {
+            Ok(Tables { path: path.to_owned(), file, guard, databases })
+        }
         CommitOrAbort::Abort(()) => Err(Error::Corrupt(format!(
             "The file {} lacks one of the tables of a node. Nothing was changed.",
             path.display()

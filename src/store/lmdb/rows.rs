@@ -8,6 +8,7 @@
 //! Values are handed out as they lie in the map, without a copy. It knows nothing of what they
 //! mean; that is [`crate::store::tables`].
 
+use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,9 @@ pub(super) type Database<'e> = heed::Database<'e, Bytes, Bytes>;
 /// What reading and writing rows needs besides a transaction.
 pub(super) struct Tables<'e> {
     pub(super) path: PathBuf,
+    /// For walks of its pages. It stays open: a process that has no descriptor left must not take that
+    /// for damage.
+    pub(super) file: File,
     pub(super) guard: Guard,
     pub(super) databases: [Database<'e>; Name::ALL.len()],
 }
@@ -165,7 +169,7 @@ impl RowsMut for Edit<'_, '_, '_> {
     }
 
     fn structure(&self) -> Result<()> {
-        structure::check(&self.tables.path, None, Extent::Whole)
+        structure::check(&self.tables.file, &self.tables.path, None, Extent::Whole)
     }
 
     #[expect(

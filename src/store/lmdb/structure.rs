@@ -67,9 +67,8 @@ impl Extent<'_> {
 ///
 /// # Errors
 /// [`Error::Corrupt`] when a page is not where or what it should be; [`Error::Io`].
-pub(super) fn check(path: &Path, txn: Option<u64>, extent: Extent<'_>) -> Result<()> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    let [first, second] = preflight::metas(&file, path)?;
+pub(super) fn check(file: &File, path: &Path, txn: Option<u64>, extent: Extent<'_>) -> Result<()> {
+    let [first, second] = preflight::metas(file, path)?;
     let newest = if first.txn >= second.txn { first } else { second };
     let wanted = txn.unwrap_or(newest.txn);
     let Some(meta) = [first, second].into_iter().find(|meta| meta.txn == wanted) else {
@@ -78,7 +77,7 @@ pub(super) fn check(path: &Path, txn: Option<u64>, extent: Extent<'_>) -> Result
     let Meta { page_size, last_page, .. } = meta;
     let used = vec![false; usize::try_from(last_page).unwrap_or(0).saturating_add(1)];
     let page_size = u64::from(page_size);
-    let mut walk = Walk { file: &file, path, page_size, extent, used, free: Vec::new() };
+    let mut walk = Walk { file, path, page_size, extent, used, free: Vec::new() };
     if !extent.is_part() {
         walk.tree(&Tree { kind: Kind::Free, has_big: true }, meta.free_root, meta.free_depth)?;
     }
