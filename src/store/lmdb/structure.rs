@@ -75,9 +75,12 @@ pub(super) fn check(file: &File, path: &Path, txn: Option<u64>, extent: Extent<'
         return Ok(());
     };
     let Meta { page_size, last_page, .. } = meta;
-    let used = vec![false; usize::try_from(last_page).unwrap_or(0).saturating_add(1)];
-    let page_size = u64::from(page_size);
-    let mut walk = Walk { file, path, page_size, extent, used, free: Vec::new() };
+    let pages = last_page.saturating_add(1);
+    // On the way to one row no page can be met twice: each is one level lower.
+    let is_row = matches!(extent, Extent::Row(_));
+    let used = if is_row { 0 } else { usize::try_from(pages).unwrap_or(0) };
+    let (used, page_size) = (vec![false; used], u64::from(page_size));
+    let mut walk = Walk { file, path, page_size, extent, pages, used, free: Vec::new() };
     if !extent.is_part() {
         walk.tree(&Tree { kind: Kind::Free, has_big: true }, meta.free_root, meta.free_depth)?;
     }
@@ -115,6 +118,8 @@ struct Walk<'f> {
     path: &'f Path,
     page_size: u64,
     extent: Extent<'f>,
+    pages: u64,
+    /// Which of them were met; of none when the way is to one row.
     used: Vec<bool>,
     free: Vec<u64>,
 }
@@ -126,10 +131,15 @@ impl Walk<'_> {
 
     /// Takes pages as used, once each.
     fn take(&mut self, first: u64, count: u64) -> Result<()> {
-        for page in first..first.saturating_add(count) {
+        let end = first.checked_add(count).filter(|end| first >= 2 && *end <= self.pages);
+        let end = end.ok_or_else(|| self.damaged(first))?;
+        if matches!(self.extent, Extent::Row(_)) {
+            return Ok(());
+        }
+        for page in first..end {
             let at = usize::try_from(page).unwrap_or(usize::MAX);
             match self.used.get_mut(at) {
-                Some(used) if page >= 2 && !*used => *used = true,
+                Some(used) if !*used => *used = true,
                 _ => return Err(self.damaged(page)),
             }
         }
@@ -137,7 +147,7 @@ impl Walk<'_> {
     }
 
     fn read(&self, page: u64, count: u64) -> Result<Vec<u8>> {
-        if page >= self.used.len() as u64 {
+        if page.checked_add(count).is_none_or(|end| end > self.pages) {
             return Err(self.damaged(page));
         }
         let mut bytes = vec![0; (count * self.page_size) as usize];
