@@ -69,6 +69,8 @@ pub enum Bug {
     AnyBallot,
     /// A proposer does not take up what was accepted before it.
     OwnValueFirst,
+    /// A proposal is accepted under a ballot that it met while others promised a lower one.
+    ClimbInRound,
     /// A member leaves before its hints are handed on.
     LeaveWithHints,
     /// A barrier does not wait for writes under way.
@@ -119,7 +121,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 55] = [
         Self::ReuseDot,
         Self::SendBeforeCommit,
         Self::ReadPastStaged,
@@ -151,6 +153,7 @@ impl Bug {
         Self::UnmuteForgets,
         Self::AnyBallot,
         Self::OwnValueFirst,
+        Self::ClimbInRound,
         Self::LeaveWithHints,
         Self::BarrierIsOpen,
         Self::StaleVersionTaken,

@@ -7,6 +7,8 @@
 //!   majority: chosen     ->        Chosen(doc) to every member
 //! ```
 //!
+//! A document is accepted under the ballot that a majority promised, and under no other: what a round
+//! hears of higher ballots is for the next one.
 //! A chosen document never changes and only chosen ones are adopted, so there are no ties to break.
 //! An acceptor whose file may be older than its promises is *muted*: it first prepares a higher
 //! ballot with every other voter, so nothing it may have promised can still count. Other muted voters
@@ -81,7 +83,10 @@ pub(super) struct Propose {
     wanted: RingDoc,
     value: RingDoc,
     best: Ballot,
+    /// Of this round: nothing but what was asked under it counts for it.
     ballot: Ballot,
+    /// The highest that was met elsewhere, for the next round.
+    met: Ballot,
     voters: BTreeSet<NodeId>,
     promised: BTreeSet<NodeId>,
     accepted: BTreeSet<NodeId>,
@@ -95,6 +100,8 @@ pub(super) struct Propose {
 /// A muted acceptor on its way back.
 pub(super) struct Unmute {
     ballot: Ballot,
+    /// The highest that was met elsewhere, for the next time.
+    met: Ballot,
     version: u64,
     waiting: BTreeSet<NodeId>,
     /// Who has promised and is muted too.
@@ -116,6 +123,7 @@ impl Node {
             wanted: doc,
             best: Ballot::default(),
             ballot: Ballot(0, self.id.0),
+            met: Ballot::default(),
             voters: self.doc.voters().collect(),
             promised: BTreeSet::new(),
             accepted: BTreeSet::new(),
@@ -136,7 +144,8 @@ impl Node {
     /// was promised or accepted in the last round counts for nothing.
     fn round(&mut self, cx: &mut Cx<'_>, mut task: Propose) {
         let op = self.new_op();
-        task.ballot = Ballot(task.ballot.0.max(self.acceptor.promised.0) + 1, self.id.0);
+        let above = task.ballot.max(task.met).max(self.acceptor.promised);
+        task.ballot = Ballot(above.0 + 1, self.id.0);
         task.promised.clear();
         task.accepted.clear();
         task.accepting = false;
@@ -178,13 +187,18 @@ impl Node {
                     }
                 }
             }
-            Wake::Said(from, Body::Accepted) if task.accepting => {
+            Wake::Said(from, Body::Accepted) if task.accepting && task.voters.contains(&from) => {
                 task.accepted.insert(from);
                 if task.accepted.len() >= majority {
                     return self.announce(cx, op, task);
                 }
             }
-            Wake::Said(_, Body::Rejected(ballot)) => task.ballot.climb(ballot),
+            Wake::Said(_, Body::Rejected(ballot)) => {
+                task.met = task.ballot.max(task.met).climbed(ballot);
+                if planted::is(Bug::ClimbInRound) {
+                    task.ballot.0 = task.met.0;
+                }
+            }
             Wake::Tick if cx.now.mono_ms >= task.deadline_ms => {
                 let why = "no majority of the members agreed in time; try again".to_string();
                 return self.conclude_ring(cx, task.asker, Some(why));
@@ -320,6 +334,7 @@ impl Node {
         }
         let task = Unmute {
             ballot: Ballot(0, self.id.0),
+            met: Ballot::default(),
             version: 0,
             waiting: BTreeSet::new(),
             muted: BTreeSet::new(),
@@ -333,7 +348,7 @@ impl Node {
     fn ask_unmute(&mut self, cx: &mut Cx<'_>, mut task: Unmute) {
         let op = self.new_op();
         task.version = self.doc.version;
-        task.ballot.0 = task.ballot.0.max(self.acceptor.promised.0) + 1_000;
+        task.ballot.0 = task.ballot.max(task.met).max(self.acceptor.promised).0 + 1_000;
         task.waiting = self.doc.voters().filter(|v| *v != self.id).collect();
         task.muted.clear();
         task.accepted = None;
@@ -373,7 +388,9 @@ impl Node {
                 task.waiting.remove(&from);
                 task.muted.insert(from);
             }
-            Wake::Said(_, Body::Rejected(ballot)) => task.ballot.climb(ballot),
+            Wake::Said(_, Body::Rejected(ballot)) => {
+                task.met = task.ballot.max(task.met).climbed(ballot);
+            }
             Wake::Tick if cx.now.mono_ms >= task.asked_ms + PROPOSE_MS => {
                 return self.ask_unmute(cx, task);
             }

@@ -26,9 +26,11 @@ use crate::ring::{NodeId, RingDoc};
 pub struct Ballot(pub u64, pub u64);
 
 impl Ballot {
-    /// Goes up to one that was promised elsewhere, as far as an acceptor lets one go at once.
-    pub fn climb(&mut self, promised: Self) {
-        self.0 = self.0.max(promised.0.min(self.0.saturating_add(BALLOT_JUMP / 2)));
+    /// Up to one that was promised elsewhere, as far as an acceptor lets one go at once.
+    #[must_use]
+    pub fn climbed(self, promised: Self) -> Self {
+        let reach = self.0.saturating_add(BALLOT_JUMP / 2);
+        Self(self.0.max(promised.0.min(reach)), self.1)
     }
 }
 

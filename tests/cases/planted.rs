@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use kvs::planted::Bug;
 
 /// What finds what.
-const FOUND_BY: [(Bug, &str); 18] = [
+const FOUND_BY: [(Bug, &str); 19] = [
     (Bug::AbsentReadsOnce, "quorums::c22_if_absent_has_at_most_one_winner"),
     (Bug::BarrierIsOpen, "rings::c07b_the_barrier_waits_for_writes_in_flight"),
+    (Bug::ClimbInRound, "rings::a_round_is_accepted_under_the_ballot_it_was_promised"),
     (Bug::ExactIsBlind, "reads::many_large_values_are_read_before_they_are_replaced"),
     (Bug::FillingProves, "files::c03d_filling_owners_prove_nothing_to_each_other"),
     (Bug::HintForgotten, "quorums::c09_an_old_hint_reaches_the_other_owners"),

@@ -1,10 +1,10 @@
 //! Cases of a changing ring: which layout a write must reach, who may choose, who is out.
 
 use kvs::clock::Actor;
-use kvs::node::{RepairRequest, Reply, Request};
+use kvs::node::{Action, Event, RepairRequest, Reply, Request, Time};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::protocol::Body;
+use kvs::protocol::{Ballot, Body, Message};
 use kvs::quorum::{Basis, Options, Verdict};
 use kvs::ring::{Change, RingDoc, Step};
 use kvs::store::{Store, Table};
@@ -324,6 +324,43 @@ fn c08_acceptors_are_durable() {
     assert_eq!(**w.hosts[2].node.as_ref().unwrap().doc(), one);
     converge(&mut w);
     assert!((0..3).all(|i| version(&w, i) == one.version));
+}
+
+/// A document is accepted under the ballot that was promised. One voter refuses, for it has promised
+/// another proposer more; a majority promises what was asked. What was met elsewhere is for the next
+/// round: under it nobody was asked, and another document may have been chosen below it.
+#[test]
+fn a_round_is_accepted_under_the_ballot_it_was_promised() {
+    let mut w = ring(5);
+    let before = w.doc();
+    let doc = before.change(&[Change::Weight("n2".into(), 2)]).expect("a change");
+    let ids: Vec<_> = w.hosts.iter().map(|h| h.id).collect();
+    let now = Time { wall_ms: 0, mono_ms: w.now_ms };
+    let host = &mut w.hosts[0];
+    let node = host.node.as_mut().expect("a node");
+    let mut tell = |event| node.handle(&host.store, now, event);
+    let asked = tell(Event::Request(1, Request::Propose(Box::new(doc))));
+    let prepared = asked.iter().find_map(|action| match action {
+        Action::Send(to, Message { op, body: Body::Prepare(ballot), .. }) if *to == ids[1] => {
+            Some((*op, *ballot))
+        }
+        _ => None,
+    });
+    let (op, ballot) = prepared.expect("it asks for promises");
+    let mut said = |from: usize, body| {
+        let message = Message { ring: before.id, version: before.version, op, body };
+        tell(Event::Message(ids[from], message))
+    };
+    said(1, Body::Rejected(Ballot(ballot.0 + 7, ids[4].0)));
+    let told: Vec<_> = (2..5).flat_map(|from| said(from, Body::Promise(None))).collect();
+    let accepts: Vec<_> = told
+        .iter()
+        .filter_map(|action| match action {
+            Action::Send(_, Message { body: Body::Accept(ballot, _), .. }) => Some(*ballot),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(accepts, [ballot; 3]);
 }
 
 /// C8. The acceptor's file goes back to before its promise. It may not vote on what it may have

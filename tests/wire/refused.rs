@@ -377,7 +377,7 @@ fn a_lone_ballot_does_not_lock_the_ring() {
     let rounds = (0..8).take_while(|_| {
         let heard = promised(honest);
         // What it was told of, and one more.
-        honest.climb(Ballot(BALLOT_MAX, 0));
+        honest = honest.climbed(Ballot(BALLOT_MAX, 0));
         honest.0 += 1;
         !heard
     });
