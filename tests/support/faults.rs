@@ -155,6 +155,15 @@ impl World {
         self.note(|| "heal".into());
         self.net = Net::CALM;
         self.mend();
+        // Every link stands: whoever was started again is known by its new process.
+        for (from, to) in self.pairs() {
+            self.is_linked_to(from, to, self.hosts[from].life);
+        }
+    }
+
+    fn pairs(&self) -> Vec<(usize, usize)> {
+        let up: Vec<_> = (0..self.hosts.len()).filter(|i| self.is_up(*i)).collect();
+        up.iter().flat_map(|a| up.iter().map(|b| (*a, *b))).filter(|(a, b)| a != b).collect()
     }
 
     /// Tells a node's failure detector who is alive.

@@ -435,7 +435,7 @@ impl World {
 
     /// A link is one of two processes: what a former one sent goes down with it, and before a driver
     /// passes on the first word of a new one it says that its peer was lost, also one that lies.
-    fn is_linked_to(&mut self, from: usize, to: usize, life: u64) -> bool {
+    pub(super) fn is_linked_to(&mut self, from: usize, to: usize, life: u64) -> bool {
         if !self.is_up(to) {
             return true;
         }
