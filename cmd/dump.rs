@@ -84,13 +84,16 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     Ok(Done::Yes)
 }
 
-/// What a write into the file of -o came to.
+/// What a write into the file of -o came to. A FIFO that was named there is to get all of it: that its
+/// reader has enough is success for stdout alone.
 fn unwritten(path: &Path, error: io::Error) -> Fail {
-    match error.kind() {
-        // The reader of a FIFO has enough.
-        ErrorKind::BrokenPipe => Fail::Output(error),
-        _ => Error::io("write", path)(error).into(),
+    if error.kind() != ErrorKind::BrokenPipe {
+        return Error::io("write", path)(error).into();
     }
+    let path = path.display();
+    Error::Refused(format!("The dump is not whole: what reads {path} went away before its end."))
+        .hint("let its reader stay to the end, and dump again")
+        .into()
 }
 
 /// Writes all lines; how many, and in `lost` how many values lost their time of expiry.

@@ -55,18 +55,14 @@ impl Target {
         let at = self.entry()?;
         let partition = self.doc().q.partition(&item.key);
         let what = format!("The write of {}", item.key);
-        let exact = matches!(item.basis, Basis::Exact(_));
-        let look = format!("read the key before you repeat it: kvs get {}", item.key.argument());
+        let conditional = matches!(item.basis, Basis::Exact(_) | Basis::Absent);
+        let key = item.key.clone();
         let request = PutRequest { partition, items: vec![item], options };
-        let Reply::Put(reply) = self.ask(at, Request::Put(request))? else { return Err(defect()) };
-        settle(&reply.verdict, &what, "kvs status shows who is down").map_err(|error| {
-            // Repeated, an exact write would only meet itself.
-            if exact && matches!(error.root(), Error::Unknown(_)) {
-                return Error::Unknown(error.root().to_string()).hint(look);
-            }
-            error
-        })?;
-        Ok(reply)
+        let put = self.ask(at, Request::Put(request)).and_then(|reply| {
+            let Reply::Put(reply) = reply else { return Err(defect()) };
+            settle(&reply.verdict, &what, "kvs status shows who is down").map(|()| reply)
+        });
+        put.map_err(|error| if conditional { look_first(error, &key) } else { error })
     }
 
     /// Writes many keys as they come from `source`, each request those of one partition, some
@@ -260,6 +256,14 @@ fn is_damage(error: &Error) -> bool {
     matches!(error.root(), Error::Corrupt(_))
 }
 
+/// What a conditional write that may have taken effect calls for: repeated, it would only meet itself,
+/// or be done twice.
+fn look_first(error: Error, key: &Key) -> Error {
+    let Error::Unknown(why) = error.root() else { return error };
+    let look = format!("read the key before you repeat it: kvs get {}", key.argument());
+    Error::Unknown(why.clone()).hint(look)
+}
+
 fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {
     match verdict {
         Verdict::Done => Ok(()),
@@ -280,4 +284,22 @@ fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {
 /// A reply of another kind than was asked for.
 pub(crate) fn defect() -> Error {
     Error::Corrupt("A node answered another question than it was asked: a defect of kvs.".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also when the node broke off, where the client's own advice is to repeat.
+    #[test]
+    fn a_conditional_write_is_not_to_be_repeated_unseen() {
+        let key = Key::new(b"k 1").expect("a key");
+        let broke = Error::Unknown("n1 broke off.".into()).hint("repeat it until it says so");
+        let Error::Hinted { error, hint } = look_first(broke, &key) else { panic!("no hint") };
+        assert!(matches!(*error, Error::Unknown(why) if why == "n1 broke off."));
+        assert_eq!(hint, "read the key before you repeat it: kvs get 'k 1'");
+        let refused = Error::Refused("no.".into()).hint("try again");
+        let Error::Hinted { hint, .. } = look_first(refused, &key) else { panic!("no hint") };
+        assert_eq!(hint, "try again");
+    }
 }

@@ -38,8 +38,10 @@ fn a_dump_goes_where_it_is_told() {
     crate::shell::wait_for("the reader of the FIFO", || place.path("done").exists());
     assert!(fs::metadata(place.path("fifo")).expect("a FIFO").file_type().is_fifo());
     assert_eq!(place.read("got"), all);
-    // A reader that has enough is success.
-    place.sh("(head -c 1 < fifo > one) & kvs dump -q -o fifo").ends(0);
+    // More than a pipe holds: a reader of what was named that has enough has no dump.
+    place.sh("head -c 300000 /dev/zero | tr '\\0' x >large; kvs put large @large").ends(0);
+    place.sh("(head -c 1 < fifo > one) & kvs dump -q -o fifo").ends(4).says("is not whole");
+    place.kvs("delete large").ends(0);
     place.sh("kvs dump -q -o - | LC_ALL=C sort").ends(0).prints(&all);
     assert!(!place.path("-").exists());
     place
