@@ -2,7 +2,7 @@
 
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::error::Error;
-use kvs::repair::deliver;
+use kvs::repair::{deliver, unread_hints};
 use kvs::ring::NodeId;
 use kvs::store::{Hint, Store};
 use kvs::target::{Access, Target};
@@ -34,7 +34,8 @@ pub(crate) struct Args {
 enum Verb {
     /// Print holder, target, key, partition, kind and bytes of each
     List,
-    /// Deliver what can be delivered: 0 when none is left, 7 when some are, or a node is down
+    /// Deliver what can be delivered: 0 when none is left, 7 when some may be, 8 when some are
+    /// damaged
     Deliver,
 }
 
@@ -118,5 +119,14 @@ fn send(ui: &mut Ui, common: &Common) -> Outcome {
         };
         ui.note(&format!("hints that wait: {left}; {wait}"));
     }
-    Ok(if left > 0 || !unread.is_empty() { Done::Partly } else { Done::Yes })
+    let damaged = unread_hints(&target);
+    for (id, error) in &damaged {
+        let name = target.doc().name(*id);
+        ui.say(&format!("{name}: not all of its hints can be read: {error} See kvs verify"));
+    }
+    Ok(match (damaged.is_empty(), left == 0 && unread.is_empty()) {
+        (true, true) => Done::Yes,
+        (true, false) => Done::Partly,
+        (false, _) => Done::Corrupt,
+    })
 }
