@@ -10,7 +10,7 @@ use kvs::key::Key;
 use kvs::target::{Access, Actors, Inspection, Replica, State};
 use serde_json::json;
 
-use crate::common::{Common, key_parser};
+use crate::common::{Common, key_parser, read_of, warn_of_unread};
 use crate::exit::{Done, Outcome};
 use crate::get::object;
 use crate::ui::Ui;
@@ -22,7 +22,8 @@ use crate::ui::Ui;
 /// owner without a vote yet; extra: it keeps what an owner lacked), how its copy stands to the merge
 /// of all (current, behind, concurrent: it knows what no other copy knows, missing, unreadable,
 /// down), its clock, and its number of values. The last line is the merge. No quorum is wanted.
-/// Exit 0 when all copies agree, 1 when they do not, 8 when one cannot be read.
+/// Exit 0 when all copies agree, 1 when those read do not, 7 when an owner is down, 8 when a copy is
+/// damaged.
 ///
 /// Example: kvs clock cart:42; kvs clock compare '{n1:4}' '{n1:4 n3:2}'
 #[derive(Debug, ClapArgs)]
@@ -82,6 +83,10 @@ fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
         rows.push(vec!["merged".into(), "-".into(), "-".into(), clock, values]);
         ui.rows(&["NODE", "IS", "STATE", "CLOCK", "VALUES"], &rows)?;
     }
+    let unread = found.replicas.iter().filter(|c| !c.state.is_read());
+    let unread: Vec<_> = unread.map(|c| c.name.clone()).collect();
+    warn_of_unread(ui, &target, &unread);
+    let end = read_of(&target, !unread.is_empty());
     if found.replicas.iter().any(|c| c.state == State::Unreadable) {
         ui.note("a copy fails its checksum; kvs repair --verify");
         return Ok(Done::Corrupt);
@@ -91,9 +96,9 @@ fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
     }
     if found.replicas.iter().any(|c| c.state.is_stale()) {
         ui.note("the copies differ; kvs repair");
-        return Ok(Done::No);
+        return Ok(if end == Done::Corrupt { end } else { Done::No });
     }
-    Ok(Done::Yes)
+    Ok(end)
 }
 
 /// One replica as a row; `kvs explain` begins its rows like this too.

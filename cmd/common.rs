@@ -26,7 +26,7 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Cli;
-use crate::exit::Code;
+use crate::exit::{Code, Done};
 use crate::ui::{Color, Format, Ui};
 
 /// Flags every command takes.
@@ -195,8 +195,8 @@ impl Common {
         Ok(target)
     }
 
-    /// Opens, to read them, the targets given as arguments or every node of the ring; of those whose
-    /// directory is not there nothing will be read, and that is said.
+    /// Opens, to read them, the targets given as arguments or every node of the ring; of those that
+    /// are down, or are taken to be, nothing will be read, and that is said.
     pub(crate) fn open_all(
         &self,
         ui: &mut Ui,
@@ -204,20 +204,12 @@ impl Common {
         targets: &[String],
     ) -> Result<Target, Error> {
         let target = self.open_mixed(ui, purpose, targets)?;
-        if targets.is_empty() {
-            let told = |name: &String| {
-                let mut known = target.damaged().iter().chain(target.odd());
-                self.down.contains(name) || known.any(|dir| dir.ends_with(name))
-            };
-            for name in target.missing().into_iter().filter(|name| !told(name)) {
-                ui.warn(&is_down(&name));
-            }
-        }
+        warn_of_unread(ui, &target, &wanted(&target, targets));
         Ok(target)
     }
 
-    /// Whether some member that was to be read was not: of the ring that the flags name any that is
-    /// not said to be down, of `asked` nodes any that no longer answers.
+    /// Whether some member that was to be read was not: of the ring that the flags name, or of the
+    /// targets, any that is down, of `asked` nodes any that no longer answers.
     ///
     /// # Errors
     /// [`Error::Unreachable`] when none of those asked was read to its end.
@@ -228,14 +220,38 @@ impl Common {
         asked: &[NodeId],
     ) -> Result<bool, Error> {
         let (open, doc) = (target.nodes(), target.doc());
-        let gone: Vec<_> = asked.iter().filter(|id| !open.contains(id)).collect();
-        if !gone.is_empty() && gone.len() == asked.len() {
-            let names: Vec<_> = gone.into_iter().map(|id| doc.name(*id)).collect();
-            let text = format!("No longer answering: {}; nothing was read.", names.join(", "));
+        let mut unread = wanted(target, targets);
+        unread.extend(asked.iter().filter(|id| !open.contains(id)).map(|id| doc.name(*id)));
+        unread.sort();
+        unread.dedup();
+        if !unread.is_empty() && !asked.iter().any(|id| open.contains(id)) {
+            let text = format!("Not answering: {}; nothing was read.", unread.join(", "));
             return Err(Error::Unreachable(text).hint("kvs status shows who is up"));
         }
-        let unread = |name: &String| !self.down.contains(name);
-        Ok(!gone.is_empty() || targets.is_empty() && target.missing().iter().any(unread))
+        Ok(!unread.is_empty())
+    }
+}
+
+/// How a command ends that read what it could: the whole, a part, or what damage leaves of it.
+pub(crate) fn read_of(target: &Target, partly: bool) -> Done {
+    match target.salvaged() {
+        [] if partly => Done::Partly,
+        [] => Done::Yes,
+        _ => Done::Corrupt,
+    }
+}
+
+/// The members that cannot be asked though they are meant: by the targets given as arguments, or else
+/// as members of the ring.
+fn wanted(target: &Target, targets: &[String]) -> Vec<String> {
+    if targets.is_empty() { target.missing() } else { target.named_missing() }
+}
+
+/// Says of members that nothing of them was read, unless it was said why.
+pub(crate) fn warn_of_unread(ui: &mut Ui, target: &Target, names: &[String]) {
+    let known = target.damaged().iter().chain(target.odd());
+    for name in names.iter().filter(|name| !known.clone().any(|dir| dir.ends_with(name))) {
+        ui.warn(&is_down(name));
     }
 }
 

@@ -10,7 +10,7 @@ use kvs::error::Error;
 use kvs::repair::{DigestRow, digest};
 use serde_json::json;
 
-use crate::common::{Common, Scope, heard};
+use crate::common::{Common, Scope, heard, read_of};
 use crate::exit::{Done, Fail, Outcome};
 use crate::ui::Ui;
 
@@ -26,7 +26,8 @@ const SAVED_BYTES_MAX: u64 = 1 << 30;
 ///
 /// Rows: node, partition, leaf, digest, records (tombstones count). Two copies of a partition are
 /// equal when their digests are. A digest says what the file was told to hold; `kvs verify` reads
-/// the bytes. Exits 7 when a node could not be read.
+/// the bytes. Exits 7 when a node could not be read, 8 when one is
+/// damaged and was read as far as it goes.
 ///
 /// Example: kvs --ring r digest --depth 1 > before; …; kvs --ring r digest --depth 1 --check before
 #[derive(Debug, ClapArgs)]
@@ -53,11 +54,12 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         rows.extend(found.iter().map(|row| cells(&name, row)));
     }
     let partly = common.is_partly_read(&target, &args.scope.targets, &asked)?;
-    let all = if partly { Done::Partly } else { Done::Yes };
+    let all = read_of(&target, partly);
     if let Some(file) = &args.check {
         let ring = partly || args.scope.targets.is_empty();
         let unread = if ring { target.missing() } else { Vec::new() };
-        return check(ui, file, &rows, &unread).map(|same| if same { all } else { Done::No });
+        let same = check(ui, file, &rows, &unread)?;
+        return Ok(if same || all == Done::Corrupt { all } else { Done::No });
     }
     if ui.is_json() {
         let object = |r: &Vec<String>| {

@@ -2,13 +2,13 @@
 
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::error::Error;
-use kvs::repair::deliver;
+use kvs::repair::{deliver, unread_hints};
 use kvs::ring::NodeId;
 use kvs::store::{Hint, Store};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
-use crate::common::{Common, heard};
+use crate::common::{Common, heard, read_of, warn_of_unread};
 use crate::exit::{Done, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;
@@ -20,7 +20,8 @@ const SLICE: usize = 1_024;
 ///
 /// A hint of kind `data` was acknowledged in its owner's stead and is only forgotten when the owner
 /// holds it; `reference` points to the holder's own record. Nodes deliver hints by themselves when
-/// they run, and `kvs repair` does too. List exits 7 when a node could not be read.
+/// they run, and `kvs repair` does too. Both exit 7 when a
+/// node could not be read: nobody knows what it keeps.
 ///
 /// Example: kvs --ring r hints list
 #[derive(Debug, ClapArgs)]
@@ -33,7 +34,8 @@ pub(crate) struct Args {
 enum Verb {
     /// Print holder, target, key, partition, kind and bytes of each
     List,
-    /// Deliver what can be delivered: 0 when none is left, 7 when some are
+    /// Deliver what can be delivered: 0 when none is left, 7 when some may be, 8 when some are
+    /// damaged
     Deliver,
 }
 
@@ -65,7 +67,7 @@ fn list(ui: &mut Ui, common: &Common) -> Outcome {
         ui.rows(&["holder", "target", "key", "partition", "kind", "bytes"], &rows)?;
     }
     let partly = common.is_partly_read(&target, &[], &asked)?;
-    Ok(if partly { Done::Partly } else { Done::Yes })
+    Ok(read_of(&target, partly))
 }
 
 /// Every hint of some nodes, and its holder. Who no longer answers is passed over, and that is said.
@@ -95,6 +97,9 @@ fn send(ui: &mut Ui, common: &Common) -> Outcome {
     let mut target = common.open(ui, Access::Write, "hints")?;
     let (delivered, left) = deliver(&mut target)?;
     ui.warn_all(target.warnings());
+    // Who is down, or went down on the way, may keep hints that nobody was told of.
+    let unread = target.missing();
+    warn_of_unread(ui, &target, &unread);
     ui.has_applied(format!("{delivered} hints were delivered."));
     if ui.is_json() {
         ui.json(&json!({
@@ -113,7 +118,15 @@ fn send(ui: &mut Ui, common: &Common) -> Outcome {
             down => format!("down: {}; when these are back: kvs hints deliver", down.join(", ")),
         };
         ui.note(&format!("hints that wait: {left}; {wait}"));
-        return Ok(Done::Partly);
     }
-    Ok(Done::Yes)
+    let damaged = unread_hints(&target);
+    for (id, error) in &damaged {
+        let name = target.doc().name(*id);
+        ui.say(&format!("{name}: not all of its hints can be read: {error} See kvs verify"));
+    }
+    Ok(match (damaged.is_empty(), left == 0 && unread.is_empty()) {
+        (true, true) => Done::Yes,
+        (true, false) => Done::Partly,
+        (false, _) => Done::Corrupt,
+    })
 }

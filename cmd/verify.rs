@@ -8,7 +8,7 @@ use kvs::key::escape;
 use kvs::repair::{Findings, describe, verify_node};
 use serde_json::{Value, json};
 
-use crate::common::{Common, Scope, heard};
+use crate::common::{Common, Scope, heard, read_of};
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;
@@ -47,7 +47,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     show(ui, &nodes, target.damaged())?;
     let good = nodes.iter().all(|(_, findings)| findings.is_good());
     if good && target.damaged().is_empty() {
-        return Ok(if partly { Done::Partly } else { Done::Yes });
+        return Ok(read_of(&target, partly));
     }
     let alone = target.doc().n() == 1;
     for dir in target.damaged() {

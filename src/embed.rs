@@ -70,6 +70,8 @@ pub struct Embed {
     damaged: Vec<PathBuf>,
     odd: Vec<PathBuf>,
     left_out: Vec<PathBuf>,
+    /// Directories whose damaged files are open all the same.
+    salvaged: Vec<PathBuf>,
     ticket: u64,
     /// The document known before nodes left: stopped, or at work on threads of their own.
     before: Option<Arc<RingDoc>>,
@@ -119,6 +121,12 @@ impl Embed {
     #[must_use]
     pub fn odd(&self) -> &[PathBuf] {
         &self.odd
+    }
+
+    /// Directories whose files are damaged and are read as far as they go.
+    #[must_use]
+    pub fn salvaged(&self) -> &[PathBuf] {
+        &self.salvaged
     }
 
     /// Directories of this ring that are no member's, or no longer.

@@ -19,7 +19,7 @@ mod verify;
 
 use std::collections::BTreeSet;
 
-pub use self::check::{Doubt, apart_still, describe, doubts, losses, unsound};
+pub use self::check::{Doubt, apart_still, describe, doubts, losses, unread_hints, unsound};
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
 pub use self::sync::{Peers, apart, sync_pass};
 pub use self::verify::{Findings, verify_node};

@@ -21,7 +21,7 @@ mod find;
 mod live;
 mod seat;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +74,8 @@ pub struct Target {
     timeout: Duration,
     damaged: Vec<PathBuf>,
     left_out: Vec<PathBuf>,
+    /// Members that were named one by one, by their directories; `None`: the ring as a whole was.
+    named: Option<BTreeSet<String>>,
     warnings: Vec<String>,
 }
 
@@ -128,6 +130,9 @@ impl Target {
             let places = Places::find(&opening.specs, until)?;
             let warned = |mut target: Self| {
                 target.warn_of_headless(&places.headless);
+                let one_by_one = !places.whole && places.addresses.is_empty();
+                let named = || places.dirs.iter().map(|(dir, _)| config::name_of(dir)).collect();
+                target.named = one_by_one.then(named);
                 target
             };
             if places.is_live() {
@@ -164,6 +169,7 @@ impl Target {
             timeout: opening.timeout,
             damaged,
             left_out,
+            named: None,
             warnings: Vec::new(),
         };
         for name in opening.down.iter().chain(&opening.lost) {
@@ -188,6 +194,7 @@ impl Target {
             timeout: opening.timeout,
             damaged: Vec::new(),
             left_out: Vec::new(),
+            named: None,
             warnings: Vec::new(),
         };
         target.check_zone()?;
@@ -322,6 +329,14 @@ impl Target {
         let open = self.nodes();
         let doc = self.doc();
         doc.present().filter(|m| !open.contains(&m.id)).map(|m| m.name.clone()).collect()
+    }
+
+    /// Those of the missing that the specs name: one by one, or with their ring.
+    #[must_use]
+    pub fn named_missing(&self) -> Vec<String> {
+        let mut missing = self.missing();
+        missing.retain(|name| self.named.as_ref().is_none_or(|named| named.contains(name)));
+        missing
     }
 
     /// Every present member and how it is.

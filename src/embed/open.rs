@@ -64,6 +64,7 @@ impl Embed {
             damaged: Vec::new(),
             odd: Vec::new(),
             left_out: Vec::new(),
+            salvaged: Vec::new(),
             ticket: 0,
             before: None,
         };
@@ -121,8 +122,9 @@ impl Embed {
         let mut beyond = Vec::new();
         for (dir, error) in damaged {
             if self.open_all(std::slice::from_ref(&dir), &opening, map)?.is_empty() {
-                let dir = dir.display();
-                self.warnings.push(format!("{dir} is read as far as it can be: {error}"));
+                let text = format!("{} is read as far as it can be: {error}", dir.display());
+                self.warnings.push(text);
+                self.salvaged.push(dir);
             } else {
                 beyond.push((dir, error));
             }

@@ -185,6 +185,13 @@ pub(super) fn bad_hints(target: &Target) -> Result<Vec<(NodeId, BadHints)>> {
     Ok(found)
 }
 
+/// The open nodes whose hints cannot all be read, and why: nobody knows how many are left there.
+#[must_use]
+pub fn unread_hints(target: &Target) -> Vec<(NodeId, Error)> {
+    let counted = target.gather(|store| store.hint_stats()).into_iter();
+    counted.filter_map(|(id, stats)| Some((id, stats.err()?))).collect()
+}
+
 fn opened(target: &Target, id: NodeId) -> Result<&dyn Store> {
     target.store(id).ok_or_else(|| {
         let name = target.doc().name(id);

@@ -97,6 +97,12 @@ impl Target {
         self.embed.as_ref().map(Embed::odd).unwrap_or_default()
     }
 
+    /// Directories whose files are damaged and are read as far as they go.
+    #[must_use]
+    pub fn salvaged(&self) -> &[PathBuf] {
+        self.embed.as_ref().map(Embed::salvaged).unwrap_or_default()
+    }
+
     /// Has the first document of a plan's change chosen.
     ///
     /// # Errors

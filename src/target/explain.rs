@@ -113,6 +113,12 @@ impl State {
         }
     }
 
+    /// Whether its node answered.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        !matches!(self, Self::Down | Self::Unasked)
+    }
+
     /// Whether a repair would change this copy.
     #[must_use]
     pub fn is_stale(self) -> bool {
@@ -198,8 +204,7 @@ impl Inspection {
     #[must_use]
     pub fn outcomes(&self, r: usize) -> Vec<Record> {
         let voted = |c: &&Replica| {
-            c.standing == Standing::Vote
-                && !matches!(c.state, State::Unreadable | State::Down | State::Unasked)
+            c.standing == Standing::Vote && c.state != State::Unreadable && c.state.is_read()
         };
         let voters: Vec<_> = self.replicas.iter().filter(voted).map(|c| &c.record).collect();
         let mut found: Vec<Record> = Vec::new();

@@ -80,20 +80,59 @@ fn codes_of_files() {
     place.kvs("diff n1 n2").ends(8);
 }
 
-/// An answer without a member's part is partly done, unless that member is said to be down.
+/// An answer without a member's part is partly done, also when that member is only taken as down.
 #[test]
 fn what_looks_at_every_member_says_when_one_was_not_read() {
     let place = Place::ring("--partitions 8");
-    place.kvs("put -q k v").ends(0);
+    place.kvs("put -q k v -w 3").ends(0);
     place.sh("kvs digest --format plain >saved && kvs digest --check saved").ends(0);
-    place.sh("mv r/n3 aside").ends(0);
-    for line in ["digest", "digest --depth 1", "digest --check saved", "verify", "hints list"] {
-        place.kvs(line).ends(7).says("n3 is down: nothing of it was read");
-        place.kvs(&format!("{line} --down n3")).ends(0);
+    let lines = [
+        "digest",
+        "digest --depth 1",
+        "digest --check saved",
+        "digest r",
+        "verify",
+        "verify r",
+        "hints list",
+        "hints deliver",
+        "clock k",
+    ];
+    let unread = "n3 is down: nothing of it was read";
+    for line in lines {
+        place.kvs(line).ends(0);
+        place.kvs(&format!("{line} --down n3")).ends(7).says(unread);
     }
+    for line in ["digest r/n1 r/n3", "verify r/n1 r/n3"] {
+        place.kvs(&format!("{line} --down n3")).ends(7).says(unread);
+        place.kvs(&format!("{line} --down n2")).ends(0);
+    }
+    place.sh("mv r/n3 aside").ends(0);
+    for line in lines {
+        place.kvs(line).ends(7).says(unread);
+        place.kvs(&format!("{line} --down n3")).ends(7).says(unread);
+    }
+    place.kvs("digest r/n1").ends(0);
     // What was read and differs is a valid no, whoever is down.
     place.kvs("put -q k w").ends(0);
     place.kvs("digest --check saved").ends(1);
+    place.kvs("put -q k x -w 1 --down n2").ends(0);
+    place.kvs("clock k").ends(1).says(unread);
+}
+
+/// Hints that a member keeps which nobody asked are not delivered, whatever the others keep.
+#[test]
+fn hints_are_delivered_when_everybody_was_asked() {
+    let place = Place::ring("--partitions 8");
+    place.kvs("put -q k v --down n3").ends(0);
+    let held = place.kvs("hints list --format plain").ends(0).text();
+    let holder = held.split('\t').next().expect("a row");
+    place.sh(&format!("mv r/{holder} aside")).ends(0);
+    let unread = format!("{holder} is down: nothing of it was read");
+    place.kvs("hints deliver").ends(7).says(&unread);
+    place.sh(&format!("mv aside r/{holder}")).ends(0);
+    place.kvs(&format!("hints deliver --down {holder}")).ends(7).says(&unread);
+    place.kvs("hints deliver").ends(0).prints("1\t0\n");
+    place.kvs("clock k").ends(0);
 }
 
 /// A process that may open too few files is told so; it never takes that for damage or loss.

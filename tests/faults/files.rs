@@ -191,6 +191,56 @@ fn a_data_file_cut_short() {
     assert_eq!(place.dump(), lines);
 }
 
+/// What is read as far as a damaged file goes may be a part: no answer of it is the whole.
+#[test]
+fn what_is_read_as_far_as_it_goes_is_damaged() {
+    let place = Place::ring("--partitions 8");
+    place.write("load", crate::shell::lines(100, "v", 300).join("\n"));
+    place.kvs("load -q load -w 3").ends(0);
+    let path = place.path("r/n2/data.mdb");
+    let whole = fs::read(&path).expect("a file");
+    let mut read = 0;
+    for page in 2..whole.len() / 4_096 {
+        let mut bytes = whole.clone();
+        bytes[page * 4_096..(page + 1) * 4_096].fill(0xff);
+        fs::write(&path, bytes).expect("a file to damage");
+        for line in
+            ["digest", "digest --depth 2", "digest r/n2", "hints list", "clock k1", "verify"]
+        {
+            let told = place.kvs(&format!("--ring r/n2 {line}"));
+            if told.err.contains("is read as far as it can be") {
+                told.ends(8);
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 0, "no page was passed over: the test proves nothing");
+}
+
+/// Hints that lie on a damaged page are not delivered: what could not be read is not none.
+#[test]
+fn hints_that_cannot_be_read_are_left() {
+    let place = Place::ring("--partitions 8");
+    place.write("load", crate::shell::lines(100, "v", 300).join("\n"));
+    place.kvs("load -q load --down n3").ends(0);
+    place.sh("cp -r r whole").ends(0);
+    let whole = fs::read(place.path("r/n1/data.mdb")).expect("a file");
+    let mut damaged = 0;
+    for page in 2..whole.len() / 4_096 {
+        let mut bytes = whole.clone();
+        bytes[page * 4_096..(page + 1) * 4_096].fill(0xff);
+        place.sh("rm -r r && cp -r whole r").ends(0);
+        fs::write(place.path("r/n1/data.mdb"), bytes).expect("a file to damage");
+        let told = place.kvs("hints deliver").ends_in(&[0, 7, 8]);
+        match told.code {
+            0 => assert_eq!(told.text(), "100\t0\n", "page {page}"),
+            7 => drop(told.says("n1")),
+            _ => damaged += 1,
+        }
+    }
+    assert!(damaged > 0, "no page of hints was damaged: the test proves nothing");
+}
+
 /// Whoever owns the directory may have put a link there: root neither writes through it nor gives away
 /// what it leads to. A second name of another file is no better.
 #[test]

@@ -163,6 +163,8 @@ fn a_frozen_member_is_down_for_what_looks_at_single_nodes() {
         ("digest", 7, unread),
         ("digest --check saved", 7, "2 digests are as saved"),
         ("hints list", 7, unread),
+        ("hints deliver", 7, unread),
+        ("clock k", 7, unread),
         ("diff n1 n3", 6, "n3 is down"),
     ];
     // All at once, so that they meet it before it is known to be down.
