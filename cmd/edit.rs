@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Seek, Write};
-use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -189,7 +188,7 @@ fn in_editor(base: &Base) -> Result<Vec<u8>, Error> {
     let named = |name| std::env::var_os(name).filter(|e| !e.is_empty());
     let editor = named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".into());
     let mut file = tempfile::Builder::new().prefix("kvs-edit-").tempfile();
-    let file = file.as_mut().map_err(|e| failed("a temporary file", &e.to_string()))?;
+    let file = file.as_mut().map_err(|e| no_place(e))?;
     let shown = base.shown();
     let path = file.path().to_path_buf();
     file.write_all(&shown).map_err(Error::io("write", &path))?;
@@ -221,8 +220,7 @@ fn script(editor: &OsStr) -> OsString {
 /// Sends the values through a command.
 fn through(command: &[OsString], input: &[u8]) -> Result<Vec<u8>, Error> {
     let [program, arguments @ ..] = command else { return Ok(input.to_vec()) };
-    let stdin = tempfile::tempfile().map_err(Error::io("make", Path::new("a temporary file")));
-    let mut stdin = stdin?;
+    let mut stdin = tempfile::tempfile().map_err(|e| no_place(&e))?;
     let io = |e: std::io::Error| failed("a temporary file", &e.to_string());
     stdin.write_all(input).and_then(|()| stdin.rewind()).map_err(io)?;
     let mut command = Command::new(program);
@@ -254,6 +252,12 @@ fn failed(what: &str, why: &str) -> Error {
     Error::Denied(format!("{what} failed ({why}); nothing was written."))
 }
 
+/// There is no place for a temporary file.
+fn no_place(error: &std::io::Error) -> Error {
+    failed("a temporary file", &error.to_string())
+        .hint("name a directory for it that can be written to, with TMPDIR")
+}
+
 /// Another writer was faster: the text must not be lost with the refusal.
 fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
     let key = &args.key;
@@ -262,7 +266,7 @@ fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
         return Ok(Error::Conflict(text).hint("run it again, or allow more with --retry"));
     }
     let kept = tempfile::Builder::new().prefix("kvs-edit-").disable_cleanup(true).tempfile();
-    let mut kept = kept.map_err(|e| failed("a temporary file", &e.to_string()))?;
+    let mut kept = kept.map_err(|e| no_place(&e))?;
     kept.write_all(new).map_err(Error::io("write", kept.path()))?;
     let (path, key) = (word(kept.path()), key.argument());
     Ok(Error::Conflict(text)

@@ -230,13 +230,13 @@ impl Told<'_> {
             );
         }
         if context.is_none() {
-            let key = self.key;
-            ui.note(&format!(
-                "Another writer changed {key} at the same time: it has {} now. Read it again: kvs get \
-                 --all {}",
-                count(*values),
-                key.argument()
-            ));
+            let (key, argument) = (self.key, self.key.argument());
+            ui.note(&match *values {
+                0 | 1 => format!(
+                    "Another writer changed {key} at the same time. Read it again: kvs get --all {argument}"
+                ),
+                all => format!("{key} has {all} values in conflict now; see them: kvs get --all {argument}"),
+            });
         }
         Ok(Done::Yes)
     }
@@ -255,10 +255,6 @@ impl Told<'_> {
         ui.note(&format!("{} has no value; nothing was written", self.key));
         Ok(Done::No)
     }
-}
-
-fn count(values: usize) -> String {
-    if values == 1 { "1 value".into() } else { format!("{values} values") }
 }
 
 /// An exact write that another one has come before.

@@ -70,10 +70,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     });
     bar.finish_and_clear();
     ui.warn_all(target.warnings());
-    told(ui, &report?)
+    told(ui, &target, &report?)
 }
 
-fn told(ui: &mut Ui, report: &Report) -> Outcome {
+fn told(ui: &mut Ui, target: &Target, report: &Report) -> Outcome {
     ui.has_applied("The repair was done as far as it says.");
     if ui.is_json() {
         ui.json(&object(report))?;
@@ -92,7 +92,7 @@ fn told(ui: &mut Ui, report: &Report) -> Outcome {
         ui.say("stopped; what is done stays done. Go on: kvs repair");
     }
     tell_damage(ui, report);
-    tell_left(ui, report);
+    tell_left(ui, target, report);
     let whole = report.missing.is_empty() && report.broken.is_empty() && !report.changing;
     let lossy = report.is_lossy() && whole && !report.stopped;
     Ok(if lossy { Done::Corrupt } else { Done::Partly })
@@ -148,7 +148,7 @@ fn tell_damage(ui: &mut Ui, report: &Report) {
 }
 
 /// What is left to do.
-fn tell_left(ui: &mut Ui, report: &Report) {
+fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
     let Report { hints, filling, missing, .. } = report;
     for (name, partitions) in filling.iter().filter(|f| !report.alone.contains(f)) {
         ui.say(&format!("{name}: {partitions} partitions have met too few full copies"));
@@ -163,7 +163,7 @@ fn tell_left(ui: &mut Ui, report: &Report) {
         // Nobody is replaced while a change is under way.
         ui.say(&match report.changing {
             true => format!("{name}: its file is damaged, and the change waits for it; {GIVE_UP}"),
-            false => format!("{name}: its file is damaged; rebuild it: kvs replace {}", word(name)),
+            false => format!("{name}: its file is damaged; rebuild it: {}", rebuild(target, name)),
         });
     }
     for name in missing.iter().filter(|name| !report.broken.contains(*name)) {
@@ -192,6 +192,16 @@ fn tell_left(ui: &mut Ui, report: &Report) {
             "to go on though too few copies are full: kvs repair --down {name} --accept-missing {name}, \
              then kvs repair",
         ));
+    }
+}
+
+/// The commands that rebuild a member; one that runs is not replaced before it has stopped.
+fn rebuild(target: &Target, name: &str) -> String {
+    let open = target.doc().named(name).is_ok_and(|m| target.nodes().contains(&m.id));
+    let name = word(name);
+    match open && target.is_live() {
+        true => format!("kvs node stop {name}; kvs replace {name}"),
+        false => format!("kvs replace {name}"),
     }
 }
 

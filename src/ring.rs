@@ -167,7 +167,11 @@ impl RingDoc {
     pub fn named(&self, name: &str) -> Result<&Member> {
         self.present().find(|m| m.name == name).ok_or_else(|| {
             let names: Vec<_> = self.present().map(|m| m.name.as_str()).collect();
-            Error::Usage(format!("No member is called {name}; there are {}.", names.join(", ")))
+            let left = self.members.iter().any(|m| m.name == name);
+            let more = if left { " any more" } else { "" };
+            let names = names.join(", ");
+            Error::Usage(format!("No member is called {name}{more}; there are {names}."))
+                .hint("kvs ring show lists the members")
         })
     }
 

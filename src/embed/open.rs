@@ -145,13 +145,24 @@ impl Embed {
         }
         if let Some(twin) = self.slots.get(&id) {
             let (a, b) = (slot.dir.display(), twin.dir.display());
-            let name = word(twin.node.doc().name(id));
+            let doc = twin.node.doc();
+            // In the place of another member lies a copy, and nothing of that member.
+            let taken = [&slot.dir, &twin.dir].into_iter().find_map(|dir| {
+                let other = doc.present().find(|m| dir.ends_with(&m.name) && m.id != id);
+                other.map(|other| (word(dir), word(&other.name)))
+            });
             return Err(Error::Denied(format!(
                 "{a} and {b} have one identity: one is a copy of the other. Nothing was changed."
             ))
-            .hint(format!(
-                "move the copy away; to give the node a new identity: kvs replace {name}"
-            )));
+            .hint(match taken {
+                Some((dir, name)) => {
+                    format!("move the copy {dir} away; then, if {name} is lost: kvs replace {name}")
+                }
+                None => format!(
+                    "move the copy away; to give the node a new identity: kvs replace {}",
+                    word(doc.name(id))
+                ),
+            }));
         }
         self.slots.insert(id, slot);
         Ok(())

@@ -166,8 +166,11 @@ impl Core {
             Action::Note(note) => noted(&note),
             Action::Stop(why) => {
                 let why = format!("The node's file failed, so it stopped: {why}");
-                let hint = "see to the disk, then start it again";
-                self.failed = Some(Error::Corrupt(why).hint(hint));
+                let name = word(self.node.doc().name(self.node.id()));
+                self.failed = Some(Error::Corrupt(why).hint(format!(
+                    "see to the disk, then start it again; where it ends like this again, rebuild it: \
+                     kvs replace {name}"
+                )));
             }
         }
     }

@@ -7,6 +7,7 @@
 //! Whatever can go wrong goes wrong here, before anybody is told that the node is ready.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -88,6 +89,23 @@ fn holder(address: Option<String>) -> Holder {
     Holder { kind: "node".into(), pid: std::process::id(), address }
 }
 
+/// An error about a key file; of one that is gone, where to get it from.
+fn gone(error: Error, hint: &str) -> Error {
+    match error.root() {
+        Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => error.hint(hint),
+        _ => error,
+    }
+}
+
+/// Where a node's copy of the ring's key comes from: its ring directory, or any other member.
+fn other_copy(dir: &Path) -> String {
+    let (beside, own) = (os::parent(dir).join(RING_KEY), word(dir.join(RING_KEY)));
+    match beside.is_file() {
+        true => format!("all nodes of a ring have the same: cp -p {} {own}", word(beside)),
+        false => format!("all nodes of a ring have the same: copy it from another to {own}"),
+    }
+}
+
 async fn run(
     serving: Serving,
     config: &NodeConfig,
@@ -102,17 +120,18 @@ async fn run(
         return Err(Error::Denied(format!("{name} was removed from the ring; it is not served."))
             .hint("make a new node: kvs join DIR"));
     }
-    let own = Static::of(config::read_key(&serving.dir.join(NODE_KEY))?);
+    let back =
+        || format!("put its own key back, or rebuild the node: kvs replace {}", word(&config.name));
+    let own = config::read_key(&serving.dir.join(NODE_KEY));
+    let own = Static::of(own.map_err(|error| gone(error, &back()))?);
     if doc.member(node.id()).is_some_and(|m| m.public_key != own.public()) {
         let dir = serving.dir.display();
-        return Err(Error::Denied(format!("{dir}/{NODE_KEY} is not the key of this member."))
-            .hint(format!(
-                "put its own key back, or rebuild the node: kvs replace {}",
-                word(&config.name)
-            )));
+        return Err(
+            Error::Denied(format!("{dir}/{NODE_KEY} is not the key of this member.")).hint(back())
+        );
     }
     let key_file = serving.dir.join(RING_KEY);
-    door::keys(&key_file)?;
+    door::keys(&key_file).map_err(|error| gone(error, &other_copy(&serving.dir)))?;
     let hello = Hello { run: random()? as u64, ..Hello::new(Some(doc.id), Some(node.id())) };
     let papers = Papers { key_file, own, hello };
     let (listener, address) = listen(&serving, config).await?;

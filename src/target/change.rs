@@ -126,7 +126,8 @@ impl Target {
         match why {
             None => Ok(()),
             Some(why) if doc.version >= wanted.version => {
-                Err(Error::Conflict(format!("The ring was not changed as asked: {why}.")))
+                Err(Error::Conflict(format!("The ring was not changed as asked: {why}."))
+                    .hint("another change came first; run this again"))
             }
             Some(why) => Err(Error::Refused(format!("The ring was not changed: {why}.")).hint(
                 "kvs status shows who is down; a majority lost for good: \

@@ -163,6 +163,10 @@ fn what_has_no_end_is_not_read_to_it() {
     place.sh("kvs edit k -- head -c 4194305 /dev/zero").ends(2).says("larger than 4 MiB");
     place.sh("kvs edit k -- sh -c 'echo half; exit 3'").ends(10);
     place.sh("EDITOR='rm $1; mkfifo' kvs edit k").sane();
+    for edit in ["kvs edit k -- tr v w", "EDITOR=true kvs edit k"] {
+        let told = place.sh(&format!("TMPDIR=$PWD/nowhere {edit}")).ends(10);
+        told.says("nothing was written").says("with TMPDIR");
+    }
     place.kvs("get -q k").ends(0).prints("v");
     place.sh("kvs edit k -- tr v w && kvs get k").ends(0).prints("w");
     place.kvs("put k @/dev/zero").ends(2);

@@ -12,6 +12,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -161,7 +162,7 @@ fn a_node_whose_sync_fails_stops_and_has_acknowledged_nothing_more() {
     }
     assert_eq!(n2.end(), 8, "{}", n2.err());
     n2.says("The node's file failed, so it stopped");
-    n2.says("see to the disk, then start it again");
+    n2.says("see to the disk, then start it again; where it ends like this again, rebuild it: kvs replace n2");
     assert!(by_all.len() > 5 && by_two.len() > 5, "{by_all:?} {by_two:?}");
     // Its own file holds what all three acknowledged.
     for key in &by_all {
@@ -176,6 +177,29 @@ fn a_node_whose_sync_fails_stops_and_has_acknowledged_nothing_more() {
         place.kvs(&format!("get -q -r 3 {key}")).ends(0).prints("v");
     }
     [n1, n2, n3].into_iter().for_each(|node| node.stops(0));
+    place.is_sound_and_equal();
+}
+
+/// A running node's file is damaged: what repair says to type works as it stands.
+#[test]
+fn a_damaged_file_of_a_running_node_is_replaced_as_advised() {
+    let place = ring();
+    let up = Served::up(&place);
+    place.kvs(ALL_UP).ends(0);
+    place.kvs("put -q -w 3 k v").ends(0);
+    let file = place.path("r/n2/data.mdb");
+    let bytes = fs::read(&file).expect("a file");
+    let open = fs::File::options().write(true).open(&file).expect("a file");
+    // A zone in the ring's document, which a node reads when it starts.
+    for at in (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"default")) {
+        open.write_all_at(b"damaged", at as u64).expect("a zone");
+    }
+    place.kvs("repair --verify").ends(7).says("rebuild it: kvs node stop n2; kvs replace n2");
+    place.kvs("node stop n2").ends(0);
+    place.kvs("replace n2 --yes").ends(0);
+    place.kvs("repair").ends(0);
+    up.signal("TERM");
+    up.end();
     place.is_sound_and_equal();
 }
 

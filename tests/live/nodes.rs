@@ -111,6 +111,39 @@ fn a_key_that_others_can_read_is_refused() {
     }
 }
 
+/// A key file that is gone: the error says where it comes from, and what is advised works.
+#[test]
+fn a_key_that_is_gone_is_said_to_be_had_elsewhere() {
+    let place = ring();
+    let nodes = ["n1", "n3"].map(|name| Served::node(&place, name));
+    place.sh("rm r/n2/ring.key").ends(0);
+    let told = place.kvs("node run r/n2").ends(2);
+    told.says("cp -p r/ring.key r/n2/ring.key");
+    place.sh("cp -p r/ring.key r/n2/ring.key && rm r/n2/node.key").ends(0);
+    let told = place.kvs("node run r/n2").ends(2);
+    told.says("put its own key back, or rebuild the node: kvs replace n2");
+    nodes.into_iter().for_each(|node| node.stops(0));
+}
+
+/// Of two changes made at once one is refused; run again, as it says, it is carried out.
+#[test]
+fn a_change_that_came_second_says_to_run_it_again() {
+    let place = ring();
+    let nodes = ["n1", "n2", "n3"].map(|name| Served::node(&place, name));
+    place.kvs("wait --settled --timeout 60s").ends(0);
+    // It waits for its node; meanwhile another change is made.
+    let join = Served::start(&place, "join", "join r/n4 --yes --timeout 60s");
+    wait_for("the new directory", || place.path("r/n4/node.yaml").exists());
+    place.kvs("ring plan --weight n1=2 -o plan").ends(1);
+    place.kvs("ring apply plan --yes").ends(0);
+    let n4 = Served::node(&place, "n4");
+    assert_eq!(join.end(), 3, "{}", join.err());
+    join.says("another change came first; run this again");
+    place.kvs("join r/n4 --yes").ends(0);
+    n4.stops(0);
+    nodes.into_iter().for_each(|node| node.stops(0));
+}
+
 #[test]
 fn the_key_of_a_ring_is_replaced_while_it_runs() {
     let place = ring();
