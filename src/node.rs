@@ -267,11 +267,14 @@ impl Node {
         if message.ring != self.doc.id {
             return;
         }
+        // The number of an operation is its asker's: what is told to an answer must not carry ours, or
+        // that it could not be sent would be taken for what we asked.
+        let theirs = if message.body.kind() == Kind::Request { message.op } else { 0 };
         let removed = self.doc.member(from).is_some_and(|m| m.state == State::Removed);
         if removed {
             // It is told so, and nothing else: whatever it says, and however it got in.
             if !matches!(message.body, Body::Chosen(_)) {
-                self.send_ring(cx, from, message.op);
+                self.send_ring(cx, from, theirs);
             }
             return;
         }
@@ -289,7 +292,7 @@ impl Node {
         if behind && !matches!(body, Body::Chosen(_)) {
             // Two steps behind: its idea of the owners is no longer safe to act on. Who has met whom
             // does not depend on it.
-            self.send_ring(cx, from, op);
+            self.send_ring(cx, from, theirs);
             if !body.is_meeting() {
                 return;
             }

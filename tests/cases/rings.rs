@@ -206,6 +206,15 @@ fn c07c_two_steps_behind_is_refused() {
     force(&mut w, y, &next).expect("three of four");
     w.run_for(1_000);
     assert_eq!(version(&w, x) + 2, version(&w, y));
+    // What it asked is answered; what it answers to y's own operation is told the document, as news.
+    for (body, op) in [(Body::Barrier, 77), (Body::NotMine("late".into()), 0)] {
+        let message = Message { ring: w.doc().id, version: version(&w, x), op: 77, body };
+        let (now, from, host) = (w.time(y), w.hosts[x].id, &mut w.hosts[y]);
+        let node = host.node.as_mut().expect("it runs");
+        let told = node.handle(&host.store, now, Event::Message(from, message));
+        let [Action::Send(to, told)] = told.as_slice() else { panic!("{told:?}") };
+        assert!(*to == from && told.op == op && matches!(told.body, Body::Chosen(_)), "{told:?}");
+    }
     w.cuts.clear();
     let seen = w.record(x, &key).unwrap().clock;
     let reply = w.write(x, &key, Some("v2"), Basis::Context(seen), strictly(2, 2));
