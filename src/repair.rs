@@ -156,6 +156,11 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
             }
         }
     }
+    // Who was lost on the way is missing too, up to the last question.
+    report.missing = target.missing();
+    let mut failed = target.broken();
+    failed.retain(|name| report.missing.contains(name) && !report.broken.contains(name));
+    report.broken.extend(failed);
     Ok(report)
 }
 
@@ -222,10 +227,6 @@ fn conclude(
     report.hints.1 = report.hints.1.min(now.saturating_sub(damaged));
     filling(target, report)?;
     report.changing = doc.step != Step::Settled;
-    // A node whose file failed on the way is missing too.
-    report.missing = target.missing();
-    let broken = target.broken();
-    report.broken = report.missing.iter().filter(|name| broken.contains(*name)).cloned().collect();
     Ok(())
 }
 
