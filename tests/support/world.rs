@@ -636,9 +636,7 @@ impl World {
             // What has rotted since the node read it was known to it all the same.
             let durable = || match self.hosts[i].store.get(doc.q.partition(key), key) {
                 Ok(stored) => stored.and_then(|s| s.record(key).ok()).unwrap_or_default().clock,
-                Err(_) => {
-                    self.hosts[i].ever.get(&(None, key.clone())).cloned().unwrap_or_default()
-                }
+                Err(_) => self.hosts[i].ever.get(&(None, key.clone())).cloned().unwrap_or_default(),
             };
             let clock = match target {
                 None => before.remove(key).unwrap_or_else(durable),
