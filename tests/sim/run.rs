@@ -375,6 +375,11 @@ impl Run {
                 self.take_replies();
             }
             self.give_up();
+            if !self.all_are_up() {
+                // One has met damage of its own file, and ended: it was not well before.
+                self.take_wrong();
+                return;
+            }
             let amiss = |id: &&usize| match self.ops[**id].outcome {
                 Outcome::Unknown => true,
                 Outcome::Refused => {
