@@ -156,6 +156,8 @@ fn replace(ring: &mut Ring, name: &str) {
 /// the ring any more, and ends.
 fn replace_frozen(ring: &mut Ring, name: &str) {
     ring.signal(name, "STOP");
+    // Until it is missed it runs, and is not lost.
+    ring.kvs(&format!("wait --node-down {name} --timeout 60s")).ends(0);
     let frozen = ring.part_with(name);
     let (host, dir) = (ring.host(name), ring.dir(name).with_extension("anew"));
     ring.adopt(name, host, &dir);

@@ -332,7 +332,6 @@ impl Run {
         self.give_up();
         self.calm_phase();
         self.read_everything();
-        self.replace_broken();
         if !(0..25).any(|attempt| self.come_to_rest(attempt)) {
             return self.fail("[rest] it does not come to rest".into());
         }
@@ -408,6 +407,7 @@ impl Run {
 
     /// Takes ring, hints and copies a step further; whether nothing was left to do.
     fn come_to_rest(&mut self, attempt: usize) -> bool {
+        self.replace_broken();
         let mut rest = true;
         if let Some(request) = self.next_of_ring() {
             let up: Vec<_> = (0..self.w.hosts.len()).filter(|i| self.w.is_up(*i)).collect();
