@@ -122,7 +122,7 @@ const LEAST: [(&str, u64); 23] = [
     ("frozen", 50),
     ("messages held", 200),
     ("relinked", 20),
-    ("hint rotted", 10),
+    ("hint rotted", 5),
     ("sum rotted", 10),
     ("ring row rotted", 10),
     ("identity rotted", 4),
