@@ -4,7 +4,7 @@
 //! driver feeds it [`Event`]s, hands it its [`Store`] to read, and carries out its [`Action`]s:
 //! sends messages, commits batches one at a time, passes replies on. The embedded driver does that
 //! over directories, the simulator in virtual time. It owes the node one order: before the first word
-//! of another process of a peer it says that the peer was lost, and passes on no word of the former
+//! of another process of a peer it says that the link was cut, and passes on no word of the former
 //! one after it.
 //!
 //! ```text
@@ -228,6 +228,7 @@ impl Node {
             Event::Committed(seq) => self.committed(cx, seq),
             Event::Failed(seq, failure) => self.failed(cx, seq, failure),
             Event::Alive(alive) => self.see_alive(cx, alive),
+            Event::Cut(peer) => self.cut(cx, peer),
             Event::Unsent(node, op) => self.resume(cx, op, Wake::Lost { node, sent: false }),
             Event::Tick => self.tick(cx),
         }
@@ -378,6 +379,16 @@ impl Node {
         }
         if let Failure::Damaged(error) = failure {
             self.beyond_mending(cx, &error);
+        }
+    }
+
+    /// A link has ended. Whoever comes up in the peer's place greets anew, and is alive when the failure
+    /// detector says so once more.
+    fn cut(&mut self, cx: &mut Cx<'_>, peer: NodeId) {
+        self.identity.witness.forget_greeting(peer);
+        if self.alive.contains(&peer) {
+            let others = self.alive.iter().copied().filter(|id| *id != peer).collect();
+            self.see_alive(cx, others);
         }
     }
 

@@ -94,6 +94,7 @@ impl World<'_> {
                 let up = self.hosts.iter().enumerate().filter(|(i, _)| all >> i & 1 == 1);
                 let up: BTreeSet<NodeId> = up.map(|(_, h)| h.id).collect();
                 let at = self.bytes.below(3) as usize;
+                self.handle(at, Event::Cut(self.hosts[ms as usize % 3].id));
                 self.handle(at, Event::Alive(up));
                 self.pass(ms);
             }

@@ -1,7 +1,7 @@
 //! What happens to a node, and what it wants done: the words between it and its driver.
 //!
 //! ```text
-//! Event:  Request Message Committed Failed Alive Tick   ->   Action:  Send Commit Reply Note Stop
+//! Event:  Request Message Committed Failed Alive Cut Tick   ->   Action:  Send Commit Reply Note Stop
 //! ```
 //!
 //! Values only; what they lead to is decided elsewhere.
@@ -43,6 +43,9 @@ pub enum Event {
     Failed(u64, Failure),
     /// The failure detector's present view of who can be reached.
     Alive(BTreeSet<NodeId>),
+    /// The link to this peer has ended, taken to be alive or not: what was sent may never have come, and
+    /// who speaks next may be another process of it.
+    Cut(NodeId),
     /// The message of this operation to this node was certainly never sent.
     Unsent(NodeId, u64),
     /// Time has passed.

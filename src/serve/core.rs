@@ -308,17 +308,16 @@ impl Core {
         }
     }
 
-    /// Tells the node who can be reached, when that has changed; and whose link was replaced by another
-    /// one: what was sent over the first may never have come.
+    /// Tells the node whose links have ended, whether they were taken to be alive or not, and who can be
+    /// reached.
     pub(super) fn see_alive(&mut self) {
         let now = self.now_ms();
         let linked = self.peers.linked();
         let alive: BTreeSet<NodeId> =
             linked.into_iter().filter(|id| self.gossip.is_up(*id, now)).collect();
         let before = std::mem::replace(&mut self.alive, alive.clone());
-        let cut: BTreeSet<NodeId> = self.peers.take_lost().into_iter().collect();
-        let kept: BTreeSet<NodeId> = before.difference(&cut).copied().collect();
-        if kept == before && alive == before {
+        let cut = self.peers.take_lost();
+        if cut.is_empty() && alive == before {
             return;
         }
         for lost in before.difference(&alive) {
@@ -328,9 +327,7 @@ impl Core {
             tracing::info!(peer = self.node.doc().name(*back), "up");
         }
         self.chores.wake();
-        if kept != before {
-            self.events.push(Event::Alive(kept));
-        }
+        self.events.extend(cut.into_iter().map(Event::Cut));
         self.events.push(Event::Alive(alive));
     }
 

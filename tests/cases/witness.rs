@@ -10,7 +10,7 @@
 //! has met the others, whatever happened to its actor, to the ring or to its witnesses meanwhile, and
 //! whenever one of them speaks up. And a node that has lost nothing is never told so.
 
-use kvs::node::RepairRequest;
+use kvs::node::{Event, RepairRequest};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
 use kvs::protocol::{Body, FilePoint};
@@ -267,6 +267,42 @@ fn who_was_lost_unknowingly_is_asked_to_greet() {
     w.restart(0);
     w.run_for(4_000);
     assert!(status(&mut w, 0).filling > 0, "its only witness has forgotten it");
+}
+
+/// n1 greets n2, what it is answered is passed on, and so what it says to that.
+fn greets(w: &mut World) {
+    let (doc, actor) = (version(w, 0), w.hosts[0].node.as_ref().unwrap().actor());
+    let stranger = Body::Met { life: 1, met: FilePoint::default(), actor, counter: 0 };
+    for greeting in told(w, 0, 1, doc, stranger) {
+        for met in told(w, 1, 0, doc, greeting) {
+            told(w, 0, 1, doc, met);
+        }
+    }
+}
+
+/// n2 takes n1 to be down, and was greeted by it all the same. n1 is started again and its greeting is
+/// lost: what it acknowledges to n2 before it greets is not booked under the process that has ended.
+#[test]
+fn another_process_of_one_that_is_down_greets_anew() {
+    let mut w = ring(3);
+    let key = owned_at(&w, 2, 0);
+    lie(&mut w);
+    doubt(&mut w, 1, &[0]);
+    greets(&mut w);
+    w.cut(0, 1);
+    w.crash(0, false);
+    w.restart(0);
+    doubt(&mut w, 0, &[]);
+    w.run_for(4_000);
+    acked(&mut w, 2, &key, "v");
+    let host = &w.hosts[0];
+    let (n1, actor, commit) =
+        (host.id, host.node.as_ref().unwrap().actor(), host.store.commit_number());
+    w.handle(1, Event::Cut(n1));
+    let doc = version(&w, 0);
+    told(&mut w, 1, 0, doc, Body::Stored { full: true, actor, commit });
+    greets(&mut w);
+    assert_eq!(status(&mut w, 0).filling, 0, "it lacks nothing");
 }
 
 /// n1's directory is put back as it was two versions of the ring ago, in which it gained partitions; it

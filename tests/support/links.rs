@@ -180,6 +180,7 @@ impl World {
             let ended = open && (up && !same || !up && !links.silent.contains(&o));
             if removed || ended || now >= *heard + SILENCE_MS {
                 links.up.remove(&(i, o));
+                self.ended(i, o);
             }
         }
     }
@@ -229,12 +230,22 @@ impl World {
             return;
         }
         links.generation += 1;
+        let mut replaced = Vec::new();
         for pair in [(a, b), (b, a)] {
-            links.up.insert(pair, links.generation);
+            let before = links.up.insert(pair, links.generation);
+            replaced.extend(before.map(|_| pair));
             links.heard.insert(pair, self.now_ms);
         }
+        replaced.into_iter().for_each(|(me, other)| self.ended(me, other));
         self.find_alive(a);
         self.find_alive(b);
+    }
+
+    /// Tells the node that a link of it has ended, or was replaced by another one.
+    fn ended(&mut self, i: usize, other: usize) {
+        let (alive, peer) = (self.hosts[i].alive.clone(), self.hosts[other].id);
+        self.handle(i, Event::Cut(peer));
+        self.handle(i, Event::Alive(alive));
     }
 
     /// Tells the node who can be reached, when that has changed.

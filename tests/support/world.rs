@@ -434,7 +434,7 @@ impl World {
     }
 
     /// A link is one of two processes: what a former one sent goes down with it, and before a driver
-    /// passes on the first word of a new one it says that its peer was lost, also one that lies.
+    /// passes on the first word of a new one it says that the link was cut, also one that lies.
     pub(super) fn is_linked_to(&mut self, from: usize, to: usize, life: u64) -> bool {
         if !self.is_up(to) {
             return true;
@@ -444,9 +444,7 @@ impl World {
         *known = life.max(*known);
         if newer && self.links.is_none() {
             let alive = self.hosts[to].alive.clone();
-            let mut others = alive.clone();
-            others.remove(&self.hosts[from].id);
-            self.handle(to, Event::Alive(others));
+            self.handle(to, Event::Cut(self.hosts[from].id));
             self.handle(to, Event::Alive(alive));
         }
         !older
@@ -507,7 +505,7 @@ impl World {
 
     // ---- nodes ------------------------------------------------------------------------------
 
-    fn handle(&mut self, i: usize, event: Event) {
+    pub fn handle(&mut self, i: usize, event: Event) {
         let now = self.time(i);
         self.watch_event(i, &event);
         let host = &mut self.hosts[i];
