@@ -4,6 +4,7 @@
 //! opened ----first vote, mint, page, pass---> audit: keys and terms against the digest
 //!    as promised    -> it votes
 //!    anything else  -> every byte is read: bad keys are struck, what is missing beside them is a loss
+//!    unreadable     -> mended as far as can be; a loss, whatever is found then
 //! loss   -> new actor, filling, a row in the file  --passes with enough full owners--> gone
 //! strike -> staged … durable: only a pass that begins after that proves the partition
 //! ```
@@ -216,8 +217,18 @@ impl Node {
         if self.audits.broken.insert(p) {
             self.lose(cx, p, &format!("it cannot be read: {error}"));
             if matches!(error.root(), Error::Corrupt(_)) && cx.store.structure().is_ok() {
+                self.keep_in_mind(p);
                 self.strike(p, None);
             }
+        }
+    }
+
+    /// Writes could not see what the partition held: though all that it was told to hold is found
+    /// later, it is a loss of nobody knows what. What the strike finds missing is added to it.
+    fn keep_in_mind(&mut self, p: Partition) {
+        if !self.read_only && !self.audits.has_lost(p) {
+            let unknown = Loss::default().to_bytes().to_vec();
+            self.stage.push(Op::Meta(Loss::row(p), Some(unknown)));
         }
     }
 

@@ -87,7 +87,7 @@ fn audited(store: &dyn Store, partition: Partition) -> Option<Doubt> {
 #[must_use]
 pub fn describe(loss: Loss) -> String {
     match loss.records() {
-        0 => "has lost records".to_owned(),
+        0 => "may have lost records".to_owned(),
         1 => "has lost 1 record".to_owned(),
         n => format!("has lost {n} records"),
     }

@@ -542,6 +542,37 @@ fn free_ports(count: u16) -> u16 {
     }
 }
 
+/// A lone node that runs finds a part of the digests unreadable, and mends it: all records are there, and
+/// what wrote meanwhile may not have seen them. Whoever reads the file says so.
+#[test]
+fn a_partition_that_could_not_be_read_is_a_loss_whatever_is_found_later() {
+    let truth: BTreeMap<_, _> = (0..KEYS).map(|i| (key(i), value(i))).collect();
+    let mut unread = 0;
+    for at in 0..4 {
+        let (place, base) = (Place::new(), free_ports(1));
+        let line = format!("init r --nodes 1 --partitions 8 --listen 127.0.0.1:{base}");
+        assert_eq!(place.kvs(&line).code, Some(0));
+        place.load("load", 0..KEYS);
+        assert_eq!(place.kvs("repair").code, Some(0));
+        let served = Served::start(&place);
+        let file = place.path("r/n1/data.mdb");
+        let tables = tables(&fs::read(&file).unwrap());
+        let Some(page) = tables["digests"].pages.iter().rev().nth(at) else { break };
+        let open = fs::File::options().write(true).open(&file).unwrap();
+        open.write_all_at(&[0; 512], (page * PAGE + 512) as u64).unwrap();
+        let name = format!("page {page} of the digests");
+        let mut case = Case::new(name, place, &truth, 1, true);
+        case.is_as_it_says();
+        case.is_as_it_says();
+        unread += usize::from(case.run("verify").err.contains("may have lost records"));
+        served.stop();
+        case.runs = false;
+        case.is_as_it_says();
+        assert!(case.wrong.is_empty(), "{}", case.wrong.join("\n"));
+    }
+    assert!(unread > 0, "no page of the digests was one");
+}
+
 /// Damage under a ring that runs, which is written to, asked, and started anew; then healed.
 fn one_served(seed: u64, nodes: usize, truth: &BTreeMap<String, String>) -> Case {
     let mut random = Random(seed);
