@@ -3,8 +3,8 @@
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::error::Error;
 use kvs::repair::{deliver, unread_hints};
-use kvs::ring::NodeId;
-use kvs::store::{Hint, Store};
+use kvs::ring::{NodeId, RingDoc};
+use kvs::store::Hint;
 use kvs::target::{Access, Target};
 use serde_json::json;
 
@@ -13,8 +13,8 @@ use crate::exit::{Done, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;
 
-/// Hints read at a time.
-const SLICE: usize = 1_024;
+/// Hints read at a time: of a record's greatest size each they take 64 MiB.
+const SLICE: usize = 64;
 
 /// List or deliver the writes that are kept for nodes that were down
 ///
@@ -50,16 +50,18 @@ fn list(ui: &mut Ui, common: &Common) -> Outcome {
     let mut target = common.open_all(ui, "hints", &[])?;
     let (mut rows, mut objects) = (Vec::new(), Vec::new());
     let asked = target.nodes();
-    for (holder, hint) in all(ui, &mut target, &asked)? {
-        let kind = if hint.stored.is_some() { "data" } else { "reference" };
-        let bytes = hint.stored.as_ref().map_or(0, |s| s.bytes().len()).to_string();
-        let to = target.doc().name(hint.target);
-        let mut json = json!({"holder": holder, "target": to, "partition": hint.partition.0,
-            "kind": kind, "bytes": bytes});
-        put_bytes(&mut json, "key", hint.key.as_bytes());
-        objects.push(json);
-        let (key, partition) = (hint.key.to_string(), hint.partition.to_string());
-        rows.push(vec![holder, to, key, partition, kind.to_owned(), bytes]);
+    for id in asked.iter().copied() {
+        each(ui, &mut target, id, |doc, hint| {
+            let kind = if hint.stored.is_some() { "data" } else { "reference" };
+            let bytes = hint.stored.as_ref().map_or(0, |s| s.bytes().len()).to_string();
+            let (holder, to) = (doc.name(id), doc.name(hint.target));
+            let mut json = json!({"holder": holder, "target": to, "partition": hint.partition.0,
+                "kind": kind, "bytes": bytes});
+            put_bytes(&mut json, "key", hint.key.as_bytes());
+            objects.push(json);
+            let (key, partition) = (hint.key.to_string(), hint.partition.to_string());
+            rows.push(vec![holder, to, key, partition, kind.to_owned(), bytes]);
+        })?;
     }
     if ui.is_json() {
         ui.json(&json!({"schema": "kvs.hints/1", "hints": objects}))?;
@@ -70,26 +72,22 @@ fn list(ui: &mut Ui, common: &Common) -> Outcome {
     Ok(read_of(&target, partly))
 }
 
-/// Every hint of some nodes, and its holder. Who no longer answers is passed over, and that is said.
-fn all(ui: &mut Ui, target: &mut Target, nodes: &[NodeId]) -> Result<Vec<(String, Hint)>, Error> {
-    let mut all = Vec::new();
-    for id in nodes.iter().copied() {
-        let read = target.store(id).map_or_else(|| Ok(Vec::new()), hints_of);
-        let Some(hints) = heard(ui, target, id, read)? else { continue };
-        let holder = target.doc().name(id);
-        all.extend(hints.into_iter().map(|hint| (holder.clone(), hint)));
-    }
-    Ok(all)
-}
-
-/// Every hint of a node.
-fn hints_of(store: &dyn Store) -> Result<Vec<Hint>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
+/// Every hint of a node, a few at a time. One that no longer answers is passed over from there on, and
+/// that is said.
+fn each(
+    ui: &mut Ui,
+    target: &mut Target,
+    id: NodeId,
+    mut list: impl FnMut(&RingDoc, &Hint),
+) -> Result<(), Error> {
+    let mut after = None;
     loop {
-        let hints = store.hints(after.as_ref(), SLICE)?;
-        let Some(last) = hints.last() else { return Ok(all) };
-        after = Some((last.target, last.partition, last.key.clone()));
-        all.extend(hints);
+        let read =
+            target.store(id).map_or_else(|| Ok(Vec::new()), |s| s.hints(after.as_ref(), SLICE));
+        let hints = heard(ui, target, id, read)?.unwrap_or_default();
+        let Some(last) = hints.last() else { return Ok(()) };
+        after = Some(last.place());
+        hints.iter().for_each(|hint| list(&target.doc(), hint));
     }
 }
 

@@ -20,12 +20,17 @@ use crate::log::{End, Op, What};
 /// All that was logged about one key.
 struct Story<'a> {
     key: &'a str,
+    /// In the order of their ends.
     writes: Vec<&'a Op>,
     reads: Vec<&'a Op>,
     /// What it shows in the end.
     last: Option<&'a Op>,
     /// The write behind each dot, as far as anybody was told.
     dots: BTreeMap<Dot, &'a Op>,
+    /// The dot of each write, by the value that it alone has written.
+    applied: BTreeMap<&'a str, Dot>,
+    /// The strict reads that showed a dot.
+    shown: BTreeMap<Dot, Vec<&'a Op>>,
     wrong: BTreeSet<String>,
 }
 
@@ -76,7 +81,8 @@ fn shown(op: &Op) -> Option<(&VersionVector, &[(Dot, String)])> {
 impl<'a> Story<'a> {
     fn new(key: &'a str) -> Self {
         let (writes, reads, wrong) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Self { key, writes, reads, last: None, dots: BTreeMap::new(), wrong }
+        let (dots, applied, shown) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { key, writes, reads, last: None, dots, applied, shown, wrong }
     }
 
     fn say(&mut self, what: String) {
@@ -85,10 +91,19 @@ impl<'a> Story<'a> {
 
     /// Finds the write behind each dot; whoever shows a value that has none is wrong.
     fn dots(&mut self, values: &BTreeMap<&str, &'a Op>) {
+        self.writes.sort_by_key(|op| op.end_ms);
         for op in &self.writes {
+            if let (Some(dot), Some(value)) = (op.dot(), &op.value) {
+                self.applied.insert(value, dot);
+            }
             if let Some(other) = op.dot().and_then(|dot| self.dots.insert(dot, op)) {
                 let (a, b) = (&op.value, &other.value);
                 self.wrong.insert(format!("{}: one dot for {a:?} and {b:?}", self.key));
+            }
+        }
+        for read in self.reads.iter().filter(|op| op.strict) {
+            for (dot, _) in shown(read).map_or(&[][..], |s| s.1) {
+                self.shown.entry(*dot).or_default().push(read);
             }
         }
         for read in self.reads.iter().copied().chain(self.last).collect::<Vec<_>>() {
@@ -121,14 +136,15 @@ impl<'a> Story<'a> {
         {
             return Err(format!("and that dot is also that of {:?}", other.value));
         }
-        match self.dots.iter().find(|(d, op)| **d != dot && std::ptr::eq(**op, writer)) {
-            Some((other, _)) => Err(format!("and also under {other:?}")),
+        let value = writer.value.as_deref().expect("it was found by its value");
+        match self.applied.insert(value, dot).filter(|other| *other != dot) {
+            Some(other) => Err(format!("and also under {other:?}")),
             None => Ok(()),
         }
     }
 
     fn is_applied(&self, op: &Op) -> bool {
-        op.dot().is_some() || self.dots.values().any(|other| std::ptr::eq(*other, op))
+        op.dot().is_some() || op.value.as_deref().is_some_and(|v| self.applied.contains_key(v))
     }
 
     /// Whether one write has superseded another's dot.
@@ -158,7 +174,10 @@ impl<'a> Story<'a> {
         let mut wrong = Vec::new();
         for (dot, op) in self.dots.iter().filter(|(d, op)| op.dot().is_some() || sure.contains(d)) {
             let is_there = || siblings.iter().any(|s| s.0 == *dot);
-            let explained = || self.writes.iter().any(|w| self.over(w, *dot, op) != Over::No);
+            let explains = |w: &&Op| self.over(w, *dot, op) != Over::No;
+            // What superseded it ended after it, and most often soon.
+            let (before, after) = self.writes.split_at(self.ended_before(op.begin_ms));
+            let explained = || after.iter().chain(before).any(|w| explains(w));
             let (who, value) = (&op.who, &op.value);
             if !clock.covers(*dot) {
                 wrong.push(format!("LOST: {value:?} {dot:?} of {who} is not known any more"));
@@ -169,23 +188,33 @@ impl<'a> Story<'a> {
         wrong.into_iter().for_each(|w| self.say(w));
     }
 
+    /// How many writes ended before a time.
+    fn ended_before(&self, ms: u64) -> usize {
+        self.writes.partition_point(|w| w.end_ms < ms)
+    }
+
     /// Rule *back*.
     fn back(&mut self) {
         let mut wrong = Vec::new();
+        let in_the_end = self.last.and_then(shown).map_or(&[][..], |s| s.1);
         for (dot, writer) in &self.dots {
-            let shows = |op: &&&Op| shown(op).is_some_and(|s| s.1.iter().any(|s| s.0 == *dot));
-            let by = self.writes.iter().filter(|w| self.over(w, *dot, writer) == Over::Yes);
-            let value = &writer.value;
-            for by in by {
-                let told = format!("BACK: {value:?} {dot:?}, which {:?} superseded", by.value);
-                if self.last.iter().find(shows).is_some() {
-                    wrong.push(format!("{told}, is there in the end"));
-                }
-                let held = by.strict && by.dot().is_some();
-                let after = |op: &&&&Op| held && op.strict && op.begin_ms > by.end_ms;
-                if let Some(read) = self.reads.iter().filter(shows).find(|op| after(&op)) {
-                    wrong.push(format!("{told}, was shown to {} afterwards", read.who));
-                }
+            let superseded = |w: &&&Op| self.over(w, *dot, writer) == Over::Yes;
+            let told = |by: &Op| {
+                format!("BACK: {:?} {dot:?}, which {:?} superseded", writer.value, by.value)
+            };
+            if in_the_end.iter().any(|s| s.0 == *dot)
+                && let Some(by) = self.writes.iter().find(superseded)
+            {
+                wrong.push(format!("{}, is there in the end", told(by)));
+            }
+            let reads = self.shown.get(dot).into_iter().flatten();
+            let Some(read) = reads.max_by_key(|read| read.begin_ms) else { continue };
+            // Whoever superseded it knew it: it ended after the write began.
+            let from = self.ended_before(writer.begin_ms);
+            let until = self.ended_before(read.begin_ms).max(from);
+            let held = |w: &&&Op| w.strict && w.dot().is_some();
+            if let Some(by) = self.writes[from..until].iter().filter(held).find(superseded) {
+                wrong.push(format!("{}, was shown to {} afterwards", told(by), read.who));
             }
         }
         wrong.into_iter().for_each(|w| self.say(w));
