@@ -238,8 +238,10 @@ impl Node {
             deadline_ms: cx.now.mono_ms + options.timeout_ms,
             owners,
         };
-        let up: Vec<_> = scan.owners.iter().filter(|o| self.is_up(**o)).copied().collect();
-        for owner in up {
+        // Before its witnesses are heard its own copy may be less than what it has acknowledged.
+        let mute = self.identity.is_waiting().then_some(self.id);
+        let asked = scan.owners.iter().filter(|o| self.is_up(**o) && Some(**o) != mute);
+        for owner in asked.copied().collect::<Vec<_>>() {
             if owner == self.id {
                 if let Body::Paged { records, end, full } = self.page(cx, p, after.as_ref(), limit)
                 {

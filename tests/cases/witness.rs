@@ -10,11 +10,11 @@
 //! has met the others, whatever happened to its actor, to the ring or to its witnesses meanwhile, and
 //! whenever one of them speaks up. And a node that has lost nothing is never told so.
 
-use kvs::node::{Event, RepairRequest};
+use kvs::node::{Event, RepairRequest, Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
 use kvs::protocol::{Body, FilePoint};
-use kvs::quorum::{Basis, Verdict};
+use kvs::quorum::{Basis, Options, Verdict};
 use kvs::ring::Change;
 use kvs::store::{Batch, Op, Store};
 
@@ -303,6 +303,26 @@ fn another_process_of_one_that_is_down_greets_anew() {
     told(&mut w, 1, 0, doc, Body::Stored { full: true, actor, commit });
     greets(&mut w);
     assert_eq!(status(&mut w, 0).filling, 0, "it lacks nothing");
+}
+
+/// n1's directory is put back, and it is asked before any witness can answer: nothing of its own counts,
+/// be it for a key or for a partition.
+#[test]
+fn nothing_is_answered_before_the_witnesses_are_heard() {
+    let mut w = ring(3);
+    let key = of_first(&w);
+    acked(&mut w, 0, &key, "v1");
+    let old = w.snapshot(0);
+    acked(&mut w, 0, &key, "v2");
+    w.run_for(2_000);
+    w.isolate(0);
+    w.restore(0, &old, true);
+    w.restart(0);
+    let asked = Options { timeout_ms: 50, ..quorum(1, 1) };
+    assert!(w.got(0, &key, asked.clone()).is_err());
+    let p = w.place(&key).0;
+    let scanned = w.ask(0, Request::Scan(p, None, 10, asked));
+    assert!(matches!(scanned, Some(Reply::Scan(Err(_)))), "{scanned:?}");
 }
 
 /// n1's directory is put back as it was two versions of the ring ago, in which it gained partitions; it
