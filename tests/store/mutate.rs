@@ -13,144 +13,27 @@
 //! run, `KVS_DAMAGE_SEED` the first seed; `KVS_DAMAGE_TABLE`
 //! names a file for the table of what was said. Every damage is named by its seed and can be had again.
 
+#[path = "mutate/harm.rs"]
+mod harm;
+#[path = "mutate/running.rs"]
+mod running;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use kvs::store::Store;
 use tempfile::TempDir;
 
+use self::harm::{KINDS, Random, damage};
 use super::damage::golden_directory;
 use super::pages::{PAGE, Tree, tables};
 
 const KEYS: usize = 240;
 const LATE: usize = 24;
-
-/// A generator whose numbers are the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
-
-/// What is done to a file.
-const KINDS: [&str; 15] = [
-    "bit in a record",
-    "bit in a key",
-    "bit in a partition number",
-    "bit in a hint",
-    "bit in a leaf",
-    "bit in ring or meta",
-    "bit anywhere",
-    "bit in a page head",
-    "zeroed sector",
-    "random page",
-    "two pages swapped",
-    "file cut short",
-    "bit in a free page's number",
-    "bit in an overflow page",
-    "bit in a branch page",
-];
-
-/// A byte of one of those ranges, of whichever table.
-fn any(
-    tables: &BTreeMap<String, Tree>,
-    of: impl Fn(&Tree) -> &Vec<Range<usize>>,
-    random: &mut Random,
-) -> Option<usize> {
-    let all: Vec<_> = tables.values().flat_map(|t| of(t).iter().cloned()).collect();
-    let one = all.get(random.below(all.len()))?;
-    Some(one.start + random.below(one.len()))
-}
-
-/// Damages a file; a sentence that says where.
-fn damage(bytes: &mut Vec<u8>, kind: &str, random: &mut Random) -> String {
-    let tables = tables(bytes);
-    let pages: Vec<usize> = tables.values().flat_map(|t| t.pages.clone()).collect();
-    let flip = |bytes: &mut Vec<u8>, at: usize, random: &mut Random| {
-        bytes[at] ^= 1 << random.below(8);
-        format!("bit at {at}")
-    };
-    let row = |table: &str, random: &mut Random| {
-        let rows = tables.get(table).map(|t| t.rows.clone()).unwrap_or_default();
-        (!rows.is_empty()).then(|| rows[random.below(rows.len())].clone())
-    };
-    let place = match kind {
-        "bit in a record" => {
-            row("records", random).map(|r| r.value.start + random.below(r.value.len()))
-        }
-        "bit in a key" => {
-            row("records", random).map(|r| r.key.start + 2 + random.below(r.key.len() - 2))
-        }
-        "bit in a partition number" => {
-            row("records", random).map(|r| r.key.start + random.below(2))
-        }
-        "bit in a hint" => row("hints", random).map(|r| {
-            let at = random.below(r.key.len() + r.value.len());
-            if at < r.key.len() { r.key.start + at } else { r.value.start + at - r.key.len() }
-        }),
-        "bit in a leaf" => {
-            row("digests", random).map(|r| r.value.start + random.below(r.value.len()))
-        }
-        "bit in ring or meta" => {
-            let table = if random.below(2) == 0 { "meta" } else { "ring" };
-            row(table, random).map(|r| r.value.start + random.below(r.value.len().max(1)))
-        }
-        "bit in a free page's number" => row("free", random).map(|r| {
-            // The low bytes of a number behind the count of them: one that is in the file.
-            let numbers = r.value.len().saturating_sub(8) / 8;
-            r.value.start + 8 + random.below(numbers) * 8 + random.below(2)
-        }),
-        "bit in an overflow page" => any(&tables, |t| &t.overflow, random),
-        "bit in a branch page" => any(&tables, |t| &t.branches, random),
-        "bit in a page head" => Some(pages[random.below(pages.len())] * PAGE + random.below(64)),
-        "bit anywhere" => Some(random.below(bytes.len())),
-        _ => None,
-    };
-    if let Some(at) = place {
-        return flip(bytes, at.min(bytes.len() - 1), random);
-    }
-    let page = pages[random.below(pages.len())];
-    match kind {
-        "zeroed sector" => {
-            let at = page * PAGE + random.below(8) * 512;
-            bytes[at..at + 512].fill(0);
-            format!("sector at {at}")
-        }
-        "random page" => {
-            bytes[page * PAGE..(page + 1) * PAGE].fill_with(|| random.next() as u8);
-            format!("page {page}")
-        }
-        "two pages swapped" => {
-            let other = pages[random.below(pages.len())];
-            for i in 0..PAGE {
-                bytes.swap(page * PAGE + i, other * PAGE + i);
-            }
-            format!("pages {page} and {other}")
-        }
-        "file cut short" => {
-            bytes.truncate(random.below(bytes.len()));
-            format!("{} bytes left", bytes.len())
-        }
-        _ => flip(bytes, page * PAGE + random.below(PAGE), random),
-    }
-}
 
 /// A directory with a ring in it.
 struct Place {
@@ -487,150 +370,6 @@ fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) ->
         ));
     }
     case
-}
-
-/// A ring that is served while its file is damaged under it, and served until the end.
-struct Served {
-    up: Child,
-}
-
-impl Served {
-    fn begin(place: &Place) -> Self {
-        let up = place.command("up r").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        Self { up }
-    }
-
-    fn start(place: &Place) -> Self {
-        let served = Self::begin(place);
-        let said = place.kvs("wait --settled --timeout 30s");
-        assert_eq!(said.code, Some(0), "{}", said.err);
-        served
-    }
-
-    fn stop(mut self) {
-        // One that could not start has ended already, and waits to be told of.
-        let pid = self.up.id().to_string();
-        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
-        self.up.wait().unwrap();
-    }
-}
-
-/// Damages a file in its place, under whoever has it mapped.
-fn damage_in_place(file: &Path, kind: &str, random: &mut Random) -> String {
-    let before = fs::read(file).unwrap();
-    let mut bytes = before.clone();
-    let at = damage(&mut bytes, kind, random);
-    let open = fs::File::options().write(true).open(file).unwrap();
-    for (page, (new, old)) in bytes.chunks(PAGE).zip(before.chunks(PAGE)).enumerate() {
-        if new != old {
-            open.write_all_at(new, (page * PAGE) as u64).unwrap();
-        }
-    }
-    open.set_len(bytes.len() as u64).unwrap();
-    at
-}
-
-/// The first of so many ports in a row that nobody listens at.
-fn free_ports(count: u16) -> u16 {
-    let free = |port| TcpListener::bind(("127.0.0.1", port)).ok();
-    loop {
-        let first = free(0).unwrap().local_addr().unwrap().port();
-        let last = first.checked_add(count);
-        if last.is_some_and(|last| (first..last).all(|port| free(port).is_some())) {
-            return first;
-        }
-    }
-}
-
-/// A lone node that runs finds a part of the digests unreadable, and mends it: all records are there, and
-/// what wrote meanwhile may not have seen them. Whoever reads the file says so.
-#[test]
-fn a_partition_that_could_not_be_read_is_a_loss_whatever_is_found_later() {
-    let truth: BTreeMap<_, _> = (0..KEYS).map(|i| (key(i), value(i))).collect();
-    let mut unread = 0;
-    for at in 0..4 {
-        let (place, base) = (Place::new(), free_ports(1));
-        let line = format!("init r --nodes 1 --partitions 8 --listen 127.0.0.1:{base}");
-        assert_eq!(place.kvs(&line).code, Some(0));
-        place.load("load", 0..KEYS);
-        assert_eq!(place.kvs("repair").code, Some(0));
-        let served = Served::start(&place);
-        let file = place.path("r/n1/data.mdb");
-        let tables = tables(&fs::read(&file).unwrap());
-        let Some(page) = tables["digests"].pages.iter().rev().nth(at) else { break };
-        let open = fs::File::options().write(true).open(&file).unwrap();
-        open.write_all_at(&[0; 512], (page * PAGE + 512) as u64).unwrap();
-        let name = format!("page {page} of the digests");
-        let mut case = Case::new(name, place, &truth, 1, true);
-        case.is_as_it_says();
-        case.is_as_it_says();
-        unread += usize::from(case.run("verify").err.contains("may have lost records"));
-        served.stop();
-        case.runs = false;
-        case.is_as_it_says();
-        assert!(case.wrong.is_empty(), "{}", case.wrong.join("\n"));
-    }
-    assert!(unread > 0, "no page of the digests was one");
-}
-
-/// Damage under a ring that runs, which is written to, asked, and started anew; then healed.
-fn one_served(seed: u64, nodes: usize, truth: &BTreeMap<String, String>) -> Case {
-    let mut random = Random(seed);
-    let kind = KINDS[seed as usize % KINDS.len()];
-    let place = Place::new();
-    let base = free_ports(nodes as u16);
-    let line = format!("init r --nodes {nodes} --partitions 8 --listen 127.0.0.1:{base}");
-    let made = place.kvs(&line);
-    assert_eq!(made.code, Some(0), "{}", made.err);
-    place.load("load", 0..KEYS);
-    assert_eq!(place.kvs("repair").code, Some(0));
-    let served = Served::start(&place);
-    let at = damage_in_place(&place.path("r/n1/data.mdb"), kind, &mut random);
-    let name = format!("seed {seed} n1 of {nodes}, running, {kind}, {at}");
-    let mut case = Case::new(name, place, truth, nodes, true);
-    case.is_as_it_says();
-    case.writes(KEYS..KEYS + 4);
-    case.is_as_it_says();
-    served.stop();
-    // Whether it starts at all is its own affair; what it says then is not.
-    let served = Served::begin(&case.place);
-    case.run("wait --settled --timeout 5s");
-    case.is_as_it_says();
-    case.writes(KEYS + 4..KEYS + 8);
-    let repaired = case.run("repair --verify");
-    if repaired.code == Some(0) {
-        case.is_healed();
-    }
-    served.stop();
-    case.runs = false;
-    case.is_as_it_says();
-    if case.heal() {
-        case.is_healed();
-    } else if nodes > 1 {
-        case.wrong.push(format!(
-            "{}: not healed by what was advised: {:?}\n{}",
-            case.name, case.codes, case.last
-        ));
-    }
-    case
-}
-
-#[test]
-fn damage_under_a_running_ring_is_never_called_healthy_and_never_shown() {
-    let (count, first) = (from_env("KVS_DAMAGES_RUNNING", 2), from_env("KVS_DAMAGE_SEED", 1));
-    let truth: BTreeMap<_, _> = (0..KEYS).map(|i| (key(i), value(i))).collect();
-    let (mut wrong, mut table) = (Vec::new(), Table::default());
-    for seed in first..first + count {
-        for nodes in [3, 1] {
-            let case = one_served(seed, nodes, &truth);
-            table.add(KINDS[seed as usize % KINDS.len()], nodes == 1, &case.codes);
-            wrong.extend(case.wrong);
-        }
-    }
-    if let Some(path) = std::env::var_os("KVS_DAMAGE_TABLE_RUNNING") {
-        fs::write(path, table.text()).unwrap();
-    }
-    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 fn from_env(name: &str, default: u64) -> u64 {
