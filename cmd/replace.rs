@@ -20,7 +20,7 @@ use crate::ui::Ui;
 ///
 /// The new node takes the places, name, zone and weight of the lost one and is filled from the
 /// others. A directory that stands where the new one is to be is moved aside to NAME.old-…, never
-/// deleted; what only it holds is not taken over. With other members missing it stops half way (7);
+/// deleted, and one that another member lives in stays; what only it holds is not taken over. With other members missing it stops half way (7);
 /// `kvs ring apply` goes on. In a ring that runs the new node has to run too, as for `kvs join`.
 ///
 /// Example: kvs --ring r replace n2 --yes
@@ -48,11 +48,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     common.lost = Some(args.name.clone());
     let mut target = common.open(ui, Access::Write, "replace")?;
     let lost: Member = target.doc().named(&args.name)?.clone();
-    let dir = args.dir.clone().or_else(|| beside(&target, &args.name));
-    let dir = dir.ok_or_else(|| {
-        Error::Usage("There is no place for the new directory; nothing was changed.".into())
-            .hint("name it: --dir DIR")
-    })?;
+    let dir = new_home(ui, &target, &lost, args.dir.as_deref())?;
     let sketch = Member { id: NodeId(random()? as u64), ..lost.clone() };
     let changes = [Change::Replace(sketch)];
     let preview = Preview::of(&target, &changes)?;
@@ -84,6 +80,37 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }))?;
     }
     Ok(done)
+}
+
+/// The new directory. What another member lives in is never moved aside, whatever it is called.
+fn new_home(
+    ui: &mut Ui,
+    target: &Target,
+    lost: &Member,
+    named: Option<&Path>,
+) -> Result<PathBuf, Error> {
+    let other = |dir: &Path| target.home_of(dir).filter(|m| m.id != lost.id).map(|m| m.name);
+    let none = |text: String| {
+        Error::Usage(format!("{text}; nothing was changed.")).hint("name another one: --dir DIR")
+    };
+    if let Some(dir) = named {
+        return match other(dir) {
+            Some(name) => Err(none(format!("{} is the directory of {name}", dir.display()))),
+            None => Ok(dir.to_path_buf()),
+        };
+    }
+    let first = beside(target, &lost.name)
+        .ok_or_else(|| none("There is no place for the new directory".into()))?;
+    let Some(name) = other(&first) else { return Ok(first) };
+    let next = |n: u32| first.with_file_name(format!("{}.{n}", lost.name));
+    let dir = (2..100).map(next).find(|dir| !dir.exists());
+    let dir = dir.ok_or_else(|| none(format!("{} is the directory of {name}", first.display())))?;
+    ui.note(&format!(
+        "{} is the directory of {name}: the new one is {}",
+        first.display(),
+        dir.display()
+    ));
+    Ok(dir)
 }
 
 /// Where the new node listens: where the lost one did, if this machine can listen there.

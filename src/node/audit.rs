@@ -213,7 +213,7 @@ impl Node {
     }
 
     /// The table itself is damaged: it is mended as far as it can be, and then read again.
-    fn cannot_read(&mut self, cx: &mut Cx<'_>, p: Partition, error: &Error) {
+    pub(super) fn cannot_read(&mut self, cx: &mut Cx<'_>, p: Partition, error: &Error) {
         if self.audits.broken.insert(p) {
             self.lose(cx, p, &format!("it cannot be read: {error}"));
             if matches!(error.root(), Error::Corrupt(_)) && cx.store.structure().is_ok() {
@@ -228,7 +228,9 @@ impl Node {
     fn keep_in_mind(&mut self, p: Partition) {
         if !self.read_only && !self.audits.has_lost(p) {
             let unknown = Loss::default().to_bytes().to_vec();
-            self.stage.push(Op::Meta(Loss::row(p), Some(unknown)));
+            let seq = self.stage.push(Op::Meta(Loss::row(p), Some(unknown)));
+            // A strike may be under way already that knows nothing of it.
+            self.stage.then(seq, Then::Struck(p, None));
         }
     }
 
@@ -290,6 +292,9 @@ impl Node {
                 Key::new(key.clone()).is_ok_and(|key| cx.store.get(p, &key).is_ok())
             };
             let key = key.filter(|key| !good(key));
+            if key.is_none() && self.audits.broken.contains(&p) {
+                self.keep_in_mind(p);
+            }
             self.strike(p, key);
         }
     }

@@ -213,7 +213,7 @@ impl Node {
                     true => self.end_pass(cx, pass, false),
                 }
             }
-            (State::Listing, Some(Body::NotStored(_))) => {
+            (State::Comparing | State::Listing, Some(Body::NotStored(_))) => {
                 pass.report.again = true;
                 self.end_pass(cx, pass, false);
             }
@@ -242,7 +242,10 @@ impl Node {
             pass.state = State::Comparing;
             match self.next_sums(cx, &mut pass) {
                 Ok(arcs) => Body::Sums { scope: pass.scope.clone(), arcs },
-                Err(_) => return self.end_pass(cx, pass, false),
+                Err(_) => {
+                    pass.report.again = true;
+                    return self.end_pass(cx, pass, false);
+                }
             }
         } else {
             pass.state = State::Closing;
@@ -253,7 +256,7 @@ impl Node {
     }
 
     /// The sums of the next arcs' children, or of the root first of all.
-    fn next_sums(&self, cx: &Cx<'_>, pass: &mut Pass) -> Result<Vec<(Arc, Sum)>> {
+    fn next_sums(&mut self, cx: &mut Cx<'_>, pass: &mut Pass) -> Result<Vec<(Arc, Sum)>> {
         let mut arcs = Vec::new();
         if !std::mem::replace(&mut pass.rooted, true) {
             arcs.push(Arc::ALL);
@@ -268,9 +271,16 @@ impl Node {
     }
 
     /// Durable sums of arcs, over some partitions.
-    fn sums_of(&self, cx: &Cx<'_>, scope: &[Partition], arcs: &[Arc]) -> Result<Vec<Sum>> {
-        let wide = |a: &Arc| u32::from(a.bits) < self.q().bits();
-        let sums = if arcs.iter().any(wide) { cx.store.sums()? } else { Vec::new() };
+    ///
+    /// # Errors
+    /// When a row of the digests cannot be read: they are mended.
+    fn sums_of(&mut self, cx: &mut Cx<'_>, scope: &[Partition], arcs: &[Arc]) -> Result<Vec<Sum>> {
+        let q = self.q();
+        let wide = |a: &Arc| u32::from(a.bits) < q.bits();
+        let sums = if arcs.iter().any(wide) { cx.store.sums() } else { Ok(Vec::new()) };
+        let sums = sums.inspect_err(|e| {
+            scope.first().into_iter().for_each(|p| self.cannot_read(cx, *p, e));
+        })?;
         let sums: BTreeMap<Partition, Sum> = sums.into_iter().collect();
         let mut leaves: Option<(Partition, Box<Leaves>)> = None;
         let mut found = Vec::with_capacity(arcs.len());
@@ -292,7 +302,8 @@ impl Node {
                 continue;
             }
             if leaves.as_ref().is_none_or(|l| l.0 != first) {
-                leaves = Some((first, cx.store.leaves(first)?));
+                let read = cx.store.leaves(first);
+                leaves = Some((first, read.inspect_err(|e| self.cannot_read(cx, first, e))?));
             }
             let of = &leaves.as_ref().expect("just read").1;
             let range = usize::from(span.leaf_first)..=usize::from(span.leaf_last);
@@ -303,8 +314,8 @@ impl Node {
 
     /// The peer's side of a comparison: the arcs that differ here. `None`: other ring version.
     pub(super) fn differing(
-        &self,
-        cx: &Cx<'_>,
+        &mut self,
+        cx: &mut Cx<'_>,
         peer: NodeId,
         version: u64,
         scope: &Scope,
@@ -321,7 +332,10 @@ impl Node {
         if !sane {
             return None;
         }
-        let own = self.sums_of(cx, &partitions, &asked).ok()?;
+        let own = match self.sums_of(cx, &partitions, &asked) {
+            Ok(own) => own,
+            Err(error) => return Some(Body::NotStored(error.to_string())),
+        };
         let differ = arcs.iter().zip(own).filter(|((_, theirs), own)| theirs != own);
         Some(Body::Differ(differ.map(|((arc, _), own)| (*arc, own)).collect()))
     }

@@ -82,6 +82,7 @@ pub fn verify_node(
             findings.lost.push((p, loss));
         }
     }
+    findings.read(store.sums());
     findings.read(store.structure());
     findings.hints = findings.read(store.bad_hints()).unwrap_or_default();
     for table in [Table::Ring, Table::Meta] {

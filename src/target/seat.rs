@@ -17,10 +17,11 @@ use super::Target;
 use super::find::{Door, door, now};
 use crate::channel::RingKeys;
 use crate::client::{Client, Opening};
-use crate::config::{NODE_FILE, Secret, read_keys};
+use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
 use crate::embed::{RING_KEY, Seat, create_member, found_member, would_join};
 use crate::error::{Error, Result, word};
-use crate::ring::{Member, NodeId};
+use crate::ring::{Member, NodeId, State};
+use crate::store::sidecar::{self, Found};
 
 /// How long a new node is waited for at least that is starting.
 const START: Duration = Duration::from_secs(15);
@@ -45,6 +46,18 @@ impl Target {
     #[must_use]
     pub fn is_seat(&self, dir: &Path, seat: &Seat) -> bool {
         self.found(dir, seat).is_ok()
+    }
+
+    /// The member whose directory this is, as its small files say: whatever it is called itself.
+    #[must_use]
+    pub fn home_of(&self, dir: &Path) -> Option<Member> {
+        let doc = self.doc();
+        let present = |member: &&Member| member.state != State::Removed;
+        if let Ok(Found::Valid(identity)) = sidecar::read(dir) {
+            return doc.member(identity.node).filter(present).cloned();
+        }
+        let config: NodeConfig = config::read(&dir.join(NODE_FILE)).ok()?;
+        doc.named(&config.name).ok().filter(present).cloned()
     }
 
     /// A member that answers is not lost.

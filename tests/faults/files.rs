@@ -405,3 +405,21 @@ fn a_file_of_another_member_takes_down_the_directory_it_lies_in() {
     place.kvs("repair").ends(0);
     place.is_sound_and_equal();
 }
+
+/// Members are known by what their directories hold, not by what they are called: n1 lives in r/n2 and
+/// is lost, n2 lives in r/n1. What is advised is done, and nobody's home is moved.
+#[test]
+fn the_directory_of_another_member_is_not_moved_aside() {
+    let place = Place::ring("--partitions 8");
+    let at = |name: &str| place.path(&format!("r/{name}"));
+    fs::rename(at("n1"), at("t")).unwrap();
+    fs::rename(at("n2"), at("n1")).unwrap();
+    fs::remove_dir_all(at("t")).unwrap();
+    place.kvs("put -q k v").ends(0);
+    place.kvs("replace n1 --dir r/n1 --yes").ends(2).says("r/n1 is the directory of n2");
+    place.kvs("replace n1 --yes").ends(0).says("the new one is r/n1.2");
+    place.kvs("repair").ends(0);
+    place.kvs("status --check").ends(0);
+    place.kvs("get -q k --down n3").ends(0).prints("v");
+    assert!(at("n1").join("data.mdb").exists(), "n2 lives there");
+}

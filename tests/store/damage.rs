@@ -395,3 +395,28 @@ fn a_page_of_no_known_kind_is_met_by_no_writer() {
         }
     }
 }
+
+/// How many bytes the rows of the sealed tables have.
+fn row_lengths(dir: &Path) -> [Vec<usize>; 3] {
+    let bytes = fs::read(dir.join("data.mdb")).unwrap();
+    let tables = super::pages::tables(&bytes);
+    ["meta", "ring", "hints"].map(|name| tables[name].rows.iter().map(|r| r.value.len()).collect())
+}
+
+/// A file of format 1 has no seals; whoever writes next puts them on. One of format 2 has them and
+/// keeps them as they are.
+#[test]
+fn a_file_without_seals_is_sealed_by_the_next_writer_and_one_with_seals_keeps_them() {
+    for (format, seal) in [("v1", 16), ("v2", 0)] {
+        let dir = golden_directory(format);
+        let before = row_lengths(dir.path());
+        super::writer(dir.path()).apply(&super::puts(0..1, 0, 10)).unwrap();
+        let after = row_lengths(dir.path());
+        for table in [1, 2] {
+            let sealed: Vec<_> = before[table].iter().map(|n| n + seal).collect();
+            assert_eq!(after[table], sealed, "{format}");
+        }
+        assert!(after[0].iter().all(|n| *n >= 20), "{format}: {:?}", after[0]);
+        assert!(super::writer(dir.path()).bad_hints().unwrap().is_empty(), "{format}");
+    }
+}
