@@ -157,7 +157,8 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
         ui.say(&format!("{a} and {b} still differ in {partitions} partitions: kvs repair"));
     }
     if hints.1 > 0 {
-        ui.say(&format!("{} hints wait for members that are down", hints.1));
+        let why = if missing.is_empty() { "do not take them now" } else { "are down" };
+        ui.say(&format!("{} hints wait for members that {why}", hints.1));
     }
     for name in &report.broken {
         // Nobody is replaced while a change is under way.

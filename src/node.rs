@@ -39,6 +39,7 @@ mod room;
 mod scrub;
 mod stage;
 mod standing;
+mod sums;
 mod sync;
 mod view;
 mod witness;

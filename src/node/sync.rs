@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::answer::PAGE_BYTES;
 use super::audit::BadKey;
 use super::{Asker, Cx, Node, Outcome, Task, Then, Transfer, TransferKind, Wake};
-use crate::digest::{Arc, Leaves, Sum};
+use crate::digest::{Arc, Sum};
 use crate::error::Result;
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
@@ -38,7 +38,7 @@ use crate::ring::NodeId;
 use crate::store::verify;
 
 /// Arcs compared in one message.
-const ARCS_MAX: usize = 256;
+pub(super) const ARCS_MAX: usize = 256;
 /// Keys listed in one message, counted before they are read; one leaf may exceed it.
 const LIST_MAX: u64 = 4_096;
 /// Records fetched in one message.
@@ -91,6 +91,8 @@ pub(super) struct Pass {
     began: u64,
     /// Bad keys that the peer has voted on.
     voted: Vec<BadKey>,
+    /// Records under way: they count once they are durable where they go.
+    moving: u64,
     report: PassReport,
 }
 
@@ -154,6 +156,7 @@ impl Node {
             refilled: self.identity.refilled,
             began: self.audits.now(),
             voted: Vec::new(),
+            moving: 0,
             report,
         };
         self.tasks.insert(op, Task::Pass(Box::new(pass)));
@@ -220,8 +223,14 @@ impl Node {
             (State::Fetching, Some(Body::Answers(answers) | Body::Copies { answers, .. })) => {
                 self.take(cx, op, pass, answers);
             }
-            (State::Committing, None) => self.push(cx, op, pass),
-            (State::Pushing, Some(Body::Stored { .. })) => self.pass_next(cx, op, pass),
+            (State::Committing, None) => {
+                pass.report.pulled += pass.moving;
+                self.push(cx, op, pass);
+            }
+            (State::Pushing, Some(Body::Stored { .. })) => {
+                pass.report.pushed += pass.moving;
+                self.pass_next(cx, op, pass);
+            }
             (State::Closing, Some(Body::Filling(filling))) => {
                 pass.filling.extend(filling);
                 self.end_pass(cx, pass, true);
@@ -268,76 +277,6 @@ impl Node {
         let sums = self.sums_of(cx, &pass.partitions, &arcs)?;
         pass.sent = arcs.into_iter().zip(sums).collect();
         Ok(pass.sent.clone())
-    }
-
-    /// Durable sums of arcs, over some partitions.
-    ///
-    /// # Errors
-    /// When a row of the digests cannot be read: they are mended.
-    fn sums_of(&mut self, cx: &mut Cx<'_>, scope: &[Partition], arcs: &[Arc]) -> Result<Vec<Sum>> {
-        let q = self.q();
-        let wide = |a: &Arc| u32::from(a.bits) < q.bits();
-        let sums = if arcs.iter().any(wide) { cx.store.sums() } else { Ok(Vec::new()) };
-        let sums = sums.inspect_err(|e| {
-            scope.first().into_iter().for_each(|p| self.cannot_read(cx, *p, e));
-        })?;
-        let sums: BTreeMap<Partition, Sum> = sums.into_iter().collect();
-        let mut leaves: Option<(Partition, Box<Leaves>)> = None;
-        let mut found = Vec::with_capacity(arcs.len());
-        for arc in arcs {
-            let span = arc.span(self.q());
-            let (first, last) = (Partition(span.first as u16), Partition(span.last as u16));
-            let from = scope.partition_point(|p| *p < first);
-            let within = scope[from..].iter().take_while(|p| **p <= last);
-            if wide(arc) {
-                found.push(within.filter_map(|p| sums.get(p).copied()).sum());
-                continue;
-            }
-            if within.count() == 0 {
-                found.push(Sum::default());
-                continue;
-            }
-            if u32::from(arc.bits) == self.q().bits() {
-                found.push(cx.store.sum(first)?);
-                continue;
-            }
-            if leaves.as_ref().is_none_or(|l| l.0 != first) {
-                let read = cx.store.leaves(first);
-                leaves = Some((first, read.inspect_err(|e| self.cannot_read(cx, first, e))?));
-            }
-            let of = &leaves.as_ref().expect("just read").1;
-            let range = usize::from(span.leaf_first)..=usize::from(span.leaf_last);
-            found.push(of[range].iter().copied().sum());
-        }
-        Ok(found)
-    }
-
-    /// The peer's side of a comparison: the arcs that differ here. `None`: other ring version.
-    pub(super) fn differing(
-        &mut self,
-        cx: &mut Cx<'_>,
-        peer: NodeId,
-        version: u64,
-        scope: &Scope,
-        arcs: &[(Arc, Sum)],
-    ) -> Option<Body> {
-        if *scope == Scope::Shared && version != self.doc.version {
-            return None;
-        }
-        let partitions = self.scope(peer, scope);
-        let asked: Vec<Arc> = arcs.iter().map(|a| a.0).take(ARCS_MAX).collect();
-        let sane = asked
-            .iter()
-            .all(|a| u32::from(a.bits) <= self.q().bits() + 8 && u64::from(a.prefix) < 1 << a.bits);
-        if !sane {
-            return None;
-        }
-        let own = match self.sums_of(cx, &partitions, &asked) {
-            Ok(own) => own,
-            Err(error) => return Some(Body::NotStored(error.to_string())),
-        };
-        let differ = arcs.iter().zip(own).filter(|((_, theirs), own)| theirs != own);
-        Some(Body::Differ(differ.map(|((arc, _), own)| (*arc, own)).collect()))
     }
 
     /// Sorts differing arcs into leaves to list and arcs to open.
@@ -439,7 +378,7 @@ impl Node {
         }
         pass.asked = met;
         rest.into_iter().rev().for_each(|asked| pass.fetch.push_front(asked));
-        pass.report.pulled += came.len() as u64;
+        pass.moving = came.len() as u64;
         match self.absorb(cx, &came) {
             Err(_) => self.end_pass(cx, pass, false),
             Ok(absorbed) => match absorbed.seq {
@@ -476,7 +415,7 @@ impl Node {
         if records.is_empty() {
             return self.pass_next(cx, op, pass);
         }
-        pass.report.pushed += records.len() as u64;
+        pass.moving = records.len() as u64;
         pass.state = State::Pushing;
         self.send(cx, pass.peer, op, Body::Write { records, hint_for: None });
         self.tasks.insert(op, Task::Pass(pass));

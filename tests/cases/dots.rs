@@ -3,6 +3,7 @@
 use kvs::clock::{Causality, parse_token, token};
 use kvs::error::Error;
 use kvs::key::Key;
+use kvs::node::RepairRequest;
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
 use kvs::quorum::{Answer, Basis, ItemReply, Options, Verdict};
@@ -407,4 +408,24 @@ fn c23_a_token_belongs_to_its_key() {
     assert!(parse_token(ring + 1, &o, &text).is_err());
     let unseen = w.record(a, "k").unwrap().siblings[0].0;
     assert!(clock.covers(unseen), "the bare clock would have deleted what nobody saw");
+}
+
+/// A repair counts what has come to a disk: to a full one nothing comes, from here or from there.
+#[test]
+fn what_a_full_disk_does_not_take_is_not_said_to_be_moved() {
+    let mut w = ring(3);
+    let key = of_first(&w);
+    let [a, _, c] = owners(&w, &key);
+    w.crash(c, false);
+    acked(&mut w, a, &key, "v");
+    w.restart(c);
+    w.run_for(4_000);
+    for (full, moved) in [(true, [0, 0]), (false, [1, 0])] {
+        w.hosts[c].store.set_full(full);
+        let by = |i: usize, w: &mut World| {
+            let report = w.repair(i, RepairRequest::default()).expect("a report");
+            report.pulled + report.pushed
+        };
+        assert_eq!([by(c, &mut w), by(a, &mut w)], moved, "a full disk: {full}");
+    }
 }
