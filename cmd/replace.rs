@@ -20,8 +20,9 @@ use crate::ui::Ui;
 ///
 /// The new node takes the places, name, zone and weight of the lost one and is filled from the
 /// others. A directory that stands where the new one is to be is moved aside to NAME.old-…, never
-/// deleted, and one that another member lives in stays; what only it holds is not taken over. With other members missing it stops half way (7);
-/// `kvs ring apply` goes on. In a ring that runs the new node has to run too, as for `kvs join`.
+/// deleted, and one that another member lives in stays; what only it holds is not taken over. With
+/// other members missing it stops half way (7); `kvs ring apply` goes on. In a ring that runs the new
+/// node has to run too, as for `kvs join`.
 ///
 /// Example: kvs --ring r replace n2 --yes
 #[derive(Debug, ClapArgs)]
