@@ -31,7 +31,8 @@ use crate::ui::Ui;
 ///
 /// The new value replaces exactly what was read. Nothing is written when nothing changed (exit 0),
 /// when the editor or COMMAND fails or the lines between siblings are still there (exit 10), or when
-/// another writer was faster (exit 3; the edited text is kept in a file, which is named). Of edits at
+/// another writer was faster or the value expired meanwhile (exit 3; the edited text is kept in a file,
+/// which is named). Of edits at
 /// the same time each one that exits 0 counts, as long as the nodes agree on who is up; across a cut
 /// both sides may write, and both values are shown. Exit 5 means unknown: read the key before you
 /// repeat the edit. A time to expire at stays with the value.
@@ -81,6 +82,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             return Ok(Done::Yes);
         }
         let mut target = common.open(ui, Access::Write, "edit")?;
+        if base.has_expired() {
+            return Err(expired(args, &new)?.into());
+        }
         let (reply, options) = base.write(ui, &mut target, args, &new)?;
         let lost =
             matches!(reply.items.first(), Some(ItemReply::Conflict { .. } | ItemReply::NotAlone));
@@ -165,6 +169,17 @@ impl Base {
         }
     }
 
+    /// When the value expires: not while one of them has no time to expire at.
+    fn expires_ms(&self) -> Option<u64> {
+        let times: Option<Vec<u64>> = self.values.iter().map(|v| v.1.expires_ms).collect();
+        times.and_then(|t| t.into_iter().max())
+    }
+
+    /// Whether what is written with the time that stays could not be read by anyone.
+    fn has_expired(&self) -> bool {
+        self.expires_ms().is_some_and(|at| at <= wall_ms())
+    }
+
     /// Writes unless anything is there that was not read.
     fn write(
         &self,
@@ -173,8 +188,7 @@ impl Base {
         args: &Args,
         new: &[u8],
     ) -> Result<(PutReply, Options), Fail> {
-        let times: Option<Vec<u64>> = self.values.iter().map(|v| v.1.expires_ms).collect();
-        let value = Some((new.to_vec(), times.and_then(|t| t.into_iter().max())));
+        let value = Some((new.to_vec(), self.expires_ms()));
         let basis = Basis::Exact(self.clock.clone());
         let options = args.quorum.options();
         let reply = target.put(Item { key: args.key.clone(), value, basis }, &options);
@@ -265,10 +279,26 @@ fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
     if !args.command.is_empty() {
         return Ok(Error::Conflict(text).hint("run it again, or allow more with --retry"));
     }
+    let (path, key) = (kept(new)?, key.argument());
+    Ok(Error::Conflict(text)
+        .hint(format!("your text is kept in {path}; edit again: kvs edit {key}")))
+}
+
+/// The value that was read expired before the new one, which would have its time, was written.
+fn expired(args: &Args, new: &[u8]) -> Result<Error, Error> {
+    let (shown, key) = (&args.key, args.key.argument());
+    let text = format!("{shown} expired meanwhile, and its time stays with it; nothing was written.");
+    let hint = match args.command.is_empty() {
+        true => format!("your text is kept in {0}; write it: kvs put {key} @{0}", kept(new)?),
+        false => format!("write the value with a time of its own: kvs put {key} VALUE --ttl TIME"),
+    };
+    Ok(Error::Conflict(text).hint(hint))
+}
+
+/// Keeps a text in a file that stays; its path, as a shell reads it.
+fn kept(new: &[u8]) -> Result<String, Error> {
     let kept = tempfile::Builder::new().prefix("kvs-edit-").disable_cleanup(true).tempfile();
     let mut kept = kept.map_err(|e| no_place(&e))?;
     kept.write_all(new).map_err(Error::io("write", kept.path()))?;
-    let (path, key) = (word(kept.path()), key.argument());
-    Ok(Error::Conflict(text)
-        .hint(format!("your text is kept in {path}; edit again: kvs edit {key}")))
+    Ok(word(kept.path()))
 }

@@ -25,6 +25,7 @@ pub use self::keys::{
     Secret, create_key, fingerprint, fresh_key, key_text, keys_in, read_key, read_keys, write_key,
 };
 pub use self::values::{address, duration, share, size};
+use crate::bounded::Named;
 use crate::error::{Error, Result};
 use crate::os::read_small;
 
@@ -96,7 +97,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
 /// [`Error::Usage`] naming source, line and column.
 pub fn parse<T: DeserializeOwned>(text: &str, source: &str) -> Result<T> {
     within_bounds(text, source)?;
-    let value = serde_yaml::Deserializer::from_str(text);
+    let value = Named(serde_yaml::Deserializer::from_str(text));
     serde_yaml::with::singleton_map_recursive::deserialize(value).map_err(|e| {
         Error::Usage(format!("{source} is not as it should be: {e}. Nothing was changed."))
     })
@@ -149,6 +150,15 @@ pub fn text<T: Serialize>(value: &T) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_no_struct() {
+        for text in ["[[]]", "peers: [['1', n1, null]]", "- peers"] {
+            let told = parse::<Peers>(text, "x").expect_err("no peers").to_string();
+            assert!(told.contains("sequence"), "{text}: {told}");
+        }
+        assert!(parse::<Peers>("peers: [{id: '1', name: n1, address: null}]", "x").is_ok());
+    }
 
     #[test]
     fn what_nests_without_end_is_refused_before_it_is_read() {

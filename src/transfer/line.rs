@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::bounded::Named;
 use crate::key::Key;
 use crate::protocol::EXPIRY_MS_MAX;
 use crate::quorum::{Basis, Item};
@@ -69,7 +70,9 @@ struct JsonValue {
 /// # Errors
 /// A clause that says what is wrong with it.
 pub fn parse(text: &[u8]) -> Result<Line, String> {
-    let json: Json = serde_json::from_slice(text).map_err(|e| {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let json = Json::deserialize(Named(&mut reader)).and_then(|json| reader.end().map(|()| json));
+    let json = json.map_err(|e| {
         // The reader counts lines within the line; only the column says something.
         let why = e.to_string();
         let what = why.split(" at line ").next().unwrap_or_default();
@@ -201,6 +204,9 @@ mod tests {
             (r#"{"key":"k"}"#, "no value"),
             (r#"{"key":"k","value":"v","vlaue":"x"}"#, "unknown field"),
             (r#"{"key":"k","#, "EOF"),
+            (r#"{"key":"k","value":"v"} {}"#, "trailing"),
+            (r#"["k",null,"v",null,null,null,null]"#, "sequence"),
+            (r#"{"key":"k","siblings":[["v",null,null]]}"#, "sequence"),
             (r#"{"key":"k","value_b64":"!"}"#, "value_b64"),
         ] {
             let error = parse(text.as_bytes()).unwrap_err();
