@@ -287,7 +287,8 @@ fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
 /// The value that was read expired before the new one, which would have its time, was written.
 fn expired(args: &Args, new: &[u8]) -> Result<Error, Error> {
     let (shown, key) = (&args.key, args.key.argument());
-    let text = format!("{shown} expired meanwhile, and its time stays with it; nothing was written.");
+    let text =
+        format!("{shown} expired meanwhile, and its time stays with it; nothing was written.");
     let hint = match args.command.is_empty() {
         true => format!("your text is kept in {0}; write it: kvs put {key} @{0}", kept(new)?),
         false => format!("write the value with a time of its own: kvs put {key} VALUE --ttl TIME"),

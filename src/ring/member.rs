@@ -110,8 +110,7 @@ pub struct Member {
 }
 
 /// Names of files that kvs keeps beside the directories of members, or in them.
-const TAKEN: [&str; 6] =
-    ["node.yaml", "peers.yaml", "data.mdb", "lock.mdb", "kvs.id", "kvs.lock"];
+const TAKEN: [&str; 6] = ["node.yaml", "peers.yaml", "data.mdb", "lock.mdb", "kvs.id", "kvs.lock"];
 
 /// Whether a member that comes to a ring may be called so. A name is an argument, an entry of a list
 /// (`--down n1,n2`), a word of a printed hint and a directory. A member that is there already keeps the
@@ -179,6 +178,28 @@ mod public_key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Q;
+    use crate::ring::{Change, RingDoc};
+
+    fn member(i: u8, name: &str) -> Member {
+        let (id, zone, state) = (NodeId(u64::from(i)), "default".into(), State::Normal);
+        Member { id, name: name.into(), zone, weight: 1, state, public_key: [i; 32] }
+    }
+
+    #[test]
+    fn a_member_keeps_the_odd_name_it_has() {
+        let q = Q::new(16).expect("sixteen");
+        let odd = |name| RingDoc::first(RingId(7), q, 1, vec![member(1, "n1"), member(2, name)]);
+        assert!(matches!(odd("-x"), Err(Error::Usage(_))));
+        let mut doc = odd("n2").expect("a ring");
+        doc.members[1].name = "-x".into();
+        let doc = RingDoc::decode(&doc.encode()).expect("a document of an older build");
+        let odd = member(3, "-x");
+        assert!(doc.change(&[Change::Join(member(3, "n3"))]).is_ok());
+        assert!(doc.change(&[Change::Replace(odd.clone())]).is_ok());
+        let doc = doc.mark_removed("-x").expect("the same without it");
+        assert!(matches!(doc.change(&[Change::Join(odd)]), Err(Error::Usage(_))));
+    }
 
     #[test]
     fn a_new_name_can_be_typed_listed_and_be_a_directory() {
@@ -187,8 +208,23 @@ mod tests {
         }
         let long = "n".repeat(NAME_BYTES_MAX + 1);
         for bad in [
-            "", ".", "..", ".n", "-x", "a,b", "a/b", "../x", "a b", "a\nb", "a:b", "a=b", "a\u{202e}b",
-            "ring.key", "n1.key", "peers.yaml", &long,
+            "",
+            ".",
+            "..",
+            ".n",
+            "-x",
+            "a,b",
+            "a/b",
+            "../x",
+            "a b",
+            "a\nb",
+            "a:b",
+            "a=b",
+            "a\u{202e}b",
+            "ring.key",
+            "n1.key",
+            "peers.yaml",
+            &long,
         ] {
             let told = check_new_name(bad).expect_err("no name");
             assert!(matches!(told, Error::Usage(_)), "{bad:?}");
