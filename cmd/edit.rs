@@ -1,5 +1,7 @@
 //! `kvs edit`: read, change, write, without losing what another writer did meanwhile.
 
+mod child;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{Seek, Write};
 use std::process::{Command, ExitStatus, Stdio};
@@ -69,6 +71,7 @@ struct Base {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    child::end_together()?;
     let mut left = args.retry;
     loop {
         // No lock is held while somebody thinks.
@@ -209,7 +212,7 @@ fn in_editor(base: &Base) -> Result<Vec<u8>, Error> {
     // The editor may be a command with arguments, as git has it.
     let mut command = Command::new("sh");
     command.arg("-c").arg(script(&editor)).arg("kvs-edit").arg(&path);
-    check(&editor, command.status())?;
+    check(&editor, child::start(&mut command).and_then(child::finish))?;
     let edited = open_small(&path)?;
     let mut new = read_all(edited).map_err(Error::io("read", &path))??;
     // An editor ends the last line; the value did not.
@@ -238,7 +241,7 @@ fn through(command: &[OsString], input: &[u8]) -> Result<Vec<u8>, Error> {
     let io = |e: std::io::Error| failed("a temporary file", &e.to_string());
     stdin.write_all(input).and_then(|()| stdin.rewind()).map_err(io)?;
     let mut command = Command::new(program);
-    let child = command.args(arguments).stdin(stdin).stdout(Stdio::piped()).spawn();
+    let child = child::start(command.args(arguments).stdin(stdin).stdout(Stdio::piped()));
     let shown = program.display().to_string();
     let mut child = child.map_err(|e| failed(&shown, &e.to_string()))?;
     let stdout = child.stdout.take().expect("its stdout is a pipe");
@@ -247,7 +250,7 @@ fn through(command: &[OsString], input: &[u8]) -> Result<Vec<u8>, Error> {
         // It may have no end of its own; if it has ended, all the better.
         drop(child.kill());
     }
-    let ended = child.wait();
+    let ended = child::finish(child);
     let new = read.map_err(|e| failed(&shown, &e.to_string()))??;
     check(program, ended)?;
     Ok(new)
