@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// The directory of the new node
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// The new member's name; the directory's name unless given
+    /// The new member's name, of letters, digits, . _ and -; the directory's name unless given
     #[arg(long)]
     name: Option<String>,
     /// Its share of the data relative to others
