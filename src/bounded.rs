@@ -11,15 +11,11 @@
 //! What it does not do: it knows no bound but the one it is given. Caveat: a list within its bound may
 //! hold entries as large as their own type allows.
 
-mod named;
-
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-
-pub use self::named::Named;
 
 /// A text of a refusal or report is cut after so many bytes.
 pub const TEXT_BYTES_MAX: usize = 4_096;

@@ -25,7 +25,6 @@ pub use self::keys::{
     Secret, create_key, fingerprint, fresh_key, key_text, keys_in, read_key, read_keys, write_key,
 };
 pub use self::values::{address, duration, share, size};
-use crate::bounded::Named;
 use crate::error::{Error, Result};
 use crate::os::read_small;
 
@@ -97,7 +96,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
 /// [`Error::Usage`] naming source, line and column.
 pub fn parse<T: DeserializeOwned>(text: &str, source: &str) -> Result<T> {
     within_bounds(text, source)?;
-    let value = Named(serde_yaml::Deserializer::from_str(text));
+    let value = serde_yaml::Deserializer::from_str(text);
     serde_yaml::with::singleton_map_recursive::deserialize(value).map_err(|e| {
         Error::Usage(format!("{source} is not as it should be: {e}. Nothing was changed."))
     })

@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("planted", &[]), // a feature of test builds: every room may use it
     ("os", &["error"]),
     ("bounded", &[]),
-    ("config", &["os..", "bounded"]),
+    ("config", &["os.."]),
     ("key", &["error", "bounded"]),
     ("clock", &["key.."]),
     ("record", &["clock.."]),
