@@ -295,23 +295,23 @@ pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, Error> {
 /// The same for a flag that is there. Until then ctrl-C simply ends the process.
 pub(crate) fn raise_on_ctrl_c(stop: &Arc<AtomicBool>) -> Result<(), Error> {
     let raised = stop.clone();
-    on_stop_signal(move || {
+    on_stop_signal(move |_| {
         if raised.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(Code::Partly.number()));
         }
     })
 }
 
-/// Calls back for each signal that asks the process to finish: ctrl-C, TERM, a hangup. One that was
+/// Calls back with each signal that asks the process to finish: ctrl-C, TERM, a hangup. One that was
 /// ignored when the process began (nohup, a shell's background) stays ignored.
-pub(crate) fn on_stop_signal(mut call: impl FnMut() + Send + 'static) -> Result<(), Error> {
+pub(crate) fn on_stop_signal(mut call: impl FnMut(i32) + Send + 'static) -> Result<(), Error> {
     let failed = |e: std::io::Error| {
         let text = format!("Signals cannot be caught: {e}; nothing was tried.");
         Error::Denied(text).limited(e.raw_os_error())
     };
     let mut signals = Signals::new(stop_signals()).map_err(failed)?;
     let thread = thread::Builder::new().name("kvs-signals".into());
-    let listening = thread.spawn(move || signals.forever().for_each(|_| call()));
+    let listening = thread.spawn(move || signals.forever().for_each(&mut call));
     listening.map(drop).map_err(failed)
 }
 

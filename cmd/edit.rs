@@ -1,5 +1,7 @@
 //! `kvs edit`: read, change, write, without losing what another writer did meanwhile.
 
+mod child;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{Seek, Write};
 use std::process::{Command, ExitStatus, Stdio};
@@ -31,7 +33,8 @@ use crate::ui::Ui;
 ///
 /// The new value replaces exactly what was read. Nothing is written when nothing changed (exit 0),
 /// when the editor or COMMAND fails or the lines between siblings are still there (exit 10), or when
-/// another writer was faster (exit 3; the edited text is kept in a file, which is named). Of edits at
+/// another writer was faster or the value expired meanwhile (exit 3; the edited text is kept in a file,
+/// which is named). Of edits at
 /// the same time each one that exits 0 counts, as long as the nodes agree on who is up; across a cut
 /// both sides may write, and both values are shown. Exit 5 means unknown: read the key before you
 /// repeat the edit. A time to expire at stays with the value.
@@ -68,6 +71,7 @@ struct Base {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
+    child::end_together()?;
     let mut left = args.retry;
     loop {
         // No lock is held while somebody thinks.
@@ -81,6 +85,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             return Ok(Done::Yes);
         }
         let mut target = common.open(ui, Access::Write, "edit")?;
+        if base.has_expired() {
+            return Err(expired(args, &new)?.into());
+        }
         let (reply, options) = base.write(ui, &mut target, args, &new)?;
         let lost =
             matches!(reply.items.first(), Some(ItemReply::Conflict { .. } | ItemReply::NotAlone));
@@ -165,6 +172,17 @@ impl Base {
         }
     }
 
+    /// When the value expires: not while one of them has no time to expire at.
+    fn expires_ms(&self) -> Option<u64> {
+        let times: Option<Vec<u64>> = self.values.iter().map(|v| v.1.expires_ms).collect();
+        times.and_then(|t| t.into_iter().max())
+    }
+
+    /// Whether what is written with the time that stays could not be read by anyone.
+    fn has_expired(&self) -> bool {
+        self.expires_ms().is_some_and(|at| at <= wall_ms())
+    }
+
     /// Writes unless anything is there that was not read.
     fn write(
         &self,
@@ -173,8 +191,7 @@ impl Base {
         args: &Args,
         new: &[u8],
     ) -> Result<(PutReply, Options), Fail> {
-        let times: Option<Vec<u64>> = self.values.iter().map(|v| v.1.expires_ms).collect();
-        let value = Some((new.to_vec(), times.and_then(|t| t.into_iter().max())));
+        let value = Some((new.to_vec(), self.expires_ms()));
         let basis = Basis::Exact(self.clock.clone());
         let options = args.quorum.options();
         let reply = target.put(Item { key: args.key.clone(), value, basis }, &options);
@@ -195,7 +212,7 @@ fn in_editor(base: &Base) -> Result<Vec<u8>, Error> {
     // The editor may be a command with arguments, as git has it.
     let mut command = Command::new("sh");
     command.arg("-c").arg(script(&editor)).arg("kvs-edit").arg(&path);
-    check(&editor, command.status())?;
+    check(&editor, child::start(&mut command).and_then(child::finish))?;
     let edited = open_small(&path)?;
     let mut new = read_all(edited).map_err(Error::io("read", &path))??;
     // An editor ends the last line; the value did not.
@@ -224,7 +241,7 @@ fn through(command: &[OsString], input: &[u8]) -> Result<Vec<u8>, Error> {
     let io = |e: std::io::Error| failed("a temporary file", &e.to_string());
     stdin.write_all(input).and_then(|()| stdin.rewind()).map_err(io)?;
     let mut command = Command::new(program);
-    let child = command.args(arguments).stdin(stdin).stdout(Stdio::piped()).spawn();
+    let child = child::start(command.args(arguments).stdin(stdin).stdout(Stdio::piped()));
     let shown = program.display().to_string();
     let mut child = child.map_err(|e| failed(&shown, &e.to_string()))?;
     let stdout = child.stdout.take().expect("its stdout is a pipe");
@@ -233,7 +250,7 @@ fn through(command: &[OsString], input: &[u8]) -> Result<Vec<u8>, Error> {
         // It may have no end of its own; if it has ended, all the better.
         drop(child.kill());
     }
-    let ended = child.wait();
+    let ended = child::finish(child);
     let new = read.map_err(|e| failed(&shown, &e.to_string()))??;
     check(program, ended)?;
     Ok(new)
@@ -265,10 +282,27 @@ fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
     if !args.command.is_empty() {
         return Ok(Error::Conflict(text).hint("run it again, or allow more with --retry"));
     }
+    let (path, key) = (kept(new)?, key.argument());
+    Ok(Error::Conflict(text)
+        .hint(format!("your text is kept in {path}; edit again: kvs edit {key}")))
+}
+
+/// The value that was read expired before the new one, which would have its time, was written.
+fn expired(args: &Args, new: &[u8]) -> Result<Error, Error> {
+    let (shown, key) = (&args.key, args.key.argument());
+    let text =
+        format!("{shown} expired meanwhile, and its time stays with it; nothing was written.");
+    let hint = match args.command.is_empty() {
+        true => format!("your text is kept in {0}; write it: kvs put {key} @{0}", kept(new)?),
+        false => format!("write the value with a time of its own: kvs put {key} VALUE --ttl TIME"),
+    };
+    Ok(Error::Conflict(text).hint(hint))
+}
+
+/// Keeps a text in a file that stays; its path, as a shell reads it.
+fn kept(new: &[u8]) -> Result<String, Error> {
     let kept = tempfile::Builder::new().prefix("kvs-edit-").disable_cleanup(true).tempfile();
     let mut kept = kept.map_err(|e| no_place(&e))?;
     kept.write_all(new).map_err(Error::io("write", kept.path()))?;
-    let (path, key) = (word(kept.path()), key.argument());
-    Ok(Error::Conflict(text)
-        .hint(format!("your text is kept in {path}; edit again: kvs edit {key}")))
+    Ok(word(kept.path()))
 }

@@ -7,7 +7,7 @@ use kvs::client::free_ports;
 use kvs::config::NODE_FILE;
 use kvs::embed::{Seat, random};
 use kvs::error::Error;
-use kvs::ring::{Change, Member, NodeId, RingDoc, State};
+use kvs::ring::{Change, Member, NodeId, RingDoc, State, WEIGHT_MAX, check_new_name};
 use kvs::target::{Access, Target};
 use serde_json::json;
 
@@ -32,11 +32,11 @@ pub(crate) struct Args {
     /// The directory of the new node
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// The new member's name; the directory's name unless given
+    /// The new member's name, of letters, digits, . _ and -; the directory's name unless given
     #[arg(long)]
     name: Option<String>,
     /// Its share of the data relative to others
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(WEIGHT_MAX)))]
     weight: u32,
     /// Where it listens when it runs; a free port of 127.0.0.1 unless given
     #[arg(long, value_name = "HOST:PORT", value_parser = listening)]
@@ -89,12 +89,16 @@ pub(crate) fn free_address() -> Option<String> {
 }
 
 fn name(args: &Args) -> Result<String, Error> {
+    let another = "name it with --name NAME";
     let own = || args.dir.file_name().map(|n| n.to_string_lossy().into_owned());
-    args.name.clone().or_else(own).ok_or_else(|| {
+    let name = args.name.clone().or_else(own).ok_or_else(|| {
         let dir = args.dir.display();
-        Error::Usage(format!("{dir} gives no name to the member; nothing was made."))
-            .hint("name it with --name NAME")
-    })
+        Error::Usage(format!("{dir} gives no name to the member; nothing was made.")).hint(another)
+    })?;
+    match check_new_name(&name) {
+        Err(error) if args.name.is_none() => Err(error.hint(another)),
+        checked => checked.map(|()| name),
+    }
 }
 
 fn refuse_member(target: &Target, dir: &Path) -> Result<(), Error> {

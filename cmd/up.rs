@@ -68,7 +68,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let (tell, told) = channel();
     let stop = tell.clone();
     // Nobody listens any more when all has ended.
-    on_stop_signal(move || drop(stop.send(Event::Stop)))?;
+    on_stop_signal(move |_| drop(stop.send(Event::Stop)))?;
     let form = if ui.is_json() { "json" } else { "plain" };
     let mut words = args.flags.words();
     words.extend(["--format".into(), form.into()]);

@@ -341,7 +341,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand init" -s 0 -l null -d 'End lines
 complete -c kvs -n "__fish_kvs_using_subcommand init" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand init" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand join" -l name -d 'The new member\'s name; the directory\'s name unless given' -r
+complete -c kvs -n "__fish_kvs_using_subcommand join" -l name -d 'The new member\'s name, of letters, digits, . _ and -; the directory\'s name unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l weight -d 'Its share of the data relative to others' -r
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l listen -d 'Where it listens when it runs; a free port of 127.0.0.1 unless given' -r
 complete -c kvs -n "__fish_kvs_using_subcommand join" -l plan -d 'Make the directory and write the plan to a file instead of doing it' -r -F

@@ -151,6 +151,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_list_is_no_struct() {
+        for text in ["[[]]", "peers: [['1', n1, null]]", "- peers"] {
+            let told = parse::<Peers>(text, "x").expect_err("no peers").to_string();
+            assert!(told.contains("sequence"), "{text}: {told}");
+        }
+        assert!(parse::<Peers>("peers: [{id: '1', name: n1, address: null}]", "x").is_ok());
+    }
+
+    #[test]
     fn what_nests_without_end_is_refused_before_it_is_read() {
         let read = |text: &str| parse::<Peers>(text, "x").expect_err("no peers").to_string();
         for one in ["[", "{", "- ", "? ", "{a: ", "[[]", "[\n", "- [", " - ", "\u{a0}["] {

@@ -26,9 +26,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::follows::{MEMBERS_EVER_MAX, MEMBERS_MAX, NAME_BYTES_MAX, VERSION_MAX};
+pub use self::follows::{MEMBERS_EVER_MAX, MEMBERS_MAX, NAME_BYTES_MAX, VERSION_MAX, WEIGHT_MAX};
 pub use self::layout::Layout;
-pub use self::member::{Member, NodeId, RingId, State};
+pub use self::member::{Member, NodeId, RingId, State, check_new_name};
 pub use self::planner::{Candidate, PlanError, plan};
 use crate::error::{Error, Result, word};
 use crate::key::{Partition, Q};
@@ -143,8 +143,10 @@ impl RingDoc {
     /// The first document of a ring.
     ///
     /// # Errors
-    /// [`Error::Usage`] when there are fewer members than replicas or names are not distinct.
+    /// [`Error::Usage`] when there are fewer members than replicas, names are not distinct, or one is
+    /// not as [`check_new_name`] has it.
     pub fn first(id: RingId, q: Q, replicas: u8, members: Vec<Member>) -> Result<Self> {
+        members.iter().try_for_each(Member::check_new)?;
         let empty = Layout::new(1, vec![0]); // replaced by the plan
         let step = Step::Settled;
         let mut doc = Self { id, version: 1, q, replicas, members, step, layout: empty, old: None };
@@ -326,7 +328,7 @@ impl RingDoc {
     ///
     /// # Errors
     /// [`Error::Busy`] while another change is under way, [`Error::Usage`] for an unknown or doubled
-    /// name, [`Error::Denied`] when fewer than N members would remain. Nothing is changed.
+    /// name, or a new one that is none, [`Error::Denied`] when fewer than N members would remain. Nothing is changed.
     pub fn change(&self, changes: &[Change]) -> Result<Self> {
         if self.step != Step::Settled {
             return Err(Error::Busy("A change of the ring is already under way.".into())
@@ -401,6 +403,7 @@ impl RingDoc {
     fn wish(&mut self, change: &Change, base: Layout) -> Result<Layout> {
         match change {
             Change::Join(member) => {
+                member.check_new()?;
                 self.members.push(Member { state: State::Joining, ..member.clone() })
             }
             Change::Leave(name) => self.by_name(name)?.state = State::Leaving,

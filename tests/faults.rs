@@ -7,6 +7,7 @@
 //! input     arguments, lines, bytes and pipes
 //! codes     every exit code with its causes
 //! paths     files that are named or replaced: devices, links, modes, names that last, pasted hints
+//! names     names and weights that a new member cannot have
 //! running   the same of running nodes: keys, signals, changes that go on, addresses
 //! disk      full, limited, read-only, failing underneath (needs root and tools: else skipped aloud)
 //! files     every file of a node directory gone, emptied, overwritten
@@ -26,6 +27,8 @@ mod disk;
 mod files;
 #[path = "faults/input.rs"]
 mod input;
+#[path = "faults/names.rs"]
+mod names;
 #[path = "faults/paths.rs"]
 mod paths;
 #[path = "faults/running.rs"]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use kvs::embed::random;
 use kvs::error::Error;
-use kvs::ring::{Change, Member, NodeId, State};
+use kvs::ring::{Change, Member, NodeId, State, WEIGHT_MAX};
 use kvs::target::Access;
 
 use super::change::{Preview, write_plan};
@@ -63,13 +63,18 @@ fn sketch(text: &str) -> Result<Member, String> {
     let mut parts = text.splitn(3, ':');
     let name = parts.next().filter(|n| !n.is_empty()).ok_or("a member needs a name")?.to_owned();
     let zone = parts.next().unwrap_or("default").to_owned();
-    let weight = parts.next().unwrap_or("1").parse().map_err(|_| "a weight is a number")?;
+    let weight = parts.next().map_or(Ok(1), share)?;
     let id = NodeId(random().map_err(|e: Error| e.to_string())? as u64);
     Ok(Member { id, name, zone, weight, state: State::Joining, public_key: [0; 32] })
 }
 
 fn weight(text: &str) -> Result<(String, u32), String> {
-    let parts = text.rsplit_once('=').and_then(|(name, w)| Some((name, w.parse::<u32>().ok()?)));
-    let found = parts.filter(|(_, w)| *w > 0).map(|(name, w)| (name.to_owned(), w));
-    found.ok_or_else(|| "say NAME=W, W 1 or more".to_owned())
+    let (name, weight) = text.rsplit_once('=').ok_or("say NAME=W")?;
+    Ok((name.to_owned(), share(weight)?))
+}
+
+/// A member's share relative to others.
+fn share(text: &str) -> Result<u32, String> {
+    let weight = text.parse().ok().filter(|weight| (1..=WEIGHT_MAX).contains(weight));
+    weight.ok_or_else(|| format!("a weight is a whole number from 1 to {WEIGHT_MAX}"))
 }

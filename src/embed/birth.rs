@@ -30,7 +30,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result, word};
 use crate::os::open_small;
-use crate::ring::{NodeId, RingDoc, RingId, State};
+use crate::ring::{NodeId, RingDoc, RingId, State, check_new_name};
 use crate::store::lmdb::{Access, Lmdb, Map};
 use crate::store::lock::{Holder, Lock, Want};
 use crate::store::sidecar::{self, Found};
@@ -138,6 +138,10 @@ impl Birth {
                     || m.public_key != *public =>
             {
                 deny(format!("is known to the ring as another: {}, {}", m.name, m.state))
+            }
+            // The name of one that is replaced stays as it is.
+            (None, _) if doc.members.iter().all(|m| m.name != self.node.name) => {
+                check_new_name(&self.node.name).map(|()| id)
             }
             _ => Ok(id),
         }

@@ -22,6 +22,8 @@ pub const MEMBERS_MAX: usize = 1_000;
 pub const MEMBERS_EVER_MAX: usize = 16_384;
 /// The longest name of a member or zone, in bytes: a name is that of a directory.
 pub const NAME_BYTES_MAX: usize = 255;
+/// The highest weight that can be asked for, relative to 1.
+pub const WEIGHT_MAX: u32 = 1_000;
 /// The highest version: what is counted up from here does not overflow.
 pub const VERSION_MAX: u64 = 1 << 53;
 /// A document so many versions ahead is believed; more cannot have been chosen meanwhile.

@@ -11,6 +11,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::NAME_BYTES_MAX;
+use crate::error::{Error, Result};
+
 /// Identity of a ring, drawn at `init`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RingId(pub u128);
@@ -106,6 +109,51 @@ pub struct Member {
     pub public_key: [u8; 32],
 }
 
+/// Names of files that kvs keeps beside the directories of members, or in them.
+const TAKEN: [&str; 6] = ["node.yaml", "peers.yaml", "data.mdb", "lock.mdb", "kvs.id", "kvs.lock"];
+
+/// Whether a member that comes to a ring may be called so. A name is an argument, an entry of a list
+/// (`--down n1,n2`), a word of a printed hint and a directory. A member that is there already keeps the
+/// name that an older build let it have.
+///
+/// # Errors
+/// [`Error::Usage`] saying what a name is made of. Nothing was tried.
+pub fn check_new_name(name: &str) -> Result<()> {
+    let wrong = |why: &str| {
+        let shown: String = name.chars().take(64).collect();
+        let text = format!("{shown:?} is no name for a new member: {why}; nothing was changed.");
+        Err(Error::Usage(text))
+    };
+    if !(1..=NAME_BYTES_MAX).contains(&name.len()) {
+        return wrong(&format!("a name has 1 to {NAME_BYTES_MAX} bytes"));
+    }
+    if !name.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+        return wrong("a name begins with a letter, a digit or _");
+    }
+    if !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-')) {
+        return wrong("a name is made of letters, digits, . _ and -");
+    }
+    // The key of a node that is to be is beside its directory, as the ring's is: n1.key, ring.key.
+    if TAKEN.contains(&name) || name.ends_with(".key") {
+        return wrong("kvs gives that name to a file of its own");
+    }
+    Ok(())
+}
+
+impl Member {
+    /// Whether a member that comes to a ring is called, and stands in a zone, as one may.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] as [`check_new_name`].
+    pub(super) fn check_new(&self) -> Result<()> {
+        if self.zone.is_empty() || self.zone.contains(|c: char| c.is_control() || c == ',') {
+            let text = format!("{:?} is no name of a zone; nothing was changed.", self.zone);
+            return Err(Error::Usage(text));
+        }
+        check_new_name(&self.name)
+    }
+}
+
 /// A public key is URL-safe base64 in YAML, 32 bytes on the wire.
 mod public_key {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -124,5 +172,63 @@ mod public_key {
         }
         let bytes = URL_SAFE_NO_PAD.decode(String::deserialize(d)?).map_err(D::Error::custom)?;
         bytes.try_into().map_err(|_| D::Error::custom("a public key has 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Q;
+    use crate::ring::{Change, RingDoc};
+
+    fn member(i: u8, name: &str) -> Member {
+        let (id, zone, state) = (NodeId(u64::from(i)), "default".into(), State::Normal);
+        Member { id, name: name.into(), zone, weight: 1, state, public_key: [i; 32] }
+    }
+
+    #[test]
+    fn a_member_keeps_the_odd_name_it_has() {
+        let q = Q::new(16).expect("sixteen");
+        let odd = |name| RingDoc::first(RingId(7), q, 1, vec![member(1, "n1"), member(2, name)]);
+        assert!(matches!(odd("-x"), Err(Error::Usage(_))));
+        let mut doc = odd("n2").expect("a ring");
+        doc.members[1].name = "-x".into();
+        let doc = RingDoc::decode(&doc.encode()).expect("a document of an older build");
+        let odd = member(3, "-x");
+        assert!(doc.change(&[Change::Join(member(3, "n3"))]).is_ok());
+        assert!(doc.change(&[Change::Replace(odd.clone())]).is_ok());
+        let doc = doc.mark_removed("-x").expect("the same without it");
+        assert!(matches!(doc.change(&[Change::Join(odd)]), Err(Error::Usage(_))));
+    }
+
+    #[test]
+    fn a_new_name_can_be_typed_listed_and_be_a_directory() {
+        for good in ["n1", "_", "9", "db-1.example.org", "größe", &"n".repeat(NAME_BYTES_MAX)] {
+            assert!(check_new_name(good).is_ok(), "{good}");
+        }
+        let long = "n".repeat(NAME_BYTES_MAX + 1);
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".n",
+            "-x",
+            "a,b",
+            "a/b",
+            "../x",
+            "a b",
+            "a\nb",
+            "a:b",
+            "a=b",
+            "a\u{202e}b",
+            "ring.key",
+            "n1.key",
+            "peers.yaml",
+            &long,
+        ] {
+            let told = check_new_name(bad).expect_err("no name");
+            assert!(matches!(told, Error::Usage(_)), "{bad:?}");
+            assert!(!told.to_string().contains('\n'), "{bad:?}");
+        }
     }
 }

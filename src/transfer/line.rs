@@ -4,8 +4,13 @@
 //! as base64 under a name ending in `_b64`.
 //! Unknown fields are refused: a line of another tool must not be half understood.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::key::Key;
@@ -46,7 +51,7 @@ struct Json {
     #[serde(skip_serializing_if = "Option::is_none")]
     value_b64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    siblings: Option<Vec<JsonValue>>,
+    siblings: Option<Vec<Object<JsonValue>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,12 +69,35 @@ struct JsonValue {
     expires: Option<String>,
 }
 
+/// A struct that is read by the names of its fields: to serde an array, too, is one, field by field in
+/// the order of the source.
+#[derive(Serialize)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
 /// Reads a line.
 ///
 /// # Errors
 /// A clause that says what is wrong with it.
 pub fn parse(text: &[u8]) -> Result<Line, String> {
-    let json: Json = serde_json::from_slice(text).map_err(|e| {
+    let Object(json): Object<Json> = serde_json::from_slice(text).map_err(|e| {
         // The reader counts lines within the line; only the column says something.
         let why = e.to_string();
         let what = why.split(" at line ").next().unwrap_or_default();
@@ -85,7 +113,9 @@ pub fn parse(text: &[u8]) -> Result<Line, String> {
         }
         Some(siblings) if siblings.is_empty() => return Err("its siblings are empty".into()),
         Some(siblings) => {
-            let read = |s: JsonValue| Ok((value(s.value, s.value_b64)?, expiry(s.expires)?));
+            let read = |Object(s): Object<JsonValue>| {
+                Ok((value(s.value, s.value_b64)?, expiry(s.expires)?))
+            };
             siblings.into_iter().map(read).collect::<Result<_, String>>()?
         }
     };
@@ -169,7 +199,7 @@ pub fn encode(
         several => {
             let each = several.iter().map(|(_, v)| {
                 let (value, value_b64) = split(&v.bytes);
-                JsonValue { value, value_b64, expires: until(v.expires_ms) }
+                Object(JsonValue { value, value_b64, expires: until(v.expires_ms) })
             });
             json.siblings = Some(each.collect());
         }
@@ -201,6 +231,9 @@ mod tests {
             (r#"{"key":"k"}"#, "no value"),
             (r#"{"key":"k","value":"v","vlaue":"x"}"#, "unknown field"),
             (r#"{"key":"k","#, "EOF"),
+            (r#"{"key":"k","value":"v"} {}"#, "trailing"),
+            (r#"["k",null,"v",null,null,null,null]"#, "sequence"),
+            (r#"{"key":"k","siblings":[["v",null,null]]}"#, "sequence"),
             (r#"{"key":"k","value_b64":"!"}"#, "value_b64"),
         ] {
             let error = parse(text.as_bytes()).unwrap_err();

@@ -84,9 +84,16 @@ fn a_line_that_breaks_a_load_is_named() {
     place.write("good", good.join("\n"));
     place.kvs("load good").ends(0);
     assert_eq!(place.dump(), good);
-    for line in
-        ["[]", "{}", "nonsense", r#"{"key":"k"}"#, r#"{"key_b64":"!","value":"v"}"#, "\u{0}"]
-    {
+    for line in [
+        "[]",
+        "{}",
+        "nonsense",
+        r#"{"key":"k"}"#,
+        r#"{"key_b64":"!","value":"v"}"#,
+        "\u{0}",
+        r#"["k2",null,"v2",null,null,null,null]"#,
+        r#"{"key":"k2","siblings":[["v2",null,null]]}"#,
+    ] {
         place.write("one", line);
         place.kvs("load one").ends(7).says("Line 1 ").says("keys written: 0;");
     }
@@ -219,4 +226,31 @@ fn a_time_beyond_its_bound_is_wrong_usage() {
     place.write("late", r#"{"key":"k","value":"v","expires":"18446744073709551615"}"#);
     place.kvs("load late").ends(7).says("Line 1").says("too late");
     place.kvs("put k w --ttl 1000y").ends(0);
+}
+
+/// The time to expire at stays with an edited value: when it is over there is nothing to write.
+#[test]
+fn an_edit_of_what_expires_meanwhile_is_refused() {
+    let place = Place::ring("--partitions 8");
+    let wait = "n=0; while kvs -q get t >/dev/null && [ $n -lt 20000 ]; do n=$((n+1)); done";
+    place.write("edit", format!("cat > seen; {wait}; echo new"));
+    place.write("editor", format!("cp \"$1\" seen; {wait}; echo new > \"$1\""));
+    for (edit, hint) in [
+        ("kvs edit t -- sh ./edit", "kvs put t VALUE"),
+        ("TMPDIR=$PWD EDITOR='sh ./editor' kvs edit t", "kvs put t @"),
+    ] {
+        // It has to be read while it is there: where that was too slow, with more time once more.
+        let told = (1..=8).find_map(|n| {
+            place.kvs(&format!("put -q --overwrite t old --ttl {}ms", 200 << n)).ends(0);
+            let told = place.sh(edit);
+            (place.read("seen") == "old").then_some(told)
+        });
+        let told = told.expect("an edit that has read the value").ends(3);
+        let told = told.says("t expired meanwhile").says("nothing was written").says(hint);
+        place.kvs("get t").ends(1).says("t has expired");
+        if let Some((_, put)) = told.err.split_once("write it: ") {
+            place.sh(put).ends(0);
+            place.kvs("get t").ends(0).prints("new");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::shell::{Dice, Place, lines, size};
+use crate::shell::{Dice, Place, lines, size, wait_for};
 
 const KEYS: usize = 1_500;
 /// Rounds of each kind; with three kinds, twelve kills.
@@ -135,7 +135,7 @@ fn a_killed_writer_leaves_no_lock() {
         Command::new(crate::shell::binary()).get_program().to_str().expect("a path"),
         &["load", "-"],
     );
-    crate::shell::wait_for("the lock of n3", || {
+    wait_for("the lock of n3", || {
         fs::read_to_string(place.path("r/n3/kvs.lock")).is_ok_and(|t| t.starts_with("kvs-load"))
     });
     place.kvs("put k v --timeout 0s").ends(9).says("kvs-load").says("--timeout");
@@ -143,4 +143,26 @@ fn a_killed_writer_leaves_no_lock() {
     child.wait().expect("its end");
     place.kvs("put k v --timeout 0s").ends(0);
     place.kvs("get k").ends(0).prints("v");
+}
+
+/// What asks `kvs edit` to finish asks its command too.
+#[test]
+fn the_command_of_an_edit_ends_with_it() {
+    let place = with_an_acked_key();
+    place.write("wait", "echo $$ > id.new; mv id.new id; exec sleep 600");
+    for (signal, number) in [("TERM", 15), ("HUP", 1), ("INT", 2)] {
+        let begun = || place.path("id").exists();
+        let told = place.signal_when(signal, "edit acked -- sh ./wait", begun);
+        assert_eq!(told.code, -number, "{signal}: {}", told.err);
+        let id = place.read("id");
+        wait_for("the command's end", || !is_running(id.trim()));
+        fs::remove_file(place.path("id")).expect("a file");
+        place.kvs("get -q acked").ends(0).prints("for good");
+    }
+}
+
+/// Whether a process is there that has not ended: one that nobody has reaped is dead.
+fn is_running(id: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }

@@ -100,6 +100,8 @@ fn a_founder_is_born_full_and_a_joiner_empty() {
     let joiner = place.path().join("n2");
     identity(&joiner).unwrap();
     let doc = birth.doc().unwrap();
+    let odd = be_born(&joiner, &self::birth("-x", &doc, false)).unwrap_err();
+    assert!(matches!(odd.root(), Error::Usage(_)) && !joiner.exists(), "{odd}");
     assert_eq!(be_born(&joiner, &self::birth("n2", &doc, false)).unwrap(), Made::New);
     assert_eq!(filling(&joiner).1, vec![0xff]);
     let peers: Peers = config::read(&joiner.join("peers.yaml")).unwrap();

@@ -15,6 +15,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use super::form::{Form, Wrong};
 use super::{Fleet, Host, HostKeys, ScaleRules, SshRules};
 use crate::key::Q;
+use crate::ring::{WEIGHT_MAX, check_new_name};
 
 /// No time is longer: what waits must have an end that somebody sees.
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -74,6 +75,8 @@ pub(super) fn form(form: &Form) -> Checked {
     for name in &names {
         let what = "has 1 to 63 of letters, digits, . _ -, and begins with a letter or digit";
         refuse(!is_name(name), || format!("{name:?} is no name of a host; one {what}"))?;
+        let taken = check_new_name(name).is_err();
+        refuse(taken, || format!("{name:?} is no name of a host; files of kvs are called so"))?;
     }
     names.sort_unstable();
     let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
@@ -121,7 +124,8 @@ fn host(host: &Host) -> Checked {
     let zone = &host.zone;
     refuse(!is_name(zone), || format!("{zone:?} is no name of a zone; say letters and digits"))?;
     let weight = host.weight;
-    refuse(!(1..=1000).contains(&weight), || format!("weight {weight} is not 1 to 1000"))?;
+    let wrong = !(1..=WEIGHT_MAX).contains(&weight);
+    refuse(wrong, || format!("weight {weight} is not 1 to {WEIGHT_MAX}"))?;
     refuse(host.quota_bytes == Some(0), || "quota is 0; leave it out for no limit".into())?;
     if let Some(at) = host.metrics.as_ref().filter(|at| *at != "off") {
         let good = at.parse::<std::net::SocketAddr>().is_ok_and(|at| at.port() > 0);

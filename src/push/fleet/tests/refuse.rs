@@ -198,6 +198,7 @@ fn what_cannot_be_meant_of_a_fleet_is_refused() {
         (names("a", "a"), "two hosts are called a"),
         (names("a", "'b,c'"), &format!("\"b,c\" {no_name}")),
         (names("a", ".."), &format!("\"..\" {no_name}")),
+        (names("a", "ring.key"), "\"ring.key\" is no name of a host; files of kvs are called so"),
         (top("replicas: 0"), "replicas is 0; a record has at least one copy"),
         (top("replicas: 16"), "16 replicas are more than the 15 a ring can have"),
         (top("replicas: 2"), "replicas 2 wants as many hosts, and hosts has 1"),
