@@ -177,7 +177,7 @@ impl<'a> Story<'a> {
             let explains = |w: &&Op| self.over(w, *dot, op) != Over::No;
             // What superseded it ended after it, and most often soon.
             let (before, after) = self.writes.split_at(self.ended_before(op.begin_ms));
-            let explained = || after.iter().chain(before).any(|w| explains(w));
+            let explained = || after.iter().chain(before).any(explains);
             let (who, value) = (&op.who, &op.value);
             if !clock.covers(*dot) {
                 wrong.push(format!("LOST: {value:?} {dot:?} of {who} is not known any more"));
