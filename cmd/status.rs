@@ -25,8 +25,8 @@ use crate::ui::Ui;
 /// waiting to hear from the others. `up?` says that the nodes do not agree on it. Nothing is written.
 /// With --check it exits 1 when anything needs attention, for cron: owners that differ too, and of
 /// directories whose nodes do not run it reads all keys, to see whether records are lost, and looks
-/// whether the nodes could run: at their keys, and whether this user may write. Values are read by
-/// kvs verify.
+/// whether the nodes could run: at node.key and ring.key, and whether this user may write. Values are
+/// read by kvs verify.
 ///
 /// Example: kvs --ring r status --check -q || mail -s 'kvs needs help' root
 #[derive(Debug, ClapArgs)]
