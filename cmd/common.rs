@@ -249,10 +249,15 @@ fn wanted(target: &Target, targets: &[String]) -> Vec<String> {
 
 /// Says of members that nothing of them was read, unless it was said why.
 pub(crate) fn warn_of_unread(ui: &mut Ui, target: &Target, names: &[String]) {
-    let known = target.damaged().iter().chain(target.odd());
-    for name in names.iter().filter(|name| !known.clone().any(|dir| dir.ends_with(name))) {
+    let known = |name| is_odd(target, name) || target.damaged().iter().any(|d| d.ends_with(name));
+    for name in names.iter().filter(|name| !known(name)) {
         ui.warn(&is_down(name));
     }
+}
+
+/// Whether a member is down for a file that is none or that this user may not use: its data may be good.
+pub(crate) fn is_odd(target: &Target, name: &str) -> bool {
+    target.odd().iter().any(|dir| dir.ends_with(name))
 }
 
 /// What is said of a member that could not be read.

@@ -7,7 +7,7 @@ use kvs::repair::{Report, Wish, count, describe, repair};
 use kvs::target::{Access, GIVE_UP, Target};
 use serde_json::json;
 
-use crate::common::{Common, Scope, key_parser, stop_on_ctrl_c};
+use crate::common::{Common, Scope, is_odd, key_parser, stop_on_ctrl_c};
 use crate::exit::{Done, Fail, Outcome};
 use crate::ui::Ui;
 
@@ -70,6 +70,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     });
     bar.finish_and_clear();
     ui.warn_all(target.warnings());
+    ui.warn_all(target.unfit());
     told(ui, &target, &report?)
 }
 
@@ -168,10 +169,17 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
         });
     }
     for name in missing.iter().filter(|name| !report.broken.contains(*name)) {
-        let name = word(name);
+        let (odd, name) = (is_odd(target, name), word(name));
         if report.changing {
             ui.say(&format!(
                 "{name} was missing, and the change waits for it: bring it back; {GIVE_UP}"
+            ));
+            continue;
+        }
+        if odd {
+            ui.say(&format!(
+                "{name} was missing: mend its directory as the warning says and repair again; \
+                 to go on without what only it holds: kvs repair --accept-missing {name}"
             ));
             continue;
         }

@@ -14,7 +14,7 @@ use kvs::target::{Access, GIVE_UP, Target, View};
 use serde_json::json;
 
 pub(crate) use self::seen::Seen;
-use crate::common::Common;
+use crate::common::{Common, is_odd};
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 
@@ -24,7 +24,8 @@ use crate::ui::Ui;
 /// that wait, records that are damaged, where it listens, and whether it is draining, full or still
 /// waiting to hear from the others. `up?` says that the nodes do not agree on it. Nothing is written.
 /// With --check it exits 1 when anything needs attention, for cron: owners that differ too, and of
-/// directories whose nodes do not run it reads all keys, to see whether records are lost. Values are
+/// directories whose nodes do not run it reads all keys, to see whether records are lost, and looks
+/// whether the nodes could run: at node.key and ring.key, and whether this user may write. Values are
 /// read by kvs verify.
 ///
 /// Example: kvs --ring r status --check -q || mail -s 'kvs needs help' root
@@ -61,10 +62,14 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
              new address",
             view.member.name
         )),
+        None if doc.step == Step::Settled && is_odd(&target, &view.member.name) => {
+            Some(format!("{} is down: mend its directory as the warning says", view.member.name))
+        }
         _ => trouble(view, (doc.version, doc.step), &seen),
     };
     let mut troubles: Vec<String> = views.iter().filter_map(one).collect();
     troubles.extend(read);
+    troubles.extend(target.unfit());
     troubles.extend(clocks(&views));
     if doc.step != Step::Settled {
         troubles.push(format!("a change is at step {}; go on: kvs ring apply", doc.step));

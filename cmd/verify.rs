@@ -43,6 +43,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         nodes.push((name, findings));
     }
     ui.warn_all(target.warnings());
+    ui.warn_all(target.unfit());
     let partly = common.is_partly_read(&target, &args.scope.targets, &asked)?;
     show(ui, &nodes, target.damaged())?;
     let good = nodes.iter().all(|(_, findings)| findings.is_good());

@@ -96,6 +96,15 @@ impl Error {
         Self::Hinted { error: Box::new(self), hint: hint.into() }
     }
 
+    /// The error and its way out, as one line.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::Hinted { error, hint } => format!("{error} Hint: {hint}"),
+            error => error.to_string(),
+        }
+    }
+
     /// The error without its hints.
     #[must_use]
     pub fn root(&self) -> &Self {

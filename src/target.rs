@@ -18,6 +18,7 @@ mod change;
 mod data;
 mod explain;
 mod find;
+mod fit;
 mod live;
 mod seat;
 

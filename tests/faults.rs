@@ -11,6 +11,7 @@
 //! running   the same of running nodes: keys, signals, changes that go on, addresses
 //! disk      full, limited, read-only, failing underneath (needs root and tools: else skipped aloud)
 //! files     every file of a node directory gone, emptied, overwritten
+//! fit       members with good data that cannot run, or that this user may not use
 //! signals   SIGKILL at any moment, SIGINT between two commits
 //! crowd     many commands at once, and a lock that somebody holds
 //! ```
@@ -25,6 +26,8 @@ mod crowd;
 mod disk;
 #[path = "faults/files.rs"]
 mod files;
+#[path = "faults/fit.rs"]
+mod fit;
 #[path = "faults/input.rs"]
 mod input;
 #[path = "faults/names.rs"]

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A damaged directory is warned of and counts as down, unless nothing else is left; so does one with a
-//! file that is no file, or that says what this kvs does not know. Reading never
+//! file that is no file, or that says what this kvs does not know, and one that this user may not read
+//! or, to write, not write. Limits of this process and a full disk end the command. Reading never
 //! writes: a node whose file may be older counts as filling for this run only.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,6 +15,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::fit::{barred, is_closed, refuse_unwritable};
 use super::{Embed, Slot, random};
 use crate::config::{NODE_FILE, NodeConfig, name_of, read};
 use crate::error::{Error, Result, word};
@@ -73,16 +75,15 @@ impl Embed {
         dirs.dedup();
         let map = map(&dirs);
         let mut failed = embed.open_all(&dirs, opening, map)?;
-        if embed.slots.is_empty() && opening.access == Access::Read {
+        let closed = failed.iter().any(|f| is_closed(&f.1));
+        if embed.slots.is_empty() && opening.access == Access::Read && !closed {
             failed = embed.salvage(failed, opening, map)?;
         }
         if embed.slots.is_empty() {
-            let none = Error::Unreachable("No node of the ring is open; nothing was tried.".into())
-                .hint("take members out of --down");
-            return Err(failed.into_iter().next().map_or(none, |f| f.1));
+            return Err(none_open(failed, opening.access));
         }
         for (dir, error) in failed {
-            embed.warnings.push(format!("{} counts as down: {}", dir.display(), told(&error)));
+            embed.warnings.push(format!("{} counts as down: {}", dir.display(), error.told()));
             let list = if is_odd(&error) { &mut embed.odd } else { &mut embed.damaged };
             list.push(dir);
         }
@@ -102,7 +103,8 @@ impl Embed {
                 Ok(Some(slot)) => self.insert(slot)?,
                 Ok(None) => {}
                 Err(error) if is_damage(&error) || is_odd(&error) => {
-                    failed.push((dir.clone(), advised(error, dir, opening.dirs.len())));
+                    let error = advised(barred(error, dir), dir, opening.dirs.len());
+                    failed.push((dir.clone(), error));
                 }
                 Err(error) => return Err(error),
             }
@@ -230,10 +232,27 @@ pub fn is_damage(error: &Error) -> bool {
 }
 
 /// Whether an error says that a file is not what it should be, and nothing of the data: it is no file,
-/// or says what this kvs does not know.
+/// says what this kvs does not know, or is not for this user.
 #[must_use]
 pub fn is_odd(error: &Error) -> bool {
-    matches!(error.root(), Error::Usage(_) | Error::Denied(_))
+    matches!(error.root(), Error::Usage(_) | Error::Denied(_)) || is_closed(error)
+}
+
+/// Why no directory is open. What another user may have had is not said to be damaged.
+fn none_open(mut failed: Vec<Damaged>, access: Access) -> Error {
+    let closed = failed.iter().position(|f| is_closed(&f.1));
+    match (closed, failed.is_empty()) {
+        (_, true) => Error::Unreachable("No node of the ring is open; nothing was tried.".into())
+            .hint("take members out of --down"),
+        (None, false) => failed.swap_remove(0).1,
+        (Some(at), false) => match failed.swap_remove(at).1 {
+            Error::Hinted { error, hint } if access == Access::Write => error.hint(format!(
+                "nothing was changed; get, scan, dump, diff and verify need no right to write. \
+                 To write: {hint}"
+            )),
+            error => error,
+        },
+    }
 }
 
 /// The way out of damage to a whole directory, one of so many: what its own file advises does not know
@@ -251,14 +270,6 @@ fn advised(error: Error, dir: &Path, dirs: usize) -> Error {
         ),
         _ => format!("rebuild the node from the others: kvs replace {name}"),
     })
-}
-
-/// An error and its way out, as one text.
-fn told(error: &Error) -> String {
-    match error {
-        Error::Hinted { error, hint } => format!("{error} Hint: {hint}"),
-        error => error.to_string(),
-    }
 }
 
 /// Refuses a directory in which something has the name of a node's file and is none.
@@ -284,33 +295,19 @@ fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
     let config = match refuse_irregular(dir).and_then(|()| configured(dir)) {
         // What it is called cannot be read; its directory is.
         Err(_) if opening.down.iter().any(|d| dir.ends_with(d)) => return Ok(None),
-        Err(error) if is_closed(&error) => {
-            let (all, name) = (word(dir), word(dir.file_name().unwrap_or(dir.as_os_str())));
-            return Err(error.hint(format!(
-                "it belongs to another user: give it to the owner of the ring with chown -R … {all}, \
-                 or leave it out: --down {name}"
-            )));
-        }
         config => config?,
     };
     if opening.down.contains(&config.name) {
         return Ok(None);
     }
-    let read_only = opening.access != Access::Write;
-    let want = if read_only {
+    let want = if opening.access != Access::Write {
         Want::Shared
     } else {
+        refuse_unwritable(dir)?;
         let (kind, pid) = (opening.purpose.clone(), std::process::id());
         Want::Exclusive(Holder { kind, pid, address: None })
     };
-    let lock = Lock::wait_unless(dir, &want, opening.timeout, &Holder::serves).map_err(
-        |error| match error {
-            Error::Io { .. } if !read_only => error.hint(
-                "nothing was changed; get, scan, dump, diff and verify need no right to write",
-            ),
-            error => error,
-        },
-    )?;
+    let lock = Lock::wait_unless(dir, &want, opening.timeout, &Holder::serves)?;
     if !dir.join(FILE).is_file() {
         let dir = dir.display();
         return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed.")));
@@ -357,11 +354,6 @@ fn node_of(
         )));
     }
     Ok((opened.store, node))
-}
-
-/// Whether it is a matter of permission.
-fn is_closed(error: &Error) -> bool {
-    matches!(error.root(), Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
 /// A node's configuration. What a person wrote wrong is for that person; a file without text is

@@ -7,7 +7,6 @@
 //! Whatever can go wrong goes wrong here, before anybody is told that the node is ready.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,8 +28,8 @@ use super::tickets::Desk;
 use super::{Ended, Ready, Serving, meter, scrape};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
-use crate::embed::{self, NODE_KEY, RING_KEY, random, wall_ms};
-use crate::error::{Error, Result, word};
+use crate::embed::{self, RING_KEY, random, wall_ms};
+use crate::error::{Error, Result};
 use crate::gossip::{Gossip, Mood, Row};
 use crate::node::Node;
 use crate::os;
@@ -53,6 +52,7 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 /// files; [`Error::Corrupt`] when its file failed while it served.
 pub fn serve(serving: Serving, ready: &mut dyn FnMut(&Ready)) -> Result<Ended> {
     let config = embed::configured(&serving.dir)?;
+    embed::refuse_unwritable(&serving.dir)?;
     let lock = lock(&serving)?;
     let (store, node) = embed::open_node(&serving.dir, &config)?;
     if let Trust::Suspect(reason) = store.trust() {
@@ -89,23 +89,6 @@ fn holder(address: Option<String>) -> Holder {
     Holder { kind: "node".into(), pid: std::process::id(), address }
 }
 
-/// An error about a key file; of one that is gone, where to get it from.
-fn gone(error: Error, hint: &str) -> Error {
-    match error.root() {
-        Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => error.hint(hint),
-        _ => error,
-    }
-}
-
-/// Where a node's copy of the ring's key comes from: its ring directory, or any other member.
-fn other_copy(dir: &Path) -> String {
-    let (beside, own) = (os::parent(dir).join(RING_KEY), word(dir.join(RING_KEY)));
-    match beside.is_file() {
-        true => format!("all nodes of a ring have the same: cp -p {} {own}", word(beside)),
-        false => format!("all nodes of a ring have the same: copy it from another to {own}"),
-    }
-}
-
 async fn run(
     serving: Serving,
     config: &NodeConfig,
@@ -120,18 +103,8 @@ async fn run(
         return Err(Error::Denied(format!("{name} was removed from the ring; it is not served."))
             .hint("make a new node: kvs join DIR"));
     }
-    let back =
-        || format!("put its own key back, or rebuild the node: kvs replace {}", word(&config.name));
-    let own = config::read_key(&serving.dir.join(NODE_KEY));
-    let own = Static::of(own.map_err(|error| gone(error, &back()))?);
-    if doc.member(node.id()).is_some_and(|m| m.public_key != own.public()) {
-        let dir = serving.dir.display();
-        return Err(
-            Error::Denied(format!("{dir}/{NODE_KEY} is not the key of this member.")).hint(back())
-        );
-    }
-    let key_file = serving.dir.join(RING_KEY);
-    door::keys(&key_file).map_err(|error| gone(error, &other_copy(&serving.dir)))?;
+    let keys = embed::keys(&serving.dir, &config.name, doc.member(node.id()))?;
+    let (own, key_file) = (Static::of(keys.own), serving.dir.join(RING_KEY));
     let hello = Hello { run: random()? as u64, ..Hello::new(Some(doc.id), Some(node.id())) };
     let papers = Papers { key_file, own, hello };
     let (listener, address) = listen(&serving, config).await?;

@@ -104,9 +104,6 @@ impl Places {
 pub(super) fn door(dir: &Path) -> Result<Door> {
     let attempt = match Lock::attempt(dir, &Want::Shared) {
         // Whoever opens its file says so, unless the member is taken as down.
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-            return Ok(Door::Shut);
-        }
         Err(error) if is_odd(&error) => return Ok(Door::Shut),
         attempt => attempt?,
     };
@@ -145,7 +142,7 @@ fn split(specs: &[String]) -> Result<Places> {
     let Places { addresses, dirs, whole, headless } = &mut places;
     for spec in specs.iter().flat_map(|s| s.split(',')).filter(|s| !s.is_empty()) {
         let path = PathBuf::from(spec);
-        if path.join(NODE_FILE).symlink_metadata().is_ok() {
+        if may_be_node(&path) {
             dirs.push((path, Door::Shut));
         } else if path.is_dir() {
             let found = nodes_in(&path)?;
