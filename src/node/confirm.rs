@@ -6,7 +6,7 @@
 //! exact       W acks -> read R owners again -> nothing but what was covered, and the own write: Written
 //!             something else, own value there -> take it out -> W acks -> read R owners once more
 //!                 nothing went on from it meanwhile                         NotAlone
-//!                 anything else                                             Unknown
+//!                 anything else, or it cannot be taken out                  Unknown
 //! ```
 //!
 //! An equal value of another writer is another value: only output counts the two as one.
@@ -40,6 +40,16 @@ enum Standing {
     Beside,
     /// Another is there, and the own value is not: somebody went on from it, or replaced it.
     Overtaken,
+}
+
+/// What became of the values that are to be taken out.
+enum Out {
+    /// There are none.
+    Nothing,
+    /// They are out as soon as that is durable.
+    Taken,
+    /// One of them is there to stay: this node may not mint over it, or somebody went on from it.
+    Not,
 }
 
 impl Node {
@@ -85,12 +95,14 @@ impl Node {
                 *item = ItemReply::NotAlone;
             }
         }
-        let stays = put.withdraws || planted::is(Bug::ExactStays);
-        if !stays && self.withdraw(cx, op, &mut put) {
-            self.tasks.insert(op, Task::Put(put));
-            return;
+        if put.withdraws || planted::is(Bug::ExactStays) {
+            return self.confirmed(cx, put, Verdict::Done);
         }
-        self.confirmed(cx, put, Verdict::Done);
+        match self.withdraw(cx, op, &mut put) {
+            Out::Nothing => self.confirmed(cx, put, Verdict::Done),
+            Out::Taken => drop(self.tasks.insert(op, Task::Put(put))),
+            Out::Not => self.confirmed(cx, put, Verdict::Unknown(STAYS.into())),
+        }
     }
 
     pub(super) fn confirmed(&mut self, cx: &mut Cx<'_>, mut put: Box<Put>, verdict: Verdict) {
@@ -100,8 +112,8 @@ impl Node {
     }
 
     /// Takes the values of exact writes that are not alone out again: that is committed here, then
-    /// sent as any write. Whether there was anything to take out.
-    fn withdraw(&mut self, cx: &mut Cx<'_>, op: u64, put: &mut Put) -> bool {
+    /// sent as any write.
+    fn withdraw(&mut self, cx: &mut Cx<'_>, op: u64, put: &mut Put) -> Out {
         let p = put.request.partition;
         let mut records = Vec::new();
         for i in 0..put.items.len() {
@@ -114,17 +126,18 @@ impl Node {
             let key = item.key.clone();
             let met = put.merged(i).map_or_else(VersionVector::new, |record| record.clock);
             put.expected[i].join(&met);
-            if let Some((stored, clock)) = self.stage_withdrawal(cx, p, &key, own) {
-                put.expected[i].join(&clock);
-                records.push((key, stored));
-            }
+            let Some((stored, clock)) = self.stage_withdrawal(cx, p, &key, own) else {
+                return Out::Not;
+            };
+            put.expected[i].join(&clock);
+            records.push((key, stored));
         }
         if records.is_empty() {
-            return false;
+            return Out::Nothing;
         }
         put.begin_withdrawal(records);
         self.stage.then(self.stage.next(), Then::Wake(op));
-        true
+        Out::Taken
     }
 }
 

@@ -135,7 +135,7 @@ impl Node {
         (ItemReply::Written { dot, context, values }, Some(stored))
     }
 
-    /// Takes a value of this node out again under a fresh dot; nothing when it is not there any more.
+    /// Takes a value of this node out again under a fresh dot; `None` when that cannot be done.
     pub(super) fn stage_withdrawal(
         &mut self,
         cx: &mut Cx<'_>,

@@ -271,6 +271,39 @@ fn a_withdrawal_leaves_the_other_value_alone() {
     assert!(not_alone > 3, "{not_alone}");
 }
 
+/// The same, and the coordinator has to go on under another actor meanwhile: then it may not take its
+/// value out again, and says that it is unknown what became of it.
+#[test]
+fn a_value_that_cannot_be_taken_out_is_not_said_to_be_out() {
+    let mut unknown = 0;
+    for apart in 0..20 {
+        let mut w = ring(3);
+        let [a, b, _] = owners(&w, "k");
+        let other = (0..500).map(|i| format!("y{i}")).find(|k| w.owners(k)[0] == a).expect("a key");
+        acked(&mut w, a, &other, "v");
+        assert!(w.settle());
+        lie(&mut w);
+        doubt(&mut w, b, &[a]);
+        let exact = start(&mut w, a, "k", "x", Basis::Exact(VersionVector::new()), options());
+        w.run_for(apart);
+        start(&mut w, b, "k", "beside", Basis::Blind, strictly(2, 2));
+        doubt(&mut w, b, &[]);
+        w.rot(a, &other);
+        start(&mut w, a, &other, "w", Basis::Overwrite { force: false }, options());
+        w.run_for(6_000);
+        let exact = taken(&mut w, exact).expect("an answer");
+        converge(&mut w);
+        match exact.verdict {
+            Verdict::Unknown(_) => unknown += 1,
+            Verdict::Done if matches!(exact.items[..], [ItemReply::Written { .. }]) => {
+                everywhere(&w, "k", &["beside", "x"]);
+            }
+            _ => everywhere(&w, "k", &["beside"]),
+        }
+    }
+    assert!(unknown > 3, "{unknown}");
+}
+
 /// A value that lives for another hour by two clocks of three. The coordinator's clock is two hours
 /// ahead. What c holds after a write that replaces what has expired.
 fn replaced_by_one_wrong_clock(basis: &Basis) -> Vec<String> {

@@ -460,11 +460,12 @@ impl Run {
             expired || self.dead.contains(&other.1) || self.is_superseded(&name, other.1)
         };
         let mut winners = self.winners.get(&key).cloned().unwrap_or_default();
-        winners.retain(|other| !over(other));
-        if let Some((other, _)) = winners.first() {
-            self.fail(format!("[absent] ops {other} and {id} both won if-absent of {name}"));
-        }
         winners.push((id, dot));
+        // One that is patient may be told late, when its value is gone already.
+        winners.retain(|winner| !over(winner));
+        if let [(other, _), .., (last, _)] = winners[..] {
+            self.fail(format!("[absent] ops {other} and {last} both won if-absent of {name}"));
+        }
         self.winners.insert(key, winners);
     }
 
