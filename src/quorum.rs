@@ -234,6 +234,13 @@ impl WriteTally {
         Self { layouts, groups, strict, acks: BTreeSet::new(), hints: BTreeMap::new() }
     }
 
+    /// Nobody reads by the layout before any more: its owners are wanted no longer.
+    pub fn forget_old(&mut self, doc: &RingDoc, options: &Options) {
+        self.layouts.drain(..self.layouts.len().saturating_sub(1));
+        let of = |owners: &Vec<NodeId>| options.groups(doc, owners.clone(), options.w(doc));
+        self.groups = self.layouts.iter().flat_map(of).collect();
+    }
+
     /// An owner has it durably.
     pub fn ack(&mut self, node: NodeId) {
         self.acks.insert(node);

@@ -15,10 +15,11 @@
 
 use std::collections::BTreeSet;
 
+use super::put::Put;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Wake};
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
-use crate::ring::{NodeId, State, Step};
+use crate::ring::{NodeId, RingDoc, State, Step};
 
 /// How long a stage may wait for its last member, in ms; a fill moves data and has no limit of its
 /// own as long as passes answer.
@@ -205,5 +206,14 @@ impl Node {
         let refusal = Box::new(Body::Cleared { clear: false, hints });
         let seq = self.stage.last();
         self.stage.then(seq, super::Then::Send(from, op, Box::new(body), refusal));
+    }
+}
+
+/// A write that is under way while the last step of a change is taken. Before that step is chosen every
+/// member reads by the newer layout, and the owners of the one before may be gone.
+pub(super) fn follow(put: &mut Put, now: &RingDoc) {
+    let last = (put.doc.step, now.step) == (Step::ReadNew, Step::Settled);
+    if last && now.version == put.doc.version + 1 {
+        put.tally.forget_old(&put.doc, &put.request.options);
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Put {
     /// Who has yet to answer the messages of this phase; a fallback maps to its target.
     pub(super) awaiting: BTreeMap<NodeId, NodeId>,
     fallbacks: VecDeque<NodeId>,
-    tally: WriteTally,
+    pub(super) tally: WriteTally,
     records: Vec<(Key, Stored)>,
     pub(super) items: Vec<ItemReply>,
     /// The dot of each item that was minted.
@@ -353,6 +353,7 @@ impl Node {
     fn put_step(&mut self, cx: &mut Cx<'_>, op: u64, mut put: Box<Put>) {
         let late = cx.now.mono_ms >= put.deadline_ms;
         let all = put.awaiting.is_empty();
+        super::change::follow(&mut put, &self.doc);
         let enough = put.tally.is_enough();
         let confirms = put.request.items.iter().any(|i| i.basis.reads_after());
         let confirms = confirms && !planted::is(Bug::AbsentReadsOnce);

@@ -51,6 +51,25 @@ fn half_written(step: Step, reached: usize) -> (bool, Result<Vec<String>, Verdic
     (done, got)
 }
 
+/// x has written at step (2), d has it, and what was sent to y and z is lost. The last step is taken:
+/// nobody reads by the older layout any more, and its owners may be gone.
+#[test]
+fn c07_the_last_step_asks_no_former_owner() {
+    let (mut w, key, [x, y, z, _]) = under_way(Step::ReadNew);
+    lie(&mut w);
+    let seen = w.record(x, &key).unwrap().clock;
+    [y, z].into_iter().for_each(|o| w.cut(x, o));
+    let write = start(&mut w, x, &key, "v2", Basis::Context(seen), strictly(2, 2));
+    w.run_for(200);
+    w.cuts.clear();
+    assert!(taken(&mut w, write).is_none(), "the older layout lacks it");
+    let last = w.doc().advance().unwrap();
+    force(&mut w, x, &last).expect("a majority");
+    w.run_for(1_000);
+    let reply = taken(&mut w, write).expect("the newer layout has it");
+    assert!(is_done(&reply), "{reply:?}");
+}
+
 /// C7. In steps (1) and (2) a write goes to both layouts, with the W of each. x writes and reaches d
 /// only (W of the new layout), or z only (W of the old one): neither is acknowledged, for a reader
 /// one step before or behind asks the other layout.
