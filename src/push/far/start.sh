@@ -1,14 +1,14 @@
 # Starts the service, as its mark says, and waits up to $1 seconds until it is ready. When it is not,
 # prints the last lines of its log.
-log_from=1
+log_from=1 since=today
 
 # Ends without success, for the reason $1.
 give_up() {
     if [ "$KIND" = systemd ]; then
-        # Of this start alone; what came before it was another story.
-        run=$(show InvocationID)
-        if [ -n "$run" ]; then of="_SYSTEMD_INVOCATION_ID=$run"; else of="--unit=$UNIT"; fi
-        journalctl "$of" -n 20 --no-pager -o cat 2>/dev/null || :
+        # What it said last may not be in the journal yet. systemd may have begun it once more by now: all
+        # counts since this start, and what came before was another story.
+        journalctl --sync >/dev/null 2>&1 || :
+        journalctl --since "$since" "_SYSTEMD_UNIT=$UNIT" -n 20 --no-pager -o cat 2>/dev/null || :
     else
         tail -c "+$log_from" "$LOG" 2>/dev/null | tail -n 20
     fi
@@ -42,6 +42,7 @@ start_unit() {
     [ "$(show NeedDaemonReload)" != yes ] || systemctl daemon-reload
     systemctl reset-failed "$UNIT" 2>/dev/null || :
     begin
+    since=$(date '+%Y-%m-%d %H:%M:%S')
     # It comes back when the node has said that it is ready, or has ended.
     systemctl start "$UNIT" >/dev/null 2>&1 &
     job=$!
