@@ -26,7 +26,7 @@ use signal_hook::flag::register;
 const DEADLINE: Duration = Duration::from_secs(120);
 /// How often a condition is looked at, and how many times at the most.
 const POLL: Duration = Duration::from_millis(2);
-const POLLS_MAX: u32 = 10_000;
+const POLLS_MAX: u32 = 30_000;
 
 /// A fresh directory.
 pub(crate) struct Place {

@@ -8,7 +8,7 @@ give_up() {
         # What it said last may not be in the journal yet. systemd may have begun it once more by now: all
         # counts since this start, and what came before was another story.
         journalctl --sync >/dev/null 2>&1 || :
-        journalctl --since "$since" "_SYSTEMD_UNIT=$UNIT" -n 20 --no-pager -o cat 2>/dev/null || :
+        journalctl "_SYSTEMD_UNIT=$UNIT" --since "$since" -n 20 --no-pager -o cat 2>/dev/null || :
     else
         tail -c "+$log_from" "$LOG" 2>/dev/null | tail -n 20
     fi

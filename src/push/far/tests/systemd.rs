@@ -79,7 +79,10 @@ fn a_unit_keeps_it() {
         let dies = release(&machine, &node("2", "exit 8"));
         let error = install(&mut far, &dies).expect_err("it dies");
         assert!(matches!(error.root(), Error::Partial(_)), "{error}");
-        assert!(error.to_string().contains("\n  of _SYSTEMD_INVOCATION_ID=77: no room"), "{error}");
+        assert!(
+            error.to_string().contains("\n  of _SYSTEMD_UNIT=kvs-prod_n1.service: no room"),
+            "{error}"
+        );
         assert!(far.logs(5).expect("a log").contains("no room in the map"));
         far.restore(&facts, PATIENCE).expect("the way back");
         let after = far.facts().expect("facts");
