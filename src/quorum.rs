@@ -226,8 +226,7 @@ impl WriteTally {
         if planted::is(Bug::SkipOlderLayout) && layouts.len() > 1 {
             layouts.remove(0);
         }
-        let of = |owners: &Vec<NodeId>| options.groups(doc, owners.clone(), options.w(doc));
-        let groups = layouts.iter().flat_map(of).collect();
+        let groups = groups(&layouts, doc, options);
         // A stand-in is not of the zone that a level by zones asks for.
         let zones = matches!(options.level, Some(Level::LocalQuorum | Level::EachQuorum));
         let strict = strict || zones;
@@ -237,8 +236,7 @@ impl WriteTally {
     /// Nobody reads by the layout before any more: its owners are wanted no longer.
     pub fn forget_old(&mut self, doc: &RingDoc, options: &Options) {
         self.layouts.drain(..self.layouts.len().saturating_sub(1));
-        let of = |owners: &Vec<NodeId>| options.groups(doc, owners.clone(), options.w(doc));
-        self.groups = self.layouts.iter().flat_map(of).collect();
+        self.groups = groups(&self.layouts, doc, options);
     }
 
     /// An owner has it durably.
@@ -280,6 +278,12 @@ impl WriteTally {
         };
         self.layouts.iter().map(count).min().unwrap_or_default()
     }
+}
+
+/// Who has to acknowledge in each layout, and how many of them.
+fn groups(layouts: &[Vec<NodeId>], doc: &RingDoc, options: &Options) -> Vec<Group> {
+    let of = |owners: &Vec<NodeId>| options.groups(doc, owners.clone(), options.w(doc));
+    layouts.iter().flat_map(of).collect()
 }
 
 /// The state of one read of several keys of one partition.

@@ -328,7 +328,8 @@ impl RingDoc {
     ///
     /// # Errors
     /// [`Error::Busy`] while another change is under way, [`Error::Usage`] for an unknown or doubled
-    /// name, or a new one that is none, [`Error::Denied`] when fewer than N members would remain. Nothing is changed.
+    /// name, or a new one that is none, [`Error::Denied`] when fewer than N members would remain.
+    /// Nothing is changed.
     pub fn change(&self, changes: &[Change]) -> Result<Self> {
         if self.step != Step::Settled {
             return Err(Error::Busy("A change of the ring is already under way.".into())

@@ -179,11 +179,12 @@ impl<R: RowsMut> Work<'_, R> {
 
     /// Rebuilds what has to be; when a table is out of order, that is weeded and all is rebuilt.
     fn rebuild_all(&mut self) -> Result<(), Failure> {
-        let mut ordered = self.rebuilt.keys().try_for_each(|p| self.scan(*p).map(drop));
-        if !self.rebuilt.is_empty() {
-            // A row may stand where no partition looks for it, and who reads all sums fails.
-            ordered = ordered.and_then(|()| tables::sums(self.rows).map(drop));
+        if self.rebuilt.is_empty() {
+            return Ok(());
         }
+        let scanned = self.rebuilt.keys().try_for_each(|p| self.scan(*p).map(drop));
+        // A row may stand where no partition looks for it, and who reads all sums fails.
+        let ordered = scanned.and_then(|()| tables::sums(self.rows).map(drop));
         if matches!(&ordered, Err(error) if matches!(error.root(), Error::Corrupt(_))) {
             let whole = self.rows.structure().map_err(Failure::from);
             whole.and_then(|()| self.weed()).map_err(damaged)?;

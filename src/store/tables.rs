@@ -279,11 +279,11 @@ pub(super) fn is_key(bytes: &[u8]) -> bool {
 pub(super) fn sums(rows: &impl Rows) -> Result<Vec<(Partition, Sum)>> {
     let (mut sums, q) = (Vec::new(), q(rows)?.count());
     prefixed(rows, Name::Digests, &[SUM_TAG], |p, sum| {
-        let malformed = || malformed(Name::Digests).hint(REPLACE);
-        let p = u16::from_be_bytes(p.try_into().map_err(|_| malformed())?);
+        let p = p.try_into().map_err(|_| malformed(Name::Digests).hint(REPLACE))?;
+        let p = u16::from_be_bytes(p);
         // A number that is no partition's is nobody's promise; what it was missing shows elsewhere.
         if u32::from(p) < q {
-            sums.push((Partition(p), Sum::from_bytes(sum).ok_or_else(malformed)?));
+            sums.push((Partition(p), parse_sum(sum).map_err(|error| error.hint(REPLACE))?));
         }
         Ok(())
     })?;

@@ -277,6 +277,18 @@ impl Case {
         good
     }
 
+    /// What is advised brings a ring of several back to what it was.
+    fn heals_as_advised(&mut self) {
+        if self.heal() {
+            self.is_healed();
+        } else if self.nodes > 1 {
+            self.wrong.push(format!(
+                "{}: not healed by what was advised: {:?}\n{}",
+                self.name, self.codes, self.last
+            ));
+        }
+    }
+
     /// What is read is true, and what says healthy is.
     fn is_as_it_says(&mut self) {
         self.reads();
@@ -359,14 +371,7 @@ fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) ->
     let name = format!("seed {seed} n1 of {nodes}, {kind}, {at}");
     let mut case = Case::new(name, place, &template.1, nodes, false);
     case.is_as_it_says();
-    if case.heal() {
-        case.is_healed();
-    } else if nodes > 1 {
-        case.wrong.push(format!(
-            "{}: not healed by what was advised: {:?}\n{}",
-            case.name, case.codes, case.last
-        ));
-    }
+    case.heals_as_advised();
     case
 }
 

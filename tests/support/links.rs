@@ -242,7 +242,7 @@ impl World {
     }
 
     /// Tells the node that a link of it has ended, or was replaced by another one.
-    fn ended(&mut self, i: usize, other: usize) {
+    pub(super) fn ended(&mut self, i: usize, other: usize) {
         let (alive, peer) = (self.hosts[i].alive.clone(), self.hosts[other].id);
         self.handle(i, Event::Cut(peer));
         self.handle(i, Event::Alive(alive));

@@ -443,9 +443,7 @@ impl World {
         let (newer, older) = (life > *known, life < *known);
         *known = life.max(*known);
         if newer && self.links.is_none() {
-            let alive = self.hosts[to].alive.clone();
-            self.handle(to, Event::Cut(self.hosts[from].id));
-            self.handle(to, Event::Alive(alive));
+            self.ended(to, from);
         }
         !older
     }
