@@ -54,7 +54,7 @@ const OFTEN: [(Bug, u64); 2] = [(Bug::DropHint, 5), (Bug::CountFallback, 5)];
 
 /// Bugs that are found in fewer than one of twenty seeds, or were not found yet: an ordinary run does
 /// not hunt them. `KVS_SIM_TABLE=100` does, and `KVS_SIM_BUG` for the ones it names.
-const SELDOM: [Bug; 15] = [
+const SELDOM: [Bug; 14] = [
     Bug::OldPassesCount,
     Bug::NoRestage,
     Bug::JoinerIsFull,
@@ -64,7 +64,6 @@ const SELDOM: [Bug; 15] = [
     Bug::KeepActorAfterDrop,
     Bug::KeepActorAfterRot,
     Bug::LateMint,
-    Bug::StaleBackCounts,
     Bug::ExactStays,
     Bug::MixedDriver,
     Bug::LateWitness,
