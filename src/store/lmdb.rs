@@ -364,6 +364,17 @@ impl Store for Lmdb {
         self.read(|rows| tables::named(rows, table, prefix))
     }
 
+    fn base(&self) -> Result<()> {
+        self.frame()?;
+        self.read(|rows| {
+            tables::bad(rows)?;
+            for table in [Table::Ring, Table::Meta] {
+                tables::named(rows, table, "")?;
+            }
+            Ok(())
+        })
+    }
+
     fn structure(&self) -> Result<()> {
         self.pages(Extent::Whole)
     }

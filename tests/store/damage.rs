@@ -396,6 +396,41 @@ fn a_page_of_no_known_kind_is_met_by_no_writer() {
     }
 }
 
+/// A key in a branch that changes by a bit leads a search to the page beside the right one, where
+/// nothing else is wrong.
+#[test]
+fn a_key_that_a_damaged_branch_hides_is_not_absent() {
+    let dir = directory(2000);
+    let file = dir.path().join("data.mdb");
+    let good = fs::read(&file).unwrap();
+    let branches = pages::tables(&good)["records"].branches.clone();
+    let keys: Vec<_> = (0..2000).map(key).collect();
+    let mut hidden = 0;
+    for at in branches.into_iter().flatten() {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        // What does not rise is found when the file is opened.
+        let Ok(opened) = open(dir.path(), Access::Read) else { continue };
+        let store = opened.store;
+        let lost = |key: &&Key| matches!(store.get(q().partition(key), key), Ok(None));
+        let lost: Vec<_> = keys.iter().filter(lost).collect();
+        for key in &lost {
+            let proven = store.prove_absent(q().partition(key), key);
+            assert!(proven.is_err(), "{key:?} is there, and byte {at} of a branch hides it");
+        }
+        assert!(lost.is_empty() || store.structure().is_err(), "byte {at}");
+        hidden += lost.len();
+    }
+    assert!(hidden > 100, "only {hidden} were hidden");
+    fs::write(&file, good).unwrap();
+    let store = open(dir.path(), Access::Read).unwrap().store;
+    store.structure().unwrap();
+    for absent in (2000..2100).map(key) {
+        store.prove_absent(q().partition(&absent), &absent).unwrap();
+    }
+}
+
 /// How many bytes the rows of the sealed tables have.
 fn row_lengths(dir: &Path) -> [Vec<usize>; 3] {
     let bytes = fs::read(dir.join("data.mdb")).unwrap();

@@ -267,7 +267,8 @@ impl Case {
             }
             let said = self.run(line);
             // They read keys and digests, not values: rot in a value is for verify.
-            let lossy = verify.err.contains("lost") || verify.err.contains("out of order");
+            let telling = ["lost", "out of order", "damaged page", "kvs replace"];
+            let lossy = telling.iter().any(|words| verify.err.contains(words));
             // What a running node finds it heals, so what is healthy now may not have been before.
             let still = || !self.runs || self.place.kvs("verify").code != Some(0);
             if said.code == Some(0) && lossy && still() {
