@@ -396,33 +396,35 @@ fn a_page_of_no_known_kind_is_met_by_no_writer() {
     }
 }
 
-/// A key in a branch that changes by a bit leads a search to the page beside the right one, where
-/// nothing else is wrong.
+/// A key in a branch that changes by a bit leads a search to the page beside the right one, and one in a
+/// leaf may still be in order: nothing else is wrong there, and the key that is looked for is not.
 #[test]
-fn a_key_that_a_damaged_branch_hides_is_not_absent() {
+fn a_key_that_damage_hides_is_not_absent() {
     let dir = directory(2000);
     let file = dir.path().join("data.mdb");
     let good = fs::read(&file).unwrap();
-    let branches = pages::tables(&good)["records"].branches.clone();
+    let records = &pages::tables(&good)["records"];
+    let branches: Vec<_> = records.branches.iter().cloned().flatten().collect();
+    let leaves: Vec<_> = records.rows.iter().step_by(7).flat_map(|row| row.key.clone()).collect();
     let keys: Vec<_> = (0..2000).map(key).collect();
-    let mut hidden = 0;
-    for at in branches.into_iter().flatten() {
-        let mut bytes = good.clone();
-        bytes[at] ^= 1;
-        fs::write(&file, bytes).unwrap();
-        // What does not rise is found when the file is opened.
-        let Ok(opened) = open(dir.path(), Access::Read) else { continue };
-        let store = opened.store;
-        let lost = |key: &&Key| matches!(store.get(q().partition(key), key), Ok(None));
-        let lost: Vec<_> = keys.iter().filter(lost).collect();
-        for key in &lost {
-            let proven = store.prove_absent(q().partition(key), key);
-            assert!(proven.is_err(), "{key:?} is there, and byte {at} of a branch hides it");
+    for places in [branches, leaves] {
+        let mut hidden = 0;
+        for at in places {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            fs::write(&file, bytes).unwrap();
+            // What does not rise is found when the file is opened.
+            let Ok(opened) = open(dir.path(), Access::Read) else { continue };
+            let store = opened.store;
+            let is_lost = |key: &&Key| matches!(store.get(q().partition(key), key), Ok(None));
+            for key in keys.iter().filter(is_lost) {
+                let proven = store.prove_absent(q().partition(key), key);
+                assert!(proven.is_err(), "{key:?} is there, and byte {at} hides it");
+                hidden += 1;
+            }
         }
-        assert!(lost.is_empty() || store.structure().is_err(), "byte {at}");
-        hidden += lost.len();
+        assert!(hidden > 100, "only {hidden} were hidden");
     }
-    assert!(hidden > 100, "only {hidden} were hidden");
     fs::write(&file, good).unwrap();
     let store = open(dir.path(), Access::Read).unwrap().store;
     store.structure().unwrap();
