@@ -8,16 +8,20 @@ use std::process::{Command, Stdio};
 use kvs::planted::Bug;
 
 /// What finds what.
-const FOUND_BY: [(Bug, &str); 19] = [
+const FOUND_BY: [(Bug, &str); 23] = [
     (Bug::AbsentReadsOnce, "quorums::c22_if_absent_has_at_most_one_winner"),
     (Bug::BarrierIsOpen, "rings::c07b_the_barrier_waits_for_writes_in_flight"),
     (Bug::ClimbInRound, "rings::a_round_is_accepted_under_the_ballot_it_was_promised"),
     (Bug::ExactIsBlind, "reads::many_large_values_are_read_before_they_are_replaced"),
+    (Bug::ExactStays, "exact::a_withdrawal_leaves_the_other_value_alone"),
     (Bug::FillingProves, "files::c03d_filling_owners_prove_nothing_to_each_other"),
     (Bug::HintForgotten, "quorums::c09_an_old_hint_reaches_the_other_owners"),
+    (Bug::JoinerIsFull, "files::c03c_a_regained_partition"),
     (Bug::LastWriteWins, "small::c19_a_merge_over_4_mib"),
     (Bug::LeaveWithHints, "quorums::c09_leaving_holder_hands_on"),
     (Bug::LossForgotten, "dots::c02_vanished_record"),
+    (Bug::MixedDriver, "drivers::a_value_outlives_who_leaves_under_two_drivers"),
+    (Bug::OneClock, "exact::one_wrong_clock_replaces_no_living_value"),
     (Bug::OnePassIsEnough, "files::c03e_even_n_fills_from_a_majority"),
     (Bug::OwnValueFirst, "rings::c08_acceptors_are_durable"),
     (Bug::RollbackUnseen, "rings::c08_a_rolled_back_acceptor_does_not_vote"),
