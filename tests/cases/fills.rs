@@ -10,7 +10,7 @@
 
 use kvs::node::{RepairRequest, Reply, Request};
 use kvs::quorum::{Basis, Verdict};
-use kvs::ring::{Change, RingDoc, Step};
+use kvs::ring::{Change, RingDoc};
 use kvs::store::{Store, Table};
 
 use crate::help::*;
