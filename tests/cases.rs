@@ -42,3 +42,5 @@ mod ends;
 mod exact;
 #[path = "cases/narrow.rs"]
 mod narrow;
+#[path = "cases/fills.rs"]
+mod fills;

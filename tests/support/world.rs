@@ -247,11 +247,14 @@ pub struct World {
 }
 
 impl World {
-    /// A bug named by the environment is planted in all that this thread does.
+    /// A bug named by the environment is planted in all that this thread does, but for what plants one
+    /// of its own.
     #[allow(clippy::disallowed_methods, reason = "a test has an environment")]
     fn plant() {
         #[cfg(feature = "planted")]
-        if let Ok(name) = std::env::var("KVS_PLANT") {
+        if let Ok(name) = std::env::var("KVS_PLANT")
+            && !kvs::planted::Bug::ALL.into_iter().any(kvs::planted::is)
+        {
             let bug = kvs::planted::Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name);
             kvs::planted::plant(Some(bug.expect("the name of a planted bug")));
         }
