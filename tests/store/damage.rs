@@ -433,6 +433,41 @@ fn a_key_that_damage_hides_is_not_absent() {
     }
 }
 
+/// A free list that names a page twice, one of the heads or one beyond the end is met by no writer.
+#[test]
+fn a_free_list_that_cannot_be_is_met_by_no_writer() {
+    let dir = directory(300);
+    let mut writer_of_some = writer(dir.path());
+    for round in 0..8 {
+        writer_of_some.apply(&puts(0..100, round, 10)).unwrap();
+    }
+    drop(writer_of_some);
+    let file = dir.path().join("data.mdb");
+    let good = fs::read(&file).unwrap();
+    let rows = &pages::tables(&good)["free"].rows;
+    let read = |at: usize| u64::from_le_bytes(good[at..at + 8].try_into().unwrap());
+    let listed = |row: &pages::Row| {
+        let count = read(row.value.start) as usize;
+        row.value.clone().step_by(8).skip(1).take(count)
+    };
+    let numbers: Vec<usize> = rows.iter().flat_map(listed).collect();
+    assert!(numbers.len() > 10, "{numbers:?}");
+    let last = (good.len() / pages::PAGE) as u64;
+    for at in &numbers {
+        let other = numbers.iter().find(|other| *other != at).unwrap();
+        for wrong in [0, 1, last, u64::MAX, read(*other)] {
+            let mut bytes = good.clone();
+            bytes[*at..at + 8].copy_from_slice(&wrong.to_le_bytes());
+            fs::write(&file, bytes).unwrap();
+            let opened = open(dir.path(), Access::Write);
+            let refused = opened.is_err_and(|e| matches!(e.root(), Error::Corrupt(_)));
+            assert!(refused, "{wrong} for the free page {} at {at}", read(*at));
+        }
+    }
+    fs::write(&file, good).unwrap();
+    writer(dir.path()).apply(&puts(0..100, 9, 10)).unwrap();
+}
+
 /// How many bytes the rows of the sealed tables have.
 fn row_lengths(dir: &Path) -> [Vec<usize>; 3] {
     let bytes = fs::read(dir.join("data.mdb")).unwrap();

@@ -294,12 +294,26 @@ impl Case {
         }
     }
 
-    /// What is read is true, and what says healthy is.
-    fn is_as_it_says(&mut self) {
+    /// What is read is true, and what says healthy is; whether it said so.
+    fn is_as_it_says(&mut self) -> bool {
         self.reads();
+        let healthy = self.checks();
         // A running ring of several heals meanwhile: what is whole now may not have been before.
-        if self.checks() && (self.nodes == 1 || !self.runs) && !self.is_whole() {
+        if healthy && (self.nodes == 1 || !self.runs) && !self.is_whole() {
             self.wrong.push(format!("{}: verify says 0 of a file that lacks records", self.name));
+        }
+        healthy
+    }
+
+    /// Of what was called healthy: it takes writes, and is as healthy after them.
+    fn takes_writes(&mut self, keys: std::ops::Range<usize>) {
+        let before = self.maybe.len();
+        self.writes(keys);
+        let refused = self.maybe.len() - before;
+        let healthy = self.is_as_it_says();
+        if refused > 0 || !healthy {
+            let (name, last) = (&self.name, &self.last);
+            self.wrong.push(format!("{name}: healthy, and then {refused} puts failed: {last}"));
         }
     }
 
@@ -377,7 +391,9 @@ fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) ->
     let name = format!("seed {seed} n1 of {nodes}, {kind}, {at}");
     let mut case = Case::new(name, place, &template.1, nodes, false);
     case.hit = hit(&good, &bytes);
-    case.is_as_it_says();
+    if case.is_as_it_says() {
+        case.takes_writes(KEYS + LATE..KEYS + LATE + 6);
+    }
     case.heals_as_advised();
     case
 }

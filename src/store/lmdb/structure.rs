@@ -5,7 +5,7 @@
 //! pages are proven before LMDB meets them:
 //!
 //! ```text
-//! meta -> free tree -> numbers of free pages  --+  none of them is in use
+//! meta -> free tree -> numbers of free pages  --+  each is in the file, named once, and not in use
 //!      -> main tree -> six trees, their pages --+  each in its place, of its kind, used once
 //!
 //! Frame      at every opening   all but the leaves of records and digests, which are most of a file
@@ -86,14 +86,11 @@ pub(super) fn check(file: &File, path: &Path, txn: Option<u64>, extent: Extent<'
         walk.tree(&Tree { kind: Kind::Free, has_big: true }, meta.free_root, meta.free_depth)?;
     }
     walk.tree(&Tree { kind: Kind::Main, has_big: false }, meta.main_root, meta.main_depth)?;
-    let taken = |page: &u64| {
-        let at = usize::try_from(*page).unwrap_or(usize::MAX);
-        walk.used.get(at).copied().unwrap_or(true)
-    };
-    match walk.free.iter().copied().find(taken) {
-        Some(page) => Err(corrupt(path, &format!("takes page {page} for free, which is in use"))),
-        None => Ok(()),
+    for page in std::mem::take(&mut walk.free) {
+        let wrong = |_| corrupt(path, &format!("takes page {page} for free, which cannot be"));
+        walk.take(page, 1).map_err(wrong)?;
     }
+    Ok(())
 }
 
 /// What the rows of a tree are.
@@ -106,6 +103,17 @@ enum Kind {
     Records,
     Digests,
     Others,
+}
+
+impl Kind {
+    /// Whether a key stands before another: the free pages of a transaction by its number.
+    fn is_before(self, a: &[u8], b: &[u8]) -> bool {
+        let number = |key: &[u8]| key.first_chunk().map(|n| u64::from_le_bytes(*n));
+        match self {
+            Self::Free => number(a) < number(b),
+            _ => a < b,
+        }
+    }
 }
 
 struct Tree {
@@ -122,8 +130,8 @@ struct Within<'k> {
 }
 
 impl Within<'_> {
-    fn has(&self, key: &[u8]) -> bool {
-        self.from <= key && self.to.is_none_or(|to| key < to)
+    fn has(&self, kind: Kind, key: &[u8]) -> bool {
+        !kind.is_before(key, self.from) && self.to.is_none_or(|to| kind.is_before(key, to))
     }
 }
 
@@ -188,19 +196,18 @@ impl Walk<'_> {
         self.take(number, 1)?;
         let page = self.read(number, 1)?;
         let nodes = self.nodes(number, &page, level)?;
-        // The first of a branch leads to all that is below the second; free pages are by number.
+        // The first of a branch leads to all that is below the second.
         let keys = &nodes[usize::from(level > 1).min(nodes.len())..];
-        let placed = keys.iter().all(|node| within.has(key(node)));
-        if !placed && tree.kind != Kind::Free {
+        let placed = keys.iter().all(|node| within.has(tree.kind, key(node)));
+        // A row that is looked for alone is met by halving, so what is out of order hides it; of a
+        // partition whoever scans it tells the order.
+        let ordered = level > 1 || tree.kind == Kind::Free || matches!(self.extent, Extent::Row(_));
+        let rises = keys.is_sorted_by(|a, b| tree.kind.is_before(key(a), key(b)));
+        if !placed || ordered && !rises {
             return Err(self.damaged(number));
         }
         if level > 1 {
             return self.branch(tree, number, level, &nodes, within);
-        }
-        // A row that is looked for alone is met by halving, so what is out of order hides it.
-        let is_row = matches!(self.extent, Extent::Row(_)) && tree.kind == Kind::Records;
-        if is_row && !nodes.is_sorted_by(|a, b| key(a) < key(b)) {
-            return Err(self.damaged(number));
         }
         nodes.iter().try_for_each(|node| self.leaf(tree, number, node))
     }
@@ -220,8 +227,7 @@ impl Walk<'_> {
         nodes: &[&[u8]],
         within: Within<'_>,
     ) -> Result<()> {
-        let rise = nodes.windows(2).skip(1).all(|pair| key(pair[0]) < key(pair[1]));
-        if nodes.is_empty() || !rise && tree.kind != Kind::Free {
+        if nodes.is_empty() {
             return Err(self.damaged(number));
         }
         let below = |i: usize| Within {
@@ -261,7 +267,7 @@ impl Walk<'_> {
         if level > 1 {
             return self.beside(child(near), level - 1, within, last);
         }
-        within.has(key(near)).then_some(()).ok_or_else(|| self.damaged(number))
+        within.has(Kind::Records, key(near)).then_some(()).ok_or_else(|| self.damaged(number))
     }
 
     /// Whether rows are looked for from one key up to another.
@@ -312,8 +318,8 @@ impl Walk<'_> {
         };
         match tree.kind {
             Kind::Free => {
-                let numbers = data.get(..size).ok_or_else(|| self.damaged(page))?;
-                self.free.extend(numbers.chunks_exact(8).skip(1).map(|n| u64_at(n, 0)));
+                let numbers = data.get(..size).and_then(listed);
+                self.free.extend(numbers.ok_or_else(|| self.damaged(page))?);
                 Ok(())
             }
             Kind::Main => self.named(page, key(node), data),
@@ -350,6 +356,14 @@ fn nodes(page: &[u8]) -> Option<Vec<&[u8]>> {
         (node.len() >= 8 + usize::from(u16_at(node, 6))).then_some(node)
     };
     (0..(lower - HEADER) / 2).map(node).collect()
+}
+
+/// The numbers in a row of the free list: how many, and then each, falling. A row may be longer.
+fn listed(row: &[u8]) -> Option<Vec<u64>> {
+    let mut numbers = row.chunks_exact(8).map(|n| u64_at(n, 0));
+    let count = usize::try_from(numbers.next()?).ok()?;
+    let numbers: Vec<_> = numbers.take(count).collect();
+    (numbers.len() == count && numbers.is_sorted_by(|a, b| a > b)).then_some(numbers)
 }
 
 /// The page that a node of a branch leads to.
