@@ -78,6 +78,11 @@ fn codes_of_files() {
     place.kvs("verify").ends(8).says("kvs replace n2");
     place.kvs("get k --down n1,n3").ends(8);
     place.kvs("diff n1 n2").ends(8);
+    let told = place.kvs("explain k").ends(8).text();
+    assert!(told.contains("n2 (zone default, vote): unreadable"), "{told}");
+    assert!(told.contains("next\tkvs replace n2\n"), "{told}");
+    place.kvs("explain k --down n1,n3").ends(8);
+    place.kvs("explain k --down n2").ends(0);
 }
 
 /// An answer without a member's part is partly done, also when that member is only taken as down.
@@ -112,6 +117,12 @@ fn what_looks_at_every_member_says_when_one_was_not_read() {
         place.kvs(&format!("{line} --down n3")).ends(7).says(unread);
     }
     place.kvs("digest r/n1").ends(0);
+    // Rows that stand twice are not those of one digest.
+    place.sh("cat saved saved > twice").ends(0);
+    place
+        .kvs("digest r/n1 --check twice")
+        .ends(2)
+        .says("Line 4 of twice is a row of the same place as line 1");
     // What was read and differs is a valid no, whoever is down.
     place.kvs("put -q k w").ends(0);
     place.kvs("digest --check saved").ends(1);

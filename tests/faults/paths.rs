@@ -86,6 +86,14 @@ fn a_load_claims_what_it_did() {
         place.kvs("load one").ends(7).says("Line 1 ").says(words).says("keys written: 0;");
     }
     place.kvs("get k").ends(1);
+    // Of what is written and over already nobody is told that it is there.
+    place.write("over", "{\"key\":\"k\",\"value\":\"v\",\"expires\":\"1000\"}\n{\"key\":\"l\",\"value\":\"v\"}");
+    place.kvs("load over").ends(0).says("2 values written").says("nobody will read: 1");
+    let json = place.kvs("load over --format json").ends(0).text();
+    assert!(json.contains("\"expired\":\"1\""), "{json}");
+    place.kvs("get k").ends(1).says("expired");
+    place.kvs("get -q l").ends(0).prints("v");
+    place.kvs("delete -q l").ends(0);
     // More than one run of the sort, and no space for the second.
     place.write("big", lines(30_000, "v", 500).join("\n"));
     if !is_root() || place.sh("mkdir t && mount -t tmpfs -o size=6m none t").code != 0 {
