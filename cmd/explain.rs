@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use kvs::embed::wall_ms;
-use kvs::error::word;
+use kvs::error::operand;
 use kvs::key::{Key, Position, escape};
 use kvs::record::Record;
 use kvs::target::{Access, Actors, Inspection, Replica, State, Target};
@@ -171,7 +171,7 @@ impl Story<'_> {
     fn next(&self) -> String {
         let (key, found) = (self.key, &self.found);
         if let Some(copy) = found.replicas.iter().find(|copy| self.broken.contains(&copy.name)) {
-            return format!("kvs replace {}", word(&copy.name));
+            return format!("kvs replace {}", operand(&copy.name));
         }
         if self.any(|s| *s == State::Unreadable) {
             return "kvs repair --verify".into();

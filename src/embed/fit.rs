@@ -18,7 +18,7 @@ use rustix::process::geteuid;
 
 use super::create::{NODE_KEY, RING_KEY, public};
 use crate::config::{Secret, name_of, read_key, read_keys};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand, option, word};
 use crate::os::parent;
 use crate::ring::Member;
 use crate::store::lmdb::{FILE, LOCK_FILE};
@@ -38,7 +38,7 @@ pub struct Keys {
 /// # Errors
 /// As [`read_keys`], [`Error::Denied`] for the key of another node; with the way back to a good file.
 pub fn keys(dir: &Path, name: &str, member: Option<&Member>) -> Result<Keys> {
-    keys_or(dir, member, &format!("kvs replace {}", word(name)))
+    keys_or(dir, member, &format!("kvs replace {}", operand(name)))
 }
 
 /// The same, with the commands that rebuild the node.
@@ -116,7 +116,8 @@ pub(super) fn barred(error: Error, dir: &Path) -> Error {
     if !is_closed(&error) {
         return error;
     }
-    let (all, name, user) = (word(dir), word(name_of(dir)), geteuid().as_raw());
+    let (all, user) = (word(dir), geteuid().as_raw());
+    let without = option("--down", name_of(dir));
     let hint = match path.metadata().or_else(|_| dir.metadata()).map(|about| about.uid()) {
         _ if source.kind() == ErrorKind::ReadOnlyFilesystem => {
             "its file system is mounted read-only: remount it, or copy the directory".into()
@@ -124,9 +125,9 @@ pub(super) fn barred(error: Error, dir: &Path) -> Error {
         Ok(owner) if owner == user => format!("chmod -R u+rwX {all}"),
         Ok(owner) => format!(
             "it belongs to another user: run this as that one (sudo -u '#{owner}' kvs …), or make it \
-             this user's: sudo chown -R {user} {all}, or leave it out: --down {name}"
+             this user's: sudo chown -R {user} {all}, or leave it out: {without}"
         ),
-        Err(_) => format!("see who may use it: ls -ld {all}; or leave it out: --down {name}"),
+        Err(_) => format!("see who may use it: ls -ld {all}; or leave it out: {without}"),
     };
     error.hint(hint)
 }
@@ -147,7 +148,7 @@ pub fn fit_to_run(dir: &Path, member: &Member) -> Result<Keys> {
 /// # Errors
 /// As [`keys`].
 pub fn fit_to_run_again(dir: &Path, member: &Member, up: bool) -> Result<Option<Keys>> {
-    let name = word(&member.name);
+    let name = operand(&member.name);
     let stop = if up { format!("kvs node stop {name}; ") } else { String::new() };
     match keys_or(dir, Some(member), &format!("{stop}kvs replace {name}")) {
         Err(error) if is_closed(&error) => Ok(None),

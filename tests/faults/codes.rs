@@ -254,3 +254,26 @@ fn a_directory_of_another_user_is_said_to_be_one() {
     }
     place.sh(&format!("{nobody} kvs get -q k --down n2")).ends(0).prints("w");
 }
+
+/// Where a majority is lost nothing can be chosen: what is advised before a change is what goes on.
+#[test]
+fn advice_fits_a_majority_that_is_lost() {
+    for (nodes, lost) in [(3, "n2 n3"), (5, "n3 n4 n5"), (7, "n4 n5 n6 n7")] {
+        let place = Place::ring(&format!("--partitions 8 --nodes {nodes}"));
+        place.kvs("put -q k v -w 3").ends(0);
+        place.sh(&format!("mkdir gone && for n in {lost}; do mv r/$n gone || exit 1; done")).ends(0);
+        for line in ["join r/n9 --dry-run", "ring plan --weight n1=2", "replace n3 --accept-loss --dry-run"] {
+            let told = place.kvs(line).sane();
+            let Some((_, first)) = told.err.split_once("with every node stopped: ") else {
+                panic!("{line}: {}", told.err)
+            };
+            assert!(first.starts_with("kvs ring recover"), "{first}");
+        }
+        let told = place.kvs("join r/n9 --dry-run").ends(1);
+        let (_, first) = told.err.split_once("stopped: ").expect("a command");
+        let line = first.lines().next().expect("a line");
+        place.sh(&format!("{line} --yes")).ends_in(&[0, 7]);
+        place.kvs("join r/n9 --yes").ends_in(&[0, 7]).never_says("no majority");
+        place.kvs("get -q k -r 1").ends_in(&[0, 1]);
+    }
+}
