@@ -92,7 +92,9 @@ impl Args {
         }
         ui.note(&format!("{lines} lines read, {written} values written"));
         if *expired > 0 {
-            ui.note(&format!("values that had expired before, and that nobody will read: {expired}"));
+            ui.note(&format!(
+                "values that had expired before, and that nobody will read: {expired}"
+            ));
         }
         if *conflicts == 0 {
             return Ok(Done::Yes);

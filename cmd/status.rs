@@ -185,7 +185,9 @@ fn trouble(view: &View, (version, step): (u64, Step), seen: &Seen) -> Option<Str
         None if parts.is_empty() => {
             // Nobody is replaced while a change is under way.
             parts.push(match step {
-                Step::Settled => format!("is down: bring it back, or kvs replace {}", operand(name)),
+                Step::Settled => {
+                    format!("is down: bring it back, or kvs replace {}", operand(name))
+                }
                 _ => format!("is down, and the change waits for it: bring it back; {GIVE_UP}"),
             });
             return Some(format!("{name} {}", parts.join("; ")));

@@ -53,7 +53,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let alone = target.doc().n() == 1;
     for dir in target.damaged() {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        ui.say(&format!("{} cannot be read at all: kvs replace {}", dir.display(), operand(&*name)));
+        ui.say(&format!(
+            "{} cannot be read at all: kvs replace {}",
+            dir.display(),
+            operand(&*name)
+        ));
     }
     if !good && alone {
         ui.say(

@@ -55,7 +55,8 @@ impl Preview {
         let missing = target.missing();
         let awaited = missing.iter().filter(|name| !goes(name)).cloned().collect();
         let open = target.nodes();
-        let (voters, left) = (before.voters().count(), before.voters().filter(|v| open.contains(v)));
+        let (voters, left) =
+            (before.voters().count(), before.voters().filter(|v| open.contains(v)));
         let minority = Some(left.count()).filter(|left| *left <= voters / 2);
         Ok(Self { before, after, moves, changes: changes.to_vec(), missing, awaited, minority })
     }

@@ -261,8 +261,12 @@ fn advice_fits_a_majority_that_is_lost() {
     for (nodes, lost) in [(3, "n2 n3"), (5, "n3 n4 n5"), (7, "n4 n5 n6 n7")] {
         let place = Place::ring(&format!("--partitions 8 --nodes {nodes}"));
         place.kvs("put -q k v -w 3").ends(0);
-        place.sh(&format!("mkdir gone && for n in {lost}; do mv r/$n gone || exit 1; done")).ends(0);
-        for line in ["join r/n9 --dry-run", "ring plan --weight n1=2", "replace n3 --accept-loss --dry-run"] {
+        place
+            .sh(&format!("mkdir gone && for n in {lost}; do mv r/$n gone || exit 1; done"))
+            .ends(0);
+        for line in
+            ["join r/n9 --dry-run", "ring plan --weight n1=2", "replace n3 --accept-loss --dry-run"]
+        {
             let told = place.kvs(line).sane();
             let Some((_, first)) = told.err.split_once("with every node stopped: ") else {
                 panic!("{line}: {}", told.err)

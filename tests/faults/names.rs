@@ -116,7 +116,9 @@ fn advice_about_an_old_odd_name_can_be_pasted() {
     place.sh("mv r/-q lost && mv r/-n1 gone").ends(0);
     let told = place.kvs("join r/n6 --dry-run").ends(1);
     let (_, told) = told.err.split_once("first: ").expect("a command");
-    place.sh(&told.lines().next().expect("a line").replacen("apply", "apply --yes --accept-loss", 1)).ends(0);
+    place
+        .sh(&told.lines().next().expect("a line").replacen("apply", "apply --yes --accept-loss", 1))
+        .ends(0);
     place.kvs("status --check").ends(0);
     place.kvs("get -q k").ends(0).prints("w");
 }

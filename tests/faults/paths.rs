@@ -87,7 +87,10 @@ fn a_load_claims_what_it_did() {
     }
     place.kvs("get k").ends(1);
     // Of what is written and over already nobody is told that it is there.
-    place.write("over", "{\"key\":\"k\",\"value\":\"v\",\"expires\":\"1000\"}\n{\"key\":\"l\",\"value\":\"v\"}");
+    place.write(
+        "over",
+        "{\"key\":\"k\",\"value\":\"v\",\"expires\":\"1000\"}\n{\"key\":\"l\",\"value\":\"v\"}",
+    );
     place.kvs("load over").ends(0).says("2 values written").says("nobody will read: 1");
     let json = place.kvs("load over --format json").ends(0).text();
     assert!(json.contains("\"expired\":\"1\""), "{json}");
