@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::config;
-use kvs::error::{Error, operand, option, word};
+use kvs::error::{Error, operand, option};
 use kvs::os::Output;
 use kvs::ring::{Change, NodeId, Plan, RingDoc, Step};
 use kvs::target::{Access, Moves, Target, resolve};
@@ -184,7 +184,7 @@ pub(crate) fn write_plan(ui: &mut Ui, plan: &Plan, file: &Path) -> Result<(), Fa
     let mut out = Output::open(file)?;
     out.write_all(text.as_bytes()).map_err(Error::io("write", file))?;
     out.finish()?;
-    ui.note(&format!("wrote the plan; next: kvs ring apply {}", word(file)));
+    ui.note(&format!("wrote the plan; next: kvs ring apply {}", operand(file)));
     Ok(())
 }
 
@@ -215,8 +215,9 @@ pub(crate) fn carry_out(
     if let (Some(ring), Some(new)) = (&common.ring, new) {
         let found = resolve(std::slice::from_ref(ring))?;
         if !found.iter().any(|dir| dir.canonicalize().ok() == new.canonicalize().ok()) {
-            let (shown, both) = (new.display(), word(format!("{ring},{}", new.display())));
-            ui.note(&format!("{shown} is elsewhere: from now on name it too: --ring {both}"));
+            let (shown, both) =
+                (new.display(), option("--ring", format!("{ring},{}", new.display())));
+            ui.note(&format!("{shown} is elsewhere: from now on name it too: {both}"));
         }
     }
     Ok(doc)
@@ -244,7 +245,7 @@ fn newcomer(plan: &Plan) -> Option<NodeId> {
 /// person does.
 fn await_start(ui: &mut Ui, target: &Target, dir: &Path, id: NodeId) -> Result<(), Error> {
     if !target.is_served(dir)? {
-        ui.note(&format!("waiting for the new node; start it: kvs node run {}", word(dir)));
+        ui.note(&format!("waiting for the new node; start it: kvs node run {}", operand(dir)));
     }
     target.await_member(dir, id)
 }

@@ -170,12 +170,22 @@ fn a_pasted_hint_names_the_same_key() {
 /// Directories whose names a shell would read otherwise.
 #[test]
 fn a_pasted_path_is_the_same_path() {
-    let place = Place::new();
-    let told = place.args(&["init", "my $(touch x) ring", "--partitions", "8"]).ends(0);
-    let next = told.err.lines().find_map(|l| l.split_once("next: ")).expect("a command").1;
-    place.write("next", next);
-    place.sh("sh ./next").ends(0);
-    assert!(!place.path("x").exists());
+    for ring in ["my $(touch x) ring", "-my ring"] {
+        let place = Place::new();
+        let told = place.args(&["init", "--partitions", "8", "--", ring]).ends(0);
+        let next = told.err.lines().find_map(|l| l.split_once("next: ")).expect("a command").1;
+        place.write("next", next);
+        place.sh("sh ./next").ends(0);
+        assert!(!place.path("x").exists());
+        place.sh("mkdir ./-empty").ends(0);
+        let told = place.args(&["up", "--", "-empty"]).ends(2);
+        let (_, init) = told.err.split_once("make a ring: ").expect("a command");
+        place.sh(init).ends(0);
+        let told =
+            place.sh("kvs config keygen -q -- -key; kvs config keygen --rotate -- -key").ends(10);
+        let (_, add) = told.err.split_once("hint: ").expect("a command");
+        place.sh(add).ends(0);
+    }
 }
 
 /// After every rename its directory is synced before the command says that it is done.
