@@ -7,7 +7,9 @@ use clap::Args as ClapArgs;
 use kvs::config::NODE_FILE;
 use kvs::error::{Error, operand};
 use kvs::key::{Key, Partition};
-use kvs::repair::{Difference, Relation, Side, diff, doubts, shared, unsettled, verify_node};
+use kvs::repair::{
+    Difference, Relation, Side, diff, doubts, shared, unsettled, unsound, verify_node,
+};
 use kvs::ring::NodeId;
 use kvs::store::sidecar;
 use kvs::target::{Actors, Target, is_address};
@@ -109,10 +111,10 @@ fn doubt(
     let mut doubted = false;
     for id in nodes {
         let name = target.doc().name(*id);
-        let mut said: Vec<String> = doubts(target, *id, Some(shared))?
-            .into_iter()
-            .map(|doubt| format!("{name}: partition {} {}", doubt.partition, doubt.why))
-            .collect();
+        let unsound = unsound(target, *id).map(|error| format!("{name}: {error}"));
+        let doubts = doubts(target, *id, Some(shared))?.into_iter();
+        let doubts = doubts.map(|d| format!("{name}: partition {} {}", d.partition, d.why));
+        let mut said: Vec<String> = unsound.into_iter().chain(doubts).collect();
         // A running node reads for itself.
         let mut read = unexplained.to_vec();
         if target.runs(*id) && said.is_empty() {

@@ -92,9 +92,12 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 /// What reading the keys of files finds, and owners that differ: how many partitions of whom.
 fn read(target: &Target) -> Result<Vec<String>, Error> {
     let (doc, mut troubles) = (target.doc(), Vec::new());
-    for id in target.nodes().into_iter().filter(|id| !target.runs(*id)) {
+    for id in target.nodes() {
         let name = doc.name(id);
         troubles.extend(unsound(target, id).map(|error| format!("{name}: {error}")));
+        if target.runs(id) {
+            continue;
+        }
         let doubted: BTreeSet<_> =
             doubts(target, id, None)?.into_iter().map(|doubt| doubt.partition).collect();
         if !doubted.is_empty() {

@@ -95,8 +95,6 @@ pub enum Bug {
     StrictIsLoose,
     /// A write is minted though its time is over.
     LateMint,
-    /// A strict read counts whoever stored any record that it wrote back.
-    StaleBackCounts,
     /// A hint that was spread is dropped, though its target has not got it.
     SpreadFrees,
     /// An exact write that was not alone is not taken out again.
@@ -121,7 +119,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 54] = [
         Self::ReuseDot,
         Self::SendBeforeCommit,
         Self::ReadPastStaged,
@@ -166,7 +164,6 @@ impl Bug {
         Self::ForwardTwice,
         Self::StrictIsLoose,
         Self::LateMint,
-        Self::StaleBackCounts,
         Self::SpreadFrees,
         Self::ExactStays,
         Self::ExactIsBlind,

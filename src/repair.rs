@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{RepairRequest, Reply, Request};
 use crate::ring::{NodeId, Step};
-use crate::store::{BadHint, BadHints, Loss, Store, Table};
+use crate::store::{BadHint, BadHints, Loss, Store};
 use crate::target::Target;
 
 /// Rounds of repair at the most: each fills somebody who was short of full owners before.
@@ -241,17 +241,11 @@ pub fn unsettled(target: &mut Target, id: NodeId) -> Result<Vec<Partition>> {
     }
 }
 
-fn is_corrupt<T>(read: &Result<T>) -> bool {
-    matches!(read, Err(error) if matches!(error.root(), Error::Corrupt(_)))
-}
-
 /// Open nodes with partitions that cannot be read and could not be mended: their files are damaged.
 fn unreadable(target: &mut Target, suspects: &[NodeId]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for id in target.nodes() {
-        let Some(store) = target.store(id) else { continue };
-        let rows = |table: &Table| is_corrupt(&store.rows(*table, ""));
-        if [Table::Ring, Table::Meta].iter().any(rows) || is_corrupt(&store.structure()) {
+        if check::unsound(target, id).is_some_and(|error| check::is_damage(&error)) {
             names.push(target.doc().name(id));
             continue;
         }

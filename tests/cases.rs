@@ -40,3 +40,5 @@ mod witness;
 mod ends;
 #[path = "cases/exact.rs"]
 mod exact;
+#[path = "cases/narrow.rs"]
+mod narrow;

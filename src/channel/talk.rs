@@ -157,6 +157,8 @@ pub enum Look {
     Size,
     /// What reading all hints finds wrong.
     BadHints,
+    /// Whether what all else hangs on is whole.
+    Base,
 }
 
 /// The answer to a [`Look`], in the same order.
@@ -189,6 +191,8 @@ pub enum Seen {
     Size(u64, u64),
     /// Of `BadHints`.
     BadHints(BadHints),
+    /// Of `Base`: it is.
+    Base,
 }
 
 /// How a running node is, beyond the status of its state machine.

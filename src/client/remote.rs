@@ -145,6 +145,19 @@ impl Store for Remote {
         see!(self, Look::Rows(table, prefix.into()), Rows)
     }
 
+    fn base(&self) -> Result<()> {
+        // A build of the first wire version reads its small tables and no more.
+        if self.client.speaks_first_version(self.node) {
+            return [Table::Ring, Table::Meta]
+                .iter()
+                .try_for_each(|table| self.rows(*table, "").map(drop));
+        }
+        match self.look(Look::Base)? {
+            Seen::Base => Ok(()),
+            _ => Err(defect()),
+        }
+    }
+
     /// 0 when the node does not say: nobody takes that for a later state than another.
     fn commit_number(&self) -> u64 {
         match self.look(Look::Size) {

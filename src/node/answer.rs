@@ -112,8 +112,7 @@ impl Node {
         let votes = self.votes(cx, p);
         let Ok(stored) = self.durable(cx, p, key) else { return Answer::Unreadable };
         if votes && self.is_full(p) && !self.identity.is_bad(p, key) {
-            if stored.is_none() && cx.store.prove_absent(p, key).is_err() {
-                self.audit_anew(cx, p);
+            if stored.is_none() && !self.is_absent(cx, p, key) {
                 return Answer::Unreadable;
             }
             return Answer::Vote(stored);
@@ -127,6 +126,16 @@ impl Node {
             .collect();
         let merged = copies.iter().fold(Record::default(), |m, copy| m.merge(copy).0);
         Answer::Extra((!merged.is_absent()).then(|| Stored::new(key, &merged)))
+    }
+
+    /// Whether a key that was not found is absent, as far as its place tells. If not, the partition is
+    /// read anew.
+    pub(super) fn is_absent(&mut self, cx: &mut Cx<'_>, p: Partition, key: &Key) -> bool {
+        let proven = cx.store.prove_absent(p, key).is_ok();
+        if !proven {
+            self.audit_anew(cx, p);
+        }
+        proven
     }
 
     /// The durable copy; a failed checksum is listed as bad and stays an error.

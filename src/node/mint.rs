@@ -48,7 +48,10 @@ impl Node {
             return Err("its copy is not full, or has lost records".into());
         }
         let stored = self.local(cx, p, &item.key).map_err(|e| e.to_string())?.0;
-        if self.identity.is_bad(p, &item.key) || !self.is_full(p) {
+        // What may only be written where nothing is must not trust a search that was led astray.
+        let needs_none = matches!(item.basis, Basis::Absent | Basis::Exact(_));
+        let unread = stored.is_none() && needs_none && !self.is_absent(cx, p, &item.key);
+        if unread || self.identity.is_bad(p, &item.key) || !self.is_full(p) {
             return Err("its copy of the key cannot be read".into());
         }
         let read = |stored: Option<Stored>| stored.map(|s| s.record(&item.key)).transpose();

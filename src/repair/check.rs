@@ -59,11 +59,20 @@ pub fn doubts(target: &Target, id: NodeId, only: Option<&[Partition]>) -> Result
     Ok(found)
 }
 
-/// Why the file of a node that nobody serves must not be written to, if so.
+/// Why the file of an open node must not be written to, if so. A file that nobody serves is read as a
+/// whole; a running node looks at what all else hangs on, and at the rest by and by.
 #[must_use]
 pub fn unsound(target: &Target, id: NodeId) -> Option<Error> {
-    let store = target.store(id).filter(|_| !target.runs(id))?;
-    store.structure().err()
+    let store = target.store(id)?;
+    let runs = target.runs(id);
+    let whole = |()| if runs { Ok(()) } else { store.structure() };
+    // One that has gone meanwhile is told of elsewhere.
+    store.base().and_then(whole).err().filter(|error| !runs || is_damage(error))
+}
+
+/// Whether it is the file that is wrong, and not the way to it.
+pub(super) fn is_damage(error: &Error) -> bool {
+    matches!(error.root(), Error::Corrupt(_))
 }
 
 /// Whether the file of a node that nobody serves can be read, and is what its digests say.

@@ -14,7 +14,7 @@ use crate::key::Partition;
 use crate::node::{Reply, Request};
 use crate::ring::NodeId;
 use crate::store::verify::{Verdict, verify};
-use crate::store::{BadHints, Loss, Table};
+use crate::store::{BadHints, Loss};
 use crate::target::{Target, defect};
 
 /// What reading one node's every record found.
@@ -84,10 +84,8 @@ pub fn verify_node(
     }
     findings.read(store.sums());
     findings.read(store.structure());
+    findings.read(store.base());
     findings.hints = findings.read(store.bad_hints()).unwrap_or_default();
-    for table in [Table::Ring, Table::Meta] {
-        findings.read(store.rows(table, ""));
-    }
     if target.runs(id) {
         // What a node that has gone did not tell is no finding about its file.
         opened(target, id)?;

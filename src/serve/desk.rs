@@ -337,6 +337,7 @@ fn seen(store: &crate::store::lmdb::Lmdb, look: &Look) -> Result<Seen> {
         Look::Row(table, name) => Seen::Row(store.row(*table, name)?),
         Look::Rows(table, prefix) => Seen::Rows(store.rows(*table, prefix)?),
         Look::BadHints => Seen::BadHints(store.bad_hints()?),
+        Look::Base => store.base().map(|()| Seen::Base)?,
         Look::Size => Seen::Size(store.used_bytes()?, store.commit_number()),
     })
 }

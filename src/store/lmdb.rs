@@ -40,7 +40,7 @@ use self::structure::Extent;
 pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
-use super::tables::{self, Rows};
+use super::tables::{self, Name, Rows};
 use super::{
     BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit, files,
 };
@@ -302,7 +302,12 @@ impl Store for Lmdb {
 
     fn prove_absent(&self, p: Partition, key: &Key) -> Result<()> {
         let row = tables::RowKey::of(p, key.as_bytes())?;
-        self.pages(Extent::Row(&row))
+        self.pages(Extent::Row(&row))?;
+        // A key that was altered, and is still in order, stands where it stood: beside this place.
+        self.read(|rows| {
+            let mut beside = rows.beside(Name::Records, &row)?.into_iter().flatten();
+            beside.try_for_each(|(row, stored)| tables::prove(self.q, row, stored))
+        })
     }
 
     fn visit(&self, p: Partition, after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
@@ -362,6 +367,17 @@ impl Store for Lmdb {
 
     fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
         self.read(|rows| tables::named(rows, table, prefix))
+    }
+
+    fn base(&self) -> Result<()> {
+        self.frame()?;
+        self.read(|rows| {
+            tables::bad(rows)?;
+            for table in [Table::Ring, Table::Meta] {
+                tables::named(rows, table, "")?;
+            }
+            Ok(())
+        })
     }
 
     fn structure(&self) -> Result<()> {

@@ -238,6 +238,16 @@ pub(super) fn record(rows: &impl Rows, p: Partition, key: &Key) -> Result<Option
     })
 }
 
+/// Whether a row of records is one that was written: its key belongs there, and its record to the key.
+pub(super) fn prove(q: Q, row: &[u8], stored: &[u8]) -> Result<()> {
+    let (of, key) = row.split_first_chunk::<2>().ok_or_else(|| malformed(Name::Records))?;
+    let key = Key::new(key.to_vec()).map_err(|_| malformed(Name::Records))?;
+    if q.partition(&key).0.to_be_bytes() != *of {
+        return Err(malformed(Name::Records));
+    }
+    crate::record::check(key.as_bytes(), stored).map(drop)
+}
+
 pub(super) fn visit(
     rows: &impl Rows,
     p: Partition,

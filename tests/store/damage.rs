@@ -396,6 +396,43 @@ fn a_page_of_no_known_kind_is_met_by_no_writer() {
     }
 }
 
+/// A key in a branch that changes by a bit leads a search to the page beside the right one, and one in a
+/// leaf may still be in order: nothing else is wrong there, and the key that is looked for is not.
+#[test]
+fn a_key_that_damage_hides_is_not_absent() {
+    let dir = directory(2000);
+    let file = dir.path().join("data.mdb");
+    let good = fs::read(&file).unwrap();
+    let records = &pages::tables(&good)["records"];
+    let branches: Vec<_> = records.branches.iter().cloned().flatten().collect();
+    let leaves: Vec<_> = records.rows.iter().step_by(7).flat_map(|row| row.key.clone()).collect();
+    let keys: Vec<_> = (0..2000).map(key).collect();
+    for places in [branches, leaves] {
+        let mut hidden = 0;
+        for at in places {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            fs::write(&file, bytes).unwrap();
+            // What does not rise is found when the file is opened.
+            let Ok(opened) = open(dir.path(), Access::Read) else { continue };
+            let store = opened.store;
+            let is_lost = |key: &&Key| matches!(store.get(q().partition(key), key), Ok(None));
+            for key in keys.iter().filter(is_lost) {
+                let proven = store.prove_absent(q().partition(key), key);
+                assert!(proven.is_err(), "{key:?} is there, and byte {at} hides it");
+                hidden += 1;
+            }
+        }
+        assert!(hidden > 100, "only {hidden} were hidden");
+    }
+    fs::write(&file, good).unwrap();
+    let store = open(dir.path(), Access::Read).unwrap().store;
+    store.structure().unwrap();
+    for absent in (2000..2100).map(key) {
+        store.prove_absent(q().partition(&absent), &absent).unwrap();
+    }
+}
+
 /// How many bytes the rows of the sealed tables have.
 fn row_lengths(dir: &Path) -> [Vec<usize>; 3] {
     let bytes = fs::read(dir.join("data.mdb")).unwrap();

@@ -27,7 +27,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use self::harm::{KINDS, Random, damage};
+use self::harm::{KINDS, Random, damage, key_at};
 use super::pages::{PAGE, Tree, tables};
 
 const KEYS: usize = 240;
@@ -139,6 +139,8 @@ struct Case {
     maybe: BTreeSet<String>,
     /// Those that were written after the damage.
     late: BTreeSet<String>,
+    /// Those that the damage hit.
+    hit: Vec<String>,
     nodes: usize,
     runs: bool,
     wrong: Vec<String>,
@@ -156,7 +158,8 @@ impl Case {
     ) -> Self {
         let (truth, last) = (truth.clone(), String::new());
         let (maybe, late, wrong, codes) = (BTreeSet::new(), BTreeSet::new(), vec![], vec![]);
-        Self { name, place, truth, maybe, late, nodes, runs, wrong, codes, last }
+        let hit = Vec::new();
+        Self { name, place, truth, maybe, late, hit, nodes, runs, wrong, codes, last }
     }
 
     /// What a dump found is missing, altered or made up.
@@ -209,10 +212,11 @@ impl Case {
 
     /// No value is shown that was never written; with 0, none is missing.
     fn reads(&mut self) {
-        for i in [7, 40, 113, 239] {
-            let said = self.run(&format!("get {}", key(i)));
+        let some = [7, 40, 113, 239].map(key).into_iter().chain(self.hit.clone());
+        for key in some.collect::<Vec<_>>() {
+            let said = self.run(&format!("get {key}"));
             match said.code {
-                Some(0) if said.out != value(i) => self.broken(&said, "altered"),
+                Some(0) if said.out != self.truth[&key] => self.broken(&said, "altered"),
                 Some(1) => self.broken(&said, "said absent"),
                 Some(0 | 4 | 8) => {}
                 _ if self.has_ended(&said) => {}
@@ -267,7 +271,8 @@ impl Case {
             }
             let said = self.run(line);
             // They read keys and digests, not values: rot in a value is for verify.
-            let lossy = verify.err.contains("lost") || verify.err.contains("out of order");
+            let telling = ["lost", "out of order", "damaged page", "kvs replace"];
+            let lossy = telling.iter().any(|words| verify.err.contains(words));
             // What a running node finds it heals, so what is healthy now may not have been before.
             let still = || !self.runs || self.place.kvs("verify").code != Some(0);
             if said.code == Some(0) && lossy && still() {
@@ -366,13 +371,26 @@ fn one(seed: u64, nodes: usize, template: &(Place, BTreeMap<String, String>)) ->
     let place = template.0.copy();
     let file = place.path("r/n1/data.mdb");
     let mut bytes = fs::read(&file).unwrap();
+    let good = bytes.clone();
     let at = damage(&mut bytes, kind, &mut random);
-    fs::write(&file, bytes).unwrap();
+    fs::write(&file, &bytes).unwrap();
     let name = format!("seed {seed} n1 of {nodes}, {kind}, {at}");
     let mut case = Case::new(name, place, &template.1, nodes, false);
+    case.hit = hit(&good, &bytes);
     case.is_as_it_says();
     case.heals_as_advised();
     case
+}
+
+/// The keys whose bytes differ, if they are few.
+fn hit(good: &[u8], bytes: &[u8]) -> Vec<String> {
+    let differ = good.iter().zip(bytes).enumerate().filter(|(_, (a, b))| a != b);
+    let places: Vec<_> = differ.map(|(at, _)| at).take(2).collect();
+    if places.len() > 1 {
+        Vec::new()
+    } else {
+        places.iter().filter_map(|at| key_at(good, *at)).collect()
+    }
 }
 
 fn from_env(name: &str, default: u64) -> u64 {

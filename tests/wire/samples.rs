@@ -51,10 +51,11 @@ variants! { reply_name, REPLIES, Reply,
 }
 variants! { look_name, LOOKS, Look,
     Get, Visit, Sums, Sum, Leaves, Hints, HintStats, HintsOf, Bad, Row, Rows, Size,
-    BadHints,
+    BadHints, Base,
 }
 variants! { seen_name, SEENS, Seen,
     Record, Page, Sums, Sum, Leaves, Hints, HintStats, Bad, Row, Rows, Size, BadHints,
+    Base,
 }
 variants! { basis_name, BASES, Basis, Context, Overwrite, Blind, Beside, Absent, Exact }
 variants! { item_reply_name, ITEM_REPLIES, ItemReply,
@@ -352,6 +353,7 @@ fn looks() -> Vec<Look> {
         Look::Rows(Table::Meta, "seen/".into()),
         Look::Size,
         Look::BadHints,
+        Look::Base,
     ];
     named(all, look_name, LOOKS).into_iter().map(|(_, l)| l).collect()
 }
@@ -442,6 +444,7 @@ fn seens() -> Vec<Seen> {
         Seen::Rows(vec![("name".into(), b"row".to_vec())]),
         Seen::Size(7, u64::MAX),
         Seen::BadHints(BadHints::default()),
+        Seen::Base,
     ];
     named(all, seen_name, SEENS).into_iter().map(|(_, s)| s).collect()
 }

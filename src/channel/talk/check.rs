@@ -17,7 +17,7 @@ impl Ask {
         match self {
             Self::Node(Request::Put(request)) => request.since(),
             Self::Node(Request::AcceptLoss(_) | Request::DropBadHints(_) | Request::Scrub(_))
-            | Self::File(Look::BadHints) => 2,
+            | Self::File(Look::BadHints | Look::Base) => 2,
             Self::Node(_)
             | Self::File(_)
             | Self::Ring
@@ -74,7 +74,7 @@ impl Told {
     pub fn since(&self) -> u8 {
         match self {
             Self::Reply(Reply::Scrub { .. } | Reply::Refused(_)) => 2,
-            Self::File(Seen::BadHints(_)) => 2,
+            Self::File(Seen::BadHints(_) | Seen::Base) => 2,
             Self::Busy
             | Self::Reply(_)
             | Self::File(_)
@@ -106,7 +106,9 @@ impl Look {
             Self::Row(_, name) | Self::Rows(_, name) => {
                 at_most("bytes of a name", name.len(), KEY_BYTES_MAX)
             }
-            Self::Sums | Self::HintStats | Self::Bad | Self::Size | Self::BadHints => Ok(()),
+            Self::Sums | Self::HintStats | Self::Bad | Self::Size | Self::BadHints | Self::Base => {
+                Ok(())
+            }
         }
     }
 }

@@ -26,6 +26,8 @@ use crate::store::tables::{Name, Rows};
 use crate::store::{Failure, Visit};
 
 pub(super) type Database<'e> = heed::Database<'e, Bytes, Bytes>;
+/// A key and its value, as they lie in the map.
+type Row<'t> = (&'t [u8], &'t [u8]);
 
 /// What reading and writing rows needs besides a transaction.
 pub(super) struct Tables<'e> {
@@ -89,6 +91,21 @@ impl<'e> Tables<'e> {
         Ok(())
     }
 
+    /// The rows before and after a key that has none.
+    fn beside<'t>(
+        &self,
+        txn: &'t RoTxn<'_>,
+        table: Name,
+        key: &[u8],
+    ) -> Result<[Option<Row<'t>>; 2]> {
+        let database = self.database(table);
+        let rows = self.guard.inside(|| {
+            let before = database.get_lower_than(txn, key)?;
+            Ok([before, database.get_greater_than(txn, key)?])
+        });
+        rows.map_err(|e| read_error(&self.path, e))
+    }
+
     fn is_found(&self, txn: &RoTxn<'_>, table: Name, key: &[u8], at: usize) -> Result<bool> {
         if key.is_empty() {
             return Ok(false);
@@ -115,6 +132,13 @@ impl Rows for View<'_, '_> {
 
     fn is_found(&self, table: Name, key: &[u8], at: usize) -> Result<bool> {
         self.tables.is_found(self.txn, table, key, at)
+    }
+}
+
+impl View<'_, '_> {
+    /// The rows of a table before and after a key that has none.
+    pub(super) fn beside(&self, table: Name, key: &[u8]) -> Result<[Option<Row<'_>>; 2]> {
+        self.tables.beside(self.txn, table, key)
     }
 }
 

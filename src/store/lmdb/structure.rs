@@ -10,15 +10,16 @@
 //!
 //! Frame      at every opening   all but the leaves of records and digests, which are most of a file
 //! Partition  before a scan      the pages of both where a partition's rows are
-//! Row        found to be none   the page of records where one would be, and the way to it
+//! Row        found to be none   the page of records where one would be, the way to it, and what the
+//!                               pages beside it begin and end with
 //! Whole      before mending     all of it
 //! ```
 //!
 //! The leaves that are not read are still known by number, from the branches. Where rows
 //! have pages of their own only leaves say which, so there `Frame` reads them too; they are few. The
-//! keys that lead from page to page rise: a search that is led astray puts a new row where none can
-//! be. What it does not do: it compares no rows. Caveat: of a file that is being written, only a state
-//! that one of the two heads still names.
+//! keys that lead from page to page rise, and all that is below them lies between them: a search that
+//! is led astray finds nothing, and puts a new row where none can be. What it does not do: it compares
+//! no rows. Caveat: of a file that is being written, only a state that one of the two heads still names.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -113,6 +114,19 @@ struct Tree {
     has_big: bool,
 }
 
+/// The keys that may stand below a node: from one up to another.
+#[derive(Clone, Copy)]
+struct Within<'k> {
+    from: &'k [u8],
+    to: Option<&'k [u8]>,
+}
+
+impl Within<'_> {
+    fn has(&self, key: &[u8]) -> bool {
+        self.from <= key && self.to.is_none_or(|to| key < to)
+    }
+}
+
 struct Walk<'f> {
     file: &'f File,
     path: &'f Path,
@@ -164,20 +178,24 @@ impl Walk<'_> {
         match (root, levels) {
             (NO_PAGE, 0) => Ok(()),
             (NO_PAGE, _) => Err(corrupt(self.path, "has a tree without a root")),
-            (_, 1..=LEVELS_MAX) => self.page(tree, root, levels),
+            (_, 1..=LEVELS_MAX) => self.page(tree, root, levels, Within { from: &[], to: None }),
             _ => Err(self.damaged(root)),
         }
     }
 
     /// A page of a tree, so many levels above the ground, and all below it.
-    fn page(&mut self, tree: &Tree, number: u64, level: u16) -> Result<()> {
+    fn page(&mut self, tree: &Tree, number: u64, level: u16, within: Within<'_>) -> Result<()> {
         self.take(number, 1)?;
         let page = self.read(number, 1)?;
-        let expected = if level == 1 { LEAF } else { BRANCH };
-        let nodes = nodes(&page).filter(|_| u16_at(&page, 10) == expected);
-        let nodes = nodes.ok_or_else(|| self.damaged(number))?;
+        let nodes = self.nodes(number, &page, level)?;
+        // The first of a branch leads to all that is below the second; free pages are by number.
+        let keys = &nodes[usize::from(level > 1).min(nodes.len())..];
+        let placed = keys.iter().all(|node| within.has(key(node)));
+        if !placed && tree.kind != Kind::Free {
+            return Err(self.damaged(number));
+        }
         if level > 1 {
-            return self.branch(tree, number, level, &nodes);
+            return self.branch(tree, number, level, &nodes, within);
         }
         // A row that is looked for alone is met by halving, so what is out of order hides it.
         let is_row = matches!(self.extent, Extent::Row(_)) && tree.kind == Kind::Records;
@@ -187,35 +205,67 @@ impl Walk<'_> {
         nodes.iter().try_for_each(|node| self.leaf(tree, number, node))
     }
 
-    fn branch(&mut self, tree: &Tree, number: u64, level: u16, nodes: &[&[u8]]) -> Result<()> {
-        // The first leads to all that is below the second; free pages are by number.
+    /// The nodes of a page that is what it should be at its level.
+    fn nodes<'p>(&self, number: u64, page: &'p [u8], level: u16) -> Result<Vec<&'p [u8]>> {
+        let expected = if level == 1 { LEAF } else { BRANCH };
+        let nodes = nodes(page).filter(|_| u16_at(page, 10) == expected);
+        nodes.ok_or_else(|| self.damaged(number))
+    }
+
+    fn branch(
+        &mut self,
+        tree: &Tree,
+        number: u64,
+        level: u16,
+        nodes: &[&[u8]],
+        within: Within<'_>,
+    ) -> Result<()> {
         let rise = nodes.windows(2).skip(1).all(|pair| key(pair[0]) < key(pair[1]));
         if nodes.is_empty() || !rise && tree.kind != Kind::Free {
             return Err(self.damaged(number));
         }
-        let mut before = false;
+        let below = |i: usize| Within {
+            from: if i == 0 { within.from } else { key(nodes[i]) },
+            to: nodes.get(i + 1).map(|next| key(next)).or(within.to),
+        };
+        let wanted: Vec<_> = (0..nodes.len()).map(|i| self.is_wanted(tree, below(i))).collect();
         for (i, node) in nodes.iter().enumerate() {
-            let child = u64::from(u32_at(node, 0)) | u64::from(u16_at(node, 4)) << 32;
-            let from = if i == 0 { &[][..] } else { key(node) };
-            let wanted = self.is_wanted(tree, from, nodes.get(i + 1).map(|next| key(next)));
+            let (child, level) = (child(node), level - 1);
             // Whoever scans rows meets the one behind them too.
-            let behind = std::mem::replace(&mut before, wanted);
-            let met = wanted || behind;
+            let behind = i > 0 && wanted[i - 1];
             match self.extent {
-                Extent::Row(_) if !wanted => {}
-                Extent::Partition(_) if !met => {}
+                Extent::Row(_) if !wanted[i] => {
+                    let ahead = wanted.get(i + 1).is_some_and(|wanted| *wanted);
+                    if behind || ahead {
+                        self.beside(child, level, below(i), ahead)?;
+                    }
+                }
+                Extent::Partition(_) if !(wanted[i] || behind) => {}
                 // Whether a leaf is one, and not a branch, the first of them says.
-                Extent::Frame if !wanted && !tree.has_big && level == 2 && i > 0 => {
+                Extent::Frame if !wanted[i] && !tree.has_big && level == 1 && i > 0 => {
                     self.take(child, 1)?;
                 }
-                _ => self.page(tree, child, level - 1)?,
+                _ => self.page(tree, child, level, below(i))?,
             }
         }
         Ok(())
     }
 
+    /// A page beside the one where a row would be, and what is at its near end, down to the ground:
+    /// one that does not belong there was led astray, and so may the row have been.
+    fn beside(&self, number: u64, level: u16, within: Within<'_>, last: bool) -> Result<()> {
+        let page = self.read(number, 1)?;
+        let nodes = self.nodes(number, &page, level)?;
+        let near = if last { nodes.last() } else { nodes.first() };
+        let near = near.ok_or_else(|| self.damaged(number))?;
+        if level > 1 {
+            return self.beside(child(near), level - 1, within, last);
+        }
+        within.has(key(near)).then_some(()).ok_or_else(|| self.damaged(number))
+    }
+
     /// Whether rows are looked for from one key up to another.
-    fn is_wanted(&self, tree: &Tree, from: &[u8], to: Option<&[u8]>) -> bool {
+    fn is_wanted(&self, tree: &Tree, Within { from, to }: Within<'_>) -> bool {
         let (row, leaf);
         let prefix = match (self.extent, tree.kind) {
             (Extent::Frame, Kind::Records) => return false,
@@ -300,6 +350,11 @@ fn nodes(page: &[u8]) -> Option<Vec<&[u8]>> {
         (node.len() >= 8 + usize::from(u16_at(node, 6))).then_some(node)
     };
     (0..(lower - HEADER) / 2).map(node).collect()
+}
+
+/// The page that a node of a branch leads to.
+fn child(node: &[u8]) -> u64 {
+    u64::from(u32_at(node, 0)) | u64::from(u16_at(node, 4)) << 32
 }
 
 /// The key of a node that [`nodes`] has given.

@@ -52,6 +52,12 @@ fn any(
     Some(one.start + random.below(one.len()))
 }
 
+/// The key of the record that a byte belongs to.
+pub(super) fn key_at(bytes: &[u8], at: usize) -> Option<String> {
+    let row = tables(bytes)["records"].rows.iter().find(|row| row.key.contains(&at)).cloned()?;
+    String::from_utf8(bytes[row.key.start + 2..row.key.end].to_vec()).ok()
+}
+
 /// Damages a file; a sentence that says where.
 pub(super) fn damage(bytes: &mut Vec<u8>, kind: &str, random: &mut Random) -> String {
     let tables = tables(bytes);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::harm::{KINDS, Random, damage};
-use super::{Case, KEYS, PAGE, Place, Table, from_env, key, tables, value};
+use super::{Case, KEYS, PAGE, Place, Table, from_env, hit, key, tables, value};
 
 /// A ring that is served while its file is damaged under it, and served until the end.
 struct Served {
@@ -37,7 +37,7 @@ impl Served {
 }
 
 /// Damages a file in its place, under whoever has it mapped.
-fn damage_in_place(file: &Path, kind: &str, random: &mut Random) -> String {
+fn damage_in_place(file: &Path, kind: &str, random: &mut Random) -> (String, Vec<String>) {
     let before = fs::read(file).unwrap();
     let mut bytes = before.clone();
     let at = damage(&mut bytes, kind, random);
@@ -48,7 +48,7 @@ fn damage_in_place(file: &Path, kind: &str, random: &mut Random) -> String {
         }
     }
     open.set_len(bytes.len() as u64).unwrap();
-    at
+    (at, hit(&before, &bytes))
 }
 
 /// The first of so many ports in a row that nobody listens at.
@@ -106,9 +106,10 @@ fn one_served(seed: u64, nodes: usize, truth: &BTreeMap<String, String>) -> Case
     place.load("load", 0..KEYS);
     assert_eq!(place.kvs("repair").code, Some(0));
     let served = Served::start(&place);
-    let at = damage_in_place(&place.path("r/n1/data.mdb"), kind, &mut random);
+    let (at, hit) = damage_in_place(&place.path("r/n1/data.mdb"), kind, &mut random);
     let name = format!("seed {seed} n1 of {nodes}, running, {kind}, {at}");
     let mut case = Case::new(name, place, truth, nodes, true);
+    case.hit = hit;
     case.is_as_it_says();
     case.writes(KEYS..KEYS + 4);
     case.is_as_it_says();
