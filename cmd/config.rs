@@ -7,7 +7,7 @@ use kvs::config::{
     self, NODE_FILE, NodeConfig, Secret, create_key, fingerprint, fresh_key, read_keys, write_key,
 };
 use kvs::embed::RING_KEY;
-use kvs::error::{Error, word};
+use kvs::error::{Error, operand};
 use kvs::target::resolve;
 use serde_json::json;
 
@@ -183,7 +183,7 @@ fn keygen(ui: &mut Ui, args: &Keygen) -> Outcome {
     if let Some(next) = next {
         ui.note("copy it to every other node and client, restart the nodes one by one");
         if !next.is_empty() {
-            ui.note(&format!("then: kvs config keygen {next} {}", word(file)));
+            ui.note(&format!("then: kvs config keygen {next} {}", operand(file)));
         }
     }
     Ok(Done::Yes)
@@ -191,7 +191,7 @@ fn keygen(ui: &mut Ui, args: &Keygen) -> Outcome {
 
 /// The keys after a step of a replacement, and the flag of the next, if there is one.
 fn step(file: &Path, step: &Step) -> Result<(Vec<Secret>, Option<&'static str>), Error> {
-    let (shown, file_word) = (file.display(), word(file));
+    let (shown, file_word) = (file.display(), operand(file));
     let deny = |why: &str| Error::Denied(format!("{shown} holds {why}; nothing was changed."));
     match (&read_keys(file)?[..], step) {
         ([one], Step { add: true, .. }) => Ok((vec![*one, fresh_key()?], Some("--rotate"))),

@@ -83,7 +83,7 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         }
         None => {
             let made = tempfile::Builder::new().prefix("kvs-demo-").tempdir();
-            Some(made.map_err(Error::io("make a directory in", &std::env::temp_dir()))?)
+            Some(made.map_err(nowhere)?)
         }
     };
     let dir = match (&temporary, &args.keep) {
@@ -106,6 +106,13 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         ))?,
     }
     Ok(Done::Yes)
+}
+
+/// There can be no directory where temporary ones are.
+fn nowhere(error: std::io::Error) -> Error {
+    Error::io("make a directory in", &std::env::temp_dir())(error).hint(
+        "name a place for temporary files: TMPDIR=/tmp kvs demo; or a new directory: kvs demo --keep DIR",
+    )
 }
 
 fn enter(dir: &Path) -> Result<(), Error> {

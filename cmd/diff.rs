@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args as ClapArgs;
 use kvs::config::NODE_FILE;
-use kvs::error::{Error, word};
+use kvs::error::{Error, operand};
 use kvs::key::{Key, Partition};
 use kvs::repair::{
     Difference, Relation, Side, diff, doubts, shared, unsettled, unsound, verify_node,
@@ -203,7 +203,7 @@ fn find(target: &Target, name: &str) -> Result<NodeId, Error> {
     }
     if target.damaged().iter().any(|dir| dir.ends_with(name)) {
         return Err(Error::Corrupt(format!("{name} cannot be read; nothing was compared."))
-            .hint(format!("rebuild it from the others: kvs replace {}", word(name))));
+            .hint(format!("rebuild it from the others: kvs replace {}", operand(name))));
     }
     Err(Error::Unreachable(format!("{name} is down; nothing was compared."))
         .hint("kvs status shows who is down"))
@@ -221,7 +221,7 @@ fn unread(target: &Target, dir: &Path) -> Error {
     if target.damaged().iter().any(|damaged| damaged == dir) {
         let name = dir.file_name().unwrap_or(dir.as_os_str());
         return Error::Corrupt(format!("{shown} cannot be read; nothing was compared."))
-            .hint(format!("rebuild it from the others: kvs replace {}", word(name)));
+            .hint(format!("rebuild it from the others: kvs replace {}", operand(name)));
     }
     Error::Denied(format!("{shown} is not open as a member of this ring; nothing was compared."))
         .hint("kvs status shows the members; a copy of a stopped node can be compared by itself")

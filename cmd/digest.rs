@@ -1,6 +1,6 @@
 //! `kvs digest`: sums that prove copies equal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ use crate::ui::Ui;
 const NAMED_MAX: usize = 10;
 /// Columns of a row. More may be appended to them.
 const COLUMNS: usize = 5;
+/// The first of them say what the digest is of: node, partition, leaf.
+const PLACE: usize = 3;
 /// A saved row is no longer, and all of them are not.
 const ROW_BYTES_MAX: u64 = 1 << 10;
 const SAVED_BYTES_MAX: u64 = 1 << 30;
@@ -86,26 +88,31 @@ fn cells(node: &str, row: &DigestRow) -> Vec<String> {
     ]
 }
 
-/// Rows that were saved. They may come through a pipe; what is none is refused at its first line.
+/// Rows that were saved. They may come through a pipe; what is none is refused at its first line, and
+/// so is a second row of one place: it would be taken for the first, or hide that another is gone.
 fn saved(file: &Path) -> Result<String, Error> {
     let read = || Error::io("read", file);
     let shown = file.display();
     let opened = File::open(file).map_err(read())?;
     let mut input = BufReader::new(opened.take(SAVED_BYTES_MAX));
-    let mut rows = String::new();
+    let (mut rows, mut places) = (String::new(), BTreeMap::new());
     for number in 1_u64.. {
         let mut line = Vec::new();
         input.by_ref().take(ROW_BYTES_MAX).read_until(b'\n', &mut line).map_err(read())?;
         if line.is_empty() {
             break;
         }
+        let wrong = |what: String| {
+            let text = format!("Line {number} of {shown} is {what}; nothing was compared.");
+            Error::Usage(text).hint("save them: kvs digest --format plain > FILE")
+        };
         let row = String::from_utf8(line).ok();
         let row = row.filter(|row| row.trim_end().split('\t').count() >= COLUMNS);
-        let Some(row) = row else {
-            let text =
-                format!("Line {number} of {shown} is no row of a digest; nothing was compared.");
-            return Err(Error::Usage(text).hint("save them: kvs digest --format plain > FILE"));
-        };
+        let row = row.ok_or_else(|| wrong("no row of a digest".into()))?;
+        let place: Vec<&str> = row.split('\t').take(PLACE).collect();
+        if let Some(first) = places.insert(place.join("\t"), number) {
+            return Err(wrong(format!("a row of the same place as line {first}")));
+        }
         rows.push_str(&row);
     }
     if rows.len() as u64 == SAVED_BYTES_MAX {

@@ -2,12 +2,13 @@
 
 use clap::Args as ClapArgs;
 use kvs::embed::wall_ms;
+use kvs::error::operand;
 use kvs::key::{Key, Position, escape};
 use kvs::record::Record;
-use kvs::target::{Access, Actors, Inspection, State, Target};
+use kvs::target::{Access, Actors, Inspection, Replica, State, Target};
 use serde_json::json;
 
-use crate::common::{Common, key_parser};
+use crate::common::{Common, key_parser, read_of};
 use crate::exit::{Done, Outcome};
 use crate::get::{object, preview};
 use crate::ui::Ui;
@@ -17,7 +18,7 @@ use crate::ui::Ui;
 /// Where the key stands on the ring, who owns it and who stands in, what each copy holds, which of
 /// its values a later write has replaced, which writes are kept for owners that were down, what a
 /// read of 1, 2 or more votes can return, and what to do. It wants no quorum and changes nothing.
-/// Exit 8 when a copy cannot be read.
+/// Exit 8 when a copy, or the file of an owner, is damaged.
 ///
 /// Example: kvs explain cart:42
 #[derive(Debug, ClapArgs)]
@@ -33,6 +34,8 @@ struct Story<'a> {
     target: &'a Target,
     found: Inspection,
     actors: Actors,
+    /// Members whose files are damaged as a whole.
+    broken: Vec<String>,
     now_ms: u64,
 }
 
@@ -40,10 +43,16 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut target = common.open(ui, Access::Read, "explain")?;
     let found = target.inspect(&args.key);
     ui.warn_all(target.warnings());
-    let actors = target.actors();
-    let story = Story { key: &args.key, target: &target, found: found?, actors, now_ms: wall_ms() };
-    let damaged = story.found.replicas.iter().any(|c| c.state == State::Unreadable);
-    let done = if damaged { Done::Corrupt } else { Done::Yes };
+    let story = Story {
+        key: &args.key,
+        target: &target,
+        found: found?,
+        actors: target.actors(),
+        broken: target.broken(),
+        now_ms: wall_ms(),
+    };
+    let damaged = story.any(|state| *state == State::Unreadable);
+    let done = if damaged { Done::Corrupt } else { read_of(&target, false) };
     if ui.is_json() {
         ui.json(&story.json())?;
         return Ok(done);
@@ -100,7 +109,7 @@ impl Story<'_> {
     fn copies(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
         self.found.replicas.iter().map(|copy| {
             let (name, zone) = (&copy.name, &copy.zone);
-            let (standing, state) = (copy.standing.word(), copy.state.word());
+            let (standing, state) = (copy.standing.word(), self.state(copy).word());
             let head = format!("{name} (zone {zone}, {standing}): {state}");
             match &copy.record {
                 None => ("copy", head),
@@ -149,13 +158,25 @@ impl Story<'_> {
         }
     }
 
+    /// How a copy stands: one in a file that is damaged as a whole is no more than unreadable.
+    fn state(&self, copy: &Replica) -> State {
+        let broken = copy.state == State::Down && self.broken.contains(&copy.name);
+        if broken { State::Unreadable } else { copy.state }
+    }
+
+    fn any(&self, is: fn(&State) -> bool) -> bool {
+        self.found.replicas.iter().any(|copy| is(&self.state(copy)))
+    }
+
     fn next(&self) -> String {
         let (key, found) = (self.key, &self.found);
-        let any = |is: fn(&State) -> bool| found.replicas.iter().any(|c| is(&c.state));
-        if any(|s| *s == State::Unreadable) {
+        if let Some(copy) = found.replicas.iter().find(|copy| self.broken.contains(&copy.name)) {
+            return format!("kvs replace {}", operand(&copy.name));
+        }
+        if self.any(|s| *s == State::Unreadable) {
             return "kvs repair --verify".into();
         }
-        if any(|s| s.is_stale()) || !found.hints.is_empty() {
+        if self.any(|s| s.is_stale()) || !found.hints.is_empty() {
             return "kvs repair".into();
         }
         if found.merged.visible(self.now_ms).len() > 1 {
@@ -163,8 +184,7 @@ impl Story<'_> {
         }
         let doc = self.target.doc();
         if found.outcomes(doc.majority()).is_empty() {
-            let down =
-                found.replicas.iter().any(|c| matches!(c.state, State::Down | State::Unasked));
+            let down = self.any(|s| matches!(s, State::Down | State::Unasked));
             let next = if down { "bring its owners back: kvs status" } else { "kvs repair" };
             return next.into();
         }
@@ -175,7 +195,7 @@ impl Story<'_> {
         let doc = self.target.doc();
         let copies = self.found.replicas.iter().map(|c| {
             json!({
-                "node": c.name, "zone": c.zone, "is": c.standing.word(), "state": c.state.word(),
+                "node": c.name, "zone": c.zone, "is": c.standing.word(), "state": self.state(c).word(),
                 "bytes": c.bytes, "clock": c.record.as_ref().map(|r| self.actors.clock(&r.clock)),
             })
         });

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use kvs::client::free_ports;
 use kvs::config::address;
 use kvs::embed::{self, Seat, random};
-use kvs::error::{Error, word};
+use kvs::error::{Error, option};
 use kvs::key::Q;
 
 use crate::common::Common;
@@ -83,7 +83,7 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
             "made a ring of {} nodes in {dir}: {replicas} replicas, {} partitions",
             args.nodes, args.partitions
         ));
-        ui.note(&format!("next: kvs --ring {} put greeting hello", word(&args.dir)));
+        ui.note(&format!("next: kvs {} put greeting hello", option("--ring", &args.dir)));
     }
     Ok(Done::Yes)
 }

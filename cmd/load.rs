@@ -21,7 +21,8 @@ use crate::ui::Ui;
 /// a partition at a time; of several lines with one key the last wins. It is safe to run again: a
 /// load that was stopped (ctrl-C ends it between two commits) or that met a line it cannot read says
 /// so with exit 7, and what came before stays written. Keys that have several values are left alone
-/// and counted (exit 7) unless --overwrite is given.
+/// and counted (exit 7) unless --overwrite is given. Values whose time is over are written as the
+/// others are, are read by nobody, and are counted.
 ///
 /// Example: kvs --ring old dump | kvs --ring new load --if-absent
 #[derive(Debug, ClapArgs)]
@@ -78,7 +79,7 @@ impl Args {
     }
 
     fn tell(&self, ui: &mut Ui, loaded: &Loaded) -> Outcome {
-        let Loaded { lines, written, conflicts } = loaded;
+        let Loaded { lines, written, conflicts, expired } = loaded;
         if *written > 0 {
             ui.has_applied(format!("{written} values were written."));
         }
@@ -86,9 +87,15 @@ impl Args {
             ui.json(&json!({
                 "schema": "kvs.load/1", "lines": lines.to_string(),
                 "written": written.to_string(), "conflicts": conflicts.to_string(),
+                "expired": expired.to_string(),
             }))?;
         }
         ui.note(&format!("{lines} lines read, {written} values written"));
+        if *expired > 0 {
+            ui.note(&format!(
+                "values that had expired before, and that nobody will read: {expired}"
+            ));
+        }
         if *conflicts == 0 {
             return Ok(Done::Yes);
         }

@@ -1,7 +1,7 @@
 //! `kvs repair`: makes all copies equal.
 
 use clap::Args as ClapArgs;
-use kvs::error::word;
+use kvs::error::{operand, option};
 use kvs::key::Key;
 use kvs::repair::{Report, Wish, count, describe, repair};
 use kvs::target::{Access, GIVE_UP, Target};
@@ -169,23 +169,24 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
         });
     }
     for name in missing.iter().filter(|name| !report.broken.contains(*name)) {
-        let (odd, name) = (is_odd(target, name), word(name));
+        let without = option("--accept-missing", name);
         if report.changing {
             ui.say(&format!(
                 "{name} was missing, and the change waits for it: bring it back; {GIVE_UP}"
             ));
             continue;
         }
-        if odd {
+        if is_odd(target, name) {
             ui.say(&format!(
                 "{name} was missing: mend its directory as the warning says and repair again; \
-                 to go on without what only it holds: kvs repair --accept-missing {name}"
+                 to go on without what only it holds: kvs repair {without}"
             ));
             continue;
         }
         ui.say(&format!(
-            "{name} was missing: bring it back and repair again, or kvs replace {name}; \
-             to go on without what only it holds: kvs repair --accept-missing {name}"
+            "{name} was missing: bring it back and repair again, or kvs replace {}; \
+             to go on without what only it holds: kvs repair {without}",
+            operand(name)
         ));
     }
     if report.changing {
@@ -196,10 +197,9 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
     // It is filled anew afterwards, so the one that lacks most.
     let behind = filling.iter().rev().max_by_key(|(_, partitions)| *partitions);
     if let Some((name, _)) = behind.filter(|_| stuck && !report.stopped) {
-        let name = word(name);
+        let (down, without) = (option("--down", name), option("--accept-missing", name));
         ui.say(&format!(
-            "to go on though too few copies are full: kvs repair --down {name} --accept-missing {name}, \
-             then kvs repair",
+            "to go on though too few copies are full: kvs repair {down} {without}, then kvs repair",
         ));
     }
 }
@@ -207,7 +207,7 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
 /// The commands that rebuild a member; one that runs is not replaced before it has stopped.
 fn rebuild(target: &Target, name: &str) -> String {
     let open = target.doc().named(name).is_ok_and(|m| target.nodes().contains(&m.id));
-    let name = word(name);
+    let name = operand(name);
     match open && target.is_live() {
         true => format!("kvs node stop {name}; kvs replace {name}"),
         false => format!("kvs replace {name}"),

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use kvs::error::{Error, word};
+use kvs::error::{Error, operand};
 use kvs::repair::{apart_still, doubts, unsound};
 use kvs::ring::{NodeId, Step};
 use kvs::target::{Access, GIVE_UP, Target, View};
@@ -188,7 +188,9 @@ fn trouble(view: &View, (version, step): (u64, Step), seen: &Seen) -> Option<Str
         None if parts.is_empty() => {
             // Nobody is replaced while a change is under way.
             parts.push(match step {
-                Step::Settled => format!("is down: bring it back, or kvs replace {}", word(name)),
+                Step::Settled => {
+                    format!("is down: bring it back, or kvs replace {}", operand(name))
+                }
                 _ => format!("is down, and the change waits for it: bring it back; {GIVE_UP}"),
             });
             return Some(format!("{name} {}", parts.join("; ")));
@@ -225,7 +227,7 @@ fn trouble(view: &View, (version, step): (u64, Step), seen: &Seen) -> Option<Str
             );
         }
         if info.draining {
-            parts.push(format!("it is draining: kvs node drain {} --undo", word(name)));
+            parts.push(format!("it is draining: kvs node drain --undo {}", operand(name)));
         }
         if info.waiting {
             parts.push("it waits to hear from the other nodes".into());
@@ -272,7 +274,7 @@ mod tests {
         let full = running("n1", Info { full: true, draining: true, ..Info::default() });
         let told = trouble(&full, (0, Step::Settled), &seen).expect("a trouble");
         assert!(told.starts_with("n1: it refused a write for want of space"), "{told}");
-        assert!(told.ends_with("it is draining: kvs node drain n1 --undo"), "{told}");
+        assert!(told.ends_with("it is draining: kvs node drain --undo n1"), "{told}");
         assert_eq!(notes(&full), ["draining", "no space"]);
         let behind = trouble(&view("n1", true), (3, Step::Settled), &seen).expect("a trouble");
         assert_eq!(behind, "n1: it is at version 0 of the ring: kvs ring apply");

@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
-use kvs::error::{Error, word};
+use kvs::error::{Error, operand};
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::store::sidecar::{self, Found};
@@ -62,7 +62,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if dirs.is_empty() {
         let shown = args.dir.display();
         let error = Error::Usage(format!("{shown} holds no node directory; nothing was started."));
-        return Err(error.hint(format!("make a ring: kvs init {}", word(&args.dir))).into());
+        return Err(error.hint(format!("make a ring: kvs init {}", operand(&args.dir))).into());
     }
     let locks = take_all(ui, common, &dirs)?;
     let (tell, told) = channel();

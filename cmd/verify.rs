@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use kvs::error::word;
+use kvs::error::operand;
 use kvs::key::escape;
 use kvs::repair::{Findings, describe, verify_node};
 use serde_json::{Value, json};
@@ -53,7 +53,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let alone = target.doc().n() == 1;
     for dir in target.damaged() {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        ui.say(&format!("{} cannot be read at all: kvs replace {}", dir.display(), word(&*name)));
+        ui.say(&format!(
+            "{} cannot be read at all: kvs replace {}",
+            dir.display(),
+            operand(&*name)
+        ));
     }
     if !good && alone {
         ui.say(
@@ -68,7 +72,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     for (name, _) in nodes.iter().filter(|(_, findings)| !findings.unread.is_empty()) {
         ui.say(&format!(
             "what that cannot mend of {name} is rebuilt whole: kvs replace {}",
-            word(name)
+            operand(name)
         ));
     }
     Ok(Done::Corrupt)

@@ -33,6 +33,37 @@ pub fn word(text: impl AsRef<OsStr>) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The same as an operand, the last words of a command: `kvs replace NAME`. One that would be taken for
+/// a flag comes after the end of flags.
+///
+/// ```
+/// # use kvs::error::operand;
+/// assert_eq!(operand("n1"), "n1");
+/// assert_eq!(operand("-n1"), "-- -n1");
+/// ```
+#[must_use]
+pub fn operand(text: impl AsRef<OsStr>) -> String {
+    let end = if is_flag(&text) { "-- " } else { "" };
+    format!("{end}{}", word(text))
+}
+
+/// The same as the value of a flag: `--down NAME`. One that would be taken for a flag is tied to it.
+///
+/// ```
+/// # use kvs::error::option;
+/// assert_eq!(option("--down", "n1"), "--down n1");
+/// assert_eq!(option("--down", "-n1"), "--down=-n1");
+/// ```
+#[must_use]
+pub fn option(flag: &str, text: impl AsRef<OsStr>) -> String {
+    let tie = if is_flag(&text) { '=' } else { ' ' };
+    format!("{flag}{tie}{}", word(text))
+}
+
+fn is_flag(text: &impl AsRef<OsStr>) -> bool {
+    text.as_ref().as_bytes().starts_with(b"-")
+}
+
 /// EMFILE, which all Unix systems share: the process has no descriptor left.
 const DESCRIPTORS: i32 = 24;
 

@@ -30,7 +30,7 @@ pub use self::follows::{MEMBERS_EVER_MAX, MEMBERS_MAX, NAME_BYTES_MAX, VERSION_M
 pub use self::layout::Layout;
 pub use self::member::{Member, NodeId, RingId, State, check_new_name};
 pub use self::planner::{Candidate, PlanError, plan};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand};
 use crate::key::{Partition, Q};
 
 /// Where a change of the ring stands.
@@ -445,7 +445,7 @@ impl RingDoc {
             let text = "Two members have one identity: a directory was copied.";
             return Err(Error::Denied(text.into()).hint(format!(
                 "give the copy an identity of its own: kvs replace {}",
-                word(self.name(twins[0]))
+                operand(self.name(twins[0]))
             )));
         }
         Ok(())

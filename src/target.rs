@@ -37,7 +37,7 @@ use self::live::Live;
 use crate::channel::Info;
 use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use crate::embed::{self, Embed};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand};
 use crate::node::{Reply, Request, Status};
 use crate::ring::{Member, NodeId, RingDoc};
 pub use crate::store::lmdb::Access;
@@ -185,7 +185,7 @@ impl Target {
             return Err(Error::Usage(
                 "--down is for directories; these nodes run. Nothing was tried.".into(),
             )
-            .hint(format!("stop a node instead: kvs node stop {}", word(name))));
+            .hint(format!("stop a node instead: kvs node stop {}", operand(name))));
         }
         let live = Live::open(places, opening)?;
         let mut target = Self {

@@ -24,6 +24,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 pub use self::line::{Line, encode, parse};
 use self::sort::{Merged, Sorter};
+use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::quorum::{Basis, Item, ItemReply, Options, PutReply, PutRequest};
@@ -48,6 +49,8 @@ pub struct Loaded {
     pub written: u64,
     /// Keys left alone because they have several values or were not absent.
     pub conflicts: u64,
+    /// Values handed on to be written whose time was over before: nobody will read them.
+    pub expired: u64,
 }
 
 /// How to load.
@@ -83,7 +86,7 @@ pub fn load(
         read => read,
     };
     let stopped = write_sorted(target, sorter, loading, &mut loaded, progress);
-    let Loaded { lines, written, conflicts } = loaded;
+    let Loaded { lines, written, conflicts, .. } = loaded;
     let again = match loading.basis {
         Basis::Blind => "run the load again without --blind: that is safe to repeat",
         _ => "run the load again: it is safe to repeat",
@@ -210,19 +213,22 @@ fn write_sorted(
     progress: &mut OnProgress<'_>,
 ) -> Result<bool> {
     let mut lines = sorter.finish().map_err(unsorted)?.peekable();
-    let stopped = Cell::new(false);
+    let (stopped, expired) = (Cell::new(false), Cell::new(0));
     let failed = RefCell::new(None);
     let mut source = || {
         if stopped.get() {
             return None;
         }
-        next_request(&mut lines, &loading.basis).unwrap_or_else(|error| {
+        let request = next_request(&mut lines, &loading.basis).unwrap_or_else(|error| {
             *failed.borrow_mut() = Some(error);
             None
-        })
+        });
+        expired.set(expired.get() + request.iter().map(expired_in).sum::<u64>());
+        request
     };
     let mut done = |reply: PutReply| {
         count(loaded, reply)?;
+        loaded.expired = expired.get();
         if !progress(loaded) {
             stopped.set(true);
         }
@@ -247,6 +253,16 @@ fn next_request(lines: &mut Peekable<Merged>, basis: &Basis) -> Result<Option<Pu
         bytes += items[more..].iter().map(size).sum::<usize>();
     }
     Ok(Some(PutRequest { partition, items, options: Options::default() }))
+}
+
+/// How many of its values have expired already.
+fn expired_in(request: &PutRequest) -> u64 {
+    let now_ms = wall_ms();
+    let is_over = |item: &&Item| {
+        let until = item.value.as_ref().and_then(|(_, until)| *until);
+        until.is_some_and(|until| until <= now_ms)
+    };
+    request.items.iter().filter(is_over).count() as u64
 }
 
 fn count(loaded: &mut Loaded, reply: PutReply) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `kvs node drain`: a running node out of the service of clients, and back.
 
 use clap::Args as ClapArgs;
-use kvs::error::word;
+use kvs::error::operand;
 
 use super::Named;
 use crate::common::Common;
@@ -34,7 +34,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     ui.note(&if args.undo {
         format!("{name} takes clients again")
     } else {
-        format!("{name} takes no more clients; undo: kvs node drain {} --undo", word(name))
+        format!("{name} takes no more clients; undo: kvs node drain --undo {}", operand(name))
     });
     Ok(Done::Yes)
 }

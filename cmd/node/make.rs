@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::embed::{Birth, Made, be_born, identity};
-use kvs::error::{Error, word};
+use kvs::error::{Error, operand};
 use kvs::ring::NodeId;
 use serde_json::json;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
     }
     match be_born(&args.dir, &Birth::parse(&read_birth()?)?)? {
         Made::New => {
-            ui.note(&format!("{shown} is made; next: kvs node run {}", word(&args.dir)));
+            ui.note(&format!("{shown} is made; next: kvs node run {}", operand(&args.dir)));
         }
         Made::Already => ui.note(&format!("{shown} is this node already; nothing was changed")),
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::config::{self, NODE_FILE, NodeConfig};
-use kvs::error::{Error, word};
+use kvs::error::{Error, operand};
 use kvs::serve::{Ended, Ready, Serving, serve};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -135,7 +135,7 @@ fn configured(dir: &Path) -> Result<NodeConfig, Error> {
     }
     let shown = dir.display();
     let error = Error::Usage(format!("{shown} is not a node directory; nothing was started."));
-    Err(error.hint(format!("every node of a ring directory: kvs up {}", word(dir))))
+    Err(error.hint(format!("every node of a ring directory: kvs up {}", operand(dir))))
 }
 
 /// The lock that whoever started this process holds for it.

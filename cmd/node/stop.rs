@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
-use kvs::error::{Error, word};
+use kvs::error::{Error, operand};
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::target::Target;
@@ -54,7 +54,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             return Err(Error::Busy(format!("{name} was told to stop and still runs."))
                 .hint(format!(
                     "look again: kvs node info {}; wait longer with --timeout",
-                    word(name)
+                    operand(name)
                 ))
                 .into());
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::config;
-use kvs::error::{Error, word};
+use kvs::error::{Error, operand, option};
 use kvs::os::Output;
 use kvs::ring::{Change, NodeId, Plan, RingDoc, Step};
 use kvs::target::{Access, Moves, Target, resolve};
@@ -35,6 +35,8 @@ pub(crate) struct Preview {
     /// Members that are down, and of them those that stay members: the change waits for them.
     missing: Vec<String>,
     awaited: Vec<String>,
+    /// Members that can be asked, where they are no majority: nothing will be chosen.
+    minority: Option<usize>,
 }
 
 impl Preview {
@@ -52,7 +54,11 @@ impl Preview {
         };
         let missing = target.missing();
         let awaited = missing.iter().filter(|name| !goes(name)).cloned().collect();
-        Ok(Self { before, after, moves, changes: changes.to_vec(), missing, awaited })
+        let open = target.nodes();
+        let (voters, left) =
+            (before.voters().count(), before.voters().filter(|v| open.contains(v)));
+        let minority = Some(left.count()).filter(|left| *left <= voters / 2);
+        Ok(Self { before, after, moves, changes: changes.to_vec(), missing, awaited, minority })
     }
 
     /// Whether anything would be otherwise.
@@ -91,12 +97,21 @@ impl Preview {
     }
 
     /// Who holds the change up, and what to do first about members that are lost: one is replaced;
-    /// of several each would wait for the others.
+    /// of several each would wait for the others; without a majority nothing can be chosen.
     fn holds_up(&self) -> String {
+        if let Some(left) = self.minority {
+            let fewer = left < self.before.n();
+            let replicas = if fewer { format!(" --replicas {left}") } else { String::new() };
+            return format!(
+                "down, so that no majority can agree to the change: {}; if they never come back, first, \
+                 with every node stopped: kvs ring recover --accept-minority{replicas}",
+                self.missing.join(", ")
+            );
+        }
         let first = match &self.missing[..] {
-            [one] => format!("kvs replace {}", word(one)),
+            [one] => format!("kvs replace {}", operand(one)),
             all => {
-                let all = all.iter().map(|name| format!(" --remove {}", word(name)));
+                let all = all.iter().map(|name| format!(" {}", option("--remove", name)));
                 format!("kvs ring plan{} -o plan; kvs ring apply plan", all.collect::<String>())
             }
         };
@@ -169,7 +184,7 @@ pub(crate) fn write_plan(ui: &mut Ui, plan: &Plan, file: &Path) -> Result<(), Fa
     let mut out = Output::open(file)?;
     out.write_all(text.as_bytes()).map_err(Error::io("write", file))?;
     out.finish()?;
-    ui.note(&format!("wrote the plan; next: kvs ring apply {}", word(file)));
+    ui.note(&format!("wrote the plan; next: kvs ring apply {}", operand(file)));
     Ok(())
 }
 
@@ -200,8 +215,9 @@ pub(crate) fn carry_out(
     if let (Some(ring), Some(new)) = (&common.ring, new) {
         let found = resolve(std::slice::from_ref(ring))?;
         if !found.iter().any(|dir| dir.canonicalize().ok() == new.canonicalize().ok()) {
-            let (shown, both) = (new.display(), word(format!("{ring},{}", new.display())));
-            ui.note(&format!("{shown} is elsewhere: from now on name it too: --ring {both}"));
+            let (shown, both) =
+                (new.display(), option("--ring", format!("{ring},{}", new.display())));
+            ui.note(&format!("{shown} is elsewhere: from now on name it too: {both}"));
         }
     }
     Ok(doc)
@@ -229,7 +245,7 @@ fn newcomer(plan: &Plan) -> Option<NodeId> {
 /// person does.
 fn await_start(ui: &mut Ui, target: &Target, dir: &Path, id: NodeId) -> Result<(), Error> {
     if !target.is_served(dir)? {
-        ui.note(&format!("waiting for the new node; start it: kvs node run {}", word(dir)));
+        ui.note(&format!("waiting for the new node; start it: kvs node run {}", operand(dir)));
     }
     target.await_member(dir, id)
 }

@@ -28,7 +28,7 @@ use crate::config::{
     self, NODE_FILE, NodeConfig, Peers, Secret, create_key, fresh_key, key_text, keys_in, read_key,
     read_keys,
 };
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand};
 use crate::os::open_small;
 use crate::ring::{NodeId, RingDoc, RingId, State, check_new_name};
 use crate::store::lmdb::{Access, Lmdb, Map};
@@ -206,7 +206,7 @@ pub fn be_born(dir: &Path, birth: &Birth) -> Result<Made> {
     if lock.is_none() {
         let shown = dir.display();
         return Err(Error::Denied(format!("{shown} has no key yet; nothing was made."))
-            .hint(format!("kvs node make {} --identity", word(dir))));
+            .hint(format!("kvs node make --identity {}", operand(dir))));
     }
     let key = read_key(&file)?;
     let id = birth.admit(dir, &doc, &public(&key))?;

@@ -18,7 +18,7 @@ use rustix::process::geteuid;
 
 use super::create::{NODE_KEY, RING_KEY, public};
 use crate::config::{Secret, name_of, read_key, read_keys};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand, option, word};
 use crate::os::parent;
 use crate::ring::Member;
 use crate::store::lmdb::{FILE, LOCK_FILE};
@@ -38,8 +38,13 @@ pub struct Keys {
 /// # Errors
 /// As [`read_keys`], [`Error::Denied`] for the key of another node; with the way back to a good file.
 pub fn keys(dir: &Path, name: &str, member: Option<&Member>) -> Result<Keys> {
+    keys_or(dir, member, &format!("kvs replace {}", operand(name)))
+}
+
+/// The same, with the commands that rebuild the node.
+fn keys_or(dir: &Path, member: Option<&Member>, rebuild: &str) -> Result<Keys> {
     let (own_file, ring_file) = (dir.join(NODE_KEY), dir.join(RING_KEY));
-    let back = format!("put its own key back, or rebuild the node: kvs replace {}", word(name));
+    let back = format!("put its own key back, or rebuild the node: {rebuild}");
     let own = read_key(&own_file).map_err(|error| lost(error, dir, &own_file, &back))?;
     if member.is_some_and(|member| member.public_key != public(&own)) {
         let shown = own_file.display();
@@ -111,7 +116,8 @@ pub(super) fn barred(error: Error, dir: &Path) -> Error {
     if !is_closed(&error) {
         return error;
     }
-    let (all, name, user) = (word(dir), word(name_of(dir)), geteuid().as_raw());
+    let (all, user) = (word(dir), geteuid().as_raw());
+    let without = option("--down", name_of(dir));
     let hint = match path.metadata().or_else(|_| dir.metadata()).map(|about| about.uid()) {
         _ if source.kind() == ErrorKind::ReadOnlyFilesystem => {
             "its file system is mounted read-only: remount it, or copy the directory".into()
@@ -119,9 +125,9 @@ pub(super) fn barred(error: Error, dir: &Path) -> Error {
         Ok(owner) if owner == user => format!("chmod -R u+rwX {all}"),
         Ok(owner) => format!(
             "it belongs to another user: run this as that one (sudo -u '#{owner}' kvs …), or make it \
-             this user's: sudo chown -R {user} {all}, or leave it out: --down {name}"
+             this user's: sudo chown -R {user} {all}, or leave it out: {without}"
         ),
-        Err(_) => format!("see who may use it: ls -ld {all}; or leave it out: --down {name}"),
+        Err(_) => format!("see who may use it: ls -ld {all}; or leave it out: {without}"),
     };
     error.hint(hint)
 }
@@ -133,4 +139,19 @@ pub(super) fn barred(error: Error, dir: &Path) -> Error {
 pub fn fit_to_run(dir: &Path, member: &Member) -> Result<Keys> {
     refuse_unwritable(dir)?;
     keys(dir, &member.name, Some(member))
+}
+
+/// Why the node of a directory could not be run, or not again, by whoever runs it: a node that is up has
+/// its keys in memory, and its files may be gone since. What this user may not read may be read by that
+/// one: then `None`.
+///
+/// # Errors
+/// As [`keys`].
+pub fn fit_to_run_again(dir: &Path, member: &Member, up: bool) -> Result<Option<Keys>> {
+    let name = operand(&member.name);
+    let stop = if up { format!("kvs node stop {name}; ") } else { String::new() };
+    match keys_or(dir, Some(member), &format!("{stop}kvs replace {name}")) {
+        Err(error) if is_closed(&error) => Ok(None),
+        keys => keys.map(Some),
+    }
 }

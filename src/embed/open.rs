@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use super::fit::{barred, is_closed, refuse_unwritable};
 use super::{Embed, Slot, random};
 use crate::config::{NODE_FILE, NodeConfig, name_of, read};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand, word};
 use crate::node::{Boot, Node};
 use crate::os::{irregular, parent};
 use crate::ring::State;
@@ -151,18 +151,19 @@ impl Embed {
             // In the place of another member lies a copy, and nothing of that member.
             let taken = [&slot.dir, &twin.dir].into_iter().find_map(|dir| {
                 let other = doc.present().find(|m| dir.ends_with(&m.name) && m.id != id);
-                other.map(|other| (word(dir), word(&other.name)))
+                other.map(|other| (word(dir), other.name.clone()))
             });
             return Err(Error::Denied(format!(
                 "{a} and {b} have one identity: one is a copy of the other. Nothing was changed."
             ))
             .hint(match taken {
-                Some((dir, name)) => {
-                    format!("move the copy {dir} away; then, if {name} is lost: kvs replace {name}")
-                }
+                Some((dir, name)) => format!(
+                    "move the copy {dir} away; then, if {name} is lost: kvs replace {}",
+                    operand(&name)
+                ),
                 None => format!(
                     "move the copy away; to give the node a new identity: kvs replace {}",
-                    word(doc.name(id))
+                    operand(doc.name(id))
                 ),
             }));
         }
@@ -259,7 +260,7 @@ fn none_open(mut failed: Vec<Damaged>, access: Access) -> Error {
 /// whether there is another copy.
 fn advised(error: Error, dir: &Path, dirs: usize) -> Error {
     let Error::Corrupt(text) = error.root() else { return error };
-    let name = word(name_of(dir));
+    let name = operand(name_of(dir));
     let beside =
         std::fs::read_dir(parent(dir)).into_iter().flatten().filter_map(std::result::Result::ok);
     let others = beside.filter(|e| e.path() != dir && e.path().join(NODE_FILE).is_file()).count();
@@ -345,12 +346,13 @@ fn node_of(
     let node = Node::open(&opened.store, boot)?;
     let owner = node.doc().member(node.id()).map(|member| member.name.clone());
     if let Some(owner) = owner.filter(|owner| *owner != config.name) {
-        let (dir, name) = (dir.display(), word(&config.name));
+        let (dir, name) = (dir.display(), &config.name);
         return Err(Error::Denied(format!(
             "{dir} is the directory of {name} and holds the file of {owner}. Nothing was changed."
         ))
         .hint(format!(
-            "put its own file back, or rebuild it from the others: kvs replace {name}"
+            "put its own file back, or rebuild it from the others: kvs replace {}",
+            operand(name)
         )));
     }
     Ok((opened.store, node))

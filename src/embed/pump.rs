@@ -10,7 +10,7 @@
 //! `stream`.
 
 use super::{Embed, STEP_MS, STEPS_MAX};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, option};
 use crate::node::{Event, Fate, Reply, Request};
 use crate::ring::NodeId;
 use crate::store::lmdb::Lmdb;
@@ -100,7 +100,7 @@ pub(super) fn stopped(fate: Fate, name: &str) -> Error {
     let stopped = format!("{name} was stopped by a failure of its file before it answered");
     match fate {
         Fate::Read => Error::Refused(format!("{stopped}; nothing was changed."))
-            .hint(format!("ask the others: --down {}", word(name))),
+            .hint(format!("ask the others: {}", option("--down", name))),
         Fate::Written => Error::Unknown(format!("{stopped}; the write may have taken effect."))
             .hint("see to its disk, then repeat the write until it no longer says so"),
         Fate::Worked => Error::Partial(format!("{stopped}; what is done stays done."))

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::create::{NODE_KEY, Seat, public};
+use super::fit::barred;
 use super::wall_ms;
 use crate::config::{NODE_FILE, NodeConfig, read, read_key};
 use crate::error::{Error, Result};
@@ -90,20 +91,21 @@ pub fn neighbours(dir: &Path) -> Vec<(NodeId, String)> {
 /// Moves a directory aside to `NAME.old-…` beside it, once nobody uses it. `None` when there is none.
 ///
 /// # Errors
-/// [`Error::Busy`] when it is in use, [`Error::Io`]. Nothing is changed.
+/// [`Error::Busy`] when it is in use, [`Error::Io`], with the way out when this user may not use what is
+/// in it. Nothing is changed.
 pub fn set_aside(dir: &Path, purpose: &str, timeout: Duration) -> Result<Option<PathBuf>> {
     if !dir.exists() {
         return Ok(None);
     }
     let holder = Holder { kind: purpose.into(), pid: std::process::id(), address: None };
-    let _lock = Lock::wait(dir, &Want::Exclusive(holder), timeout)?;
+    let _lock = Lock::wait(dir, &Want::Exclusive(holder), timeout).map_err(|e| barred(e, dir))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let aside = dir.with_file_name(format!("{name}.old-{}", wall_ms()));
     // Without its node.yaml it is no node of the ring any more: that comes first, so that after a
     // power cut nobody starts both this one and the one in its place.
     let (yaml, old) = (dir.join(NODE_FILE), dir.join(OLD_NODE_FILE));
     if yaml.exists() {
-        os::rename(&yaml, &old)?;
+        os::rename(&yaml, &old).map_err(|error| barred(error, dir))?;
     }
     os::rename(dir, &aside).inspect_err(|_| {
         // It stays where it is and what it was; the refusal is the error to report.

@@ -25,7 +25,7 @@ use super::tickets::Desk;
 use super::{Ended, meter};
 use crate::channel::{PARCEL_BYTES_MAX, Parcel};
 use crate::embed::wall_ms;
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand};
 use crate::gossip::{Gossip, Mood};
 use crate::node::{Action, Event, Node, Note, Time};
 use crate::protocol::{Body, Message};
@@ -166,7 +166,7 @@ impl Core {
             Action::Note(note) => noted(&note),
             Action::Stop(why) => {
                 let why = format!("The node's file failed, so it stopped: {why}");
-                let name = word(self.node.doc().name(self.node.id()));
+                let name = operand(self.node.doc().name(self.node.id()));
                 self.failed = Some(Error::Corrupt(why).hint(format!(
                     "see to the disk, then start it again; where it ends like this again, rebuild it: \
                      kvs replace {name}"
@@ -372,7 +372,7 @@ impl Core {
 /// The end of a node that is not the only one of its identity.
 pub(super) fn twin(name: &str) -> Error {
     let text = "Another process runs with this node's identity, so this one stopped.";
-    let name = word(name);
+    let name = operand(name);
     let hint = format!("end one of them; a copy needs an identity of its own: kvs replace {name}");
     Error::Denied(text.into()).hint(hint)
 }

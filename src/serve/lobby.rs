@@ -20,7 +20,7 @@ use super::guests::Seat;
 use super::link::{Clocks, Link};
 use super::peers::{Conn, Who};
 use crate::channel::{Ask, Fault, Hello, OtherClock, Parcel, STAMPS_SINCE};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand};
 use crate::node::Event;
 use crate::protocol::{Body, Message, WIRE_LOWEST};
 use crate::ring::{NodeId, State};
@@ -103,7 +103,7 @@ impl Core {
             let text = "This very node is running here already.";
             return Err(Error::Denied(text.into()).hint(format!(
                 "a copy of a node needs an identity of its own: kvs replace {}",
-                word(doc.name(id))
+                operand(doc.name(id))
             )));
         }
         let Some(member) = doc.member(id) else { return Ok(Who::Client) };

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::NODE_FILE;
 use crate::embed::{OLD_NODE_FILE, is_odd};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand, word};
 use crate::os::irregular;
 use crate::store::lmdb::FILE as DATA_FILE;
 use crate::store::lock::{Attempt, Holder, Lock, Want};
@@ -151,7 +151,7 @@ fn split(specs: &[String]) -> Result<Places> {
                 return Err(Error::Usage(format!(
                     "{spec} is not a node directory and holds none."
                 ))
-                .hint(format!("make a ring: kvs init {}", word(spec))));
+                .hint(format!("make a ring: kvs init {}", operand(spec))));
             }
             dirs.extend(found.into_iter().map(|dir| (dir, Door::Shut)));
             *whole = true;

@@ -1,23 +1,31 @@
 //! Members whose data are good, and whose nodes could not run all the same.
 
 use super::Target;
-use crate::embed::{Embed, Keys, fit_to_run};
+use crate::embed::{Keys, fit_to_run, fit_to_run_again};
 
 impl Target {
-    /// What keeps members whose directories are open from being run as nodes, and what to do about it:
-    /// one line each. Their data can be read, and be written by who may.
+    /// What keeps members whose directories are here from being run as nodes, or those that run from
+    /// being run again, and what to do about it: one line each. Their data can be read, and be written
+    /// by who may.
     #[must_use]
     pub fn unfit(&self) -> Vec<String> {
         let (doc, mut lines) = (self.doc(), Vec::new());
         let mut met: Vec<(&str, Keys)> = Vec::new();
-        let nodes = self.embed.as_ref().map(Embed::nodes).unwrap_or_default();
-        for member in doc.present().filter(|member| nodes.contains(&member.id)) {
-            let Some(dir) = self.embed.as_ref().and_then(|e| e.dir(member.id)) else { continue };
-            let name = &member.name;
-            let keys = match fit_to_run(dir, member) {
-                Ok(keys) => keys,
+        let nodes = self.nodes();
+        for member in doc.present() {
+            let (name, up) = (&member.name, nodes.contains(&member.id));
+            let Some(dir) = self.dir(member.id) else { continue };
+            // Of a directory that did not open it was said why; a node may not answer for want of a key.
+            let (what, fit) = match (self.runs(member.id), up) {
+                (true, up) => ("run again", fit_to_run_again(dir, member, up)),
+                (false, true) => ("run", fit_to_run(dir, member).map(Some)),
+                (false, false) => continue,
+            };
+            let keys = match fit {
+                Ok(Some(keys)) => keys,
+                Ok(None) => continue,
                 Err(error) => {
-                    lines.push(format!("{name} cannot be run: {}", error.told()));
+                    lines.push(format!("{name} cannot be {what}: {}", error.told()));
                     continue;
                 }
             };

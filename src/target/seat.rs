@@ -19,7 +19,7 @@ use crate::channel::RingKeys;
 use crate::client::{Client, Opening};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
 use crate::embed::{RING_KEY, Seat, create_member, found_member, would_join};
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand};
 use crate::ring::{Member, NodeId, State};
 use crate::store::sidecar::{self, Found};
 
@@ -67,7 +67,7 @@ impl Target {
             return Ok(());
         }
         Err(Error::Denied(format!("{name} runs: it is not lost. Nothing was changed.")).hint(
-            format!("take it out with kvs leave {0}, or stop it: kvs node stop {0}", word(name)),
+            format!("take it out with kvs leave {0}, or stop it: kvs node stop {0}", operand(name)),
         ))
     }
 
@@ -98,7 +98,7 @@ impl Target {
             }
             // Nobody waits for a node that nobody starts.
             if now() >= if door == Door::Starting { late } else { until } {
-                let (shown, dir) = (dir.display(), word(dir));
+                let (shown, dir) = (dir.display(), operand(dir));
                 return Err(Error::Partial(format!(
                     "{shown} is made, and its node is not running; the ring was not changed."
                 ))

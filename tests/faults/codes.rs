@@ -78,6 +78,11 @@ fn codes_of_files() {
     place.kvs("verify").ends(8).says("kvs replace n2");
     place.kvs("get k --down n1,n3").ends(8);
     place.kvs("diff n1 n2").ends(8);
+    let told = place.kvs("explain k").ends(8).text();
+    assert!(told.contains("n2 (zone default, vote): unreadable"), "{told}");
+    assert!(told.contains("next\tkvs replace n2\n"), "{told}");
+    place.kvs("explain k --down n1,n3").ends(8);
+    place.kvs("explain k --down n2").ends(0);
 }
 
 /// An answer without a member's part is partly done, also when that member is only taken as down.
@@ -112,6 +117,12 @@ fn what_looks_at_every_member_says_when_one_was_not_read() {
         place.kvs(&format!("{line} --down n3")).ends(7).says(unread);
     }
     place.kvs("digest r/n1").ends(0);
+    // Rows that stand twice are not those of one digest.
+    place.sh("cat saved saved > twice").ends(0);
+    place
+        .kvs("digest r/n1 --check twice")
+        .ends(2)
+        .says("Line 4 of twice is a row of the same place as line 1");
     // What was read and differs is a valid no, whoever is down.
     place.kvs("put -q k w").ends(0);
     place.kvs("digest --check saved").ends(1);
@@ -242,4 +253,31 @@ fn a_directory_of_another_user_is_said_to_be_one() {
         assert!(!told.err.contains("kvs replace"), "{}", told.err);
     }
     place.sh(&format!("{nobody} kvs get -q k --down n2")).ends(0).prints("w");
+}
+
+/// Where a majority is lost nothing can be chosen: what is advised before a change is what goes on.
+#[test]
+fn advice_fits_a_majority_that_is_lost() {
+    for (nodes, lost) in [(3, "n2 n3"), (5, "n3 n4 n5"), (7, "n4 n5 n6 n7")] {
+        let place = Place::ring(&format!("--partitions 8 --nodes {nodes}"));
+        place.kvs("put -q k v -w 3").ends(0);
+        place
+            .sh(&format!("mkdir gone && for n in {lost}; do mv r/$n gone || exit 1; done"))
+            .ends(0);
+        for line in
+            ["join r/n9 --dry-run", "ring plan --weight n1=2", "replace n3 --accept-loss --dry-run"]
+        {
+            let told = place.kvs(line).sane();
+            let Some((_, first)) = told.err.split_once("with every node stopped: ") else {
+                panic!("{line}: {}", told.err)
+            };
+            assert!(first.starts_with("kvs ring recover"), "{first}");
+        }
+        let told = place.kvs("join r/n9 --dry-run").ends(1);
+        let (_, first) = told.err.split_once("stopped: ").expect("a command");
+        let line = first.lines().next().expect("a line");
+        place.sh(&format!("{line} --yes")).ends_in(&[0, 7]);
+        place.kvs("join r/n9 --yes").ends_in(&[0, 7]).never_says("no majority");
+        place.kvs("get -q k -r 1").ends_in(&[0, 1]);
+    }
 }

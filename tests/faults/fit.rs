@@ -124,6 +124,22 @@ fn a_directory_that_may_not_be_used_is_down_alone() {
     }
 }
 
+/// What is to be moved aside and may not be touched stays, and is said how to open; then it goes.
+#[test]
+fn a_directory_that_may_not_be_moved_aside_is_told_how() {
+    for mode in ["000", "500"] {
+        let Some(place) = of_nobody() else { return };
+        let kvs = |line: &str| place.sh(&format!("{NOBODY} kvs {line}"));
+        place.sh(&format!("chmod {mode} r/n2")).ends(0);
+        let told = kvs("replace n2 --yes").ends(10).says("r/n2").says("Permission denied");
+        let line = cure(&told.err, "chmod -R");
+        place.sh(&format!("{NOBODY} {line}")).ends(0);
+        kvs("status --check").ends(0);
+        kvs("replace n2 --yes").ends(0);
+        kvs("status --check").ends(0);
+    }
+}
+
 /// A limit of this process is none of a member: nothing goes on with those that happened to open.
 #[test]
 fn too_few_files_are_no_member_that_is_down() {

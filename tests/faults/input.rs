@@ -210,6 +210,19 @@ fn what_is_no_file_is_said_to_be_that() {
     }
 }
 
+/// Where there is no place for temporary files, a demo says where to name one.
+#[test]
+fn a_demo_without_a_place_says_how_to_get_one() {
+    let place = Place::new();
+    place.write("file", "");
+    for at in ["nowhere", "file"] {
+        let told = place.sh(&format!("TMPDIR=$PWD/{at} kvs demo")).ends(2).says(at);
+        told.says("kvs demo --keep DIR");
+        assert!(!place.path("nowhere").exists());
+    }
+    place.sh("TMPDIR=$PWD/nowhere kvs demo --keep kept").ends(0);
+}
+
 /// Times beyond all use are refused where they are read.
 #[test]
 fn a_time_beyond_its_bound_is_wrong_usage() {

@@ -86,6 +86,17 @@ fn a_load_claims_what_it_did() {
         place.kvs("load one").ends(7).says("Line 1 ").says(words).says("keys written: 0;");
     }
     place.kvs("get k").ends(1);
+    // Of what is written and over already nobody is told that it is there.
+    place.write(
+        "over",
+        "{\"key\":\"k\",\"value\":\"v\",\"expires\":\"1000\"}\n{\"key\":\"l\",\"value\":\"v\"}",
+    );
+    place.kvs("load over").ends(0).says("2 values written").says("nobody will read: 1");
+    let json = place.kvs("load over --format json").ends(0).text();
+    assert!(json.contains("\"expired\":\"1\""), "{json}");
+    place.kvs("get k").ends(1).says("expired");
+    place.kvs("get -q l").ends(0).prints("v");
+    place.kvs("delete -q l").ends(0);
     // More than one run of the sort, and no space for the second.
     place.write("big", lines(30_000, "v", 500).join("\n"));
     if !is_root() || place.sh("mkdir t && mount -t tmpfs -o size=6m none t").code != 0 {
@@ -159,12 +170,22 @@ fn a_pasted_hint_names_the_same_key() {
 /// Directories whose names a shell would read otherwise.
 #[test]
 fn a_pasted_path_is_the_same_path() {
-    let place = Place::new();
-    let told = place.args(&["init", "my $(touch x) ring", "--partitions", "8"]).ends(0);
-    let next = told.err.lines().find_map(|l| l.split_once("next: ")).expect("a command").1;
-    place.write("next", next);
-    place.sh("sh ./next").ends(0);
-    assert!(!place.path("x").exists());
+    for ring in ["my $(touch x) ring", "-my ring"] {
+        let place = Place::new();
+        let told = place.args(&["init", "--partitions", "8", "--", ring]).ends(0);
+        let next = told.err.lines().find_map(|l| l.split_once("next: ")).expect("a command").1;
+        place.write("next", next);
+        place.sh("sh ./next").ends(0);
+        assert!(!place.path("x").exists());
+        place.sh("mkdir ./-empty").ends(0);
+        let told = place.args(&["up", "--", "-empty"]).ends(2);
+        let (_, init) = told.err.split_once("make a ring: ").expect("a command");
+        place.sh(init).ends(0);
+        let told =
+            place.sh("kvs config keygen -q -- -key; kvs config keygen --rotate -- -key").ends(10);
+        let (_, add) = told.err.split_once("hint: ").expect("a command");
+        place.sh(add).ends(0);
+    }
 }
 
 /// After every rename its directory is synced before the command says that it is done.

@@ -55,6 +55,32 @@ fn a_node_that_stands_still_is_waited_for_once() {
     drop(up);
 }
 
+/// A node that runs and could not be run again is not healthy; another user's keys say nothing.
+#[test]
+fn a_node_that_could_not_be_run_again_is_not_healthy() {
+    let place = ring();
+    let up = Served::up(&place);
+    place.kvs("wait --settled --timeout 60s").ends(0);
+    for file in ["node.key", "ring.key"] {
+        for harm in ["rm $f", ": > $f", "echo junk > $f"] {
+            place.kvs("status --check").ends(0);
+            place.sh(&format!("f=r/n2/{file}; cp -p $f kept; {harm}")).ends(0);
+            for line in ["status --check", "status --check --ring r/n1,r/n2,r/n3"] {
+                place.kvs(line).ends(1).says("n2 cannot be run again").says(file);
+            }
+            place.sh(&format!("rm -f r/n2/{file}; mv kept r/n2/{file}")).ends(0);
+            place.kvs("wait --settled --timeout 60s").ends(0);
+        }
+    }
+    place.sh("cp -p r/n2/node.key kept; cat r/n1/node.key > r/n2/node.key").ends(0);
+    let told = place.kvs("status --check").ends(1).says("is not the key of this member");
+    place.kvs("verify").ends(0).says("n2 cannot be run again");
+    told.says("kvs node stop n2; kvs replace n2");
+    place.sh("cat kept > r/n2/node.key").ends(0);
+    place.kvs("status --check").ends(0);
+    up.stops(0);
+}
+
 /// A copy of a directory whose node runs is that node: nothing to compare, and nothing to rebuild.
 #[test]
 fn a_copy_of_a_running_node_is_no_damage() {

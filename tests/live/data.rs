@@ -81,7 +81,7 @@ fn a_node_is_stopped_missed_and_comes_back() {
     let info = place.kvs("node info n2").ends(0).text();
     assert!(info.contains("dir\t") && info.contains("draining\tno"), "{info}");
     place.kvs("node drain n2").ends(0);
-    place.kvs("status --check").ends(1).says("kvs node drain n2 --undo");
+    place.kvs("status --check").ends(1).says("kvs node drain --undo n2");
     place.kvs("node drain r/n2 --undo").ends(0);
     place.kvs("status --check").ends(0);
 
