@@ -15,7 +15,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
 use kvs::config::address;
 pub(crate) use kvs::config::duration;
-use kvs::error::Error;
+use kvs::error::{Error, operand};
 use kvs::key::{Key, Partition, unescape};
 use kvs::os::stop_signals;
 use kvs::protocol::TIMEOUT_MS_MAX;
@@ -252,6 +252,16 @@ pub(crate) fn warn_of_unread(ui: &mut Ui, target: &Target, names: &[String]) {
     let known = |name| is_odd(target, name) || target.damaged().iter().any(|d| d.ends_with(name));
     for name in names.iter().filter(|name| !known(name)) {
         ui.warn(&is_down(name));
+    }
+}
+
+/// The commands that rebuild a member; one that runs is not replaced before it has stopped.
+pub(crate) fn rebuild(target: &Target, name: &str) -> String {
+    let open = target.doc().named(name).is_ok_and(|m| target.nodes().contains(&m.id));
+    let name = operand(name);
+    match open && target.is_live() {
+        true => format!("kvs node stop {name}; kvs replace {name}"),
+        false => format!("kvs replace {name}"),
     }
 }
 

@@ -310,5 +310,6 @@ mod tests {
         let unit = include_str!("../man/kvs-concepts.7");
         assert!(unit.contains(&format!("\nRestartPreventExitStatus={words}\n")), "{words}");
         assert_eq!(kvs::store::lmdb::FAULT_CODE, i32::from(Code::Corrupt.number()));
+        assert_eq!(kvs::store::lmdb::UNKNOWN_CODE, i32::from(Code::Unknown.number()));
     }
 }

@@ -7,7 +7,7 @@ use kvs::repair::{Report, Wish, count, describe, repair};
 use kvs::target::{Access, GIVE_UP, Target};
 use serde_json::json;
 
-use crate::common::{Common, Scope, is_odd, key_parser, stop_on_ctrl_c};
+use crate::common::{Common, Scope, is_odd, key_parser, rebuild, stop_on_ctrl_c};
 use crate::exit::{Done, Fail, Outcome};
 use crate::ui::Ui;
 
@@ -201,16 +201,6 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
         ui.say(&format!(
             "to go on though too few copies are full: kvs repair {down} {without}, then kvs repair",
         ));
-    }
-}
-
-/// The commands that rebuild a member; one that runs is not replaced before it has stopped.
-fn rebuild(target: &Target, name: &str) -> String {
-    let open = target.doc().named(name).is_ok_and(|m| target.nodes().contains(&m.id));
-    let name = operand(name);
-    match open && target.is_live() {
-        true => format!("kvs node stop {name}; kvs replace {name}"),
-        false => format!("kvs replace {name}"),
     }
 }
 

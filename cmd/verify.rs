@@ -8,7 +8,7 @@ use kvs::key::escape;
 use kvs::repair::{Findings, describe, verify_node};
 use serde_json::{Value, json};
 
-use crate::common::{Common, Scope, heard, read_of};
+use crate::common::{Common, Scope, heard, read_of, rebuild};
 use crate::exit::{Done, Fail, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;
@@ -70,10 +70,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.say("heal from the other copies: kvs repair --verify");
     }
     for (name, _) in nodes.iter().filter(|(_, findings)| !findings.unread.is_empty()) {
-        ui.say(&format!(
-            "what that cannot mend of {name} is rebuilt whole: kvs replace {}",
-            operand(name)
-        ));
+        let rebuild = rebuild(&target, name);
+        ui.say(&format!("what that cannot mend of {name} is rebuilt whole: {rebuild}"));
     }
     Ok(Done::Corrupt)
 }

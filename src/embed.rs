@@ -33,7 +33,7 @@ pub use self::birth::{Birth, Made, be_born, identity};
 pub use self::create::{
     NODE_KEY, RING_KEY, Ring, Seat, addresses, create_member, create_ring, peers,
 };
-pub use self::fit::{Keys, fit_to_run, fit_to_run_again, keys, refuse_unwritable};
+pub use self::fit::{Keys, fit_to_run, fit_to_run_again, is_full, keys, refuse_unwritable};
 pub use self::open::{Opening, configured, is_damage, is_odd, open_node};
 pub use self::seat::{OLD_NODE_FILE, found_member, neighbours, put_back, set_aside, would_join};
 pub use self::stream::{Sink, Source};

@@ -21,7 +21,7 @@ use crate::config::{Secret, name_of, read_key, read_keys};
 use crate::error::{Error, Result, operand, option, word};
 use crate::os::parent;
 use crate::ring::Member;
-use crate::store::lmdb::{FILE, LOCK_FILE};
+use crate::store::lmdb::{FILE, FULL_BYTES, LOCK_FILE};
 use crate::store::{lock, sidecar};
 
 /// The keys of a node's directory.
@@ -100,6 +100,13 @@ pub fn refuse_unwritable(dir: &Path) -> Result<()> {
             .map_err(|e| barred(Error::io("write to", &path)(e.into()), dir))?;
     }
     Ok(())
+}
+
+/// Whether writes into a directory fail for want of room; they need a little more than none.
+#[must_use]
+pub fn is_full(dir: &Path) -> bool {
+    let room = rustix::fs::statvfs(dir).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    room.is_ok_and(|bytes| bytes < FULL_BYTES)
 }
 
 /// Whether it is a matter of permission: nothing is said of what is in the files.

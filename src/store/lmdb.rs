@@ -35,7 +35,7 @@ use heed::{Env, RoTxn, WithoutTls};
 
 use self::preflight::named;
 use self::rows::{Edit, Tables, View, failure, read_error};
-pub use self::signal::FAULT_CODE;
+pub use self::signal::{FAULT_CODE, UNKNOWN_CODE};
 use self::structure::Extent;
 pub use self::twin::Head;
 use super::apply::{self, Applied};
@@ -51,7 +51,7 @@ use crate::key::{Key, Partition, Q};
 use crate::ring::NodeId;
 
 /// A disk with less room than this is full.
-const FULL_BYTES: u64 = 1 << 20;
+pub const FULL_BYTES: u64 = 1 << 20;
 
 /// The name of the file.
 pub const FILE: &str = "data.mdb";
@@ -400,7 +400,7 @@ impl Store for Lmdb {
         self.void_sidecar()?;
         // An open read transaction would keep the pages that this batch frees from being used again.
         drop(self.reader.take());
-        let done = self.tables.guard.inside(|| self.transact(batch));
+        let done = self.tables.guard.writing(|| self.transact(batch));
         let (applied, identity) = done.map_err(|why| match why {
             Failure::Damaged(error) => Failure::Damaged(named(&self.tables.path, error)),
             Failure::Fatal(error) => Failure::Fatal(named(&self.tables.path, error)),

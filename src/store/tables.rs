@@ -207,7 +207,8 @@ pub(super) fn leaf_key(partition: Partition, leaf: u8) -> [u8; 4] {
 /// The number of partitions, from its row in `meta`.
 pub(super) fn q(rows: &impl Rows) -> Result<Q> {
     let bytes = sealed(rows, Name::Meta, b"q")?.ok_or_else(|| {
-        Error::Corrupt("The number of partitions is missing from the table meta.".into())
+        let text = "The number of partitions is missing from the table meta.";
+        Error::Corrupt(text.into()).hint(REPLACE)
     })?;
     parse_q(bytes)
 }
@@ -241,7 +242,7 @@ pub(super) fn record(rows: &impl Rows, p: Partition, key: &Key) -> Result<Option
 /// Whether a row of records is one that was written: its key belongs there, and its record to the key.
 pub(super) fn prove(q: Q, row: &[u8], stored: &[u8]) -> Result<()> {
     let (of, key) = row.split_first_chunk::<2>().ok_or_else(|| malformed(Name::Records))?;
-    let key = Key::new(key.to_vec()).map_err(|_| malformed(Name::Records))?;
+    let key = Key::new(key).map_err(|_| malformed(Name::Records))?;
     if q.partition(&key).0.to_be_bytes() != *of {
         return Err(malformed(Name::Records));
     }

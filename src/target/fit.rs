@@ -1,7 +1,7 @@
 //! Members whose data are good, and whose nodes could not run all the same.
 
 use super::Target;
-use crate::embed::{Keys, fit_to_run, fit_to_run_again};
+use crate::embed::{Keys, fit_to_run, fit_to_run_again, is_full};
 
 impl Target {
     /// What keeps members whose directories are here from being run as nodes, or those that run from
@@ -21,6 +21,13 @@ impl Target {
                 (false, true) => ("run", fit_to_run(dir, member).map(Some)),
                 (false, false) => continue,
             };
+            // A running node says so itself.
+            if !self.runs(member.id) && is_full(dir) {
+                lines.push(format!(
+                    "{name} takes no writes: the disk of {} is full; free some room",
+                    dir.display()
+                ));
+            }
             let keys = match fit {
                 Ok(Some(keys)) => keys,
                 Ok(None) => continue,

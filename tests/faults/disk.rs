@@ -67,6 +67,18 @@ fn filled(place: &Place, make_room: impl Fn()) {
     assert_eq!(place.dump().iter().filter(|l| l.contains(r#""key":"k"#)).count(), all.len());
 }
 
+/// A ring that takes no writes is not healthy, whether its nodes run or not.
+#[test]
+fn a_full_disk_is_told_before_anybody_writes() {
+    let Some(medium) = Medium::new(30) else { return };
+    let place = &medium.place;
+    place.kvs("status --check -q").ends(0);
+    place.sh("head -c 100000000 /dev/zero > m/ballast; true").ends(0);
+    place.kvs("status --check").ends(1).says("n2 takes no writes: the disk of").says("is full");
+    place.sh("rm m/ballast").ends(0);
+    place.kvs("status --check -q").ends(0);
+}
+
 #[test]
 fn a_full_disk_refuses_and_loses_nothing() {
     let Some(medium) = Medium::new(100) else { return };

@@ -111,10 +111,15 @@ fn the_child() {
 }
 
 fn perform(task: &str, dir: &Path) -> Result<(), Error> {
+    if task == "write" {
+        let mut store = Lmdb::open(dir, Access::Write, Map::default())?.store;
+        cut(dir);
+        store.apply(&puts(0..500, 1, 100)).unwrap();
+        return Ok(());
+    }
     let opened = Lmdb::open(dir, Access::Read, Map::default())?;
     if task == "cut" {
-        let file = fs::File::options().write(true).open(dir.join("data.mdb")).unwrap();
-        file.set_len(8192).unwrap();
+        cut(dir);
     }
     let mut bad = 0;
     for p in q().all() {
@@ -123,6 +128,20 @@ fn perform(task: &str, dir: &Path) -> Result<(), Error> {
     opened.store.hints(None, 1000)?;
     opened.store.rows(Table::Meta, "")?;
     if bad > 0 { Err(Error::Corrupt(format!("{bad} bad"))) } else { Ok(()) }
+}
+
+fn cut(dir: &Path) {
+    fs::File::options().write(true).open(dir.join("data.mdb")).unwrap().set_len(8192).unwrap();
+}
+
+/// A write that ends in the middle may have been applied: elsewhere, or even there.
+#[test]
+fn a_file_cut_while_it_is_written_to_ends_in_exit_5() {
+    let dir = directory(500);
+    let output = child("write", dir.path(), "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("may have been applied, or not\n"), "{said}");
 }
 
 #[test]

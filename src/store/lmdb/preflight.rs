@@ -21,7 +21,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::config::name_of;
-use crate::error::{Error, Result, word};
+use crate::error::{Error, Result, operand};
 use crate::os::parent;
 use crate::store::tables::REPLACE;
 
@@ -219,7 +219,7 @@ pub(super) fn corrupt(path: &Path, how: &str) -> Error {
 
 /// The way out of a file that is damaged as a whole.
 pub(super) fn replace(path: &Path) -> String {
-    format!("{REPLACE}: kvs replace {}", word(name_of(parent(path))))
+    format!("{REPLACE}: kvs replace {}", operand(name_of(parent(path))))
 }
 
 /// An error about a file, its way out with the name of the file's node.

@@ -8,6 +8,7 @@
 //! guard(path, len) --------------> slot 3: 0x7e00…..0x7f00…, "/srv/n2/data.mdb"
 //! a fault at 0x7e00…42 ----------> in slot 3: name the file, _exit(8)
 //! any of them in a call to LMDB -> the file of that call: name it, _exit(8)
+//! … while a batch is written ----> the same, and _exit(5): it may be there or not
 //! a fault elsewhere -------------> the handler that was there before (Rust's, or the system's)
 //! ```
 //!
@@ -29,11 +30,15 @@ use super::preflight::replace;
 const SLOTS_MAX: usize = 256;
 /// The exit code of damaged data, part of the contract with scripts.
 pub const FAULT_CODE: c_int = 8;
+/// And of a write of which nobody knows whether it was applied.
+pub const UNKNOWN_CODE: c_int = 5;
 const SIGNALS: [c_int; 3] = [libc::SIGBUS, libc::SIGSEGV, libc::SIGABRT];
 
 const HEAD: &str = "kvs: the file ";
 const TAIL: &str = " is damaged or was cut short; what was not yet committed is lost, the rest of the \
     file is unchanged";
+/// Other copies may have what this one lost.
+const WRITING: &str = "kvs: what was being written may have been applied, or not\n";
 
 /// One mapped file. Free when `end` is 0.
 struct Slot {
@@ -59,6 +64,8 @@ static BEFORE: [OnceLock<libc::sigaction>; 3] = [const { OnceLock::new() }; 3];
 thread_local! {
     /// The slot whose file this thread is inside LMDB for, plus 1.
     static INSIDE: Cell<usize> = const { Cell::new(0) };
+    /// Whether it is writing.
+    static WRITING_NOW: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Keeps what is said of a mapped file for the handler.
@@ -97,6 +104,14 @@ impl Guard {
         let before = INSIDE.replace(self.slot.map_or(0, |slot| slot + 1));
         let result = call();
         INSIDE.set(before);
+        result
+    }
+
+    /// As [`Guard::inside`], of a call that makes a batch durable.
+    pub(super) fn writing<T>(&self, call: impl FnOnce() -> T) -> T {
+        let before = WRITING_NOW.replace(true);
+        let result = self.inside(call);
+        WRITING_NOW.set(before);
         result
     }
 }
@@ -187,14 +202,17 @@ fn fault_address(info: *mut libc::siginfo_t) -> Option<usize> {
 fn die(slot: &Slot) -> ! {
     let text = slot.text.load(Ordering::SeqCst);
     let text_len = if text.is_null() { 0 } else { slot.text_len.load(Ordering::SeqCst) };
-    let lines: [(*const u8, usize); 2] = [(HEAD.as_ptr(), HEAD.len()), (text, text_len)];
-    // SAFETY: the head is static; the text lives as long as its guard, which holds the mapped file
+    let writes = WRITING_NOW.get();
+    let (first, code) = if writes { (WRITING, UNKNOWN_CODE) } else { ("", FAULT_CODE) };
+    let lines: [(*const u8, usize); 3] =
+        [(first.as_ptr(), first.len()), (HEAD.as_ptr(), HEAD.len()), (text, text_len)];
+    // SAFETY: the first two are static; the text lives as long as its guard, which holds the mapped file
     // open that this thread was reading.
     unsafe {
         for (text, len) in lines {
             libc::write(2, text.cast(), len);
         }
-        libc::_exit(FAULT_CODE)
+        libc::_exit(code)
     }
 }
 
