@@ -75,7 +75,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut left = args.retry;
     loop {
         // No lock is held while somebody thinks.
-        let base = settled(ui, common, args)?;
+        let base = {
+            let mut target = common.open(ui, Access::Read, "edit")?;
+            base(ui, &mut target, args)?
+        };
         let new = match args.command.as_slice() {
             [] => in_editor(&base)?,
             command => through(command, &base.joined())?,
@@ -107,22 +110,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     }
 }
 
-/// What is there now. Of two exact writes that meet one takes its value out again: for a command,
-/// which sees no siblings as such, that is waited for a moment.
-fn settled(ui: &mut Ui, common: &Common, args: &Args) -> Result<Base, Fail> {
-    let mut pauses = if args.command.is_empty() { 0 } else { PAUSES };
-    loop {
-        let mut target = common.open(ui, Access::Read, "edit")?;
-        let base = base(ui, &mut target, args)?;
-        drop(target);
-        if base.values.len() < 2 || pauses == 0 {
-            return Ok(base);
-        }
-        thread::sleep(PAUSE);
-        pauses -= 1;
-    }
-}
-
+/// What is there now.
 fn base(ui: &mut Ui, target: &mut Target, args: &Args) -> Result<Base, Fail> {
     let reply = target.get(&args.key, &args.quorum.options());
     ui.warn_all(target.warnings());

@@ -97,8 +97,6 @@ pub enum Bug {
     LateMint,
     /// A hint that was spread is dropped, though its target has not got it.
     SpreadFrees,
-    /// An exact write that was not alone is not taken out again.
-    ExactStays,
     /// An exact write is minted beside what its context does not cover.
     ExactIsBlind,
     /// A pass proves a partition of which something was lost or struck since it began.
@@ -119,7 +117,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 53] = [
         Self::ReuseDot,
         Self::SendBeforeCommit,
         Self::ReadPastStaged,
@@ -165,7 +163,6 @@ impl Bug {
         Self::StrictIsLoose,
         Self::LateMint,
         Self::SpreadFrees,
-        Self::ExactStays,
         Self::ExactIsBlind,
         Self::OldPassProves,
         Self::MixedDriver,

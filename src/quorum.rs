@@ -113,8 +113,7 @@ pub enum ItemReply {
         /// Values there are.
         values: usize,
     },
-    /// Written, but another value was found beside its own. That of an exact write was taken out
-    /// again.
+    /// Written, but another value was found beside its own.
     NotAlone,
     /// Not written: nothing there to delete.
     Absent,

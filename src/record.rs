@@ -154,16 +154,6 @@ impl Record {
         next
     }
 
-    /// Takes one value out again under a fresh dot, and leaves all others as they are: what a writer
-    /// does that found itself not alone.
-    #[must_use]
-    pub fn withdraw(&self, own: Dot, fresh: Dot) -> Self {
-        let mut next = self.clone();
-        next.siblings.retain(|(dot, _)| *dot != own);
-        next.clock.add(fresh);
-        next
-    }
-
     /// Merges two copies. The second part lists dots that carry two different values: corruption.
     #[must_use]
     pub fn merge(&self, other: &Self) -> (Self, Vec<Dot>) {

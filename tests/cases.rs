@@ -42,5 +42,7 @@ mod ends;
 mod exact;
 #[path = "cases/narrow.rs"]
 mod narrow;
+#[path = "cases/edits.rs"]
+mod edits;
 #[path = "cases/fills.rs"]
 mod fills;

@@ -53,7 +53,7 @@ const PLANTED_SEEDS_MAX: u64 = 200;
 const OFTEN: [(Bug, u64); 2] = [(Bug::DropHint, 5), (Bug::CountFallback, 5)];
 
 /// Bugs that a script of `tests/cases` finds (`cases/planted.rs` holds them to it).
-const BY_CASES: [(Bug, &str); 39] = [
+const BY_CASES: [(Bug, &str); 38] = [
     (Bug::AbsentReadsOnce, "quorums::c22_if_absent_has_at_most_one_winner"),
     (Bug::BarrierIsOpen, "rings::c07b_the_barrier_waits_for_writes_in_flight"),
     (Bug::BarrierSkipsReads, "reads::a_change_waits_for_strict_reads"),
@@ -61,7 +61,6 @@ const BY_CASES: [(Bug, &str); 39] = [
     (Bug::CleanupAfterOne, "fills::a_former_owner_drops_nothing_before_all_have_it"),
     (Bug::ClimbInRound, "rings::a_round_is_accepted_under_the_ballot_it_was_promised"),
     (Bug::ExactIsBlind, "reads::many_large_values_are_read_before_they_are_replaced"),
-    (Bug::ExactStays, "exact::a_withdrawal_leaves_the_other_value_alone"),
     (Bug::FillingProves, "files::c03d_filling_owners_prove_nothing_to_each_other"),
     (Bug::FullThoughLost, "fills::an_end_under_way_fills_nothing"),
     (Bug::HintBesideAck, "narrow::a_hint_does_not_count_beside_its_target"),

@@ -1,55 +1,37 @@
 //! The last step of a conditional write: reading again after the acks, to see who is alone.
 //!
 //! ```text
-//! if-absent   W acks -> read R owners again -> own value the only one       Written
-//!                                              another beside it            NotAlone, both stay
-//! exact       W acks -> read R owners again -> nothing but what was covered, and the own write: Written
-//!             something else, own value there -> take it out -> W acks -> read R owners once more
-//!                 nothing went on from it meanwhile                         NotAlone
-//!                 anything else, or it cannot be taken out                  Unknown
+//! if-absent   W acks -> read R owners again -> own value the only one          Written
+//!                                              another beside it               NotAlone, both stay
+//! exact       W acks -> read R owners again -> nothing but what was covered,
+//!                                              and the own write               Written
+//!                                              anything else                   Unknown, all stay
 //! ```
 //!
 //! An equal value of another writer is another value: only output counts the two as one.
 //!
-//! Why an exact write that is told to have lost cannot have counted: whoever goes on from its value
-//! writes under a clock of its own. Either that write has its W acks before the withdrawal has been read
-//! back, then it is seen there; or its own reading comes after the withdrawal has its W acks, then it
-//! meets the withdrawal and is not alone itself. R + W > N makes the two meet.
-//!
-//! Caveat: a reader may see the value of an exact write that lost until it is taken out.
+//! Law: of two exact writes that did not know of each other at most one is told "written": R + W > N
+//! makes the later reading meet the other write. Nothing is taken out again: when it was minted, an exact
+//! write took the place of what its writer had read, and of two that meet each might take itself out;
+//! then what both began with would be gone too.
 
 use std::collections::BTreeSet;
 
 use super::put::{Phase, Put};
-use super::{Cx, Node, Task, Then};
-use crate::clock::{Dot, VersionVector};
-use crate::planted::{self, Bug};
+use super::{Cx, Node, Task};
+use crate::clock::Dot;
 use crate::protocol::Body;
 use crate::quorum::{Basis, ItemReply, ReadTally, Verdict};
 use crate::record::{Record, Value};
 
-/// An exact write that lost against another one and is still there.
-pub(super) const STAYS: &str =
-    "another writer was faster, and the value could not be taken out again";
-
 /// How the own write of an item stands among those of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     Alone,
     /// Another is there, and the own value too.
     Beside,
     /// Another is there, and the own value is not: somebody went on from it, or replaced it.
     Overtaken,
-}
-
-/// What became of the values that are to be taken out.
-enum Out {
-    /// There are none.
-    Nothing,
-    /// They are out as soon as that is durable.
-    Taken,
-    /// One of them is there to stay: this node may not mint over it, or somebody went on from it.
-    Not,
 }
 
 impl Node {
@@ -86,58 +68,28 @@ impl Node {
             return self.confirmed(cx, put, Verdict::Unknown(why.into()));
         }
         let standings = put.standings(cx.now.wall_ms);
-        if standings.contains(&Standing::Overtaken) {
-            let why = "another writer went on from it, or replaced it: read the key";
-            return self.confirmed(cx, put, Verdict::Unknown(why.into()));
-        }
         for (item, standing) in put.items.iter_mut().zip(&standings) {
             if *standing == Standing::Beside {
                 *item = ItemReply::NotAlone;
             }
         }
-        if put.withdraws || planted::is(Bug::ExactStays) {
-            return self.confirmed(cx, put, Verdict::Done);
-        }
-        match self.withdraw(cx, op, &mut put) {
-            Out::Nothing => self.confirmed(cx, put, Verdict::Done),
-            Out::Taken => drop(self.tasks.insert(op, Task::Put(put))),
-            Out::Not => self.confirmed(cx, put, Verdict::Unknown(STAYS.into())),
-        }
+        let exact = put.request.items.iter().map(|item| matches!(item.basis, Basis::Exact(_)));
+        let verdict = match standings.iter().zip(exact).map(|(s, exact)| (*s, exact)).max() {
+            Some((Standing::Overtaken, _)) => Verdict::Unknown(
+                "another writer went on from it, or replaced it: read the key".into(),
+            ),
+            Some((Standing::Beside, true)) => Verdict::Unknown(
+                "another writer was as fast, and both values are there: read the key".into(),
+            ),
+            _ => Verdict::Done,
+        };
+        self.confirmed(cx, put, verdict);
     }
 
     pub(super) fn confirmed(&mut self, cx: &mut Cx<'_>, mut put: Box<Put>, verdict: Verdict) {
         self.reply_put(cx, &put, verdict);
         let lacking = put.doc.writers(put.request.partition);
         self.hint_owners(cx, &mut put, lacking);
-    }
-
-    /// Takes the values of exact writes that are not alone out again: that is committed here, then
-    /// sent as any write.
-    fn withdraw(&mut self, cx: &mut Cx<'_>, op: u64, put: &mut Put) -> Out {
-        let p = put.request.partition;
-        let mut records = Vec::new();
-        for i in 0..put.items.len() {
-            let item = &put.request.items[i];
-            let (Basis::Exact(_), ItemReply::NotAlone, Some(own)) =
-                (&item.basis, &put.items[i], put.dots[i])
-            else {
-                continue;
-            };
-            let key = item.key.clone();
-            let met = put.merged(i).map_or_else(VersionVector::new, |record| record.clock);
-            put.expected[i].join(&met);
-            let Some((stored, clock)) = self.stage_withdrawal(cx, p, &key, own) else {
-                return Out::Not;
-            };
-            put.expected[i].join(&clock);
-            records.push((key, stored));
-        }
-        if records.is_empty() {
-            return Out::Nothing;
-        }
-        put.begin_withdrawal(records);
-        self.stage.then(self.stage.next(), Then::Wake(op));
-        Out::Taken
     }
 }
 
@@ -170,10 +122,8 @@ impl Put {
             _ => true,
         };
         match alone {
-            // What was taken out is out, and nobody went on from it.
-            true if self.items[i] == ItemReply::NotAlone => Standing::Beside,
             true => Standing::Alone,
-            false if merged.sibling(dot).is_some() && !self.withdraws => Standing::Beside,
+            false if merged.sibling(dot).is_some() => Standing::Beside,
             false => Standing::Overtaken,
         }
     }

@@ -138,23 +138,6 @@ impl Node {
         (ItemReply::Written { dot, context, values }, Some(stored))
     }
 
-    /// Takes a value of this node out again under a fresh dot; `None` when that cannot be done.
-    pub(super) fn stage_withdrawal(
-        &mut self,
-        cx: &mut Cx<'_>,
-        p: Partition,
-        key: &Key,
-        own: Dot,
-    ) -> Option<(Stored, VersionVector)> {
-        let stored = self.local(cx, p, key).ok()?.0?;
-        let record = stored.record(key).ok()?;
-        // Under another actor by now, this node may lack dots that it minted: then it stays.
-        record.sibling(own).filter(|_| own.actor == self.identity.actor && self.is_full(p))?;
-        let fresh = self.identity.mint();
-        let without = record.withdraw(own, fresh);
-        Some((self.stage_record(p, key, &without), without.clock))
-    }
-
     fn stage_record(&mut self, partition: Partition, key: &Key, record: &Record) -> Stored {
         let stored = Stored::new(key, record);
         self.stage.push(Op::Record { partition, key: key.clone(), stored: stored.clone() });

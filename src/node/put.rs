@@ -21,7 +21,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::confirm::STAYS;
 use super::forward::mint_within_ms;
 use super::{Asker, Cx, Node, Outcome, Reply, Task, Then, Wake};
 use crate::clock::{Dot, VersionVector};
@@ -54,8 +53,6 @@ pub(super) struct Put {
     pub(super) expected: Vec<VersionVector>,
     pub(super) guessed: bool,
     replied: bool,
-    /// What it writes now takes its own values out again.
-    pub(super) withdraws: bool,
     hinted: BTreeSet<NodeId>,
     started_ms: u64,
     pub(super) deadline_ms: u64,
@@ -81,16 +78,6 @@ impl Put {
     fn replicate(&self, cx: &Cx<'_>, hint_for: Option<NodeId>) -> Body {
         let (records, commit) = (self.records.clone(), cx.store.commit_number());
         Body::Replicate { records, hint_for, commit }
-    }
-
-    /// From here on it writes these records, which take its own values out again.
-    pub(super) fn begin_withdrawal(&mut self, records: Vec<(Key, Stored)>) {
-        self.records = records;
-        self.withdraws = true;
-        self.awaiting.clear();
-        self.tally =
-            WriteTally::new(&self.doc, self.request.partition, &self.request.options, self.strict);
-        self.phase = Phase::Committing;
     }
 
     /// The keys that a node has yet to answer for; none of whoever has answered for all.
@@ -176,7 +163,6 @@ impl Node {
             expected: Vec::new(),
             guessed: false,
             replied: false,
-            withdraws: false,
             hinted: BTreeSet::new(),
         });
         let op = self.new_op();
@@ -363,8 +349,6 @@ impl Node {
         if !put.replied && (all || late || enough && !put.request.options.patient) {
             let verdict = if enough {
                 Verdict::Done
-            } else if put.withdraws {
-                Verdict::Unknown(STAYS.into())
             } else {
                 let (acks, hinted) = put.tally.counts();
                 Verdict::Unknown(format!("{acks} owners and {hinted} fallbacks acknowledged"))
@@ -405,9 +389,6 @@ impl Node {
             // Whoever asked has given it up or soon will, and nothing of it is anywhere.
             (_, Wake::Lost { node, .. }) if put.is_abandoned_by(node) => return,
             (Phase::Committing, Wake::Committed(true)) => return self.replicate(cx, op, put),
-            (Phase::Committing, Wake::Committed(false)) if put.withdraws => {
-                return self.reply_put(cx, &put, Verdict::Unknown(STAYS.into()));
-            }
             (Phase::Committing, Wake::Committed(false)) => {
                 // Nothing of it is anywhere, so another owner may try.
                 let why = "its disk or quota is full; nothing was written".to_string();

@@ -377,6 +377,25 @@ impl Run {
         keys.iter().map(record).collect()
     }
 
+    /// Whether a value is there, or what took its place is, or a delete did.
+    fn is_gone_on_from(
+        &self,
+        dot: Dot,
+        there: &BTreeSet<Dot>,
+        by: &BTreeMap<Dot, Vec<Dot>>,
+    ) -> bool {
+        let (mut left, mut met) = (vec![dot], BTreeSet::new());
+        while let Some(dot) = left.pop() {
+            if there.contains(&dot) || self.w.mints[&dot].value.is_none() {
+                return true;
+            }
+            if met.insert(dot) {
+                left.extend(by.get(&dot).into_iter().flatten());
+            }
+        }
+        false
+    }
+
     fn check_key(&mut self, key: &Key, record: &Record) {
         let there: BTreeSet<Dot> = record.siblings.iter().map(|s| s.0).collect();
         let log = self.logs.entry(key.clone()).or_default();
@@ -389,13 +408,6 @@ impl Run {
         let (mut wrong, mut dead) = (Vec::new(), Vec::new());
         for dot in &values {
             let mint = &self.w.mints[dot];
-            let lost = self
-                .op_of(mint)
-                .map(|id| &self.ops[id])
-                .is_some_and(|o| o.kind == Kind::Exact && o.outcome == Outcome::Acked(None));
-            if lost && there.contains(dot) {
-                wrong.push(format!("[exact] {dot:?} of {key} lives, though it was not alone"));
-            }
             if self.dead.contains(dot) && there.contains(dot) {
                 wrong.push(format!("[back] {dot:?} of {key} came back"));
             }
@@ -407,8 +419,8 @@ impl Run {
                         "[lives] {dot:?} of {key} lives, though {by:?} superseded it"
                     ));
                 }
-                // An unknown write may have superseded it, and be lost itself.
-                None if !there.contains(dot) && acked(mint) && over.is_empty() => {
+                // A write of which nobody knows took its place: then that is there, or what took its.
+                None if acked(mint) && !self.is_gone_on_from(*dot, &there, &by) => {
                     let op = self.op_of(mint);
                     wrong.push(format!("[lost] {dot:?} of {key}, acknowledged to op {op:?}"));
                 }
