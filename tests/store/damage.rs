@@ -452,6 +452,43 @@ fn a_key_that_damage_hides_is_not_absent() {
     }
 }
 
+/// A page whose head says less than it holds: what it still shows is in order, and rows are gone.
+#[test]
+fn a_row_that_the_head_of_its_page_hides_is_not_absent() {
+    let dir = directory(2000);
+    let file = dir.path().join("data.mdb");
+    let good = fs::read(&file).unwrap();
+    let records = &pages::tables(&good)["records"];
+    let mut hidden = 0;
+    for page in records.pages.iter().map(|page| page * pages::PAGE).step_by(60) {
+        let of = |at: usize| usize::from(u16::from_le_bytes([good[at], good[at + 1]]));
+        let (lower, upper) = (page + of(page + 12), page + of(page + 14));
+        if good[page + 10] != 2 || lower == page + 16 {
+            continue;
+        }
+        let on_it = |row: &&pages::Row| (upper..page + pages::PAGE).contains(&row.key.start);
+        let keys = records.rows.iter().filter(on_it).map(|row| &good[row.key.clone()][2..]);
+        let keys: Vec<_> = keys.map(|bytes| Key::new(bytes).unwrap()).collect();
+        for (at, bit) in (page + 12..lower).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(&file, bytes).unwrap();
+            let Ok(opened) = open(dir.path(), Access::Read) else { continue };
+            let store = opened.store;
+            for key in &keys {
+                let p = q().partition(key);
+                if store.prove_absent(p, key).is_ok() {
+                    let found = store.get(p, key);
+                    assert!(!matches!(found, Ok(None)), "{key:?} is hidden by bit {bit} of {at}");
+                } else {
+                    hidden += 1;
+                }
+            }
+        }
+    }
+    assert!(hidden > 100, "only {hidden} were hidden");
+}
+
 /// The head that a writer is at may be read half old and half new: whoever reads rows meanwhile reads
 /// the state that the other names.
 #[test]

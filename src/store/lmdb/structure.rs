@@ -213,11 +213,11 @@ impl Walk<'_> {
         // The first of a branch leads to all that is below the second.
         let keys = &nodes[usize::from(level > 1).min(nodes.len())..];
         let placed = keys.iter().all(|node| within.has(tree.kind, key(node)));
-        // A row that is looked for alone is met by halving, so what is out of order hides it; of a
-        // partition whoever scans it tells the order.
-        let ordered = level > 1 || tree.kind == Kind::Free || matches!(self.extent, Extent::Row(_));
+        // A row that is looked for alone is met by halving, so what is out of order hides it, as does a
+        // head that says too little; of a partition whoever scans it tells the order, and its sum the rest.
+        let strict = level > 1 || tree.kind == Kind::Free || matches!(self.extent, Extent::Row(_));
         let rises = keys.is_sorted_by(|a, b| tree.kind.is_before(key(a), key(b)));
-        if !placed || ordered && !rises {
+        if !placed || strict && !(rises && fill(&nodes, &page)) {
             return Err(self.damaged(number));
         }
         if level > 1 {
@@ -373,6 +373,24 @@ fn nodes(page: &[u8]) -> Option<Vec<&[u8]>> {
         (node.len() >= 8 + usize::from(u16_at(node, 6))).then_some(node)
     };
     (0..(lower - HEADER) / 2).map(node).collect()
+}
+
+/// Whether nodes fill what their page says is filled: LMDB leaves no gap, and a head that hides a node
+/// or a length that is wrong would make it move other bytes.
+fn fill(nodes: &[&[u8]], page: &[u8]) -> bool {
+    let is_leaf = u16_at(page, 10) == LEAF;
+    let filled: usize = nodes.iter().map(|node| length(node, is_leaf)).sum();
+    filled == page.len() - usize::from(u16_at(page, 14))
+}
+
+/// The bytes that a node takes, its data included.
+fn length(node: &[u8], is_leaf: bool) -> usize {
+    let data = match is_leaf {
+        false => 0,
+        true if u16_at(node, 4) & NODE_BIG != 0 => 8,
+        true => u32_at(node, 0) as usize,
+    };
+    (8 + key(node).len() + data).next_multiple_of(2)
 }
 
 /// The numbers in a row of the free list: how many, and then each, falling. A row may be longer.
