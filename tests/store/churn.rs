@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A reader that is held lets the free list grow by rows; then it lets go. `KVS_CHURN` is for how many
-//! seconds (a few hundred commits unless set), `KVS_CHURN_SEED` the first seed.
+//! seconds (sixty commits unless set), `KVS_CHURN_SEED` the first seed.
 
 #![allow(clippy::disallowed_methods, reason = "a test has threads, a clock and an environment")]
 
