@@ -9,6 +9,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failure to prepare is a failure")]
 
+#[path = "store/churn.rs"]
+mod churn;
 #[path = "store/damage.rs"]
 mod damage;
 #[path = "store/files.rs"]

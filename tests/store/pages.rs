@@ -26,6 +26,8 @@ pub(crate) struct Row {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
     pub(crate) pages: Vec<usize>,
+    /// How high it is: none when it is empty.
+    pub(crate) levels: usize,
     pub(crate) rows: Vec<Row>,
     /// Where its branch pages hold their nodes.
     pub(crate) branches: Vec<Range<usize>>,
@@ -47,7 +49,7 @@ pub(crate) fn tables(bytes: &[u8]) -> BTreeMap<String, Tree> {
         let mut tree = Tree::default();
         let root = number::<8>(bytes, at);
         if root != u64::MAX {
-            walk(bytes, root as usize, &mut tree);
+            walk(bytes, root as usize, 1, &mut tree);
         }
         tree
     });
@@ -56,7 +58,7 @@ pub(crate) fn tables(bytes: &[u8]) -> BTreeMap<String, Tree> {
         let mut tree = Tree::default();
         let root = number::<8>(bytes, row.value.start + 40);
         if root != u64::MAX {
-            walk(bytes, root as usize, &mut tree);
+            walk(bytes, root as usize, 1, &mut tree);
         }
         (name, tree)
     });
@@ -66,7 +68,8 @@ pub(crate) fn tables(bytes: &[u8]) -> BTreeMap<String, Tree> {
     tables
 }
 
-fn walk(bytes: &[u8], page: usize, tree: &mut Tree) {
+fn walk(bytes: &[u8], page: usize, depth: usize, tree: &mut Tree) {
+    tree.levels = depth.max(tree.levels);
     tree.pages.push(page);
     let start = page * PAGE;
     let flags = number::<2>(bytes, start + 10) as u16;
@@ -80,7 +83,7 @@ fn walk(bytes: &[u8], page: usize, tree: &mut Tree) {
         let (size, of) = (number::<4>(bytes, node) as usize, number::<2>(bytes, node + 4));
         let key = node + 8..node + 8 + number::<2>(bytes, node + 6) as usize;
         if flags & BRANCH != 0 {
-            walk(bytes, size | (of as usize) << 32, tree);
+            walk(bytes, size | (of as usize) << 32, depth + 1, tree);
         } else if flags & LEAF != 0 {
             let value = match of as u16 & BIG {
                 0 => key.end..key.end + size,

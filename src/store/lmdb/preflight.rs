@@ -30,6 +30,7 @@ const VERSION: u32 = 1;
 /// The page header, before a meta's fields and before the offsets of a tree page's nodes.
 pub(super) const HEADER: usize = 16;
 const META_BYTES: usize = 152;
+const PAGE_SIZE_AT: u64 = 40;
 const NO_PAGE: u64 = u64::MAX;
 /// Deeper than any tree LMDB can walk.
 const DEPTH_MAX: usize = 32;
@@ -99,6 +100,16 @@ pub(super) fn metas(file: &File, path: &Path) -> Result<[Meta; 2]> {
     Ok([first, meta(file, path, 1, u64::from(first.page_size))?])
 }
 
+/// The head that names a state, if one still does. The other is not judged: a writer may be at it, and
+/// what is read then may be half old and half new.
+pub(super) fn head(file: &File, path: &Path, txn: u64) -> Result<Option<Meta>> {
+    let mut page_size = [0; 4];
+    file.read_exact_at(&mut page_size, PAGE_SIZE_AT).map_err(|error| read_error(path, error))?;
+    let number = txn % 2;
+    let head = meta(file, path, number, number * u64::from(u32::from_le_bytes(page_size)))?;
+    Ok((head.txn == txn).then_some(head))
+}
+
 fn meta(file: &File, path: &Path, number: u64, at: u64) -> Result<Meta> {
     let mut bytes = [0; META_BYTES];
     file.read_exact_at(&mut bytes, at).map_err(|error| read_error(path, error))?;
@@ -116,7 +127,7 @@ fn meta(file: &File, path: &Path, number: u64, at: u64) -> Result<Meta> {
     }
     let meta = Meta {
         version: u32_at(&bytes, HEADER + 4),
-        page_size: u32_at(&bytes, 40),
+        page_size: u32_at(&bytes, PAGE_SIZE_AT as usize),
         free_depth: u16_at(&bytes, 46),
         free_root: u64_at(&bytes, 80),
         main_depth: u16_at(&bytes, 94),

@@ -24,6 +24,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::preflight::{self, HEADER, Meta, corrupt, u16_at, u32_at, u64_at};
 use crate::error::{Error, Result};
@@ -33,6 +35,8 @@ use crate::store::tables::{LEAF_TAG, Name, SUM_TAG};
 const NO_PAGE: u64 = u64::MAX;
 /// LMDB's cursors go no deeper.
 const LEVELS_MAX: u16 = 32;
+/// Ample for a writer to go on with the head that it is writing.
+const HEAD_WRITTEN: Duration = Duration::from_millis(20);
 /// What a page is: exactly one of these. Other flags are of pages in memory; a writer that meets one on
 /// the disk writes where nobody may.
 const BRANCH: u16 = 0x01;
@@ -69,12 +73,7 @@ impl Extent<'_> {
 /// # Errors
 /// [`Error::Corrupt`] when a page is not where or what it should be; [`Error::Io`].
 pub(super) fn check(file: &File, path: &Path, txn: Option<u64>, extent: Extent<'_>) -> Result<()> {
-    let [first, second] = preflight::metas(file, path)?;
-    let newest = if first.txn >= second.txn { first } else { second };
-    let wanted = txn.unwrap_or(newest.txn);
-    let Some(meta) = [first, second].into_iter().find(|meta| meta.txn == wanted) else {
-        return Ok(());
-    };
+    let Some(meta) = head(file, path, txn, extent)? else { return Ok(()) };
     let Meta { page_size, last_page, .. } = meta;
     let pages = last_page.saturating_add(1);
     // On the way to one row no page can be met twice: each is one level lower.
@@ -91,6 +90,21 @@ pub(super) fn check(file: &File, path: &Path, txn: Option<u64>, extent: Extent<'
         walk.take(page, 1).map_err(wrong)?;
     }
     Ok(())
+}
+
+/// The head of a state, if one still names it. Whoever asks for the whole is told of the other, too.
+fn head(file: &File, path: &Path, txn: Option<u64>, extent: Extent<'_>) -> Result<Option<Meta>> {
+    if let (Some(txn), true) = (txn, extent.is_part()) {
+        return preflight::head(file, path, txn);
+    }
+    let heads = preflight::metas(file, path).or_else(|_| {
+        // What is damaged still is when a writer that was at it must have gone on.
+        thread::sleep(HEAD_WRITTEN);
+        preflight::metas(file, path)
+    });
+    let [first, second] = heads?;
+    let wanted = txn.unwrap_or_else(|| first.txn.max(second.txn));
+    Ok([first, second].into_iter().find(|meta| meta.txn == wanted))
 }
 
 /// What the rows of a tree are.
@@ -199,11 +213,11 @@ impl Walk<'_> {
         // The first of a branch leads to all that is below the second.
         let keys = &nodes[usize::from(level > 1).min(nodes.len())..];
         let placed = keys.iter().all(|node| within.has(tree.kind, key(node)));
-        // A row that is looked for alone is met by halving, so what is out of order hides it; of a
-        // partition whoever scans it tells the order.
-        let ordered = level > 1 || tree.kind == Kind::Free || matches!(self.extent, Extent::Row(_));
+        // A row that is looked for alone is met by halving, so what is out of order hides it, as does a
+        // head that says too little; of a partition whoever scans it tells the order, and its sum the rest.
+        let strict = level > 1 || tree.kind == Kind::Free || matches!(self.extent, Extent::Row(_));
         let rises = keys.is_sorted_by(|a, b| tree.kind.is_before(key(a), key(b)));
-        if !placed || ordered && !rises {
+        if !placed || strict && !(rises && fill(&nodes, &page)) {
             return Err(self.damaged(number));
         }
         if level > 1 {
@@ -280,7 +294,10 @@ impl Walk<'_> {
                 row = p.0.to_be_bytes();
                 &row[..]
             }
-            (Extent::Row(row), Kind::Records) => row,
+            // Of keys that begin with the row's none is wanted, however many there are.
+            (Extent::Row(row), Kind::Records) => {
+                return from <= row && to.is_none_or(|to| to > row);
+            }
             (Extent::Partition(p), Kind::Digests) => {
                 let [hi, lo] = p.0.to_be_bytes();
                 leaf = [LEAF_TAG, hi, lo];
@@ -356,6 +373,24 @@ fn nodes(page: &[u8]) -> Option<Vec<&[u8]>> {
         (node.len() >= 8 + usize::from(u16_at(node, 6))).then_some(node)
     };
     (0..(lower - HEADER) / 2).map(node).collect()
+}
+
+/// Whether nodes fill what their page says is filled: LMDB leaves no gap, and a head that hides a node
+/// or a length that is wrong would make it move other bytes.
+fn fill(nodes: &[&[u8]], page: &[u8]) -> bool {
+    let is_leaf = u16_at(page, 10) == LEAF;
+    let filled: usize = nodes.iter().map(|node| length(node, is_leaf)).sum();
+    filled == page.len() - usize::from(u16_at(page, 14))
+}
+
+/// The bytes that a node takes, its data included.
+fn length(node: &[u8], is_leaf: bool) -> usize {
+    let data = match is_leaf {
+        false => 0,
+        true if u16_at(node, 4) & NODE_BIG != 0 => 8,
+        true => u32_at(node, 0) as usize,
+    };
+    (8 + key(node).len() + data).next_multiple_of(2)
 }
 
 /// The numbers in a row of the free list: how many, and then each, falling. A row may be longer.
