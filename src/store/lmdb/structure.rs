@@ -214,10 +214,10 @@ impl Walk<'_> {
         let keys = &nodes[usize::from(level > 1).min(nodes.len())..];
         let placed = keys.iter().all(|node| within.has(tree.kind, key(node)));
         // A row that is looked for alone is met by halving, so what is out of order hides it, as does a
-        // head that says too little; of a partition whoever scans it tells the order, and its sum the rest.
+        // head that says too little. Whoever scans rows tells which are out of place, and mends them.
         let strict = level > 1 || tree.kind == Kind::Free || matches!(self.extent, Extent::Row(_));
         let rises = keys.is_sorted_by(|a, b| tree.kind.is_before(key(a), key(b)));
-        if !placed || strict && !(rises && fill(&nodes, &page)) {
+        if strict && !(placed && rises && fill(&nodes, &page)) {
             return Err(self.damaged(number));
         }
         if level > 1 {
