@@ -187,6 +187,13 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
             ));
             continue;
         }
+        if let Some(back) = target.way_back(name) {
+            ui.say(&format!(
+                "{name} was missing: a replacement moved it aside and ended; put it back and repair \
+                 again: {back}"
+            ));
+            continue;
+        }
         ui.say(&format!(
             "{name} was missing: bring it back and repair again, or kvs replace {}; \
              to go on without what only it holds: kvs repair {without}",

@@ -71,6 +71,14 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         None if doc.step == Step::Settled && is_odd(&target, &view.member.name) => {
             Some(format!("{} is down: mend its directory as the warning says", view.member.name))
         }
+        None if doc.step == Step::Settled
+            && let Some(back) = target.way_back(&view.member.name) =>
+        {
+            let name = &view.member.name;
+            Some(format!(
+                "{name} is down: a replacement moved it aside and ended; put it back: {back}"
+            ))
+        }
         _ => {
             let rotten = bad.get(&view.member.id).map_or(0, |hints| hints.bad.len() as u64);
             trouble(view, (doc.version, doc.step), &seen, rotten)
