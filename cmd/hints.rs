@@ -2,16 +2,17 @@
 
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::error::Error;
-use kvs::repair::{deliver, unread_hints};
+use kvs::repair::{bad_hints, deliver, unread_hints};
 use kvs::ring::{NodeId, RingDoc};
-use kvs::store::Hint;
+use kvs::store::{BadHints, Hint};
 use kvs::target::{Access, Target};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{Common, heard, read_of, warn_of_unread};
 use crate::exit::{Done, Outcome};
 use crate::get::put_bytes;
 use crate::ui::Ui;
+use crate::verify::tell_bad_hints;
 
 /// Hints read at a time: of a record's greatest size each they take 64 MiB.
 const SLICE: usize = 64;
@@ -20,8 +21,9 @@ const SLICE: usize = 64;
 ///
 /// A hint of kind `data` was acknowledged in its owner's stead and is only forgotten when the owner
 /// holds it; `reference` points to the holder's own record. Nodes deliver hints by themselves when
-/// they run, and `kvs repair` does too. Both exit 7 when a
-/// node could not be read: nobody knows what it keeps.
+/// they run, and `kvs repair` does too. Both exit 7 when a node could not be read: nobody knows what
+/// it keeps; 8 when hints are damaged or gone, which are named: `kvs repair --verify` forgets those
+/// whose writes their owners hold.
 ///
 /// Example: kvs --ring r hints list
 #[derive(Debug, ClapArgs)]
@@ -32,7 +34,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Print holder, target, key, partition, kind and bytes of each
+    /// Print holder, target, key, partition, kind and bytes of each: 8 when some are damaged
     List,
     /// Deliver what can be delivered: 0 when none is left, 7 when some may be, 8 when some are
     /// damaged
@@ -48,7 +50,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 
 fn list(ui: &mut Ui, common: &Common) -> Outcome {
     let mut target = common.open_all(ui, "hints", &[])?;
-    let (mut rows, mut objects) = (Vec::new(), Vec::new());
+    let (mut rows, mut objects, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     let asked = target.nodes();
     for id in asked.iter().copied() {
         each(ui, &mut target, id, |doc, hint| {
@@ -62,14 +64,34 @@ fn list(ui: &mut Ui, common: &Common) -> Outcome {
             let (key, partition) = (hint.key.to_string(), hint.partition.to_string());
             rows.push(vec![holder, to, key, partition, kind.to_owned(), bytes]);
         })?;
+        let read = target.store(id).map_or_else(|| Ok(BadHints::default()), |s| s.bad_hints());
+        let bad = heard(ui, &mut target, id, read)?.unwrap_or_default();
+        damaged.extend((!bad.is_empty()).then_some((id, bad)));
     }
     if ui.is_json() {
-        ui.json(&json!({"schema": "kvs.hints/1", "hints": objects}))?;
+        ui.json(&json!({"schema": "kvs.hints/1", "hints": objects,
+            "bad_hints": counted(&target.doc(), &damaged)}))?;
     } else {
         ui.rows(&["holder", "target", "key", "partition", "kind", "bytes"], &rows)?;
     }
     let partly = common.is_partly_read(&target, &[], &asked)?;
-    Ok(read_of(&target, partly))
+    tell_damaged(ui, &target.doc(), &damaged);
+    Ok(if damaged.is_empty() { read_of(&target, partly) } else { Done::Corrupt })
+}
+
+/// Says which hints are damaged, and the way out.
+fn tell_damaged(ui: &mut Ui, doc: &RingDoc, damaged: &[(NodeId, BadHints)]) {
+    damaged.iter().for_each(|(id, hints)| tell_bad_hints(ui, &doc.name(*id), hints));
+    if !damaged.is_empty() {
+        ui.say("heal from the other copies: kvs repair --verify");
+    }
+}
+
+/// How many hints are damaged or gone, by holder.
+fn counted(doc: &RingDoc, damaged: &[(NodeId, BadHints)]) -> Vec<Value> {
+    let count = |hints: &BadHints| hints.bad.len() as u64 + hints.lost;
+    let one = |(id, hints): &(NodeId, BadHints)| json!({"node": doc.name(*id), "hints": count(hints).to_string()});
+    damaged.iter().map(one).collect()
 }
 
 /// Every hint of a node, a few at a time. One that no longer answers is passed over from there on, and
@@ -94,6 +116,9 @@ fn each(
 fn send(ui: &mut Ui, common: &Common) -> Outcome {
     let mut target = common.open(ui, Access::Write, "hints")?;
     let (delivered, left) = deliver(&mut target)?;
+    let (unreadable, damaged) = (unread_hints(&target), bad_hints(&target).unwrap_or_default());
+    // What is damaged waits for nobody.
+    let left = left.saturating_sub(damaged.iter().map(|(_, bad)| bad.bad.len() as u64).sum());
     ui.warn_all(target.warnings());
     // Who is down, or went down on the way, may keep hints that nobody was told of.
     let unread = target.missing();
@@ -102,7 +127,7 @@ fn send(ui: &mut Ui, common: &Common) -> Outcome {
     if ui.is_json() {
         ui.json(&json!({
             "schema": "kvs.deliver/1", "delivered": delivered.to_string(),
-            "left": left.to_string(),
+            "left": left.to_string(), "bad_hints": counted(&target.doc(), &damaged),
         }))?;
     } else {
         ui.rows(&["delivered", "left"], &[vec![delivered.to_string(), left.to_string()]])?;
@@ -117,12 +142,12 @@ fn send(ui: &mut Ui, common: &Common) -> Outcome {
         };
         ui.note(&format!("hints that wait: {left}; {wait}"));
     }
-    let damaged = unread_hints(&target);
-    for (id, error) in &damaged {
+    for (id, error) in &unreadable {
         let name = target.doc().name(*id);
         ui.say(&format!("{name}: not all of its hints can be read: {error} See kvs verify"));
     }
-    Ok(match (damaged.is_empty(), left == 0 && unread.is_empty()) {
+    tell_damaged(ui, &target.doc(), &damaged);
+    Ok(match (damaged.is_empty() && unreadable.is_empty(), left == 0 && unread.is_empty()) {
         (true, true) => Done::Yes,
         (true, false) => Done::Partly,
         (false, _) => Done::Corrupt,

@@ -71,10 +71,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     bar.finish_and_clear();
     ui.warn_all(target.warnings());
     ui.warn_all(target.unfit());
-    told(ui, &target, &report?)
+    told(ui, &target, &report?, args.verify)
 }
 
-fn told(ui: &mut Ui, target: &Target, report: &Report) -> Outcome {
+fn told(ui: &mut Ui, target: &Target, report: &Report, verified: bool) -> Outcome {
     ui.has_applied("The repair was done as far as it says.");
     if ui.is_json() {
         ui.json(&object(report))?;
@@ -92,7 +92,7 @@ fn told(ui: &mut Ui, target: &Target, report: &Report) -> Outcome {
     if report.stopped {
         ui.say("stopped; what is done stays done. Go on: kvs repair");
     }
-    tell_damage(ui, report);
+    tell_damage(ui, report, verified);
     tell_left(ui, target, report);
     let whole = report.missing.is_empty() && report.broken.is_empty() && !report.changing;
     let lossy = report.is_lossy() && whole && !report.stopped;
@@ -121,7 +121,7 @@ fn object(report: &Report) -> serde_json::Value {
 }
 
 /// What is lost or damaged, and what to do about it.
-fn tell_damage(ui: &mut Ui, report: &Report) {
+fn tell_damage(ui: &mut Ui, report: &Report, verified: bool) {
     for (name, p, loss) in report.lost.iter().take(NAMED_MAX) {
         ui.say(&format!("{name}: partition {p} {}", describe(*loss)));
     }
@@ -141,10 +141,14 @@ fn tell_damage(ui: &mut Ui, report: &Report) {
     }
     let alone = report.missing.is_empty() && report.broken.is_empty();
     if report.is_lossy() && alone && !report.stopped {
-        ui.say(
-            "no other owner could heal them; restore a backup, or go on without them: \
-             kvs repair --accept-losses",
-        );
+        // What is lost for good shows only when everything was read.
+        ui.say(match verified {
+            false => "read everything, to heal what can be healed: kvs repair --verify",
+            true => {
+                "no other owner could heal them; restore a backup, or go on without them: \
+                 kvs repair --accept-losses"
+            }
+        });
     }
 }
 
@@ -180,6 +184,13 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
             ui.say(&format!(
                 "{name} was missing: mend its directory as the warning says and repair again; \
                  to go on without what only it holds: kvs repair {without}"
+            ));
+            continue;
+        }
+        if let Some(back) = target.way_back(name) {
+            ui.say(&format!(
+                "{name} was missing: a replacement moved it aside and ended; put it back and repair \
+                 again: {back}"
             ));
             continue;
         }

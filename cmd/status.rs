@@ -2,13 +2,13 @@
 
 mod seen;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::error::{Error, operand};
-use kvs::repair::{apart_still, doubts, unsound};
+use kvs::repair::{apart_still, bad_hints, doubts, unsound};
 use kvs::ring::{NodeId, Step};
 use kvs::target::{Access, GIVE_UP, Target, View};
 use serde_json::json;
@@ -56,6 +56,12 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let read = if args.check { read(&target)? } else { Vec::new() };
     forget_gone(&mut views, &target.nodes());
     let unheard = is_unheard(&views);
+    let keeps = |view: &View| view.status.as_ref().is_some_and(|s| s.hints > 0);
+    let wanted = args.check || views.iter().any(keeps);
+    let (bad, unread) = match if wanted { bad_hints(&target) } else { Ok(Vec::new()) } {
+        Ok(bad) => (bad.into_iter().collect(), None),
+        Err(error) => (BTreeMap::new(), Some(error.to_string())),
+    };
     let one = |view: &View| match view.status {
         None if unheard => Some(format!(
             "{} is not heard from: start it, or see kvs-concepts(7), RUNNING NODES, when it runs at a \
@@ -65,9 +71,25 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         None if doc.step == Step::Settled && is_odd(&target, &view.member.name) => {
             Some(format!("{} is down: mend its directory as the warning says", view.member.name))
         }
-        _ => trouble(view, (doc.version, doc.step), &seen),
+        None if doc.step == Step::Settled
+            && let Some(back) = target.way_back(&view.member.name) =>
+        {
+            let name = &view.member.name;
+            Some(format!(
+                "{name} is down: a replacement moved it aside and ended; put it back: {back}"
+            ))
+        }
+        _ => {
+            let rotten = bad.get(&view.member.id).map_or(0, |hints| hints.bad.len() as u64);
+            trouble(view, (doc.version, doc.step), &seen, rotten)
+        }
     };
     let mut troubles: Vec<String> = views.iter().filter_map(one).collect();
+    troubles.extend(unread);
+    troubles.extend(bad.iter().map(|(id, hints)| {
+        let (name, n) = (doc.name(*id), hints.bad.len() as u64 + hints.lost);
+        format!("{name}: {n} hints are damaged or gone: kvs repair --verify")
+    }));
     troubles.extend(read);
     troubles.extend(target.unfit());
     troubles.extend(clocks(&views));
@@ -103,15 +125,6 @@ fn read(target: &Target) -> Result<Vec<String>, Error> {
         if !doubted.is_empty() {
             let n = doubted.len();
             troubles.push(format!("{name}: {n} partitions are damaged: kvs repair --verify"));
-        }
-    }
-    for id in target.nodes().into_iter().filter(|id| !target.runs(*id)) {
-        let Some(hints) = target.store(id).map(|store| store.bad_hints()).transpose()? else {
-            continue;
-        };
-        if !hints.is_empty() {
-            let (name, n) = (doc.name(id), hints.bad.len() as u64 + hints.lost);
-            troubles.push(format!("{name}: {n} hints are damaged or gone: kvs repair --verify"));
         }
     }
     let mut pause = || {
@@ -181,7 +194,12 @@ fn object(view: &View, seen: &Seen) -> serde_json::Value {
 }
 
 /// What needs attention at a node, and what to do about it.
-fn trouble(view: &View, (version, step): (u64, Step), seen: &Seen) -> Option<String> {
+fn trouble(
+    view: &View,
+    (version, step): (u64, Step),
+    seen: &Seen,
+    bad_hints: u64,
+) -> Option<String> {
     let name = &view.member.name;
     let mut parts: Vec<String> = seen.disagreement(view).into_iter().collect();
     match &view.status {
@@ -207,11 +225,12 @@ fn trouble(view: &View, (version, step): (u64, Step), seen: &Seen) -> Option<Str
             if view.lost > 0 {
                 parts.push(format!("{} partitions have lost records: kvs repair", view.lost));
             }
-            if s.hints > 0 {
+            let waiting = s.hints.saturating_sub(bad_hints);
+            if waiting > 0 {
                 // Running nodes deliver by themselves.
                 parts.push(match view.info {
-                    Some(_) => format!("{} hints wait for members that do not take them", s.hints),
-                    None => format!("{} hints wait: kvs repair, when all members are up", s.hints),
+                    Some(_) => format!("{waiting} hints wait for members that do not take them"),
+                    None => format!("{waiting} hints wait: kvs repair, when all members are up"),
                 });
             }
             if s.version != version {
@@ -270,17 +289,17 @@ mod tests {
     #[test]
     fn a_node_that_is_up_may_be_a_trouble_all_the_same() {
         let seen = Seen::default();
-        assert_eq!(trouble(&view("n1", true), (0, Step::Settled), &seen), None);
+        assert_eq!(trouble(&view("n1", true), (0, Step::Settled), &seen, 0), None);
         let full = running("n1", Info { full: true, draining: true, ..Info::default() });
-        let told = trouble(&full, (0, Step::Settled), &seen).expect("a trouble");
+        let told = trouble(&full, (0, Step::Settled), &seen, 0).expect("a trouble");
         assert!(told.starts_with("n1: it refused a write for want of space"), "{told}");
         assert!(told.ends_with("it is draining: kvs node drain --undo n1"), "{told}");
         assert_eq!(notes(&full), ["draining", "no space"]);
-        let behind = trouble(&view("n1", true), (3, Step::Settled), &seen).expect("a trouble");
+        let behind = trouble(&view("n1", true), (3, Step::Settled), &seen, 0).expect("a trouble");
         assert_eq!(behind, "n1: it is at version 0 of the ring: kvs ring apply");
-        let held = trouble(&view("n1", false), (0, Step::WriteBoth), &seen).expect("a trouble");
+        let held = trouble(&view("n1", false), (0, Step::WriteBoth), &seen, 0).expect("a trouble");
         assert!(held.contains("kvs ring recover") && !held.contains("kvs replace"), "{held}");
-        let down = trouble(&view("n1", false), (0, Step::Settled), &seen).expect("a trouble");
+        let down = trouble(&view("n1", false), (0, Step::Settled), &seen, 0).expect("a trouble");
         assert!(down.starts_with("n1 is down"), "{down}");
     }
 }

@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 use kvs::error::operand;
 use kvs::key::escape;
 use kvs::repair::{Findings, describe, verify_node};
+use kvs::store::BadHints;
 use serde_json::{Value, json};
 
 use crate::common::{Common, Scope, heard, read_of, rebuild};
@@ -124,15 +125,20 @@ fn tell_lost(ui: &mut Ui, name: &str, f: &Findings) {
     for (p, loss) in &f.lost {
         ui.say(&format!("{name}: partition {p} {}", describe(*loss)));
     }
-    for hint in &f.hints.bad {
+    tell_bad_hints(ui, name, &f.hints);
+    for what in &f.unread {
+        ui.say(&format!("{name}: {what}"));
+    }
+}
+
+/// Names the hints that are damaged, and counts those that are gone.
+pub(crate) fn tell_bad_hints(ui: &mut Ui, name: &str, hints: &BadHints) {
+    for hint in &hints.bad {
         let key = hint.key().map_or_else(|| escape(&hint.row), |key| key.to_string());
         ui.say(&format!("{name}: a hint for {key} is damaged"));
     }
-    if f.hints.lost > 0 {
-        ui.say(&format!("{name}: {} hints that it acknowledged are gone", f.hints.lost));
-    }
-    for what in &f.unread {
-        ui.say(&format!("{name}: {what}"));
+    if hints.lost > 0 {
+        ui.say(&format!("{name}: {} hints that it acknowledged are gone", hints.lost));
     }
 }
 

@@ -1096,7 +1096,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subco
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each: 8 when some are damaged'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some may be, 8 when some are damaged'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and not __fish_seen_subcommand_from list deliver help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from list" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
@@ -1133,7 +1133,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcomman
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s q -l quiet -d 'Say less on stderr'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from deliver" -s V -l version -d 'Print version'
-complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from help" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
+complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from help" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each: 8 when some are damaged'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from help" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some may be, 8 when some are damaged'
 complete -c kvs -n "__fish_kvs_using_subcommand hints; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand demo" -l keep -d 'Work in this new directory and keep it' -r -F
@@ -1284,7 +1284,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "rollback" -d 'Go back to the release before, in turns that keep every quorum'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "logs" -d 'Print the end of a node\'s log'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from push" -f -a "destroy" -d 'Stop and remove the nodes of a fleet'
-complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each'
+complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "list" -d 'Print holder, target, key, partition, kind and bytes of each: 8 when some are damaged'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from hints" -f -a "deliver" -d 'Deliver what can be delivered: 0 when none is left, 7 when some may be, 8 when some are damaged'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print name, address, quota, fingerprints of the ring\'s keys, and place of each node'
 complete -c kvs -n "__fish_kvs_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "keygen" -d 'Make a ring key, or replace one with no node down'

@@ -19,7 +19,9 @@ mod verify;
 
 use std::collections::BTreeSet;
 
-pub use self::check::{Doubt, apart_still, describe, doubts, losses, unread_hints, unsound};
+pub use self::check::{
+    Doubt, apart_still, bad_hints, describe, doubts, losses, unread_hints, unsound,
+};
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
 pub use self::sync::{Peers, apart, sync_pass};
 pub use self::verify::{Findings, verify_node};
@@ -216,12 +218,12 @@ fn conclude(
         let bad = bad.iter().filter(|b| only.is_none_or(|o| o.contains(&b.0))).count();
         report.bad.extend((bad > 0).then_some((name, bad)));
     }
-    let hints = check::bad_hints(target)?.into_iter();
-    let count =
-        |(id, hints): (NodeId, BadHints)| (doc.name(id), hints.bad.len() as u64 + hints.lost);
-    report.bad_hints = hints.map(count).collect();
-    // Hints that are damaged, or were forgotten since, are no hints that wait.
-    let damaged: u64 = report.bad_hints.iter().map(|h| h.1).sum();
+    let hints = bad_hints(target)?;
+    let count = |bad: &BadHints| bad.bad.len() as u64 + bad.lost;
+    report.bad_hints = hints.iter().map(|(id, bad)| (doc.name(*id), count(bad))).collect();
+    // Hints that are damaged, or were forgotten since, are no hints that wait; what is gone was not
+    // counted.
+    let damaged: u64 = hints.iter().map(|(_, bad)| bad.bad.len() as u64).sum();
     let counted = target.gather(|store| store.hint_stats()).into_iter();
     let now: u64 = counted.filter_map(|(_, stats)| Some(stats.ok()?.count)).sum();
     report.hints.1 = report.hints.1.min(now.saturating_sub(damaged));
@@ -264,7 +266,7 @@ fn unreadable(target: &mut Target, suspects: &[NodeId]) -> Result<Vec<String>> {
 
 /// Forgets damaged hints that nobody needs: references, and those whose very record every owner holds.
 fn forget_held_hints(target: &mut Target) -> Result<()> {
-    for (id, hints) in check::bad_hints(target)? {
+    for (id, hints) in bad_hints(target)? {
         for hint in &hints.bad {
             if let Some(key) = hint.key().filter(|_| is_held(target, hint)) {
                 ask(target, id, Request::DropBadHints(key))?;

@@ -12,6 +12,7 @@
 //! disk      full, limited, read-only, failing underneath (needs root and tools: else skipped aloud)
 //! files     every file of a node directory gone, emptied, overwritten
 //! fit       members with good data that cannot run, or that this user may not use
+//! hints     hints that rot while nodes run
 //! signals   SIGKILL at any moment, SIGINT between two commits
 //! crowd     many commands at once, and a lock that somebody holds
 //! ```
@@ -28,6 +29,8 @@ mod disk;
 mod files;
 #[path = "faults/fit.rs"]
 mod fit;
+#[path = "faults/hints.rs"]
+mod hints;
 #[path = "faults/input.rs"]
 mod input;
 #[path = "faults/names.rs"]

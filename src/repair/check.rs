@@ -185,7 +185,7 @@ pub(super) fn partitions(apart: &Apart) -> Vec<Partition> {
 ///
 /// # Errors
 /// When a node's hints cannot be read.
-pub(super) fn bad_hints(target: &Target) -> Result<Vec<(NodeId, BadHints)>> {
+pub fn bad_hints(target: &Target) -> Result<Vec<(NodeId, BadHints)>> {
     let mut found = Vec::new();
     for (id, read) in target.gather(|store| store.bad_hints()) {
         found.push((id, read?));

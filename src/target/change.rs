@@ -160,9 +160,10 @@ impl Target {
                 }
                 let step = self.doc().step;
                 let back = "bring the missing back and go on: kvs ring apply";
-                let hint = match &self.missing()[..] {
-                    [] => back.to_owned(),
-                    _ => format!("{back}; {GIVE_UP}"),
+                let hint = match (self.leaves_with_bad_hints(), &self.missing()[..]) {
+                    (Some(held), _) => held,
+                    (None, []) => back.to_owned(),
+                    (None, _) => format!("{back}; {GIVE_UP}"),
                 };
                 return Err(
                     Error::Partial(format!("The change waits at step {step}: {why}.")).hint(hint)
@@ -170,6 +171,21 @@ impl Target {
             }
         }
         self.clean_up()
+    }
+
+    /// The way out when a member that leaves is up and keeps damaged hints: it never hands them over.
+    fn leaves_with_bad_hints(&self) -> Option<String> {
+        let doc = self.doc();
+        let leaves = |id| doc.member(id).is_some_and(|m| m.state == State::Leaving);
+        let read = self.gather(|store| store.bad_hints()).into_iter();
+        let (id, hints) = read
+            .filter_map(|(id, hints)| Some((id, hints.ok()?)))
+            .find(|(id, hints)| leaves(*id) && !hints.bad.is_empty())?;
+        let (name, n) = (doc.name(id), hints.bad.len());
+        Some(format!(
+            "{name} keeps {n} damaged hints and leaves when it holds none: kvs repair --verify, then \
+             kvs ring apply"
+        ))
     }
 
     /// Who carries a change out: of running nodes one that stays a member to its end.

@@ -18,8 +18,8 @@ use super::find::{Door, door, now};
 use crate::channel::RingKeys;
 use crate::client::{Client, Opening};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
-use crate::embed::{RING_KEY, Seat, create_member, found_member, would_join};
-use crate::error::{Error, Result, operand};
+use crate::embed::{OLD_NODE_FILE, RING_KEY, Seat, create_member, found_member, would_join};
+use crate::error::{Error, Result, operand, word};
 use crate::ring::{Member, NodeId, State};
 use crate::store::sidecar::{self, Found};
 
@@ -58,6 +58,26 @@ impl Target {
         }
         let config: NodeConfig = config::read(&dir.join(NODE_FILE)).ok()?;
         doc.named(&config.name).ok().filter(present).cloned()
+    }
+
+    /// The commands that put back the directory of a member that a replacement has moved aside, when the
+    /// replacement ended there; `None` when there is none that is still this member's.
+    #[must_use]
+    pub fn way_back(&self, name: &str) -> Option<String> {
+        let beside = self.nodes().into_iter().find_map(|id| self.dir(id))?.parent()?;
+        let home = beside.join(name);
+        let (old, new) = (word(home.join(OLD_NODE_FILE)), word(home.join(NODE_FILE)));
+        if home.exists() {
+            let is_half = home.join(OLD_NODE_FILE).is_file() && !home.join(NODE_FILE).exists();
+            return is_half.then(|| format!("mv {old} {new}"));
+        }
+        let entries = std::fs::read_dir(beside).ok()?.filter_map(std::result::Result::ok);
+        let aside = entries.map(|entry| entry.path()).find(|dir| {
+            let file = dir.file_name().unwrap_or_default().to_string_lossy();
+            let is_aside = file.strip_prefix(name).is_some_and(|rest| rest.starts_with(".old-"));
+            is_aside && self.home_of(dir).is_some_and(|member| member.name == name)
+        })?;
+        Some(format!("mv {} {} && mv {old} {new}", word(aside), word(home)))
     }
 
     /// A member that answers is not lost.

@@ -150,3 +150,23 @@ fn too_few_files_are_no_member_that_is_down() {
         told.never_says("counts as down");
     }
 }
+
+/// A replacement that ended between its renames has left the data beside: the way back is named.
+#[test]
+fn what_a_replacement_moved_aside_is_put_back() {
+    for moved in ["", " && mv r/n2 r/n2.old-17"] {
+        let place = Place::ring("--partitions 8");
+        place.kvs("put -q k v").ends(0);
+        place.sh(&format!("mv r/n2/node.yaml r/n2/node.yaml.old{moved}")).ends(0);
+        place.kvs("status --check").ends(1).says("put it back: mv ");
+        let told = place.kvs("repair").ends(7).says("put it back");
+        let (_, back) = told.err.split_once("again: ").expect("a command");
+        place.sh(back.lines().next().expect("a command")).ends(0);
+        place.kvs("repair").ends(0);
+        place.kvs("status --check").ends(0);
+        place.kvs("replace n2 --yes").ends(0);
+        place.sh("mv r/n2 away").ends(0);
+        // The one that lies beside now is a former member's.
+        place.kvs("status --check").ends(1).says("kvs replace n2").never_says("mv ");
+    }
+}

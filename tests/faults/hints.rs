@@ -1,0 +1,48 @@
+//! Hints that rot in a ring that runs: who looks at hints is told, and the way out that is named is one.
+
+use std::fs;
+
+use crate::served::{Served, ports};
+use crate::shell::{Place, wait_for};
+
+/// Changes a bit of the text wherever it stands in a file.
+fn flip(place: &Place, file: &str, text: &str) {
+    let path = place.path(file);
+    let mut bytes = fs::read(&path).expect("a file to damage");
+    let is_there = |at: &usize| bytes[*at..].starts_with(text.as_bytes());
+    let found: Vec<_> = (0..=bytes.len() - text.len()).filter(is_there).collect();
+    assert!(!found.is_empty(), "{file}: the text is not in it");
+    found.iter().for_each(|at| bytes[*at] ^= 1);
+    fs::write(&path, bytes).expect("a file to damage");
+}
+
+/// The holder keeps running with its hint damaged: every command says so, until everything is read.
+#[test]
+fn damaged_hints_of_a_running_node_are_named() {
+    let place = Place::ring(&format!("--nodes 4 --partitions 8 --listen 127.0.0.1:{}", ports()));
+    place.kvs("put -q c a-value-that-rots --down n2,n3").ends(0);
+    let listed = place.kvs("hints list").ends(0).text();
+    assert!(listed.contains("n4\tn2\tc\t7\tdata"), "{listed}");
+    flip(&place, "r/n4/data.mdb", "a-value-that-rots");
+    let up = Served::start(&place, "up", "up r");
+    up.says("up 4 nodes");
+    let damaged = "n4: a hint for c is damaged";
+    let counted = "n4: 1 hints are damaged or gone: kvs repair --verify";
+    wait_for("the good hints to be delivered", || place.kvs("hints list").text().is_empty());
+    for line in ["status", "status --check"] {
+        let told = place.kvs(line).ends(i32::from(line != "status")).says(counted);
+        told.never_says("do not take them");
+    }
+    place.kvs("hints list").ends(8).says(damaged).says("kvs repair --verify");
+    place.kvs("hints deliver").ends(8).prints("0\t0\n").says(damaged);
+    let told = place.kvs("repair").ends(8).says("kvs repair --verify");
+    told.never_says("--accept-losses");
+    let told = place.kvs("leave n4 --yes --timeout 3s").ends(7);
+    told.says("n4 keeps 1 damaged hints").says("kvs repair --verify, then kvs ring apply");
+    place.kvs("repair --verify").ends(7).says("kvs ring apply").never_says("damaged or gone");
+    place.kvs("ring apply --timeout 60s").ends(0);
+    place.kvs("get -q c").ends(0).prints("a-value-that-rots");
+    place.kvs("wait --settled --timeout 60s").ends(0);
+    place.kvs("status --check").ends(0);
+    drop(up);
+}
