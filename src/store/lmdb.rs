@@ -20,6 +20,7 @@
 //! Caveats: reading keeps one transaction open from the first reading to the next `apply`, and all
 //! of it is one thread's. Pages freed by a drop are used again, but the file does not shrink.
 
+mod held;
 mod open;
 mod preflight;
 mod rows;
@@ -275,12 +276,13 @@ impl Lmdb {
         if self.trust != Trust::Proven {
             return Ok(());
         }
-        if self.sidecar.is_none() {
+        let lost = self.sidecar.as_ref().is_some_and(|sidecar| !sidecar.is_in_place());
+        if self.sidecar.is_none() || lost {
             self.sidecar = Some(Sidecar::open(&self.dir)?);
         }
         let sidecar = self.sidecar.as_ref().expect("opened above");
         sidecar.write(&now)?;
-        if renewed {
+        if renewed || lost {
             // With the old actor on the disk the next opening would take this file for a copy.
             sidecar.sync()?;
             files::sync_dir(&self.dir)?;
@@ -370,6 +372,10 @@ impl Store for Lmdb {
     }
 
     fn base(&self) -> Result<()> {
+        if let Some(lost) = self.tables.held.lost() {
+            let now = "save what it still has (kvs dump), then stop and start it";
+            return Err(Error::Corrupt(format!("{lost} It takes no writes.")).hint(now));
+        }
         self.frame()?;
         self.read(|rows| {
             tables::bad(rows)?;
@@ -396,6 +402,9 @@ impl Store for Lmdb {
         }
         if let Some(error) = self.broken.take() {
             return Err(Failure::Fatal(error));
+        }
+        if let Some(lost) = self.tables.held.lost() {
+            return Err(Failure::Full(format!("{lost} Nothing was written.")));
         }
         self.void_sidecar()?;
         // An open read transaction would keep the pages that this batch frees from being used again.

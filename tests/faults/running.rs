@@ -55,6 +55,39 @@ fn a_node_that_stands_still_is_waited_for_once() {
     drop(up);
 }
 
+/// A node whose data or lock was removed or replaced under it writes nothing any more, says so, and still
+/// shows what it has.
+#[test]
+fn a_node_writes_to_no_file_that_is_not_in_its_directory() {
+    for harm in ["rm data.mdb", "cp data.mdb x; mv x data.mdb", "rm kvs.lock", "rm lock.mdb"] {
+        let place = Place::ring("--nodes 1 --replicas 1 --partitions 8");
+        let up = Served::up(&place);
+        let at = address(&place, "n1");
+        let at = format!("--ring {at} --key-file r/ring.key");
+        place.kvs(&format!("put -q k before {at}")).ends(0);
+        place.kvs(&format!("status --check {at}")).ends(0);
+        place.sh(&format!("cd r/n1; {harm}")).ends(0);
+        let told = place.kvs(&format!("status --check {at}")).ends(1);
+        told.says("while it was in use").says("takes no writes");
+        place.kvs(&format!("put k after {at}")).ends(4);
+        place.kvs(&format!("get -q k {at}")).ends(0).prints("before");
+        drop(up);
+    }
+}
+
+/// The file that proves what was committed last is made anew.
+#[test]
+fn a_node_whose_kvs_id_was_removed_is_what_it_was() {
+    let place = ring();
+    let up = Served::up(&place);
+    place.kvs("wait --settled --timeout 60s").ends(0);
+    place.sh("rm r/n1/kvs.id r/n2/kvs.id r/n3/kvs.id").ends(0);
+    place.kvs("put -q k v -w 3").ends(0);
+    up.stops(0);
+    place.kvs("get -q k").ends(0).prints("v");
+    place.kvs("status --check").ends(0);
+}
+
 /// A node that runs and could not be run again is not healthy; another user's keys say nothing.
 #[test]
 fn a_node_that_could_not_be_run_again_is_not_healthy() {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, WithoutTls};
 
+use super::held::Held;
 use super::rows::{Edit, Tables, failure, read_error};
 use super::signal::Guard;
 use super::structure::{self, Extent};
@@ -61,7 +62,9 @@ fn fill(env: &Env<WithoutTls>, path: &Path, batch: &Batch) -> Result<sidecar::Id
         let databases = all(made)?;
         let file = File::open(path).map_err(Error::io("open", path));
         let file = file.map_err(|e| Unmade::Failed(e.into()))?;
-        let tables = Tables { path: path.to_owned(), file, guard: guard(env, path), databases };
+        let (path, held) = (path.to_owned(), Held::default());
+        let guard = guard(env, &path);
+        let tables = Tables { path, file, held, guard, databases };
         apply::apply(&mut Edit { txn, tables: &tables }, batch).map_err(Unmade::Failed)?;
         let found = identity(&tables.view(txn)).map_err(|e| Unmade::Failed(e.into()))?;
         id = Some(found);
@@ -100,9 +103,10 @@ pub(super) fn open(dir: &Path, access: Access, size: Map) -> Result<Opened> {
         files::prepare(&lock, MODE)?;
     }
     let env = map(dir, &path, size, flags)?;
-    let tables = open_tables(&env, &path, file)?;
+    let mut tables = open_tables(&env, &path, file)?;
     if access == Access::Write {
         files::prepare(&lock, MODE)?;
+        tables.held = Held::of(dir);
         // A slot of a process that was killed would keep pages from being used again.
         env.clear_stale_readers().map_err(|e| read_error(&path, e))?;
     }
@@ -173,7 +177,7 @@ fn open_tables(env: &Env<WithoutTls>, path: &Path, file: File) -> Result<Tables<
     });
     match opened.map_err(fail)? {
         CommitOrAbort::Commit(databases) => {
-            Ok(Tables { path: path.to_owned(), file, guard, databases })
+            Ok(Tables { path: path.to_owned(), file, held: Held::default(), guard, databases })
         }
         CommitOrAbort::Abort(()) => Err(Error::Corrupt(format!(
             "The file {} lacks one of the tables of a node. Nothing was changed.",

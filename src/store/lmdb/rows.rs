@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use heed::types::Bytes;
 use heed::{MdbError, RoTxn, RwTxn};
 
+use super::held::Held;
 use super::preflight::replace;
 use super::signal::Guard;
 use super::structure::{self, Extent};
@@ -35,6 +36,8 @@ pub(super) struct Tables<'e> {
     /// For walks of its pages. It stays open: a process that has no descriptor left must not take that
     /// for damage.
     pub(super) file: File,
+    /// Of a writer.
+    pub(super) held: Held,
     pub(super) guard: Guard,
     pub(super) databases: [Database<'e>; Name::ALL.len()],
 }
