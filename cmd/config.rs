@@ -182,7 +182,9 @@ fn keygen(ui: &mut Ui, args: &Keygen) -> Outcome {
         ui.note(&format!("{shown} holds {}", prints.join(", then ")));
     }
     if let Some(next) = next {
-        ui.note("copy it to every other node and client; no restart: each connection reads it anew");
+        ui.note(
+            "copy it to every other node and client; no restart: each connection reads it anew",
+        );
         if !next.is_empty() {
             ui.note(&format!("then: kvs config keygen {next} {}", operand(file)));
         }
