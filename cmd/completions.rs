@@ -18,16 +18,36 @@ use crate::ui::Ui;
 ///
 /// They are made from the flags this build has.
 ///
-/// Example: kvs completions bash > ~/.local/share/bash-completion/completions/kvs
+/// Example: d=~/.local/share/bash-completion/completions; mkdir -p $d && kvs completions bash > $d/kvs
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// The shell
-    #[arg(value_name = "SHELL", required_unless_present = "man")]
+    #[arg(value_name = "SHELL", required = true)]
     shell: Option<Shell>,
     /// Write the man pages into this directory instead
-    #[arg(long, value_name = "DIR", hide = true, conflicts_with = "shell")]
+    #[arg(long, value_name = "DIR", hide = true, exclusive = true)]
     man: Option<PathBuf>,
 }
+
+/// What kvs reads from the environment, for kvs(1).
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("KVS_RING", "The ring, where --ring does not name it."),
+    ("KVS_KEY_FILE", "The file of the ring's key, where --key-file does not name it."),
+    ("KVS_LOG", "What kvs node run and kvs up log, where --log does not say it."),
+    (
+        "TMPDIR",
+        "Where demo makes its ring, edit the file for the editor, and load sorts its lines; /tmp \
+         unless set.",
+    ),
+    ("VISUAL, EDITOR", "The editor of kvs edit; the first that is set, otherwise vi."),
+    ("NO_COLOR", "No colour when set, unless --color asks for it."),
+    (
+        "XDG_STATE_HOME, HOME",
+        "Where push keeps its logs and scale what it did last; ~/.local/state unless set. SSH looks \
+         for keys and known hosts in ~/.ssh.",
+    ),
+    ("USER, LOGNAME", "Who logs in on hosts for which the inventory names nobody."),
+];
 
 /// A first session, for kvs(1).
 const EXAMPLES: &[(&str, &str)] = &[
@@ -65,7 +85,11 @@ fn pages(command: &Command, name: &str, dir: &Path) -> Result<(), Error> {
     rendered.map_err(Error::io("write", &path))?;
     if name == "kvs" {
         let codes = Code::ALL.map(|code| (code.number().to_string(), code.meaning()));
-        let sections = [section("EXIT STATUS", &codes), section("EXAMPLES", EXAMPLES)];
+        let sections = [
+            section("EXIT STATUS", &codes),
+            section("ENVIRONMENT", ENVIRONMENT),
+            section("EXAMPLES", EXAMPLES),
+        ];
         sections.iter().for_each(|s| page.extend(s.to_roff().into_bytes()));
     }
     os::replace_file(&path, &page, os::Kind::Named)?;

@@ -49,7 +49,8 @@ struct Show {
 ///
 /// Without FILE the key is printed. To replace a ring's key: --add on one node's ring.key, copy that
 /// file to all other nodes and clients; then the same with --rotate, then with --drop. A node dials
-/// with the first line and accepts both; it reads the file anew for every connection.
+/// with the first line and accepts both; it reads the file anew for every connection and need not be
+/// restarted. Connections that are open stay: restart the nodes in turn if the old key was stolen.
 ///
 /// Example: kvs config keygen --add r/n1/ring.key
 #[derive(Debug, ClapArgs)]
@@ -181,7 +182,9 @@ fn keygen(ui: &mut Ui, args: &Keygen) -> Outcome {
         ui.note(&format!("{shown} holds {}", prints.join(", then ")));
     }
     if let Some(next) = next {
-        ui.note("copy it to every other node and client, restart the nodes one by one");
+        ui.note(
+            "copy it to every other node and client; no restart: each connection reads it anew",
+        );
         if !next.is_empty() {
             ui.note(&format!("then: kvs config keygen {next} {}", operand(file)));
         }

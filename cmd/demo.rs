@@ -21,7 +21,7 @@ use crate::ui::Ui;
 /// Makes a ring of three nodes in a temporary directory and runs real commands on it: a quorum, a
 /// node cut off, two writers who do not know of each other, the clocks, the digests that differ, the
 /// repair. It takes about a second and leaves nothing behind, unless --keep names a directory to
-/// work in. Every line shown after a $ can be typed.
+/// work in. The lines after a $ are the commands that are run; to type some yourself, keep the ring.
 ///
 /// Example: kvs demo --keep /tmp/kvs-demo
 #[derive(Debug, ClapArgs)]

@@ -23,9 +23,10 @@ use crate::ui::Ui;
 /// Compare two nodes key by key
 ///
 /// Over the partitions that both own; only what differs is read. Each row has the key, how the two
-/// copies stand to each other by their clocks, and both clocks. Of directories keys and checksums are
-/// read too; kvs verify reads the values. Exits 0 when they are equal, 1 when not, 2 when they share
-/// nothing, 8 when a copy is damaged or does not hold what it was told to.
+/// copies stand to each other by their clocks, and both clocks. Of directories all keys and checksums
+/// are read too, but no values: damage in them is seen by kvs verify only. Exits 0 when they are equal,
+/// 1 when not, 2 when they share nothing, 8 when a copy is damaged or does not hold what it was told to,
+/// 10 when they are nodes of different rings.
 ///
 /// Example: kvs --ring r diff n1 n3 --stat
 #[derive(Debug, ClapArgs)]

@@ -81,9 +81,10 @@ impl Code {
     /// The sentence of `kvs(1)` and README.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "Done, found, equal.",
+            Self::Done => "Done, found, equal; also a scan or dump that finds nothing.",
             Self::No => {
-                "A valid no: not found, differs, a plan or --dry-run has changes, --check unhealthy."
+                "A valid no: not found, differs, a plan or --dry-run has changes, --check unhealthy, \
+                 a wait that ran out of time."
             }
             Self::Usage => {
                 "Wrong usage, a bad configuration, a value over the limit, a newer format."
@@ -100,12 +101,14 @@ impl Code {
                 "Partly done: what is done stays done, and the message says how to go on. Also a \
                  write that was applied and whose output was lost."
             }
-            Self::Corrupt => "Damaged bytes were found.",
+            Self::Corrupt => "Damaged bytes or lost records were found.",
             Self::Busy => {
-                "Busy: a lock or port is in use, or a running node does not answer or stop in time."
+                "Busy: a lock or port is in use, a change of the ring or a push is under way, or a \
+                 running node does not answer or stop in time."
             }
             Self::Denied => {
-                "Denied or unsafe, refused: a wrong key, a missing permission, a limit."
+                "Denied or unsafe, refused: a wrong key, a missing permission, a limit, nodes of \
+                 different rings."
             }
             Self::Defect => "A defect of kvs.",
         }

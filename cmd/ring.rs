@@ -18,7 +18,9 @@ use crate::ui::Ui;
 /// The ring is one document that its members agree on; who is up or down is not in it. A change
 /// takes three documents and moves data in between; one that was cut short goes on with `ring apply`.
 ///
-/// Example: kvs --ring r ring plan --weight n1=2 -o plan.yaml && kvs --ring r ring apply plan.yaml
+/// `ring plan` ends with 1 when there are changes, so join the two with ; and not with &&.
+///
+/// Example: kvs --ring r ring plan --weight n1=2 -o plan.yaml; kvs --ring r ring apply plan.yaml --yes
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]

@@ -24,8 +24,12 @@ use crate::ui::Ui;
 /// Looks at the nodes for a while, holds requests, latency, bytes and disk against the targets of the
 /// inventory's section `scale`, and adds the first spare that is free or takes the last one back:
 /// one at a time, never while a change is under way or a member is down or filling, not again until
-/// the cool-down is over. Prints a row per member, then the decision and its reason; made for cron. On
-/// a terminal it asks. With --dry-run nothing is changed, and it exits 1 when something would be.
+/// the cool-down is over. Prints a row per member, then the decision and its reason. On a terminal it
+/// asks. With --dry-run nothing is changed, and it exits 1 when something would be.
+///
+/// Made for cron: */5 * * * * kvs scale /etc/kvs/fleet.yaml >/dev/null. There it needs kvs in cron's
+/// PATH (or the whole path), HOME or XDG_STATE_HOME to remember what it did, the ring's key beside the
+/// inventory, and for SSH a key file without a passphrase, as cron has no agent.
 ///
 /// Example: kvs scale fleet.yaml --dry-run
 #[derive(Debug, ClapArgs)]

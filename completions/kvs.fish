@@ -597,7 +597,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and not __fish_seen_subcom
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l listen -d 'Where to listen, in place of what node.yaml says; port 0 is any that is free' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l metrics -d 'Where figures can be read, at /metrics; off, or node.yaml\'s, or any free port of 127.0.0.1' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l sync-every -d 'How often to compare all totals with every peer and sync what differs; or off' -r
-complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l log -d 'What to log: error, warn, info, debug or trace, also by module' -r
+complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l log -d 'What to log: off, error, warn, info, debug or trace, also by module: info,kvs::serve=debug' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from run" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r
@@ -695,7 +695,7 @@ complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand
 complete -c kvs -n "__fish_kvs_using_subcommand node; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l metrics -d 'Where figures can be read, at /metrics; off, or node.yaml\'s, or any free port of 127.0.0.1' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l sync-every -d 'How often to compare all totals with every peer and sync what differs; or off' -r
-complete -c kvs -n "__fish_kvs_using_subcommand up" -l log -d 'What to log: error, warn, info, debug or trace, also by module' -r
+complete -c kvs -n "__fish_kvs_using_subcommand up" -l log -d 'What to log: off, error, warn, info, debug or trace, also by module: info,kvs::serve=debug' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l ring -d 'The ring: its directory, or node directories or addresses separated by commas' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l timeout -d 'How long to wait for a lock or an answer' -r
 complete -c kvs -n "__fish_kvs_using_subcommand up" -l down -d 'Take these members as down, to rehearse a cut; separated by commas' -r

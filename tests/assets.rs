@@ -19,7 +19,9 @@ fn root(name: &str) -> PathBuf {
 }
 
 fn kvs(args: &[&str]) -> Vec<u8> {
-    let out = Command::new(env!("CARGO_BIN_EXE_kvs")).args(args).output().expect("kvs runs");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvs"));
+    command.args(args).env_remove("KVS_RING").env_remove("KVS_KEY_FILE");
+    let out = command.output().expect("kvs runs");
     assert!(out.status.success(), "kvs {args:?}: {}", String::from_utf8_lossy(&out.stderr));
     out.stdout
 }

@@ -22,6 +22,10 @@ use crate::ui::Ui;
 
 /// Figures are read on a free port of this machine, unless a flag or node.yaml says otherwise.
 const METRICS: &str = "127.0.0.1:0";
+/// What is logged unless said.
+const LEVEL: &str = "info";
+/// All that can be said of it.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// What switches a thing off.
 const OFF: &str = "off";
 
@@ -30,9 +34,10 @@ const OFF: &str = "off";
 /// It takes its directory, listens, and prints one line on stdout once it does: ready NAME ADDRESS.
 /// Logs go to stderr. SIGTERM, ctrl-C, a hangup and `kvs node stop` end
 /// it in good order (0); a signal that is ignored at the start (nohup) stays so. A directory in
-/// use is waited for as long as --timeout says (then 9); a port in use is 9 at once.
+/// use is waited for as long as --timeout says (then 9); a port in use is 9 at once. To listen on
+/// 0.0.0.0, say in node.yaml what the others are to dial: `advertise: HOST:PORT`.
 ///
-/// Example: kvs node run r/n1 --listen 0.0.0.0:7101
+/// Example: kvs node run r/n1 --listen 127.0.0.1:7101
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// The node's directory
@@ -61,8 +66,8 @@ pub(crate) struct Flags {
     /// Keep hints until `kvs hints deliver`
     #[arg(long)]
     no_hints: bool,
-    /// What to log: error, warn, info, debug or trace, also by module
-    #[arg(long, env = "KVS_LOG", value_name = "LEVEL", default_value = "info")]
+    /// What to log: off, error, warn, info, debug or trace, also by module: info,kvs::serve=debug
+    #[arg(long, env = "KVS_LOG", value_name = "LEVEL", default_value = LEVEL)]
     log: String,
 }
 
@@ -95,12 +100,23 @@ impl Flags {
         words
     }
 
-    /// What to log.
+    /// What to log. A bare word that is no level would be taken for a module, and nothing be logged.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when it cannot be meant. Nothing was done.
     pub(crate) fn filter(&self) -> Result<EnvFilter, Error> {
-        EnvFilter::try_new(&self.log).map_err(|e| {
-            Error::Usage(format!("--log {} says nothing to log: {e}. Nothing was done.", self.log))
-                .hint("say error, warn, info, debug or trace")
-        })
+        let text = if self.log.is_empty() { LEVEL } else { &self.log };
+        let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+        let refused = |why: String| {
+            Error::Usage(format!("--log {text} says nothing to log: {why}. Nothing was done."))
+                .hint(format!("--log or KVS_LOG: {}, or MODULE=LEVEL", LEVELS.join(", ")))
+        };
+        let mut levels = text.split(',').map(|part| part.rsplit('=').next().unwrap_or(part).trim());
+        match levels.find(|word| !is_level(word)) {
+            Some("") => Err(refused("a level is missing".into())),
+            Some(word) => Err(refused(format!("{word} is no level"))),
+            None => EnvFilter::try_new(text).map_err(|e| refused(e.to_string())),
+        }
     }
 }
 
@@ -188,6 +204,20 @@ impl Write for Lenient {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_level_is_refused() {
+        let of = |log: &str| {
+            let (metrics, sync_every) = (None, Every(None));
+            Flags { metrics, sync_every, no_hints: false, log: log.into() }.filter()
+        };
+        for good in ["", "off", "WARN", "info,kvs::serve=debug", "kvs[span{a=1}]=trace,error"] {
+            assert!(of(good).is_ok(), "{good}");
+        }
+        for bad in ["verbose", "infoo=", "=", "info,", "kvs::serve", "info,kvs=loud", "n1=odd=x"] {
+            assert!(matches!(of(bad).expect_err(bad).root(), Error::Usage(_)), "{bad}");
+        }
+    }
 
     #[test]
     fn a_child_gets_the_same_flags() {
