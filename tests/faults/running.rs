@@ -61,7 +61,7 @@ fn a_node_that_stands_still_is_waited_for_once() {
 fn a_node_writes_to_no_file_that_is_not_in_its_directory() {
     for harm in ["rm data.mdb", "cp data.mdb x; mv x data.mdb", "rm kvs.lock", "rm lock.mdb"] {
         let place = Place::ring("--nodes 1 --replicas 1 --partitions 8");
-        let up = Served::up(&place);
+        let up = Served::node(&place, "n1");
         let at = address(&place, "n1");
         let at = format!("--ring {at} --key-file r/ring.key");
         place.kvs(&format!("put -q k before {at}")).ends(0);
