@@ -141,9 +141,9 @@ fn tell_damage(ui: &mut Ui, report: &Report, verified: bool) {
     }
     let alone = report.missing.is_empty() && report.broken.is_empty();
     if report.is_lossy() && alone && !report.stopped {
-        // What is lost for good shows only when everything was read, if there is anybody to heal it.
-        let hopeless = !report.alone.is_empty() && report.bad_hints.is_empty();
-        ui.say(match verified || hopeless {
+        // What is lost for good shows only when everything was read, or when there is no other owner.
+        let nobody_else = !report.alone.is_empty() && report.bad_hints.is_empty();
+        ui.say(match verified || nobody_else {
             false => "read everything, to heal what can be healed: kvs repair --verify",
             true => {
                 "no other owner could heal them; restore a backup, or go on without them: \
