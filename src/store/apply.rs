@@ -125,9 +125,7 @@ impl<R: RowsMut> Work<'_, R> {
         match op {
             Op::Record { partition, key, stored } => self.record(*partition, key, stored),
             Op::Bad { partition, key } => self.bad(*partition, key),
-            Op::Healed { partition, key } => {
-                self.rows.delete(Name::Bad, &RowKey::of(*partition, key)?)
-            }
+            Op::Healed { partition, key } => self.healed(*partition, key),
             Op::Rebuild(partition) => {
                 self.rebuilt.entry(*partition).or_default();
                 Ok(())
@@ -175,6 +173,29 @@ impl<R: RowsMut> Work<'_, R> {
             struck.push(key.to_vec());
         }
         Ok(())
+    }
+
+    /// A damaged record counts no more. Who was still owed it may be all that should have had it besides:
+    /// when what stands there now is another one, it stays told as a hint that is gone.
+    fn healed(&mut self, p: Partition, key: &[u8]) -> Result<(), Failure> {
+        let row = RowKey::of(p, key)?;
+        let was = tables::sealed(self.rows, Name::Bad, &row).ok().flatten().and_then(stored_term);
+        let now = self.rows.get(Name::Records, &row)?.and_then(stored_term);
+        if was.is_some()
+            && was != now
+            && let Ok(key) = Key::new(key)
+        {
+            for owed in tables::hints_of(self.rows, p, &key)? {
+                if owed.stored.is_none() {
+                    let row = RowKey::hint(owed.target, p, key.as_bytes())?;
+                    let seal = self.rows.get(Name::Hints, &row)?.map(tables::owed);
+                    self.kept.add(seal.unwrap_or_default());
+                    self.forget_hint(&row)?;
+                    self.rows.delete(Name::Hints, &row)?;
+                }
+            }
+        }
+        self.rows.delete(Name::Bad, &row)
     }
 
     /// Rebuilds what has to be; when a table is out of order, that is weeded and all is rebuilt.

@@ -136,6 +136,12 @@ pub(super) fn kept(stored: &[u8]) -> Sum {
     seal.map_or_else(Sum::default, |(_, seal)| Sum { terms: u128::from_le_bytes(*seal), count: 1 })
 }
 
+/// What a reference adds to that sum when its record is lost: one that will not be found.
+pub(super) fn owed(stored: &[u8]) -> Sum {
+    let seal = stored.last_chunk().map_or(1, |seal| u128::from_le_bytes(*seal));
+    Sum { terms: seal, count: 1 }
+}
+
 /// Hints that are not what was kept, and how many acknowledged ones are gone without a trace.
 pub(super) fn bad_hints(rows: &impl Rows) -> Result<BadHints> {
     let seals = Seals::of(rows)?;

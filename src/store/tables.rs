@@ -23,7 +23,7 @@
 use std::ops::{Bound, ControlFlow, Deref};
 
 pub(super) use super::hints::{
-    KEPT, bad_hints, hint_places, hint_stats, hints, hints_of, is_rotten_hint, kept, one_hint,
+    KEPT, bad_hints, hint_places, hint_stats, hints, hints_of, is_rotten_hint, kept, one_hint, owed,
 };
 use super::seal::Seals;
 use super::{Stored, Table, Visit};

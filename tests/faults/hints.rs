@@ -46,3 +46,37 @@ fn damaged_hints_of_a_running_node_are_named() {
     place.kvs("status --check").ends(0);
     drop(up);
 }
+
+/// The only copy of a write rots, and the others were still owed it: what they have instead is no healing.
+#[test]
+fn a_write_that_only_its_holder_had_is_not_healed_by_what_was_before() {
+    for before in [None, Some("what-was-before")] {
+        let place = Place::ring("--nodes 3 --partitions 8");
+        if let Some(value) = before {
+            place.kvs(&format!("put -q k {value}")).ends(0);
+        }
+        place.kvs("put -q k a-value-that-rots -w 1 --down n2,n3").ends(0);
+        flip(&place, "r/n1/data.mdb", "a-value-that-rots");
+        for line in ["repair", "repair --verify", "repair"] {
+            place.kvs(line).ends_in(&[7, 8]).says("n1: ").says("damaged or gone");
+        }
+        place.kvs("status --check").ends(1).says("damaged or gone");
+        place.kvs("verify").ends(8).says("are gone");
+        place.kvs("repair --accept-losses").ends(0);
+        place.kvs("status --check").ends(0);
+        place.kvs("get -q k").ends(i32::from(before.is_none())).prints(before.unwrap_or_default());
+    }
+}
+
+/// And where another owner has it too, that is one.
+#[test]
+fn a_write_that_two_had_is_healed_though_the_third_is_owed_it() {
+    let place = Place::ring("--nodes 3 --partitions 8");
+    place.kvs("put -q k a-value-that-rots --down n3").ends(0);
+    for node in ["n1", "n2"] {
+        flip(&place, &format!("r/{node}/data.mdb"), "a-value-that-rots");
+        place.kvs("repair --verify").ends(0);
+        place.kvs("status --check").ends(0);
+        place.kvs("get -q k -r 3").ends(0).prints("a-value-that-rots");
+    }
+}
