@@ -20,12 +20,13 @@ use crate::ui::Ui;
 ///
 /// Example: d=~/.local/share/bash-completion/completions; mkdir -p $d && kvs completions bash > $d/kvs
 #[derive(Debug, ClapArgs)]
+#[command(override_usage = "kvs completions [OPTIONS] <SHELL>")]
 pub(crate) struct Args {
     /// The shell
-    #[arg(value_name = "SHELL", required = true)]
+    #[arg(value_name = "SHELL", required_unless_present = "man")]
     shell: Option<Shell>,
     /// Write the man pages into this directory instead
-    #[arg(long, value_name = "DIR", hide = true, exclusive = true)]
+    #[arg(long, value_name = "DIR", hide = true, conflicts_with = "shell")]
     man: Option<PathBuf>,
 }
 

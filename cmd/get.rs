@@ -79,6 +79,8 @@ struct Found<'a> {
     now_ms: u64,
     context: Option<String>,
     actors: Actors,
+    /// Whether an owner has a copy that cannot be read: what it was nobody knows.
+    unread: bool,
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
@@ -91,7 +93,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     tell_replicas(ui, &replicas);
     let record = record(key, &reply)?;
     let context = (!record.is_absent()).then(|| token(target.doc().id.0, key, &record.clock));
-    let found = Found { key, record, now_ms: wall_ms(), context, actors: target.actors() };
+    let (actors, unread) = (target.actors(), !unreadable(&replicas).is_empty());
+    let found = Found { key, record, now_ms: wall_ms(), context, actors, unread };
     if ui.is_json() {
         found.json(ui, args, &counts(&target, &reply, &replicas))
     } else if args.show_context {
@@ -150,6 +153,10 @@ impl Found<'_> {
             (_, true) => "was deleted",
             _ => "has expired",
         };
+        if self.unread {
+            ui.note(&format!("{} {why} where it could be read", self.key));
+            return Done::Corrupt;
+        }
         ui.note(&format!("{} {why}", self.key));
         Done::No
     }

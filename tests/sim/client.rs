@@ -330,8 +330,13 @@ impl Run {
                 self.w.count("puts refused");
                 Outcome::Refused
             }
-            (Verdict::Unknown(why), _) => {
+            (Verdict::Unknown(why), item) => {
                 self.why.clone_from(why);
+                if item == Some(&ItemReply::NotAlone) {
+                    // Two met: that both are there is all that can be told.
+                    self.w.count("exact not alone");
+                    self.conflicts.insert(id);
+                }
                 Outcome::Unknown
             }
             _ => Outcome::Unknown,
