@@ -36,8 +36,8 @@ use crate::ui::Ui;
 /// another writer was faster or the value expired meanwhile (exit 3; the edited text is kept in a file,
 /// which is named). Of edits at
 /// the same time each one that exits 0 counts, as long as the nodes agree on who is up; across a cut
-/// both sides may write, and both values are shown. Exit 5 means unknown: read the key before you
-/// repeat the edit. A time to expire at stays with the value.
+/// both sides may write, and both values are shown. Exit 5 means that the edit may have been written,
+/// alone or beside another: read the key before you repeat it. A time to expire at stays with the value.
 ///
 /// Example: kvs edit cart:42; kvs edit counter -- awk '{print $1 + 1}'
 #[derive(Debug, ClapArgs)]

@@ -30,7 +30,7 @@ use crate::ui::Ui;
 /// (or kvs edit): it is refused (exit 3) when anything was written since. A key with several values
 /// is not overwritten unseen (exit 3). --exact and --if-absent say 3 when another writer won. They are
 /// exact as long as the nodes agree on who is up; across a cut both sides may write, and both values
-/// are shown.
+/// are shown: then --if-absent says 3, and --exact 5 (read the key).
 ///
 /// What was reached is told on stderr: `2/3` owners; `2/3, 1 on the way` when the third is up and
 /// was not waited for; `2/3, 1 hinted` when a stand-in keeps it for an owner that is down. Exit 4 means

@@ -13,7 +13,7 @@
 //! Law of exact writes: nothing is minted when the coordinator or the owners it reads hold anything
 //! that the context does not cover, and only a writer that is alone when it reads again after its
 //! acks has won. Of two that meet at most one finds itself alone, for each reads after a quorum holds
-//! its own value; the other takes its value out again.
+//! its own value; the other is told that both are there (`confirm`).
 //!
 //! What an owner lacks in the end is kept as an uncounted hint: a reference to our own record.
 //! Caveat: a write that missed W goes on living where it is; it is unknown, not undone.
