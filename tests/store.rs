@@ -31,7 +31,7 @@ use kvs::clock::{Actor, Dot};
 use kvs::digest::{Leaves, Sum};
 use kvs::error::Error;
 use kvs::key::{Key, LEAVES, Partition, Q};
-use kvs::record::{Record, Stored, Value, Write};
+use kvs::record::{Record, Stored, Term, Value, Write};
 use kvs::ring::NodeId;
 use kvs::store::lmdb::{Access, Lmdb, Map, Opened};
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
@@ -122,7 +122,10 @@ fn trust(dir: &Path) -> Trust {
 struct Model {
     records: BTreeMap<(Partition, Key), Stored>,
     hints: BTreeMap<(NodeId, Partition, Key), Option<Stored>>,
-    bad: BTreeSet<(Partition, Vec<u8>)>,
+    /// What was struck there last, if anything was.
+    bad: BTreeMap<(Partition, Vec<u8>), Option<Term>>,
+    /// References to what was struck and healed by something else.
+    owed: u64,
     rows: BTreeMap<(bool, String), Vec<u8>>,
     commits: u64,
 }
@@ -136,16 +139,17 @@ impl Model {
                     self.records.insert((partition, key), stored);
                 }
                 Op::Bad { partition, key } => {
-                    self.records.remove(&(partition, Key::new(key.clone()).unwrap()));
-                    self.bad.insert((partition, key));
+                    let place = (partition, Key::new(key.clone()).unwrap());
+                    let struck = self.records.remove(&place).map(|stored| stored.term());
+                    let listed = self.bad.entry((partition, key)).or_default();
+                    *listed = struck.or(*listed);
                 }
-                Op::Healed { partition, key } => {
-                    self.bad.remove(&(partition, key));
-                }
-                Op::Rebuild(_) | Op::DropBadHints(_) => {}
+                Op::Healed { partition, key } => self.heal(partition, key),
+                Op::DropBadHints(None) => self.owed = 0,
+                Op::Rebuild(_) | Op::DropBadHints(Some(_)) => {}
                 Op::Drop(p) => {
                     self.records.retain(|(at, _), _| *at != p);
-                    self.bad.retain(|(at, _)| *at != p);
+                    self.bad.retain(|(at, _), _| *at != p);
                 }
                 Op::Hint(h) => {
                     self.hints.insert((h.target, h.partition, h.key), h.stored);
@@ -156,6 +160,18 @@ impl Model {
                 Op::Meta(name, value) => self.row(false, name, value),
                 Op::Ring(name, value) => self.row(true, name, value),
             }
+        }
+    }
+
+    /// Who was owed what was struck is, unless that is what stands there again.
+    fn heal(&mut self, p: Partition, key: Vec<u8>) {
+        let was = self.bad.remove(&(p, key.clone())).flatten();
+        let key = Key::new(key).unwrap();
+        let now = self.records.get(&(p, key.clone())).map(Stored::term);
+        if was.is_some() && was != now {
+            let before = self.hints.len();
+            self.hints.retain(|(_, at, k), stored| *at != p || *k != key || stored.is_some());
+            self.owed += (before - self.hints.len()) as u64;
         }
     }
 
@@ -189,7 +205,7 @@ impl Model {
         sums.retain(|(_, sum)| *sum != Sum::default());
         assert_eq!(sums, total.into_iter().filter(|t| t.1.count > 0).collect::<Vec<_>>());
         self.check_hints(store);
-        assert_eq!(store.bad().unwrap(), self.bad.iter().cloned().collect::<Vec<_>>());
+        assert_eq!(store.bad().unwrap(), self.bad.keys().cloned().collect::<Vec<_>>());
         for (ring, table) in [(false, Table::Meta), (true, Table::Ring)] {
             let mine = self.rows.iter().filter(|((at, name), _)| *at == ring && name != "commit");
             let mine: Vec<_> = mine.map(|((_, n), v)| (n.clone(), v.clone())).collect();
@@ -236,7 +252,8 @@ impl Model {
         let (acknowledged, bytes) = (bytes.clone().count() as u64, bytes.sum());
         let stats = HintStats { count: all.len() as u64, acknowledged, bytes };
         assert_eq!(store.hint_stats().unwrap(), stats);
-        assert!(store.bad_hints().unwrap().is_empty());
+        let bad = store.bad_hints().unwrap();
+        assert!(bad.bad.is_empty() && bad.lost == self.owed, "{bad:?}, not {}", self.owed);
     }
 
     /// Places tell what the hints do, and pages are bounded by what they weigh.
