@@ -281,6 +281,17 @@ pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
     assert!(held, "waited in vain: {what}");
 }
 
+/// Looks at a condition for as long as a child is at work on it: its own limits are the deadline.
+pub(crate) fn wait_while_at_work(child: &mut Child, what: &str, is_so: impl Fn() -> bool) {
+    let (_never, pause) = channel::<()>();
+    while !is_so() {
+        // It may have come to that and ended since.
+        let ended = child.try_wait().expect("a child");
+        assert!(ended.is_none() || is_so(), "it ended with {ended:?}, and never came to: {what}");
+        pause.recv_timeout(POLL).ok();
+    }
+}
+
 pub(crate) fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |m| m.len())
 }

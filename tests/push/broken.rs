@@ -14,7 +14,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use crate::faults::{Mount, has, row};
-use crate::shell::{Told, ended, send, wait_for};
+use crate::shell::{Told, ended, send, wait_for, wait_while_at_work};
 use crate::whole::{results, second};
 use crate::yard::Fleet;
 
@@ -120,8 +120,8 @@ fn a_push_that_is_told_to_stop_says_how_to_go_on() {
     let first = fleet.current(1);
     for host in [1, 2] {
         let before = [1, 2, 3].map(|host| fleet.current(host));
-        let child = fleet.start_with("kvs2", "push apply fleet.yaml");
-        wait_for("a turn", || fleet.current(host) != first);
+        let mut child = fleet.start_with("kvs2", "push apply fleet.yaml");
+        wait_while_at_work(&mut child, "a turn", || fleet.current(host) != first);
         send("INT", &child.id().to_string());
         let told = ended(format!("the turn of n{host}"), child, ENDS).sane();
         stopped(&told);

@@ -1,6 +1,6 @@
 //! Whole pushes, to hosts that have nothing but an sshd.
 
-use crate::shell::{Told, send, wait_for};
+use crate::shell::{Told, send, wait_while_at_work};
 use crate::yard::Fleet;
 
 /// Each host, and what became of it: `n1 changed`.
@@ -72,8 +72,8 @@ fn a_push_that_was_killed_is_run_again() {
     fleet.build("kvs2", second);
     // In the turn of the second host: the first has the new build, the third the old one.
     let mut child = fleet.start_with("kvs2", "push apply fleet.yaml");
-    wait_for("the first host's turn is over", || fleet.current(1) != first);
-    wait_for("the second host's turn", || fleet.current(2) != first);
+    wait_while_at_work(&mut child, "the first host's turn is over", || fleet.current(1) != first);
+    wait_while_at_work(&mut child, "the second host's turn", || fleet.current(2) != first);
     send("KILL", &child.id().to_string());
     child.wait().expect("its end");
     assert_eq!(fleet.current(3), first, "the third was not reached");
