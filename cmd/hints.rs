@@ -89,8 +89,7 @@ fn tell_damaged(ui: &mut Ui, doc: &RingDoc, damaged: &[(NodeId, BadHints)]) {
 
 /// How many hints are damaged or gone, by holder.
 fn counted(doc: &RingDoc, damaged: &[(NodeId, BadHints)]) -> Vec<Value> {
-    let count = |hints: &BadHints| hints.bad.len() as u64 + hints.lost;
-    let one = |(id, hints): &(NodeId, BadHints)| json!({"node": doc.name(*id), "hints": count(hints).to_string()});
+    let one = |(id, hints): &(NodeId, BadHints)| json!({"node": doc.name(*id), "hints": hints.count().to_string()});
     damaged.iter().map(one).collect()
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut troubles: Vec<String> = views.iter().filter_map(one).collect();
     troubles.extend(unread);
     troubles.extend(bad.iter().map(|(id, hints)| {
-        let (name, n) = (doc.name(*id), hints.bad.len() as u64 + hints.lost);
+        let (name, n) = (doc.name(*id), hints.count());
         format!("{name}: {n} hints are damaged or gone: kvs repair --verify")
     }));
     troubles.extend(read);

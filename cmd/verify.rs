@@ -99,7 +99,7 @@ fn show(ui: &mut Ui, nodes: &[(String, Findings)], damaged: &[PathBuf]) -> Resul
     let row = |(name, f): &(String, Findings)| {
         let bad = f.bad.len() + f.listed.len();
         let (wrong, lost) = (f.wrong.len() as u64, f.lost.len() as u64);
-        let hints = f.hints.bad.len() as u64 + f.hints.lost;
+        let hints = f.hints.count();
         let numbers = [f.records, f.bytes, bad as u64, wrong, lost, hints];
         std::iter::once(name.clone()).chain(numbers.iter().map(u64::to_string)).collect()
     };

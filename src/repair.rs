@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{RepairRequest, Reply, Request};
 use crate::ring::{NodeId, Step};
-use crate::store::{BadHint, BadHints, Loss, Store};
+use crate::store::{BadHint, Loss, Store};
 use crate::target::Target;
 
 /// Rounds of repair at the most: each fills somebody who was short of full owners before.
@@ -219,8 +219,7 @@ fn conclude(
         report.bad.extend((bad > 0).then_some((name, bad)));
     }
     let hints = bad_hints(target)?;
-    let count = |bad: &BadHints| bad.bad.len() as u64 + bad.lost;
-    report.bad_hints = hints.iter().map(|(id, bad)| (doc.name(*id), count(bad))).collect();
+    report.bad_hints = hints.iter().map(|(id, bad)| (doc.name(*id), bad.count())).collect();
     // Hints that are damaged, or were forgotten since, are no hints that wait; what is gone was not
     // counted.
     let damaged: u64 = hints.iter().map(|(_, bad)| bad.bad.len() as u64).sum();

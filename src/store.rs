@@ -104,6 +104,12 @@ impl BadHints {
     pub fn is_empty(&self) -> bool {
         self.bad.is_empty() && self.lost == 0
     }
+
+    /// How many are wrong or gone.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.bad.len() as u64 + self.lost
+    }
 }
 
 /// Where a hint stands: its target, its partition, its key.

@@ -18,6 +18,9 @@ mod dots;
 #[path = "cases/links.rs"]
 mod links;
 #[cfg(feature = "planted")]
+#[path = "support/found_by.rs"]
+mod found_by;
+#[cfg(feature = "planted")]
 #[path = "cases/planted.rs"]
 mod planted;
 #[path = "cases/quorums.rs"]

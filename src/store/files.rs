@@ -60,6 +60,17 @@ pub(super) fn prepare(path: &Path, mode: u32) -> Result<()> {
     }
 }
 
+/// The number of the file that a name leads to; of a link that of the link.
+pub(super) fn number(path: &Path) -> Option<(u64, u64)> {
+    path.symlink_metadata().ok().map(|about| (about.dev(), about.ino()))
+}
+
+/// Whether a name still leads to an open file.
+pub(super) fn is_same_file(path: &Path, file: &File) -> bool {
+    let own = file.metadata().ok().map(|about| (about.dev(), about.ino()));
+    own.is_some() && number(path) == own
+}
+
 /// Whether anything has this name, be it a link that leads nowhere.
 pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()

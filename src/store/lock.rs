@@ -18,7 +18,7 @@
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -194,7 +194,7 @@ impl Lock {
     /// and somebody else holds it, [`Error::Io`]. Nothing is changed.
     pub fn adopt(dir: &Path, file: File, holder: &Holder) -> Result<Self> {
         let path = dir.join(FILE);
-        if !is_same_file(&path, &file) {
+        if !files::is_same_file(&path, &file) {
             let path = path.display();
             return Err(Error::Denied(format!(
                 "What was handed down as the lock is not {path}. Nothing was changed."
@@ -239,7 +239,7 @@ impl Lock {
         let file = files::write(path, MODE)?;
         if granted(path, file.try_lock())? {
             // Whoever waited may have the file of a directory that was replaced meanwhile.
-            if !is_same_file(path, &file) {
+            if !files::is_same_file(path, &file) {
                 return Self::attempt_exclusive(path, holder);
             }
             write_holder(path, &file, holder)?;
@@ -281,11 +281,6 @@ fn read_holder(mut file: &File) -> Option<Holder> {
     let mut text = String::new();
     file.by_ref().take(TEXT_BYTES_MAX).read_to_string(&mut text).ok()?;
     Holder::parse(&text)
-}
-
-fn is_same_file(path: &Path, file: &File) -> bool {
-    let (Ok(there), Ok(here)) = (path.symlink_metadata(), file.metadata()) else { return false };
-    (there.dev(), there.ino()) == (here.dev(), here.ino())
 }
 
 #[expect(clippy::disallowed_methods, reason = "waiting for another process takes real time")]

@@ -23,7 +23,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::files;
@@ -170,9 +170,7 @@ impl Sidecar {
     /// Whether its name still leads to it.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        let number = |about: std::fs::Metadata| (about.dev(), about.ino());
-        let here = self.path.symlink_metadata().map(number).ok();
-        here.is_some() && here == self.file.metadata().map(number).ok()
+        files::is_same_file(&self.path, &self.file)
     }
 
     /// Overwrites the block in place. It reaches the disk when the system likes.

@@ -10,10 +10,10 @@
 //! else takes the directory for free and writes too. Caveat: between a look and the commit after it a
 //! file may go.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{FILE, LOCK_FILE};
+use crate::store::files::number;
 use crate::store::lock;
 
 /// A file by its place and by its number.
@@ -46,9 +46,4 @@ impl Held {
         let what = if now.is_some() { "was replaced by another file" } else { "was removed" };
         Some(format!("{} {what} while it was in use.", path.display()))
     }
-}
-
-/// The number of the file that a name leads to.
-pub(super) fn number(path: &Path) -> Option<(u64, u64)> {
-    path.symlink_metadata().ok().map(|about| (about.dev(), about.ino()))
 }
