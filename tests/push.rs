@@ -24,6 +24,8 @@
 mod booted;
 #[path = "push/broken.rs"]
 mod broken;
+#[path = "support/executable.rs"]
+mod executable;
 #[path = "push/faults.rs"]
 mod faults;
 #[path = "hosts/clients.rs"]

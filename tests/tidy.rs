@@ -351,6 +351,21 @@ fn tests_do_not_sleep(files: &[Source]) -> Vec<String> {
     tests.flat_map(|f| f.uses(&words, what)).collect()
 }
 
+fn programs_are_made_by_another(files: &[Source]) -> Vec<String> {
+    let made = |line: &str| {
+        line.contains("fs::copy(binary()") || line.contains("fs::write(") && line.contains("\"#!/")
+    };
+    let mut found = Vec::new();
+    for file in files.iter().filter(|f| !f.path.starts_with("tests/tidy")) {
+        for (number, _) in (1..).zip(file.raw.lines()).filter(|(_, line)| made(line)) {
+            let what =
+                "a program that this process writes may be busy when it is run; executable()";
+            found.push(format!("{}:{number}: {what}", file.path));
+        }
+    }
+    found
+}
+
 fn lines_are_clean(files: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {
@@ -443,6 +458,7 @@ hold! {
     nothing_is_left_over => no_leftovers,
     advice_can_be_pasted => no_advice_names_a_placeholder,
     tests_do_not_sleep => no_test_sleeps,
+    programs_are_made_by_another => no_test_runs_what_it_has_open,
     lines_are_clean => no_line_is_too_long_or_ends_with_space,
     no_module_is_forgotten => every_module_is_compiled,
 }

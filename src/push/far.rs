@@ -17,6 +17,9 @@
 //! of who scripts run as, root's when that is root; a process in the background ends with its user's
 //! session where logind is told to see to that, and nobody starts it again.
 
+#[cfg(test)]
+#[path = "../../tests/support/executable.rs"]
+mod executable;
 mod facts;
 #[cfg(test)]
 mod local;

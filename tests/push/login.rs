@@ -12,6 +12,7 @@ use kvs::error::Error;
 use kvs::push::SshRules;
 
 use super::{connect, denied, has, said};
+use crate::executable::executable;
 use crate::shell::{ended, send, wait_for};
 use crate::sshd::{KINDS, Sshd, key, keygen, write_key};
 
@@ -40,9 +41,7 @@ impl Agent {
         command.arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket);
         // The passphrase of keys that have one, as a program that is asked for it.
         let ask = self.socket.with_file_name("ask");
-        fs::write(&ask, "#!/bin/sh\necho secret\n").expect("a file");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(&ask, mode).expect("a mode");
+        executable(&ask, "#!/bin/sh\necho secret\n");
         command.env("SSH_ASKPASS", &ask).env("SSH_ASKPASS_REQUIRE", "force").env("DISPLAY", "no");
         assert!(command.status().expect("ssh-add").success(), "{}", key.display());
     }

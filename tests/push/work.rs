@@ -7,6 +7,7 @@ use kvs::error::Error;
 use kvs::push::{Become, Output, Shell};
 
 use super::{Ear, PATIENCE, connect, connect_by, connected, denied, has, quiet, run, said, script};
+use crate::executable::executable;
 use crate::shell::wait_for;
 use crate::sshd::Sshd;
 
@@ -162,10 +163,7 @@ fn scripts_by_sudo() {
     let Some(sshd) = Sshd::local_with(&config, &["ed25519"]) else { return };
     sshd.be_known();
     let sudo = |body: &str| {
-        let file = dir.path().join("sudo");
-        fs::write(&file, format!("#!/bin/sh\n{body}\n")).expect("a file");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(&file, mode).expect("a mode");
+        executable(&dir.path().join("sudo"), format!("#!/bin/sh\n{body}\n"));
     };
     let by_sudo = || connect_by(&sshd, &sshd.rules(), Become::Sudo, &Ear::default());
     sudo("echo 'sudo: a password is required' >&2; exit 1");

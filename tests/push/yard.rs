@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::booted::boot;
 use crate::clients::{Load, last};
+use crate::executable::executable;
 use crate::load::Plan;
 use crate::oracle::judge;
 use crate::shell::{Told, binary, ended};
@@ -37,7 +38,7 @@ impl Fleet {
     pub(crate) fn new(hosts: usize, spares: usize, more: &str) -> Option<Self> {
         let (hosts, members) = (Hosts::new(hosts + spares)?, hosts);
         let fleet = Self { hosts, agent: None, members, loads: 0 };
-        fs::copy(binary(), fleet.desk("kvs")).expect("a copy");
+        fleet.build("kvs", |bytes| bytes);
         fleet.write(more);
         Some(fleet)
     }
@@ -46,7 +47,7 @@ impl Fleet {
     pub(crate) fn booted(hosts: usize) -> Option<Self> {
         let machines = Hosts::with(hosts, boot)?;
         let fleet = Self { hosts: machines, agent: None, members: hosts, loads: 0 };
-        fs::copy(binary(), fleet.desk("kvs")).expect("a copy");
+        fleet.build("kvs", |bytes| bytes);
         fleet.write("");
         fleet.edit("service: background", "service: systemd");
         Some(fleet)
@@ -120,9 +121,7 @@ impl Fleet {
 
     /// Another build: the same program with other bytes.
     pub(crate) fn build(&self, name: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
-        let bytes = change(fs::read(binary()).expect("the binary"));
-        fs::copy(binary(), self.desk(name)).expect("its mode");
-        fs::write(self.desk(name), bytes).expect("a build");
+        executable(&self.desk(name), change(fs::read(binary()).expect("the binary")));
     }
 
     /// Starts a build of `kvs` at the desk.

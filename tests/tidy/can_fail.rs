@@ -319,6 +319,19 @@ fn self_leftovers() {
         tests/cli.rs           | // thread::sleep\nfn f() { sleepy() }
         "#,
     );
+    finds(
+        programs_are_made_by_another,
+        r##"
+        tests/push/a.rs:1: busy | fs::copy(binary(), to)
+        src/push/a.rs:1: busy | fs::write(&file, "#!/bin/sh\\n")
+        "##,
+    );
+    accepts(
+        programs_are_made_by_another,
+        r##"
+        tests/push/a.rs | executable(&file, "#!/bin/sh\\n"); fs::write(&file, "text")
+        "##,
+    );
 }
 
 #[test]

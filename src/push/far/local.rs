@@ -11,7 +11,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -19,6 +18,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::executable::{executable, install};
 use crate::error::{Error, Result};
 use crate::push::{Event, Output, Script, Shell, Watch};
 
@@ -78,9 +78,7 @@ impl Machine {
 
     /// Puts a program before those of the system.
     pub(super) fn fake(&self, name: &str, text: &str) {
-        let file = self.at("bin").join(name);
-        fs::write(&file, text).expect("a fake");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a mode");
+        executable(&self.at("bin").join(name), text);
     }
 
     /// From now on, has commands that change something be counted.
@@ -150,9 +148,10 @@ impl Shell for Local<'_> {
 
     fn send(&mut self, file: &Path, to: &str, watch: &dyn Watch) -> Result<()> {
         watch.note("n1", &Event::Begins("uploading".into()));
-        fs::copy(file, to).map_err(Error::io("write", Path::new(to)))?;
-        fs::set_permissions(to, fs::Permissions::from_mode(0o600)).expect("a mode");
-        Ok(())
+        match install(file, Path::new(to), "600") {
+            true => Ok(()),
+            false => Err(Error::Unknown(format!("n1: {to} cannot be written"))),
+        }
     }
 
     fn hold(&mut self, script: &Script, _patience: Duration) -> Result<String> {

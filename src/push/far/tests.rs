@@ -9,11 +9,13 @@ mod systemd;
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::executable::executable;
 use super::local::{Machine, machines};
 use super::*;
 use crate::push::{Become, Event, HostKeys, SshRules};
@@ -114,6 +116,34 @@ esac
 pub(super) const SERVES: &str = r#"trap 'echo ends >&2; exit 0' TERM
     echo "ready n1 127.0.0.1:7101"
     while [ -d "$3" ]; do /bin/sleep 0.02; done"#;
+
+/// Programs are made and run while other threads fork all the time.
+#[test]
+fn a_program_that_was_just_made_can_be_run() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let group = fs::metadata(dir.path()).expect("a directory").gid();
+    let text = format!("#!/bin/sh\nexit 0\n#{}", "#".repeat(1 << 20));
+    let over = AtomicBool::new(false);
+    let busy = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    // With a group it is a fork, which shares what is open for longer than a spawn.
+                    Command::new("true").gid(group).status().expect("true");
+                }
+            });
+        }
+        let programs = (0..100).map(|i| dir.path().join(format!("program{i}")));
+        let busy = programs.filter(|program| {
+            executable(program, &text);
+            Command::new(program).status().is_err()
+        });
+        let busy = busy.count();
+        over.store(true, Ordering::SeqCst);
+        busy
+    });
+    assert_eq!(busy, 0, "programs that were busy");
+}
 
 /// A release of that text, in a file here.
 pub(super) fn release(machine: &Machine, text: &str) -> Release {
