@@ -159,7 +159,7 @@ fn members_change_while_the_ring_runs() {
 #[test]
 fn a_node_counts_what_it_is_asked_for() {
     let place = ring();
-    let up = Served::up(&place);
+    let up = Served::healthy(&place);
     let fact = |name: &str, fact: &str| {
         let told = place.kvs(&format!("node info {name}")).ends(0).text();
         let row = told.lines().find_map(|row| row.strip_prefix(&format!("{fact}\t")));
@@ -167,8 +167,8 @@ fn a_node_counts_what_it_is_asked_for() {
     };
     let asked = || ["n1", "n2", "n3"].map(|name| fact(name, "requests_total")).iter().sum::<u64>();
     assert_eq!(asked(), 0, "what nodes say to each other is no request");
-    // A read that was not answered within half of its time is asked of another node too: a time limit
-    // that no machine needs.
+    // What a node refuses, and a read that was not answered within half of its time, is asked of another
+    // node too: all have met, and the time limit is one that no machine needs.
     place.kvs("put -q k v --timeout 120s").ends(0);
     place.kvs("get k --timeout 120s").ends(0);
     place.kvs("get nothing --timeout 120s").ends(1);
@@ -177,7 +177,7 @@ fn a_node_counts_what_it_is_asked_for() {
     let (free, total) = (fact("n1", "disk_free"), fact("n1", "disk_total"));
     assert!(0 < free && free <= total, "{free} of {total}");
     up.stops(0);
-    let again = Served::up(&place);
+    let again = Served::healthy(&place);
     assert_eq!(asked(), 0);
     again.stops(0);
 }

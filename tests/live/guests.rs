@@ -210,7 +210,7 @@ fn others_are_served(place: &Place, guests: usize, act: impl Fn(usize) + Sync) {
 #[test]
 fn questions_of_60_mib_are_not_taken() {
     let place = ring();
-    let up = Served::up(&place);
+    let up = Served::healthy(&place);
     others_are_served(&place, 6, |i| {
         let mut guest = Guest::at(&place, "n1");
         // It is cut off while it speaks, or hears nothing afterwards.
@@ -225,7 +225,7 @@ fn questions_of_60_mib_are_not_taken() {
 fn each_of_25_clients_may_ask_1_100_things_at_once() {
     const QUESTIONS: u64 = 1_100;
     let place = ring();
-    let up = Served::up(&place);
+    let up = Served::healthy(&place);
     others_are_served(&place, 25, |_| {
         let mut guest = Guest::at(&place, "n1");
         for ticket in 0..QUESTIONS {
@@ -245,7 +245,7 @@ fn each_of_25_clients_may_ask_1_100_things_at_once() {
 #[test]
 fn answers_that_nobody_reads_are_not_kept_for_ever() {
     let place = ring();
-    let up = Served::up(&place);
+    let up = Served::healthy(&place);
     place.write("large", vec![b'x'; 256 << 10]);
     place.kvs("put -q large @large").ends(0);
     others_are_served(&place, 6, |_| {

@@ -44,6 +44,14 @@ impl<'a> Served<'a> {
         served
     }
 
+    /// Every node of `r`, and each has met the others: a node that is ready may not know yet that they are
+    /// there, and what it refuses for that is asked of another one.
+    pub(crate) fn healthy(place: &'a Place) -> Self {
+        let served = Self::up(place);
+        wait_for("a ring in good health", || place.kvs("status --check").code == 0);
+        served
+    }
+
     /// The node of a directory, ready.
     pub(crate) fn node(place: &'a Place, name: &str) -> Self {
         Self::node_under(place, name, "")
