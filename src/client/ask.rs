@@ -157,7 +157,9 @@ impl Client {
                 Ok(Told::Fault(fault)) => return Err(fault.into()),
                 Ok(_) => return Err(defect()),
                 Err(lost @ Lost { sent: true, cut: Cut::Broken(_) }) if tries > 1 => {
-                    // An older build hangs up on what it does not know, and answers all the rest.
+                    // An older build hangs up on what it does not know, and answers all the rest. It is
+                    // there: what it is asked now has all the time that is left.
+                    self.known().silent.remove(&at);
                     let info = self.info(at);
                     return Err(info.map_or_else(
                         |_| self.lost(at, &lost, Fate::Read),
