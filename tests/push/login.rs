@@ -32,7 +32,8 @@ impl Agent {
         let mut command = Command::new("ssh-agent");
         command.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("an agent");
-        wait_for("an agent", || socket.exists());
+        // The socket has its name before the agent listens: only one that connects has met it.
+        wait_for("an agent", || UnixStream::connect(&socket).is_ok());
         Self { child, socket }
     }
 
