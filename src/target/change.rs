@@ -148,7 +148,8 @@ impl Target {
         while self.doc().step != Step::Settled {
             let version = self.doc().version;
             let at = self.helm(&self.doc())?;
-            let Reply::Ring(_, why) = self.ask(at, Request::Advance)? else { return Err(defect()) };
+            let asked = self.ask(at, Request::Advance).map_err(cut_off)?;
+            let Reply::Ring(_, why) = asked else { return Err(defect()) };
             if self.doc().version > version {
                 until = patience(self);
             }
@@ -285,5 +286,30 @@ impl Target {
             short.len()
         ))
         .hint("bring members back or run kvs repair first; --accept-loss goes on without"))
+    }
+}
+
+/// A node was lost while it drove a change that is chosen: another goes on with it.
+fn cut_off(error: Error) -> Error {
+    match error.root() {
+        Error::Partial(text) => Error::Partial(text.clone())
+            .hint("kvs ring show tells how far it is; it goes on with kvs ring apply"),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_whose_driver_is_lost_goes_on_by_its_own_command() {
+        let lost = Error::Partial("n1 broke off.".into()).hint("then run the command again");
+        let Error::Hinted { error, hint } = cut_off(lost) else { panic!("no hint") };
+        assert!(matches!(*error, Error::Partial(why) if why == "n1 broke off."));
+        assert!(hint.contains("kvs ring apply"), "{hint}");
+        let other = Error::Refused("no.".into()).hint("try again");
+        let Error::Hinted { hint, .. } = cut_off(other) else { panic!("no hint") };
+        assert_eq!(hint, "try again");
     }
 }
