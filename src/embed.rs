@@ -39,7 +39,7 @@ pub use self::seat::{OLD_NODE_FILE, found_member, neighbours, put_back, set_asid
 pub use self::stream::{Sink, Source};
 use crate::error::{Error, Result};
 use crate::key::escape;
-use crate::node::{Action, Event, Node, Note, Reply, Time};
+use crate::node::{Action, BatchSeq, Event, Node, Note, Reply, Ticket, Time};
 use crate::protocol::Message;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::Batch;
@@ -56,7 +56,7 @@ struct Slot {
     dir: PathBuf,
     node: Node,
     store: Lmdb,
-    commit: Option<(u64, Batch)>,
+    commit: Option<(BatchSeq, Batch)>,
     /// Held until the slot is closed.
     _lock: Lock,
 }
@@ -65,7 +65,7 @@ struct Slot {
 pub struct Embed {
     slots: BTreeMap<NodeId, Slot>,
     queue: VecDeque<(NodeId, NodeId, Message)>,
-    replies: BTreeMap<u64, Reply>,
+    replies: BTreeMap<Ticket, Reply>,
     mono_ms: u64,
     warnings: Vec<String>,
     /// Directories that could not be read, those with a file that is none, those that are no member's.
@@ -74,7 +74,7 @@ pub struct Embed {
     left_out: Vec<PathBuf>,
     /// Directories whose damaged files are open all the same.
     salvaged: Vec<PathBuf>,
-    ticket: u64,
+    ticket: Ticket,
     /// The document known before nodes left: stopped, or at work on threads of their own.
     before: Option<Arc<RingDoc>>,
 }

@@ -12,7 +12,9 @@ use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::digest::{Arc, Sum};
 use kvs::gossip::{Mood, Row};
 use kvs::key::{Key, Partition, Q};
-use kvs::node::{Action, Boot, Event, Node, RepairRequest, Request, Time, genesis};
+use kvs::node::{
+    Action, BatchSeq, Boot, Event, Node, RepairRequest, Request, Ticket, Time, genesis,
+};
 use kvs::protocol::{Ballot, Body, FilePoint, Message, Scope, WIRE};
 use kvs::quorum::{Answer, Basis, Item, ItemReply, Options, PutReply, PutRequest, Verdict};
 use kvs::record::{Record, Stored, Term};
@@ -28,7 +30,7 @@ struct Host {
     node: Node,
     store: Memory,
     /// The batch under way.
-    syncing: Option<u64>,
+    syncing: Option<BatchSeq>,
     actor: Vec<u8>,
     counter: u64,
 }
@@ -87,7 +89,7 @@ impl World<'_> {
                 let to = self.bytes.below(3) as usize;
                 let request = self.request();
                 self.ticket += 1;
-                self.handle(to, Event::Request(self.ticket, request));
+                self.handle(to, Event::Request(Ticket(self.ticket), request));
             }
             6 => {
                 let (ms, all) = (self.bytes.below(4_000), self.bytes.below(8));

@@ -19,7 +19,7 @@ use super::fit::{barred, is_closed, refuse_unwritable};
 use super::{Embed, Slot, random};
 use crate::config::{NODE_FILE, NodeConfig, name_of, read};
 use crate::error::{Error, Result, operand, word};
-use crate::node::{Boot, Node};
+use crate::node::{Boot, Node, Ticket};
 use crate::os::{irregular, parent};
 use crate::ring::State;
 use crate::store::lmdb::{Access, FILE, LOCK_FILE, Lmdb, Map};
@@ -67,7 +67,7 @@ impl Embed {
             odd: Vec::new(),
             left_out: Vec::new(),
             salvaged: Vec::new(),
-            ticket: 0,
+            ticket: Ticket(0),
             before: None,
         };
         let mut dirs = opening.dirs.clone();

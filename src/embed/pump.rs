@@ -11,13 +11,13 @@
 
 use super::{Embed, STEP_MS, STEPS_MAX};
 use crate::error::{Error, Result, option};
-use crate::node::{Event, Fate, Reply, Request};
+use crate::node::{BatchSeq, Event, Fate, Reply, Request};
 use crate::ring::NodeId;
 use crate::store::lmdb::Lmdb;
 use crate::store::{Batch, Failure, Store};
 
 /// A commit: whose, which, what, where.
-type Work<'a> = (NodeId, u64, Batch, &'a mut Lmdb);
+type Work<'a> = (NodeId, BatchSeq, Batch, &'a mut Lmdb);
 
 impl Embed {
     /// Asks one node and waits for its answer.
@@ -32,7 +32,7 @@ impl Embed {
                 "{name} is not open; nothing was asked of it."
             )));
         }
-        self.ticket += 1;
+        self.ticket.0 += 1;
         let ticket = self.ticket;
         let fate = request.fate();
         self.feed(at, Event::Request(ticket, request));
@@ -118,7 +118,7 @@ pub(super) fn told(failure: &Failure) -> String {
 }
 
 /// Applies batches to their files at once: the last one here, the others on threads.
-fn apply_all(mut work: Vec<Work<'_>>) -> Vec<(NodeId, u64, std::result::Result<(), Failure>)> {
+fn apply_all(mut work: Vec<Work<'_>>) -> Vec<(NodeId, BatchSeq, std::result::Result<(), Failure>)> {
     let apply = |work: &mut Work<'_>| (work.0, work.1, work.3.apply(&work.2));
     let Some((last, others)) = work.split_last_mut() else { return Vec::new() };
     std::thread::scope(|scope| {

@@ -109,7 +109,7 @@ impl Embed {
                     ended = true;
                     break;
                 };
-                self.ticket += 1;
+                self.ticket.0 += 1;
                 waiting += 1;
                 asked.insert(at);
                 post(doors, at, Event::Request(self.ticket, request), shared)?;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::RepairReport;
 use crate::bounded::{some_text, text};
 use crate::key::{Key, Partition};
 use crate::protocol::Message;
@@ -30,17 +29,25 @@ pub struct Time {
     pub mono_ms: u64,
 }
 
+/// A client's request as its driver numbers it; the reply carries the same ticket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// The number of a batch of writes that commit together, rising by one from one to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchSeq(pub u64);
+
 /// What happens to a node.
 #[derive(Debug)]
 pub enum Event {
     /// A client of this process asks; the reply carries the same ticket.
-    Request(u64, Request),
+    Request(Ticket, Request),
     /// A peer says something.
     Message(NodeId, Message),
     /// The batch with this number is durable.
-    Committed(u64),
+    Committed(BatchSeq),
     /// It is not, and nothing of it is.
-    Failed(u64, Failure),
+    Failed(BatchSeq, Failure),
     /// The failure detector's present view of who can be reached.
     Alive(BTreeSet<NodeId>),
     /// The link to this peer has ended, taken to be alive or not: what was sent may never have come, and
@@ -58,9 +65,9 @@ pub enum Action {
     /// Send a message; it may be lost, doubled, late.
     Send(NodeId, Message),
     /// Make the batch with this number durable; at most one is under way.
-    Commit(u64, Batch),
+    Commit(BatchSeq, Batch),
     /// Answer a client's request.
-    Reply(u64, Reply),
+    Reply(Ticket, Reply),
     /// Something a person should know.
     Note(Note),
     /// Stop: what is on disk is unsure.
@@ -168,6 +175,21 @@ pub struct RepairRequest {
     pub partitions: Option<Vec<Partition>>,
     /// End the filling with every owner that can be reached, though some cannot.
     pub accept_missing: bool,
+}
+
+/// What a repair or cleanup of one node did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairReport {
+    /// Records taken from others.
+    pub pulled: u64,
+    /// Records given to others.
+    pub pushed: u64,
+    /// Partitions still filling here, or holding a bad key.
+    pub filling: Vec<Partition>,
+    /// Owners with whom no pass was completed.
+    pub missed: Vec<NodeId>,
+    /// Partitions dropped by a cleanup.
+    pub dropped: usize,
 }
 
 /// How a request ended.

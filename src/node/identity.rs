@@ -17,7 +17,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::witness::Witness;
-use super::{Action, Cx, Node, Then};
 use crate::clock::{Actor, VersionVector};
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
@@ -70,7 +69,7 @@ pub(super) struct Identity {
     seen: BTreeMap<Actor, u64>,
     seen_dirty: BTreeSet<Actor>,
     filling: Vec<u8>,
-    pub(super) bad: BTreeSet<(Partition, Vec<u8>)>,
+    pub(super) corrupt: BTreeSet<(Partition, Vec<u8>)>,
     pub(super) dirty: bool,
     /// Full owners with whom a pass was completed, of partitions that are filling or hold bad keys.
     pub(super) passes: BTreeMap<Partition, BTreeSet<NodeId>>,
@@ -83,7 +82,7 @@ pub(super) struct Identity {
     /// durable with what it began: another driver may end the change on what was answered before.
     pub(super) refilled: u64,
     /// The acceptor may have forgotten promises.
-    pub(super) muted: bool,
+    pub(super) abstaining: bool,
 }
 
 impl Identity {
@@ -116,7 +115,7 @@ impl Identity {
             seen: numbers("seen:")?.into_iter().map(|(a, c)| (Actor(a), c)).collect(),
             seen_dirty: BTreeSet::new(),
             filling: filling.unwrap_or_else(|| vec![0xff; bytes]),
-            bad: store.bad()?.into_iter().collect(),
+            corrupt: store.bad()?.into_iter().collect(),
             dirty: false,
             passes: BTreeMap::new(),
             again: BTreeSet::new(),
@@ -126,7 +125,7 @@ impl Identity {
                 .row(Table::Meta, "refilled")?
                 .and_then(|row| <[u8; 8]>::try_from(row).ok())
                 .map_or(0, u64::from_le_bytes),
-            muted: store.row(Table::Meta, "muted")?.is_some(),
+            abstaining: store.row(Table::Meta, "muted")?.is_some(),
         })
     }
 
@@ -147,16 +146,16 @@ impl Identity {
         self.filling[usize::from(p.0) / 8] & (1 << (p.0 % 8)) != 0
     }
 
-    pub(super) fn is_bad(&self, p: Partition, key: &Key) -> bool {
-        !self.bad.is_empty() && self.bad.contains(&(p, key.as_bytes().to_vec()))
+    pub(super) fn is_corrupt(&self, p: Partition, key: &Key) -> bool {
+        !self.corrupt.is_empty() && self.corrupt.contains(&(p, key.as_bytes().to_vec()))
     }
 
-    pub(super) fn has_bad(&self, p: Partition) -> bool {
-        self.bad.range((p, Vec::new())..).next().is_some_and(|b| b.0 == p)
+    pub(super) fn has_corrupt(&self, p: Partition) -> bool {
+        self.corrupt.range((p, Vec::new())..).next().is_some_and(|b| b.0 == p)
     }
 
-    pub(super) fn bad_count(&self) -> usize {
-        self.bad.len()
+    pub(super) fn corrupt_count(&self) -> usize {
+        self.corrupt.len()
     }
 
     /// The highest counter met of an actor, our own included.
@@ -184,6 +183,21 @@ impl Identity {
     /// What was lost is told by a life above the one that it was met in.
     pub(super) fn begin_life(&mut self, above: u64) {
         self.witness.begin_life(above, self.seed);
+    }
+
+    /// The acceptor may have forgotten promises: it has no vote until the others have promised it more.
+    pub(super) fn abstain(&mut self) {
+        self.abstaining = true;
+        self.dirty = true;
+    }
+
+    /// This node may have lost anything: as after a rollback, a copy or a restore. Its new life is
+    /// above the one that it was met in, so that every witness takes it for what it now is.
+    pub(super) fn lose_all(&mut self, met_epoch: u64, owned: Vec<Partition>) {
+        self.begin_life(met_epoch);
+        self.renew();
+        owned.into_iter().for_each(|p| self.fill(p));
+        self.abstaining = true;
     }
 
     /// The next dot. It must be staged in the batch that is now gathering.
@@ -242,8 +256,13 @@ impl Identity {
         self.witness.restage();
     }
 
+    /// Whether something of it is worth a commit of its own now.
+    pub(super) fn is_changed(&mut self, now_ms: u64) -> bool {
+        self.dirty || !self.seen_dirty.is_empty() || self.witness.is_due(now_ms)
+    }
+
     /// The ops that make the identity durable, if it changed.
-    fn ops(&mut self, full: &[Partition]) -> Vec<Op> {
+    pub(super) fn ops(&mut self, full: &[Partition]) -> Vec<Op> {
         let mut ops = Vec::new();
         let meta = |name: String, value: Vec<u8>| Op::Meta(name, Some(value));
         for actor in std::mem::take(&mut self.seen_dirty) {
@@ -262,36 +281,8 @@ impl Identity {
                 ops.push(meta("refilled".into(), self.refilled.to_le_bytes().to_vec()));
             }
             ops.push(Op::Meta("dropped".into(), self.dropped.then(Vec::new)));
-            ops.push(Op::Meta("muted".into(), self.muted.then(Vec::new)));
+            ops.push(Op::Meta("muted".into(), self.abstaining.then(Vec::new)));
         }
         ops
-    }
-}
-
-impl Node {
-    /// Emits the gathered batch when none is under way.
-    pub(super) fn flush(&mut self, cx: &mut Cx<'_>) {
-        if self.read_only {
-            return;
-        }
-        // A changed identity rides along; alone it waits for a tick, or a full disk would be a loop.
-        if !self.stage.is_due() {
-            return;
-        }
-        let full: Vec<Partition> = self.stage.filled_next();
-        let ops = self.identity.ops(&full);
-        let (seq, batch) = self.stage.take(ops);
-        cx.out.push(Action::Commit(seq, batch));
-    }
-
-    /// On a tick, has a changed identity written though nothing else is.
-    pub(super) fn flush_identity(&mut self, now_ms: u64) {
-        let changed = self.identity.dirty
-            || !self.identity.seen_dirty.is_empty()
-            || self.identity.witness.is_due(now_ms);
-        if changed && self.stage.is_empty() && self.room.may_try(now_ms) {
-            let seq = self.stage.next();
-            self.stage.then(seq, Then::Full(Vec::new()));
-        }
     }
 }

@@ -28,10 +28,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Boot, Cx, Node, Note};
+use super::identity::Boot;
 use crate::clock::Actor;
 use crate::error::{Error, Result};
-use crate::planted::{self, Bug};
 use crate::protocol::{Body, FilePoint};
 use crate::ring::NodeId;
 use crate::store::{Op, Store, Table};
@@ -180,7 +179,7 @@ impl Witness {
         self.heard.clear();
     }
 
-    fn greeting(&self) -> Body {
+    pub(super) fn greeting(&self) -> Body {
         Body::Greet {
             opened: self.opened,
             actor: self.actor,
@@ -192,7 +191,7 @@ impl Witness {
     }
 
     /// A node greets: what was remembered of it before its present life.
-    fn greeted(
+    pub(super) fn greeted(
         &mut self,
         from: NodeId,
         opened: FilePoint,
@@ -253,150 +252,97 @@ impl Witness {
             self.met_dirty.insert(id);
         }
     }
+
+    /// Whom to greet now while it waits; it waits no longer when enough have answered or time is up.
+    pub(super) fn due(
+        &mut self,
+        now_ms: u64,
+        peers: &[NodeId],
+        alive: &BTreeSet<NodeId>,
+    ) -> Vec<NodeId> {
+        if !self.waiting {
+            return Vec::new();
+        }
+        let since = *self.since_ms.get_or_insert(now_ms);
+        let unheard: Vec<_> = peers.iter().filter(|p| !self.heard.contains(p)).copied().collect();
+        let enough = self.heard.len() >= self.wanted.min(peers.len());
+        let reachable = unheard.iter().any(|p| alive.contains(p));
+        let patient = now_ms < since + WAIT_MS && (reachable || self.wanted > 0);
+        if unheard.is_empty() || enough && !patient {
+            self.waiting = false;
+            return Vec::new();
+        }
+        if self.greeted_ms.is_some_and(|at| now_ms < at + AGAIN_MS) {
+            return Vec::new();
+        }
+        self.greeted_ms = Some(now_ms);
+        unheard
+    }
+
+    /// Whether a member that speaks, and has not answered this life, is to be greeted before it is told
+    /// anything, lest it book this life's commits under a former one.
+    pub(super) fn greets_speaker(&mut self, now_ms: u64, from: NodeId) -> bool {
+        if self.waiting || self.heard.contains(&from) {
+            return false;
+        }
+        if self.greeted_ms.is_none_or(|at| now_ms >= at + AGAIN_MS) {
+            self.greeted_ms = Some(now_ms);
+            self.again.clear();
+        }
+        self.again.insert(from)
+    }
+
+    /// Whether those that come up are greeted: before the first tick nobody is.
+    pub(super) fn greets_new(&self) -> bool {
+        self.greeted_ms.is_some() || !self.waiting
+    }
+
+    /// Remembers how far a node has come. Whether it is to be asked to greet again: it may have greeted
+    /// before it was lost here, and have noticed nothing of that.
+    pub(super) fn asks_to_greet(&mut self, now_ms: u64, from: NodeId, commit: u64) -> bool {
+        if self.acknowledged(from, commit) {
+            return false;
+        }
+        let (_, asked_ms) = self.unbooked.entry(from).or_default();
+        if *asked_ms != 0 && now_ms < *asked_ms + AGAIN_MS {
+            return false;
+        }
+        *asked_ms = now_ms.max(1);
+        true
+    }
+
+    /// What a witness's answer to a greeting says of this node's file; `None` when it answers a greeting
+    /// of a former process, which came late and may have been taken for the newest.
+    pub(super) fn is_behind(&self, life: u64, met: FilePoint) -> Option<bool> {
+        (life == self.life).then(|| met.life != life && met.is_beyond(&self.opened))
+    }
+
+    /// What it leads to that a witness met this node at `met`, and that by this, or by what else it has
+    /// seen, something was lost.
+    pub(super) fn judge(&self, lost: bool, met: FilePoint) -> Heard {
+        // That it is remembered in its present life is no news, however often it greets.
+        let further = met.life != self.life && met.epoch >= self.epoch;
+        match (lost, self.renewed) {
+            (true, false) => Heard::Lost,
+            (_, true) if further => Heard::Further,
+            _ => Heard::NoNews,
+        }
+    }
+
+    /// A node has answered this life's greeting.
+    pub(super) fn heard(&mut self, from: NodeId) {
+        self.heard.insert(from);
+    }
 }
 
-impl Node {
-    /// Greets every member, and stops waiting when enough have answered or time is up.
-    pub(super) fn boot_tick(&mut self, cx: &mut Cx<'_>) {
-        if !self.identity.witness.waiting {
-            return;
-        }
-        let now = cx.now.mono_ms;
-        let peers: Vec<_> = self.doc.present().map(|m| m.id).filter(|id| *id != self.id).collect();
-        let witness = &mut self.identity.witness;
-        let since = *witness.since_ms.get_or_insert(now);
-        let unheard: Vec<_> =
-            peers.iter().filter(|p| !witness.heard.contains(p)).copied().collect();
-        let enough = witness.heard.len() >= witness.wanted.min(peers.len());
-        let reachable = unheard.iter().any(|p| self.alive.contains(p));
-        let patient = now < since + WAIT_MS && (reachable || witness.wanted > 0);
-        if unheard.is_empty() || enough && !patient {
-            witness.waiting = false;
-            self.unmute(cx);
-            return;
-        }
-        if witness.greeted_ms.is_none_or(|at| now >= at + AGAIN_MS) {
-            witness.greeted_ms = Some(now);
-            self.greet(cx, unheard);
-        }
-    }
-
-    /// Says hello: whoever has a newer ring document is then asked for it.
-    pub(super) fn greet(&mut self, cx: &mut Cx<'_>, peers: Vec<NodeId>) {
-        for peer in peers {
-            let greeting = self.identity.witness.greeting();
-            self.send(cx, peer, 0, greeting);
-        }
-    }
-
-    /// One speaks that has not answered this life: it is greeted before it is told anything, lest it
-    /// book this life's commits under a former one.
-    pub(super) fn greet_speaker(&mut self, cx: &mut Cx<'_>, from: NodeId) {
-        let witness = &mut self.identity.witness;
-        let known = from == self.id || witness.waiting || witness.heard.contains(&from);
-        if known || !self.doc.present().any(|m| m.id == from) {
-            return;
-        }
-        let now = cx.now.mono_ms;
-        if witness.greeted_ms.is_none_or(|at| now >= at + AGAIN_MS) {
-            witness.greeted_ms = Some(now);
-            witness.again.clear();
-        }
-        if witness.again.insert(from) {
-            self.greet(cx, vec![from]);
-        }
-    }
-
-    /// Remembers how far one has come. It may have greeted before it was lost here, and have noticed
-    /// nothing of that: then it is asked to greet again.
-    pub(super) fn remember(&mut self, cx: &mut Cx<'_>, from: NodeId, commit: u64) {
-        let witness = &mut self.identity.witness;
-        if witness.acknowledged(from, commit) {
-            return;
-        }
-        let now = cx.now.mono_ms;
-        let (_, asked_ms) = witness.unbooked.entry(from).or_default();
-        if *asked_ms == 0 || now >= *asked_ms + AGAIN_MS {
-            *asked_ms = now.max(1);
-            // No life is numbered so: it is answered with a greeting.
-            let none =
-                Body::Met { life: 0, met: FilePoint::default(), actor: Actor(0), counter: 0 };
-            self.send(cx, from, 0, none);
-        }
-    }
-
-    fn greet_all(&mut self, cx: &mut Cx<'_>) {
-        let others = self.doc.present().map(|m| m.id).filter(|id| *id != self.id).collect();
-        self.greet(cx, others);
-    }
-
-    /// Some have come up: they remember what comes only once they were greeted, and may know better.
-    pub(super) fn greet_new(&mut self, cx: &mut Cx<'_>, came: Vec<NodeId>) {
-        if self.identity.witness.greeted_ms.is_some() || !self.identity.witness.waiting {
-            self.greet(cx, came);
-        }
-        self.boot_tick(cx);
-    }
-
-    /// Answers a greeting, and remembers who greeted.
-    pub(super) fn on_greet(&mut self, cx: &mut Cx<'_>, from: NodeId, op: u64, greeting: &Body) {
-        let Body::Greet { opened, actor, epoch, life, renewed, .. } = *greeting else { return };
-        let met = self.identity.witness.greeted(from, opened, (epoch, life), renewed);
-        let counter = self.identity.seen_of(actor);
-        self.send(cx, from, op, Body::Met { life, met, actor, counter });
-    }
-
-    /// A witness says how far it had met this node.
-    pub(super) fn on_met(
-        &mut self,
-        cx: &mut Cx<'_>,
-        from: NodeId,
-        (life, met): (u64, FilePoint),
-        (actor, counter): (Actor, u64),
-    ) {
-        let witness = &self.identity.witness;
-        if life != witness.life {
-            // A greeting of a former process came late, and may have been taken for the newest.
-            return self.greet(cx, vec![from]);
-        }
-        let behind = met.life != life && met.is_beyond(&witness.opened);
-        self.heard(cx, from, behind || counter > self.identity.minted_by(actor), met);
-    }
-
-    /// The same of an older build, which knows actors and commits alone.
-    pub(super) fn on_seen(
-        &mut self,
-        cx: &mut Cx<'_>,
-        from: NodeId,
-        (actor, counter, commit): (Actor, u64, u64),
-    ) {
-        let minted = counter > self.identity.minted_by(actor);
-        let acknowledged = actor == self.identity.actor && commit > cx.store.commit_number();
-        self.heard(cx, from, minted || acknowledged, FilePoint::default());
-    }
-
-    fn heard(&mut self, cx: &mut Cx<'_>, from: NodeId, lost: bool, met: FilePoint) {
-        let late = planted::is(Bug::LateWitness) && !self.identity.witness.waiting;
-        let lost = lost && !late && !planted::is(Bug::WitnessIgnored);
-        let witness = &self.identity.witness;
-        // That it is remembered in its present life is no news, however often it greets.
-        let further = met.life != witness.life && met.epoch >= witness.epoch;
-        if lost && !witness.renewed {
-            let why = "another node has seen later writes of this one: its file is older";
-            self.lose_all(met.epoch);
-            cx.out.push(Action::Note(Note::Lost(why.into())));
-            self.greet_all(cx);
-        } else if witness.renewed && further {
-            // What was lost had come further: the present life is to be above it.
-            self.identity.begin_life(met.epoch);
-            self.greet_all(cx);
-        }
-        self.identity.witness.heard.insert(from);
-        self.boot_tick(cx);
-        if lost && !self.identity.witness.waiting {
-            self.unmute(cx);
-        }
-    }
+/// What the answer of a witness leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    NoNews,
+    /// The file is older than what the witness has seen.
+    Lost,
+    /// What was lost had come further than the present life, which must be above it.
+    Further,
 }
 
 /// The bits of a life.

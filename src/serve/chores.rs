@@ -17,7 +17,7 @@ use super::event::Stopping;
 use super::meter;
 use crate::config::{self, PEERS_FILE};
 use crate::embed;
-use crate::node::{Event, RepairRequest, Reply, Request, scrubbed_ms};
+use crate::node::{Event, RepairRequest, Reply, Request, Ticket, scrubbed_ms};
 use crate::os;
 use crate::ring::{Member, NodeId, Step};
 use crate::store::Store;
@@ -63,7 +63,7 @@ impl Core {
 
     fn request(&mut self, request: Request) -> Option<u64> {
         let ticket = self.desk.ticket();
-        self.events.push(Event::Request(ticket, request));
+        self.events.push(Event::Request(Ticket(ticket), request));
         Some(ticket)
     }
 

@@ -21,12 +21,13 @@ use tokio::sync::mpsc::Sender;
 use super::event::In;
 use super::meter;
 use crate::error::{Error, Result};
+use crate::node::BatchSeq;
 use crate::store::lmdb::Lmdb;
 use crate::store::{Batch, Failure, Store};
 
 /// The way to the thread.
 pub(super) struct Committer {
-    door: Option<mpsc::Sender<(u64, Batch)>>,
+    door: Option<mpsc::Sender<(BatchSeq, Batch)>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -42,7 +43,7 @@ impl Committer {
     }
 
     /// Hands a batch over.
-    pub(super) fn commit(&self, seq: u64, batch: Batch) {
+    pub(super) fn commit(&self, seq: BatchSeq, batch: Batch) {
         if let Some(door) = &self.door {
             // The thread outlives the door, unless it panicked: then the core has been told.
             drop(door.send((seq, batch)));
@@ -90,7 +91,7 @@ impl Looks {
     }
 }
 
-fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(u64, Batch)>, tell: &Sender<In>) {
+fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(BatchSeq, Batch)>, tell: &Sender<In>) {
     let mut looks = Looks { due: now() };
     for (seq, batch) in inbox {
         let began = now();

@@ -27,7 +27,7 @@ use crate::channel::{PARCEL_BYTES_MAX, Parcel};
 use crate::embed::wall_ms;
 use crate::error::{Error, Result, operand};
 use crate::gossip::{Gossip, Mood};
-use crate::node::{Action, Event, Node, Note, Time};
+use crate::node::{Action, BatchSeq, Event, Node, Note, Ticket, Time};
 use crate::protocol::{Body, Message};
 use crate::ring::{NodeId, State};
 use crate::store::lmdb::{Head, Lmdb};
@@ -162,7 +162,7 @@ impl Core {
         match action {
             Action::Send(to, message) => self.send(to, message),
             Action::Commit(seq, batch) => self.commit(seq, batch),
-            Action::Reply(ticket, reply) => self.replied(ticket, reply),
+            Action::Reply(Ticket(ticket), reply) => self.replied(ticket, reply),
             Action::Note(note) => noted(&note),
             Action::Stop(why) => {
                 let why = format!("The node's file failed, so it stopped: {why}");
@@ -195,12 +195,12 @@ impl Core {
         }
     }
 
-    fn commit(&mut self, seq: u64, batch: Batch) {
+    fn commit(&mut self, seq: BatchSeq, batch: Batch) {
         self.store.rest();
         self.committer.commit(seq, batch);
     }
 
-    fn committed(&mut self, seq: u64, outcome: std::result::Result<Head, Failure>) {
+    fn committed(&mut self, seq: BatchSeq, outcome: std::result::Result<Head, Failure>) {
         let event = match outcome {
             Ok(head) => {
                 self.store.advance(head);

@@ -25,7 +25,7 @@ use crate::channel::{
 use crate::digest::Sum;
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
-use crate::node::{Event, Reply, Request};
+use crate::node::{Event, Reply, Request, Ticket};
 use crate::protocol::WIRE_LOWEST;
 use crate::quorum::Verdict;
 use crate::store::lmdb::FILE;
@@ -108,7 +108,7 @@ impl Core {
         let began = self.now();
         let asked = Asked { link, ticket, op, data, began, busy_ms: now, _seat: seat };
         self.desk.asked.insert(own, asked);
-        self.events.push(Event::Request(own, request));
+        self.events.push(Event::Request(Ticket(own), request));
     }
 
     /// Passes a reply of the node on to whoever asked for it.

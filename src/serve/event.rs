@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::guests::Seat;
 use crate::channel::{Opened, Parcel};
 use crate::error::Error;
+use crate::node::BatchSeq;
 use crate::ring::NodeId;
 use crate::store::Failure;
 use crate::store::lmdb::Head;
@@ -28,7 +29,7 @@ pub(super) enum In {
     /// A link has ended.
     Ended(u64, Option<Error>),
     /// A batch is durable, or is not.
-    Committed(u64, std::result::Result<Head, Failure>),
+    Committed(BatchSeq, std::result::Result<Head, Failure>),
     /// A part of the node has ended that it cannot do without.
     Broken(Error),
     /// A signal: finish and stop.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use kvs::digest::{Leaves, Sum};
 use kvs::error::Result;
 use kvs::key::{Key, Partition};
-use kvs::node::{Action, Event, Reply, Request, Time};
+use kvs::node::{Action, Event, Reply, Request, Ticket, Time};
 use kvs::protocol::{Body, Message};
 use kvs::quorum::Basis;
 use kvs::ring::{Change, State};
@@ -81,7 +81,7 @@ fn a_late_answer_of_a_former_coordinator_refuses_nothing() {
         };
         actions.iter().find_map(put)
     };
-    let first = asked(&tell(Event::Request(1, request))).expect("it asks the owner");
+    let first = asked(&tell(Event::Request(Ticket(1), request))).expect("it asks the owner");
     let answer = |op| {
         let body = Body::Chosen(Box::new(newer.clone()));
         Event::Message(owner, Message { ring: newer.id, version: newer.version, op, body })
@@ -91,7 +91,7 @@ fn a_late_answer_of_a_former_coordinator_refuses_nothing() {
     let again = tell(answer(first));
     assert!(!again.iter().any(|a| matches!(a, Action::Reply(..))), "{again:?}");
     let told = tell(answer(second));
-    assert!(told.iter().any(|a| matches!(a, Action::Reply(1, _))), "{told:?}");
+    assert!(told.iter().any(|a| matches!(a, Action::Reply(Ticket(1), _))), "{told:?}");
 }
 
 /// A store that counts the hints of which somebody has read the record.
@@ -173,10 +173,10 @@ fn what_is_kept_for_somebody_who_is_down_is_not_read_to_be_passed_over() {
     let host = &mut w.hosts[holder];
     let store = Counting { store: &host.store, read: Cell::new(0) };
     let node = host.node.as_mut().expect("a node");
-    let actions = node.handle(&store, now, Event::Request(7, Request::Deliver));
+    let actions = node.handle(&store, now, Event::Request(Ticket(7), Request::Deliver));
     let left = host.store.hint_stats().expect("memory").count;
     assert!(
-        matches!(actions[..], [Action::Reply(7, Reply::Deliver(0, n))] if n == left),
+        matches!(actions[..], [Action::Reply(Ticket(7), Reply::Deliver(0, n))] if n == left),
         "{actions:?}"
     );
     assert_eq!(store.read.get(), 0, "hints were read");

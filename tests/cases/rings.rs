@@ -1,7 +1,7 @@
 //! Cases of a changing ring: which layout a write must reach, who may choose, who is out.
 
 use kvs::clock::Actor;
-use kvs::node::{Action, Event, RepairRequest, Reply, Request, Time};
+use kvs::node::{Action, Event, RepairRequest, Reply, Request, Ticket, Time};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
 use kvs::protocol::{Ballot, Body, Message};
@@ -367,7 +367,7 @@ fn a_round_is_accepted_under_the_ballot_it_was_promised() {
     let host = &mut w.hosts[0];
     let node = host.node.as_mut().expect("a node");
     let mut tell = |event| node.handle(&host.store, now, event);
-    let asked = tell(Event::Request(1, Request::Propose(Box::new(doc))));
+    let asked = tell(Event::Request(Ticket(1), Request::Propose(Box::new(doc))));
     let prepared = asked.iter().find_map(|action| match action {
         Action::Send(to, Message { op, body: Body::Prepare(ballot), .. }) if *to == ids[1] => {
             Some((*op, *ballot))

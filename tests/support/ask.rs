@@ -21,7 +21,7 @@ impl World {
         self.ticket += 1;
         let ticket = self.ticket;
         self.note(|| format!("request {ticket} via {via}: {request:?}"));
-        self.handle(via, Event::Request(ticket, request));
+        self.handle(via, Event::Request(Ticket(ticket), request));
         ticket
     }
 

@@ -197,6 +197,6 @@ impl World {
         if self.hosts[i].store.commit_number() > before {
             self.keep(i);
         }
-        self.handle(i, Event::Failed(0, Failure::Fatal(error)));
+        self.handle(i, Event::Failed(BatchSeq(0), Failure::Fatal(error)));
     }
 }

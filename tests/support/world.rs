@@ -21,7 +21,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::gossip::Gossip;
 use kvs::key::{Key, Q};
-use kvs::node::{Action, Boot, Event, Node, Note, RepairRequest, Reply, Request, Time, genesis};
+use kvs::node::{
+    Action, BatchSeq, Boot, Event, Node, Note, RepairRequest, Reply, Request, Ticket, Time, genesis,
+};
 use kvs::protocol::{Body, Message, WIRE};
 use kvs::quorum::{Basis, GetReply, Item, Options, PutReply, PutRequest, Verdict};
 use kvs::record::Record;
@@ -534,7 +536,7 @@ impl World {
     fn act(&mut self, i: usize, action: Action) {
         match action {
             Action::Send(to, message) => self.send(i, to, &message),
-            Action::Commit(seq, batch) => {
+            Action::Commit(BatchSeq(seq), batch) => {
                 let staged = self.look(i, &batch);
                 let host = &mut self.hosts[i];
                 host.staged = staged;
@@ -544,7 +546,7 @@ impl World {
                 let after = self.rng.within(low, high);
                 self.push(after, What::Synced { host: i, life, seq });
             }
-            Action::Reply(ticket, reply) => {
+            Action::Reply(Ticket(ticket), reply) => {
                 self.note(|| format!("reply {ticket} {reply:?}"));
                 self.replies.insert(ticket, reply);
             }
@@ -598,8 +600,8 @@ impl World {
     fn synced(&mut self, i: usize, seq: u64) {
         let host = &mut self.hosts[i];
         let event = match host.store.sync() {
-            Ok(()) => Event::Committed(seq),
-            Err(failure) => Event::Failed(seq, failure),
+            Ok(()) => Event::Committed(BatchSeq(seq)),
+            Err(failure) => Event::Failed(BatchSeq(seq), failure),
         };
         host.follow();
         match event {

@@ -9,7 +9,9 @@ use kvs::clock::{Actor, CLOCK_READ_MAX};
 use kvs::digest::{Arc, Sum};
 use kvs::error::Error;
 use kvs::key::{Key, Partition, Q};
-use kvs::node::{Action, Boot, Event, Node, Note, RepairRequest, Reply, Request, Time, genesis};
+use kvs::node::{
+    Action, Boot, Event, Node, Note, RepairRequest, Reply, Request, Ticket, Time, genesis,
+};
 use kvs::protocol::{BALLOT_MAX, Ballot, Body, Message, Scope, TIMEOUT_MS_MAX, WIRE};
 use kvs::quorum::{Basis, Item, Options, PutRequest, Verdict};
 use kvs::ring::{Member, NodeId, RingDoc, State};
@@ -237,8 +239,10 @@ fn a_client_is_told_that_it_asks_for_what_cannot_be() {
             "{what}"
         );
         let mut one = One::new();
-        let actions = one.handle(Event::Request(7, request));
-        let [Action::Reply(7, reply)] = actions.as_slice() else { panic!("{what}: {actions:?}") };
+        let actions = one.handle(Event::Request(Ticket(7), request));
+        let [Action::Reply(Ticket(7), reply)] = actions.as_slice() else {
+            panic!("{what}: {actions:?}")
+        };
         let refused = match reply {
             Reply::Put(reply) => matches!(reply.verdict, Verdict::Refused(_)),
             Reply::Get(reply) => matches!(reply.verdict, Verdict::Refused(_)),

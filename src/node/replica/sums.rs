@@ -2,24 +2,39 @@
 //!
 //! Caveat: a row that cannot be read ends the comparison; what is wrong is mended before the next one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::sync::ARCS_MAX;
-use super::{Cx, Node};
+use super::Replica;
 use crate::digest::{Arc, Leaves, Sum};
 use crate::error::Result;
-use crate::key::Partition;
+use crate::key::{Key, Partition};
+use crate::node::flow::{ARCS_MAX, Caller, Ctx};
 use crate::protocol::{Body, Scope};
+use crate::record::Term;
 use crate::ring::NodeId;
+use crate::store::verify;
 
-impl Node {
+impl Replica {
+    /// The partitions a scope means between this node and a peer, in order.
+    pub(in crate::node) fn scope(&self, peer: NodeId, scope: &Scope) -> Vec<Partition> {
+        match scope {
+            Scope::Only(partitions) => partitions.clone(),
+            Scope::Shared => {
+                let theirs: BTreeSet<_> = self.doc.owned(peer).into_iter().collect();
+                let mut shared = self.doc.owned(self.id);
+                shared.retain(|p| theirs.contains(p));
+                shared
+            }
+        }
+    }
+
     /// Durable sums of arcs, over some partitions.
     ///
     /// # Errors
     /// When a row of the digests cannot be read: they are mended.
-    pub(super) fn sums_of(
+    pub(in crate::node) fn sums_of(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Ctx<'_>,
         scope: &[Partition],
         arcs: &[Arc],
     ) -> Result<Vec<Sum>> {
@@ -61,18 +76,17 @@ impl Node {
     }
 
     /// The peer's side of a comparison: the arcs that differ here. `None`: other ring version.
-    pub(super) fn differing(
+    pub(in crate::node) fn differing(
         &mut self,
-        cx: &mut Cx<'_>,
-        peer: NodeId,
-        version: u64,
+        cx: &mut Ctx<'_>,
+        caller: Caller,
         scope: &Scope,
         arcs: &[(Arc, Sum)],
     ) -> Option<Body> {
-        if *scope == Scope::Shared && version != self.doc.version {
+        if *scope == Scope::Shared && caller.version != self.doc.version {
             return None;
         }
-        let partitions = self.scope(peer, scope);
+        let partitions = self.scope(caller.node, scope);
         let asked: Vec<Arc> = arcs.iter().map(|a| a.0).take(ARCS_MAX).collect();
         let sane = asked
             .iter()
@@ -86,5 +100,22 @@ impl Node {
         };
         let differ = arcs.iter().zip(own).filter(|((_, theirs), own)| theirs != own);
         Some(Body::Differ(differ.map(|((arc, _), own)| (*arc, own)).collect()))
+    }
+
+    /// The keys and terms of some leaves, from durable state, in order.
+    ///
+    /// # Errors
+    /// When a partition cannot be read, or a leaf is not what its sum promises: it is audited anew.
+    pub(in crate::node) fn list(
+        &mut self,
+        cx: &mut Ctx<'_>,
+        leaves: &[(Partition, Vec<u8>)],
+    ) -> Result<Vec<(Key, Term)>> {
+        let mut found = Vec::new();
+        for (p, wanted) in leaves {
+            let listed = verify::leaves(cx.store, self.q(), *p, wanted);
+            found.extend(listed.inspect_err(|_| self.audit_anew(cx, *p))?);
+        }
+        Ok(found)
     }
 }

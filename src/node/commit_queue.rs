@@ -12,7 +12,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Asker;
+pub(super) use super::event::BatchSeq;
+use super::flow::{OpId, Origin};
 use crate::key::{Key, Partition};
 use crate::protocol::Body;
 use crate::record::Stored;
@@ -21,11 +22,11 @@ use crate::store::{Batch, Op};
 
 /// What to do when a batch is durable, or has failed.
 #[derive(Debug)]
-pub(super) enum Then {
+pub(super) enum OnCommit {
     /// Send the first body when durable, the second when not.
-    Send(NodeId, u64, Box<Body>, Box<Body>),
+    Send(NodeId, OpId, Box<Body>, Box<Body>),
     /// Wake a task.
-    Wake(u64),
+    Wake(OpId),
     /// These partitions are no longer filling.
     Full(Vec<Partition>),
     /// This key is no longer bad.
@@ -33,7 +34,7 @@ pub(super) enum Then {
     /// A bad key, or whatever did not match its digest, is out of the partition.
     Struck(Partition, Option<Vec<u8>>),
     /// Answer with what is unsettled.
-    Unsettled(Asker),
+    Unsettled(Origin),
 }
 
 /// Where staged records stand: own, or kept for a target.
@@ -41,18 +42,18 @@ type Place = (Option<NodeId>, Partition);
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Stage {
-    overlay: BTreeMap<Place, BTreeMap<Key, (u64, Stored)>>,
+pub(super) struct CommitQueue {
+    overlay: BTreeMap<Place, BTreeMap<Key, (BatchSeq, Stored)>>,
     pending: Vec<Op>,
-    thens: BTreeMap<u64, Vec<Then>>,
-    seq: u64,
-    in_flight: Option<u64>,
+    thens: BTreeMap<BatchSeq, Vec<OnCommit>>,
+    last: BatchSeq,
+    in_flight: Option<BatchSeq>,
 }
 
-impl Stage {
+impl CommitQueue {
     /// Adds an op to the next batch; returns that batch's number.
-    pub(super) fn push(&mut self, op: Op) -> u64 {
-        let seq = self.seq + 1;
+    pub(super) fn push(&mut self, op: Op) -> BatchSeq {
+        let seq = self.next();
         match &op {
             Op::Record { partition, key, stored } => {
                 self.lay((None, *partition), key, (seq, stored));
@@ -74,34 +75,34 @@ impl Stage {
         target: Option<NodeId>,
         p: Partition,
         key: &Key,
-    ) -> Option<&(u64, Stored)> {
+    ) -> Option<&(BatchSeq, Stored)> {
         self.overlay.get(&(target, p))?.get(key)
     }
 
-    fn lay(&mut self, place: Place, key: &Key, (seq, stored): (u64, &Stored)) {
+    fn lay(&mut self, place: Place, key: &Key, (seq, stored): (BatchSeq, &Stored)) {
         self.overlay.entry(place).or_default().insert(key.clone(), (seq, stored.clone()));
     }
 
     /// Runs `then` once batch `seq` is decided.
-    pub(super) fn then(&mut self, seq: u64, then: Then) {
+    pub(super) fn then(&mut self, seq: BatchSeq, then: OnCommit) {
         self.thens.entry(seq).or_default().push(then);
     }
 
     /// The number of the batch now gathering.
-    pub(super) fn next(&self) -> u64 {
-        self.seq + 1
+    pub(super) fn next(&self) -> BatchSeq {
+        BatchSeq(self.last.0 + 1)
     }
 
     /// The partitions that the batch now gathering ends the filling of.
     pub(super) fn filled_next(&self) -> Vec<Partition> {
         let thens = self.thens.get(&self.next()).into_iter().flatten();
-        let full = thens.filter_map(|t| if let Then::Full(p) = t { Some(p) } else { None });
+        let full = thens.filter_map(|t| if let OnCommit::Full(p) = t { Some(p) } else { None });
         full.flatten().copied().collect()
     }
 
     /// The last batch that holds anything staged so far.
-    pub(super) fn last(&self) -> u64 {
-        if self.pending.is_empty() { self.seq } else { self.next() }
+    pub(super) fn last(&self) -> BatchSeq {
+        if self.pending.is_empty() { self.last } else { self.next() }
     }
 
     /// Whether a batch should go now: something is staged and nothing is under way.
@@ -116,16 +117,22 @@ impl Stage {
     }
 
     /// Takes the batch that has gathered, with `extra` ops at its end.
-    pub(super) fn take(&mut self, extra: Vec<Op>) -> (u64, Batch) {
-        self.seq += 1;
-        self.in_flight = Some(self.seq);
+    pub(super) fn take(&mut self, extra: Vec<Op>) -> (BatchSeq, Batch) {
+        debug_assert!(self.in_flight.is_none(), "one batch at a time is made durable");
+        self.last = self.next();
+        self.in_flight = Some(self.last);
         let mut ops = std::mem::take(&mut self.pending);
         ops.extend(extra);
-        (self.seq, Batch { ops })
+        (self.last, Batch { ops })
     }
 
     /// The batch is durable: its overlay falls, its thens are due.
-    pub(super) fn committed(&mut self, seq: u64) -> Vec<Then> {
+    pub(super) fn committed(&mut self, seq: BatchSeq) -> Vec<OnCommit> {
+        debug_assert_eq!(
+            self.in_flight,
+            Some(seq),
+            "the batch under way is the one that is durable"
+        );
         self.in_flight = None;
         self.overlay.retain(|_, keys| {
             keys.retain(|_, (at, _)| *at > seq);
@@ -135,7 +142,7 @@ impl Stage {
     }
 
     /// The batch failed, and with it all that was staged since.
-    pub(super) fn failed(&mut self, _seq: u64) -> Vec<Then> {
+    pub(super) fn failed(&mut self) -> Vec<OnCommit> {
         self.in_flight = None;
         self.overlay.clear();
         self.pending.clear();

@@ -1,7 +1,7 @@
 //! Minting: what a write of one key builds on, and the record it makes.
 //!
 //! ```text
-//! ground   local copy (staged or durable) + what the owners said; may this node mint here at all?
+//! base     local copy (staged or durable) + what the owners said; may this node mint here at all?
 //! mint     which of it the write supersedes -> dot -> record, staged
 //! ```
 //!
@@ -12,9 +12,10 @@
 //! Minting needs every earlier dot of this actor for the key. Whatever hints that one is missing (a
 //! context or a peer that has seen more of us than we have) ends minting under this actor instead.
 
-use super::{Cx, Node};
+use super::Replica;
 use crate::clock::{CLOCK_ENTRIES_MAX, Dot, VersionVector};
 use crate::key::{Key, Partition};
+use crate::node::flow::Ctx;
 use crate::planted::{self, Bug};
 use crate::quorum::{self, Basis, Item, ItemReply};
 use crate::record::{RECORD_BYTES_MAX, Record, SIBLINGS_MAX, Stored, Value};
@@ -24,22 +25,22 @@ use crate::store::Op;
 const BESIDE_BYTES: usize = 32;
 
 /// What a write of one key builds on.
-pub(super) struct Ground {
+pub(in crate::node) struct WriteBase {
     /// This node's own copy.
     local: Record,
     /// What the owners that were asked hold, merged.
     others: Record,
 }
 
-impl Node {
+impl Replica {
     /// Reads what a write builds on; the error says why this node cannot mint it.
-    pub(super) fn ground(
+    pub(in crate::node) fn write_base(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Ctx<'_>,
         p: Partition,
         item: &Item,
         (merged, clashes): (Option<Stored>, Vec<Dot>),
-    ) -> Result<Ground, String> {
+    ) -> Result<WriteBase, String> {
         if self.q().partition(&item.key) != p {
             return Err("the key is not of this partition".into());
         }
@@ -51,7 +52,7 @@ impl Node {
         // What may only be written where nothing is must not trust a search that was led astray.
         let needs_none = matches!(item.basis, Basis::Absent | Basis::Exact(_));
         let unread = stored.is_none() && needs_none && !self.is_absent(cx, p, &item.key);
-        if unread || self.identity.is_bad(p, &item.key) || !self.is_full(p) {
+        if unread || self.identity.is_corrupt(p, &item.key) || !self.is_full(p) {
             return Err("its copy of the key cannot be read".into());
         }
         let read = |stored: Option<Stored>| stored.map(|s| s.record(&item.key)).transpose();
@@ -68,23 +69,23 @@ impl Node {
             self.lose(cx, p, "a client or peer has seen a later write of this node");
             return Err("its copy has lost records".into());
         }
-        Ok(Ground { local, others })
+        Ok(WriteBase { local, others })
     }
 
     /// Makes and stages the record of a write, unless its condition does not hold. `agreed_ms` is the
     /// time by which a value counts as expired for all who told their clocks, if others did.
-    pub(super) fn mint(
+    pub(in crate::node) fn mint(
         &mut self,
-        cx: &Cx<'_>,
+        cx: &Ctx<'_>,
         p: Partition,
         item: &Item,
-        ground: Ground,
+        base: WriteBase,
         agreed_ms: Option<u64>,
     ) -> (ItemReply, Option<Stored>) {
         // The same key may stand in this request before; then its write is staged by now.
         let staged = self.staged(p, &item.key).and_then(|s| s.record(&item.key).ok());
-        let local = staged.unwrap_or(ground.local);
-        let known = local.merge(&ground.others).0;
+        let local = staged.unwrap_or(base.local);
+        let known = local.merge(&base.others).0;
         let values = known.visible(agreed_ms.unwrap_or(cx.now.wall_ms)).len();
         // An overwrite merges what the owners hold first: what it supersedes it has known.
         let (base, seen) = match &item.basis {
@@ -116,7 +117,7 @@ impl Node {
 
     fn stage_write(
         &mut self,
-        cx: &Cx<'_>,
+        cx: &Ctx<'_>,
         partition: Partition,
         item: &Item,
         base: &Record,
@@ -140,7 +141,7 @@ impl Node {
 
     fn stage_record(&mut self, partition: Partition, key: &Key, record: &Record) -> Stored {
         let stored = Stored::new(key, record);
-        self.stage.push(Op::Record { partition, key: key.clone(), stored: stored.clone() });
+        self.queue.push(Op::Record { partition, key: key.clone(), stored: stored.clone() });
         stored
     }
 }

@@ -15,19 +15,19 @@ const AGAIN_MS: u64 = 1_000;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct DiskSpace {
     refused_ms: Option<u64>,
-    /// A commit after the last refusal found room.
+    /// A commit after the last refusal found disk.
     found: bool,
 }
 
-impl Room {
-    /// A commit was refused for want of room.
+impl DiskSpace {
+    /// A commit was refused for want of disk.
     pub(super) fn refused(&mut self, now_ms: u64) {
         (self.refused_ms, self.found) = (Some(now_ms), false);
     }
 
-    /// A commit found room.
+    /// A commit found disk.
     pub(super) fn found(&mut self) {
         self.found = true;
     }
@@ -58,19 +58,19 @@ mod tests {
 
     #[test]
     fn a_small_commit_that_finds_room_does_not_end_a_full_disk_at_once() {
-        let mut room = Room::default();
-        assert!(!room.is_full() && room.may_try(0));
-        room.refused(5);
-        room.found();
-        room.tick(6);
-        assert!(room.is_full() && !room.may_try(6));
-        assert!(room.may_try(5 + AGAIN_MS));
-        room.tick(4 + FULL_MS);
-        assert!(room.is_full());
-        room.tick(5 + FULL_MS);
-        assert!(!room.is_full());
-        room.refused(20_000);
-        room.tick(90_000);
-        assert!(room.is_full(), "no commit has found room since");
+        let mut disk = DiskSpace::default();
+        assert!(!disk.is_full() && disk.may_try(0));
+        disk.refused(5);
+        disk.found();
+        disk.tick(6);
+        assert!(disk.is_full() && !disk.may_try(6));
+        assert!(disk.may_try(5 + AGAIN_MS));
+        disk.tick(4 + FULL_MS);
+        assert!(disk.is_full());
+        disk.tick(5 + FULL_MS);
+        assert!(!disk.is_full());
+        disk.refused(20_000);
+        disk.tick(90_000);
+        assert!(disk.is_full(), "no commit has found room since");
     }
 }

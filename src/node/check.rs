@@ -11,7 +11,9 @@
 
 use std::sync::Arc;
 
-use super::{Action, Cx, Node, Note, Reply, Request};
+use super::event::{Note, Reply, Request};
+use super::flow::{Ctx, OpId};
+use super::replica::Replica;
 use crate::error::{Error, Result};
 use crate::protocol::{Message, PAGE_MAX, at_most, within};
 use crate::quorum::{GetReply, PutReply, Verdict};
@@ -78,19 +80,19 @@ impl Request {
     }
 }
 
-impl Node {
+impl Replica {
     /// Turns a message away: whoever asked hears it, and one note says so.
     pub(super) fn turn_away(
         &mut self,
-        cx: &mut Cx<'_>,
+        cx: &mut Ctx<'_>,
         from: NodeId,
         message: &Message,
         why: &Error,
     ) {
         let why = why.to_string();
         if let Some(body) = message.body.refusal(&why) {
-            self.send(cx, from, message.op, body);
+            self.send(cx, from, OpId(message.op), body);
         }
-        cx.out.push(Action::Note(Note::Refused(from, why)));
+        cx.note(Note::Refused(from, why));
     }
 }

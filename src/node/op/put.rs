@@ -1,0 +1,570 @@
+//! Coordinating a write: read what it replaces, mint and commit here, then send, then count.
+//!
+//! ```text
+//! Put:     Reading --enough answers--> Committing --durable--> Replicating --W--> reply
+//!          (overwrite, if-absent,      own record first        owners, then fallbacks for those down
+//!           exact)                               if-absent, exact: --> Confirming --> reply
+//! ```
+//!
+//! Law of the end: a write is minted before half of its time is over, or never. Its asker waits
+//! longer than that before it says that the outcome is unknown, so nothing is minted after whoever
+//! asked was told so: what is written next is never superseded by what was asked before it.
+//!
+//! Law of exact writes: nothing is minted when the coordinator or the owners it reads hold anything
+//! that the context does not cover, and only a writer that is alone when it reads again after its
+//! acks has won. Of two that meet at most one finds itself alone, for each reads after a quorum holds
+//! its own value; the other is told that both are there (`confirm`).
+//!
+//! What an owner lacks in the end is kept as an uncounted hint: a reference to our own record.
+//! Caveat: a write that missed W goes on living where it is; it is unknown, not undone.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::clock::{Dot, VersionVector};
+use crate::key::Key;
+use crate::node::commit_queue::OnCommit;
+use crate::node::event::Reply;
+use crate::node::flow::{Ctx, Flow, OlderWork, Origin, Outcome, Wake, mint_within_ms};
+use crate::node::op::confirm;
+use crate::node::replica::Replica;
+use crate::planted::{self, Bug};
+use crate::protocol::Body;
+use crate::quorum::{
+    Answer, Basis, ItemReply, PutReply, PutRequest, ReadTally, Verdict, WriteTally,
+};
+use crate::record::Stored;
+use crate::ring::{NodeId, RingDoc, Step};
+use crate::store::{Hint, Op};
+
+/// A write being coordinated here.
+pub(in crate::node) struct Put {
+    request: PutRequest,
+    doc: Arc<RingDoc>,
+    phase: Phase,
+    strict: bool,
+    /// Who has yet to answer the messages of this phase; a fallback maps to its target.
+    awaiting: BTreeMap<NodeId, NodeId>,
+    fallbacks: VecDeque<NodeId>,
+    tally: WriteTally,
+    records: Vec<(Key, Stored)>,
+    items: Vec<ItemReply>,
+    /// The dot of each item that was minted.
+    dots: Vec<Option<Dot>>,
+    /// The clock of each item's record once it is written, and what else is known to be beside it.
+    expected: Vec<VersionVector>,
+    guessed: bool,
+    replied: bool,
+    hinted: BTreeSet<NodeId>,
+    started_ms: u64,
+    deadline_ms: u64,
+}
+
+/// How far a write is, and what only that part of it needs.
+enum Phase {
+    /// Owners are asked what they hold.
+    Reading(ReadTally),
+    /// Its records are staged here.
+    Committing,
+    /// They are durable here, and sent.
+    Replicating,
+    /// Enough have them; owners are asked again who else wrote.
+    Confirming(ReadTally),
+}
+
+impl Put {
+    /// Coordinates a write here, or says that it cannot before anything is applied.
+    pub(in crate::node) fn begin(
+        node: &mut Replica,
+        cx: &mut Ctx<'_>,
+        request: PutRequest,
+    ) -> Flow<Box<Self>> {
+        if let Some(why) = refuses(node, &request) {
+            return Flow::Done(Outcome::NotMine(why.into()));
+        }
+        let p = request.partition;
+        let absent = request.items.iter().any(|i| i.basis == Basis::Absent);
+        let strict = request.options.strict || absent;
+        let tally = WriteTally::new(&node.doc, p, &request.options, strict);
+        let (targets, fallbacks) = targets(node, &node.doc, &request, strict);
+        if let Some(verdict) = hopeless(node, &request, &tally, &targets, &fallbacks) {
+            return Flow::reply(Reply::Put(PutReply::none(verdict)));
+        }
+        let now = cx.now.mono_ms;
+        let needed = node.doc.n() + 1 - node.doc.majority();
+        let put = Box::new(Self {
+            deadline_ms: now + request.options.timeout_ms,
+            started_ms: now,
+            phase: Phase::Reading(ReadTally::new(&node.doc, p, needed)),
+            request,
+            doc: node.doc.clone(),
+            strict,
+            awaiting: BTreeMap::new(),
+            fallbacks,
+            tally,
+            records: Vec::new(),
+            items: Vec::new(),
+            dots: Vec::new(),
+            expected: Vec::new(),
+            guessed: false,
+            replied: false,
+            hinted: BTreeSet::new(),
+        });
+        put.read_before(node, cx)
+    }
+
+    /// The version of the ring document it acts under.
+    #[cfg(feature = "planted")]
+    pub(in crate::node) fn version(&self) -> u64 {
+        self.doc.version
+    }
+
+    /// Whether it began under a document older than this version.
+    pub(in crate::node) fn older_work(&self, version: u64) -> OlderWork {
+        match self.doc.version < version {
+            true => OlderWork::UnderWay,
+            false => OlderWork::None,
+        }
+    }
+
+    /// Whether whoever asked has an answer.
+    pub(in crate::node) fn is_answered(&self) -> bool {
+        self.replied
+    }
+
+    pub(in crate::node) fn step(
+        mut self: Box<Self>,
+        node: &mut Replica,
+        cx: &mut Ctx<'_>,
+        wake: Wake,
+    ) -> Flow<Box<Self>> {
+        let wake = match wake {
+            Wake::Said(from, Body::Answers(answers)) => {
+                let asked = self.request.items.len();
+                return self.hear_copies(node, cx, (from, answers, asked));
+            }
+            Wake::Said(from, Body::Copies { answers, asked, wall_ms }) => {
+                if let Phase::Reading(tally) | Phase::Confirming(tally) = &mut self.phase {
+                    tally.note_clock(wall_ms);
+                }
+                return self.hear_copies(node, cx, (from, answers, asked as usize));
+            }
+            wake => wake,
+        };
+        match (&self.phase, wake) {
+            // Whoever asked has given it up or soon will, and nothing of it is anywhere.
+            (Phase::Reading(_), Wake::Lost(id) | Wake::Unsent(id)) if matches!(cx.origin, Origin::Peer(by, _) if by == id) =>
+            {
+                return Flow::Over;
+            }
+            (Phase::Committing, Wake::Committed) => return self.replicate(node, cx),
+            (Phase::Committing, Wake::CommitFailed) => {
+                // Nothing of it is anywhere, so another owner may try.
+                let why = "its disk or quota is full; nothing was written".to_string();
+                return Flow::Done(Outcome::NotMine(why));
+            }
+            (Phase::Replicating, Wake::Said(from, Body::Stored { .. })) => {
+                if let Some(target) = self.awaiting.remove(&from) {
+                    if target == from {
+                        self.tally.ack(from);
+                    } else {
+                        self.tally.hint(from, target);
+                    }
+                }
+            }
+            (Phase::Replicating, Wake::Said(from, Body::NotStored(_) | Body::Chosen(_)))
+            | (Phase::Replicating, Wake::Lost(from) | Wake::Unsent(from)) => {
+                if let Some(target) = self.awaiting.remove(&from) {
+                    self.fall_back(node, cx, target);
+                }
+            }
+            (Phase::Replicating, Wake::Tick) => self.late_owners(node, cx),
+            (
+                Phase::Reading(_) | Phase::Confirming(_),
+                Wake::Said(from, _) | Wake::Lost(from) | Wake::Unsent(from),
+            ) => {
+                self.awaiting.remove(&from);
+            }
+            _ => {}
+        }
+        self.go_on(node, cx)
+    }
+
+    fn go_on(self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
+        match self.phase {
+            Phase::Reading(_) => self.after_reading(node, cx),
+            Phase::Committing => Flow::Wait(self),
+            Phase::Replicating => self.after_replicating(node, cx),
+            Phase::Confirming(_) => self.after_confirming(node, cx),
+        }
+    }
+
+    fn keys_after(&self, answered: usize) -> Vec<Key> {
+        self.request.items.iter().skip(answered).map(|i| i.key.clone()).collect()
+    }
+
+    /// Asks the owners that read by the present layout what they hold, this node first.
+    fn ask_owners(
+        &mut self,
+        node: &mut Replica,
+        cx: &mut Ctx<'_>,
+        mut tally: ReadTally,
+    ) -> ReadTally {
+        let keys = self.keys_after(0);
+        tally.answer(node.id, keys.iter().map(|key| node.look(cx, key)).collect());
+        let owners = node.doc.owners_in(node.doc.read_layout(), self.request.partition);
+        let live: Vec<_> = owners.into_iter().filter(|o| *o != node.id && node.is_up(*o)).collect();
+        self.awaiting = live.iter().map(|o| (*o, *o)).collect();
+        for owner in live {
+            node.ask(cx, owner, Body::Read(keys.clone()));
+        }
+        tally
+    }
+
+    fn read_before(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
+        let Phase::Reading(tally) = std::mem::replace(&mut self.phase, Phase::Committing) else {
+            return Flow::Wait(self);
+        };
+        if !self.request.items.iter().any(|i| i.basis.reads_before()) {
+            return self.mint_all(node, cx, &tally);
+        }
+        let tally = self.ask_owners(node, cx, tally);
+        self.phase = Phase::Reading(tally);
+        self.after_reading(node, cx)
+    }
+
+    /// Goes on when enough owners have told what they hold, or all that can.
+    fn after_reading(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
+        let late = cx.now.mono_ms >= self.started_ms + self.request.options.timeout_ms / 3;
+        let Phase::Reading(tally) = &self.phase else { return Flow::Wait(self) };
+        let enough = tally.is_enough(self.request.items.len());
+        if !enough && !self.awaiting.is_empty() && !late {
+            return Flow::Wait(self);
+        }
+        if !enough && self.strict {
+            let why = "too few owners with a full copy told what they hold; nothing was written";
+            return Flow::reply(Reply::Put(PutReply::none(Verdict::Refused(why.into()))));
+        }
+        self.guessed = !enough;
+        match std::mem::replace(&mut self.phase, Phase::Committing) {
+            Phase::Reading(tally) => self.mint_all(node, cx, &tally),
+            _ => Flow::Wait(self),
+        }
+    }
+
+    /// Mints one dot per key, stages the records and hints, and waits for the commit.
+    fn mint_all(
+        mut self: Box<Self>,
+        node: &mut Replica,
+        cx: &mut Ctx<'_>,
+        seen: &ReadTally,
+    ) -> Flow<Box<Self>> {
+        self.awaiting.clear();
+        let mint_ms = self.started_ms + mint_within_ms(self.request.options.timeout_ms);
+        if cx.now.mono_ms >= mint_ms && !planted::is(Bug::LateMint) {
+            let why = "it could not be begun within half of its time; nothing was written";
+            return Flow::reply(Reply::Put(PutReply::none(Verdict::Refused(why.into()))));
+        }
+        if let Err(why) = self.mint_items(node, cx, seen) {
+            return Flow::Done(Outcome::NotMine(why));
+        }
+        if self.records.is_empty() {
+            return Flow::reply(Reply::Put(self.report(node, Verdict::Done)));
+        }
+        let down = self.down(node);
+        self.hint_owners(node, cx, down);
+        node.queue.then(node.queue.next(), OnCommit::Wake(cx.op));
+        if planted::is(Bug::SendBeforeCommit) {
+            return self.replicate(node, cx);
+        }
+        Flow::Wait(self)
+    }
+
+    /// First all that can fail, then the staging: a refusal must leave nothing behind.
+    fn mint_items(
+        &mut self,
+        node: &mut Replica,
+        cx: &mut Ctx<'_>,
+        seen: &ReadTally,
+    ) -> Result<(), String> {
+        let p = self.request.partition;
+        let one = planted::is(Bug::OneClock).then_some(cx.now.wall_ms);
+        let agreed_ms = one.or(seen.agreed_ms(cx.now.wall_ms));
+        let mut bases = Vec::with_capacity(self.request.items.len());
+        for (i, item) in self.request.items.iter().enumerate() {
+            bases.push(node.write_base(cx, p, item, seen.merged(i, &item.key))?);
+        }
+        for (item, base) in self.request.items.iter().zip(bases) {
+            let alone = !matches!(self.items.last(), Some(ItemReply::Written { .. }));
+            if item.basis == Basis::Beside && alone {
+                self.items.push(ItemReply::Absent);
+                self.expected.push(VersionVector::new());
+                continue;
+            }
+            let (reply, stored) = node.mint(cx, p, item, base, agreed_ms);
+            let exact = stored.as_ref().filter(|_| matches!(item.basis, Basis::Exact(_)));
+            let record = exact.and_then(|s| s.record(&item.key).ok()).unwrap_or_default();
+            self.expected.push(record.clock);
+            self.records.extend(stored.map(|s| (item.key.clone(), s)));
+            self.items.push(reply);
+        }
+        self.dots = self.items.iter().map(minted).collect();
+        debug_assert_eq!(self.dots.len(), self.request.items.len(), "one answer per item");
+        Ok(())
+    }
+
+    /// Keeps a reference hint for each of these owners, unless it acknowledged or has one.
+    fn hint_owners(&mut self, node: &mut Replica, cx: &Ctx<'_>, owners: Vec<NodeId>) {
+        let partition = self.request.partition;
+        for target in owners {
+            if target == node.id || self.tally.has(target) || !self.hinted.insert(target) {
+                continue;
+            }
+            for (key, _) in &self.records {
+                // A reference must not replace data kept for the same owner.
+                let kept = node.queue.get(Some(target), partition, key).is_some()
+                    || node.kept(cx, target, partition, key).is_ok_and(|k| k.is_some());
+                if !kept {
+                    let hint = Hint { target, partition, key: key.clone(), stored: None };
+                    node.queue.push(Op::Hint(hint));
+                }
+            }
+        }
+    }
+
+    /// The owners that are taken to be down.
+    fn down(&self, node: &Replica) -> Vec<NodeId> {
+        let owners = self.doc.writers(self.request.partition);
+        owners.into_iter().filter(|o| !node.is_up(*o)).collect()
+    }
+
+    /// Sends the records to the owners, and for owners that are down to fallbacks.
+    fn replicate(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
+        self.phase = Phase::Replicating;
+        self.tally.ack(node.id);
+        let (targets, _) = targets(node, &self.doc, &self.request, self.strict);
+        for target in targets {
+            self.send_records(node, cx, target, target);
+        }
+        for owner in self.down(node) {
+            self.fall_back(node, cx, owner);
+        }
+        self.after_replicating(node, cx)
+    }
+
+    /// Asks the next fallback to keep the records for an owner.
+    fn fall_back(&mut self, node: &mut Replica, cx: &mut Ctx<'_>, owner: NodeId) {
+        if let Some(fallback) = self.fallbacks.pop_front() {
+            self.send_records(node, cx, fallback, owner);
+        }
+    }
+
+    fn send_records(&mut self, node: &mut Replica, cx: &mut Ctx<'_>, to: NodeId, target: NodeId) {
+        self.awaiting.insert(to, target);
+        let (records, commit) = (self.records.clone(), cx.store.commit_number());
+        let hint_for = (to != target).then_some(target);
+        node.ask(cx, to, Body::Replicate { records, hint_for, commit });
+    }
+
+    /// Replies when enough have it; ends when all have answered.
+    fn after_replicating(
+        mut self: Box<Self>,
+        node: &mut Replica,
+        cx: &mut Ctx<'_>,
+    ) -> Flow<Box<Self>> {
+        let late = cx.now.mono_ms >= self.deadline_ms;
+        let all = self.awaiting.is_empty();
+        let patient = self.request.options.patient;
+        self.follow(&node.doc);
+        let enough = self.tally.is_enough();
+        let confirms = self.request.items.iter().any(|i| i.basis.reads_after());
+        let confirms = confirms && !planted::is(Bug::AbsentReadsOnce);
+        if enough && confirms && !self.replied && (all || late || !patient) {
+            return self.confirm(node, cx);
+        }
+        if !self.replied && (all || late || enough && !patient) {
+            let verdict = if enough {
+                Verdict::Done
+            } else {
+                let (acks, hinted) = self.tally.counts();
+                Verdict::Unknown(format!("{acks} owners and {hinted} fallbacks acknowledged"))
+            };
+            self.replied = true;
+            cx.tell(cx.origin, Outcome::Reply(Reply::Put(self.report(node, verdict))));
+        }
+        if !all && !late {
+            return Flow::Wait(self);
+        }
+        let lacking = self.doc.writers(self.request.partition);
+        self.hint_owners(node, cx, lacking);
+        Flow::Over
+    }
+
+    /// While the last step of a change is taken: before that step is chosen every member reads by the
+    /// newer layout, and the owners of the one before may be gone.
+    fn follow(&mut self, now: &RingDoc) {
+        let last = (self.doc.step, now.step) == (Step::ReadNew, Step::Settled);
+        if last && now.version == self.doc.version + 1 {
+            self.tally.forget_old(&self.doc, &self.request.options);
+        }
+    }
+
+    fn report(&self, node: &Replica, verdict: Verdict) -> PutReply {
+        let (acks, hinted) = self.tally.counts();
+        let (items, n) = (self.items.clone(), node.doc.n());
+        PutReply { verdict, items, acks, hinted, n, guessed: self.guessed }
+    }
+
+    /// Takes what an owner says it holds, and asks it for the rest if that was not all.
+    fn hear_copies(
+        mut self: Box<Self>,
+        node: &mut Replica,
+        cx: &mut Ctx<'_>,
+        (from, answers, asked): (NodeId, Vec<Answer>, usize),
+    ) -> Flow<Box<Self>> {
+        let all = self.request.items.len();
+        let (Phase::Reading(tally) | Phase::Confirming(tally)) = &mut self.phase else {
+            return self.go_on(node, cx);
+        };
+        let had = tally.answered_for(from);
+        // An answer to another question than the last is one that came twice.
+        if asked == all - had {
+            let keys = self.request.items[had..].iter().map(|i| &i.key);
+            let answers: Vec<_> = keys.zip(answers).map(|(key, a)| a.proven(key)).collect();
+            let answered = had + answers.len();
+            let rest = !answers.is_empty() && answered < all;
+            tally.answer_more(from, answers);
+            if rest {
+                node.ask(cx, from, Body::Read(self.keys_after(answered)));
+            } else {
+                self.awaiting.remove(&from);
+            }
+        }
+        self.go_on(node, cx)
+    }
+
+    /// Half the time is gone: fallbacks stand in for owners that have not answered.
+    fn late_owners(&mut self, node: &mut Replica, cx: &mut Ctx<'_>) {
+        let half = self.started_ms + self.request.options.timeout_ms / 2;
+        if cx.now.mono_ms < half || self.tally.is_enough() {
+            return;
+        }
+        let stood_in: BTreeSet<_> =
+            self.awaiting.iter().filter(|(f, t)| f != t).map(|(_, t)| *t).collect();
+        let late = |o: &&NodeId| self.awaiting[o] == **o && !stood_in.contains(o);
+        for owner in self.awaiting.keys().filter(late).copied().collect::<Vec<_>>() {
+            self.fall_back(node, cx, owner);
+        }
+    }
+
+    /// Reads again, for only the one that finds itself alone has won.
+    ///
+    /// Under a new number: a late answer to the first reading says nothing of now.
+    fn confirm(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
+        node.renumber(cx);
+        let p = self.request.partition;
+        let tally = ReadTally::asked(&node.doc, p, &self.request.options);
+        let tally = self.ask_owners(node, cx, tally);
+        self.phase = Phase::Confirming(tally);
+        self.after_confirming(node, cx)
+    }
+
+    fn after_confirming(
+        mut self: Box<Self>,
+        node: &mut Replica,
+        cx: &mut Ctx<'_>,
+    ) -> Flow<Box<Self>> {
+        let Phase::Confirming(tally) = &self.phase else { return Flow::Wait(self) };
+        // A sloppy write that had to guess before it was minted is alone as far as can be known.
+        let known = tally.is_enough(self.request.items.len()) || self.guessed;
+        let over = self.awaiting.is_empty() || cx.now.mono_ms >= self.deadline_ms;
+        if !known && !over {
+            return Flow::Wait(self);
+        }
+        let verdict = if known {
+            let written = confirm::Written {
+                items: &self.request.items,
+                dots: &self.dots,
+                expected: &self.expected,
+            };
+            confirm::judge(&written, tally, cx.now.wall_ms, &mut self.items)
+        } else {
+            Verdict::Unknown("it could not be read again to see that it is alone".into())
+        };
+        let reply = self.report(node, verdict);
+        let lacking = self.doc.writers(self.request.partition);
+        self.hint_owners(node, cx, lacking);
+        Flow::reply(Reply::Put(reply))
+    }
+}
+
+/// Why a write is not coordinated here, if it is not; nothing was applied.
+fn refuses(node: &Replica, request: &PutRequest) -> Option<&'static str> {
+    let p = request.partition;
+    if node.resting {
+        return Some("it takes no more requests");
+    }
+    if node.identity.is_waiting() || !node.is_full(p) {
+        let owns = node.doc.owns(node.id, p);
+        return Some(if owns { "its copy is still filling" } else { "not an owner" });
+    }
+    (request.options.timeout_ms == 0).then_some("it came too late")
+}
+
+/// Why too few owners and fallbacks can be reached, if that is so.
+fn hopeless(
+    node: &Replica,
+    request: &PutRequest,
+    tally: &WriteTally,
+    targets: &[NodeId],
+    fallbacks: &VecDeque<NodeId>,
+) -> Option<Verdict> {
+    let mut best = tally.clone();
+    best.ack(node.id);
+    targets.iter().for_each(|t| best.ack(*t));
+    let down: Vec<_> =
+        node.doc.writers(request.partition).into_iter().filter(|o| !best.has(*o)).collect();
+    for (down, fallback) in down.into_iter().zip(fallbacks) {
+        best.hint(*fallback, down);
+    }
+    if best.is_enough() {
+        return None;
+    }
+    let (acks, hinted) = best.counts();
+    let (w, n) = (request.options.w(&node.doc), node.doc.n());
+    Some(Verdict::Refused(format!(
+        "W={w} of {n} wanted, at best {acks} owners and {hinted} fallbacks can be reached"
+    )))
+}
+
+/// Live owners other than this node, the first M with `-n M`, and live fallbacks in order.
+fn targets(
+    node: &Replica,
+    doc: &RingDoc,
+    request: &PutRequest,
+    strict: bool,
+) -> (Vec<NodeId>, VecDeque<NodeId>) {
+    let writers = doc.writers(request.partition);
+    let mut targets: Vec<_> =
+        writers.iter().filter(|o| **o != node.id && node.is_up(**o)).copied().collect();
+    if planted::is(Bug::SkipOlderLayout) {
+        let newer = doc.owners_in(&doc.layout, request.partition);
+        targets.retain(|o| newer.contains(o));
+    }
+    if let Some(m) = request.options.n {
+        targets.truncate(usize::from(m).saturating_sub(1));
+    }
+    let spare =
+        |id: &NodeId| !writers.contains(id) && node.alive.contains(id) && !node.is_going(*id);
+    let preference = doc.preference(request.partition);
+    let fallbacks = preference.into_iter().filter(spare).collect();
+    (targets, if strict { VecDeque::new() } else { fallbacks })
+}
+
+/// The dot of an item that was written.
+fn minted(reply: &ItemReply) -> Option<Dot> {
+    match reply {
+        ItemReply::Written { dot, .. } => Some(*dot),
+        _ => None,
+    }
+}
