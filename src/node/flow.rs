@@ -58,6 +58,13 @@ pub(in crate::node) enum Origin {
     Own,
 }
 
+impl Origin {
+    /// Whether it is an operation of this peer.
+    pub(in crate::node) fn is_peer(self, id: NodeId) -> bool {
+        matches!(self, Self::Peer(node, _) if node == id)
+    }
+}
+
 /// A peer that asks, the version of the ring document it acts under, and its number for the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::node) struct Caller {

@@ -1,7 +1,7 @@
 //! The operations of a node, one file each: values that wait for others and are woken by a step.
 //!
 //! ```text
-//! forward  finds the coordinator of a write     put   coordinates it        confirm  reads it again
+//! forward  finds the coordinator of a write     put   coordinates it        minted   what it made
 //! get      coordinates a read of a key          scan  the same of a page
 //! repair   one pass after the other             pass  compares two copies and mends both
 //! handoff  hints go to where they belong        change  drives a change of the ring
@@ -12,15 +12,16 @@
 //! knows another: one that needs another starts it ([`Start`]) and is woken by its end.
 
 mod change;
-mod confirm;
 mod forward;
 mod get;
 mod handoff;
+mod minted;
 mod pass;
 mod propose;
 mod put;
 mod regain;
 mod repair;
+mod route;
 mod scan;
 
 use super::event::Transfer;

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use crate::node::event::Reply;
 use crate::node::flow::{Ctx, Flow, Outcome, Start, Wake, mint_within_ms};
+use crate::node::op::route;
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
@@ -48,7 +49,7 @@ impl Forward {
     ) -> Flow<Box<Self>> {
         let options = node.zoned(request.options.clone());
         let request = PutRequest { options, ..request };
-        let next = candidates(node, &request);
+        let next = route::candidates(node, &request);
         if next.is_empty() {
             let why = "no owner of the key can be reached".to_string();
             return refuse(Verdict::Unreachable(why));
@@ -107,7 +108,7 @@ impl Forward {
             // Refused for our old document, which we have replaced: nothing was applied.
             Wake::Said(from, Body::Chosen(_)) if self.asked == Some(from) => {
                 if node.doc.version > self.version {
-                    self.next = candidates(node, &self.request);
+                    self.next = route::candidates(node, &self.request);
                 } else {
                     self.why = format!("{} sends its ring document", node.doc.name(from));
                 }
@@ -152,14 +153,4 @@ impl Forward {
 
 fn refuse(verdict: Verdict) -> Flow<Box<Forward>> {
     Flow::reply(Reply::Put(PutReply::none(verdict)))
-}
-
-/// Live owners in the order they are asked to coordinate; of a local quorum those of its zone.
-fn candidates(node: &Replica, request: &PutRequest) -> VecDeque<NodeId> {
-    let options = &request.options;
-    let fits = |id: &NodeId| {
-        let zone = node.doc.member(*id).map(|m| &m.zone);
-        node.is_up(*id) && (!options.is_local() || zone == options.zone.as_ref())
-    };
-    node.doc.writers(request.partition).into_iter().filter(fits).collect()
 }

@@ -15,9 +15,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::key::{Key, Partition};
+use crate::key::Key;
 use crate::node::event::Reply;
 use crate::node::flow::{Ctx, Flow, OlderWork, OpId, Wake};
+use crate::node::op::route;
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
@@ -67,7 +68,7 @@ impl Get {
     ) -> Flow<Box<Self>> {
         let p = node.q().partition(&key);
         let options = node.zoned(options);
-        let mut asked = asked(node, p, &options);
+        let mut asked = route::readers(node, p, &options);
         let mut tally = ReadTally::asked(&node.doc, p, &options);
         if asked.contains(&node.id) && !node.identity.is_waiting() {
             tally.answer(node.id, vec![node.look(cx, &key)]);
@@ -197,26 +198,4 @@ impl Get {
         let reply = GetReply { verdict, stored, answers, r: self.r, clashes };
         Flow::reply(Reply::Get(reply))
     }
-}
-
-/// Whom a read of a partition asks: owners, the first M with `-n M`, and fallbacks when some are down.
-fn asked(node: &Replica, p: Partition, options: &Options) -> Vec<NodeId> {
-    let writers = node.doc.writers(p);
-    let mut asked = writers.clone();
-    if !options.strict || planted::is(Bug::SkipOlderLayout) {
-        let readers = node.doc.owners_in(node.doc.read_layout(), p);
-        asked.retain(|o| readers.contains(o));
-    }
-    let wanted = asked.len();
-    asked.retain(|o| node.is_up(*o));
-    let down = wanted - asked.len();
-    match options.n {
-        Some(m) => asked.truncate(usize::from(m)),
-        None if down > 0 => {
-            let spare = |id: &NodeId| !writers.contains(id) && node.is_up(*id);
-            asked.extend(node.doc.preference(p).into_iter().filter(spare).take(node.doc.n()));
-        }
-        None => {}
-    }
-    asked
 }

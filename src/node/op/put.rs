@@ -21,19 +21,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::clock::{Dot, VersionVector};
 use crate::key::Key;
 use crate::node::commit_queue::OnCommit;
 use crate::node::event::Reply;
-use crate::node::flow::{Ctx, Flow, OlderWork, Origin, Outcome, Wake, mint_within_ms};
-use crate::node::op::confirm;
+use crate::node::flow::{Ctx, Flow, OlderWork, Outcome, Wake, mint_within_ms};
+use crate::node::op::minted::Minted;
+use crate::node::op::route;
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
-use crate::quorum::{
-    Answer, Basis, ItemReply, PutReply, PutRequest, ReadTally, Verdict, WriteTally,
-};
-use crate::record::Stored;
+use crate::quorum::{Answer, Basis, PutReply, PutRequest, ReadTally, Verdict, WriteTally};
 use crate::ring::{NodeId, RingDoc, Step};
 use crate::store::{Hint, Op};
 
@@ -47,12 +44,7 @@ pub(in crate::node) struct Put {
     awaiting: BTreeMap<NodeId, NodeId>,
     fallbacks: VecDeque<NodeId>,
     tally: WriteTally,
-    records: Vec<(Key, Stored)>,
-    items: Vec<ItemReply>,
-    /// The dot of each item that was minted.
-    dots: Vec<Option<Dot>>,
-    /// The clock of each item's record once it is written, and what else is known to be beside it.
-    expected: Vec<VersionVector>,
+    minted: Minted,
     guessed: bool,
     replied: bool,
     hinted: BTreeSet<NodeId>,
@@ -79,15 +71,15 @@ impl Put {
         cx: &mut Ctx<'_>,
         request: PutRequest,
     ) -> Flow<Box<Self>> {
-        if let Some(why) = refuses(node, &request) {
+        if let Some(why) = route::refuses(node, &request) {
             return Flow::Done(Outcome::NotMine(why.into()));
         }
         let p = request.partition;
         let absent = request.items.iter().any(|i| i.basis == Basis::Absent);
         let strict = request.options.strict || absent;
         let tally = WriteTally::new(&node.doc, p, &request.options, strict);
-        let (targets, fallbacks) = targets(node, &node.doc, &request, strict);
-        if let Some(verdict) = hopeless(node, &request, &tally, &targets, &fallbacks) {
+        let (targets, fallbacks) = route::targets(node, &node.doc, &request, strict);
+        if let Some(verdict) = route::hopeless(node, &request, &tally, &targets, &fallbacks) {
             return Flow::reply(Reply::Put(PutReply::none(verdict)));
         }
         let now = cx.now.mono_ms;
@@ -102,10 +94,7 @@ impl Put {
             awaiting: BTreeMap::new(),
             fallbacks,
             tally,
-            records: Vec::new(),
-            items: Vec::new(),
-            dots: Vec::new(),
-            expected: Vec::new(),
+            minted: Minted::default(),
             guessed: false,
             replied: false,
             hinted: BTreeSet::new(),
@@ -153,8 +142,7 @@ impl Put {
         };
         match (&self.phase, wake) {
             // Whoever asked has given it up or soon will, and nothing of it is anywhere.
-            (Phase::Reading(_), Wake::Lost(id) | Wake::Unsent(id)) if matches!(cx.origin, Origin::Peer(by, _) if by == id) =>
-            {
+            (Phase::Reading(_), Wake::Lost(id) | Wake::Unsent(id)) if cx.origin.is_peer(id) => {
                 return Flow::Over;
             }
             (Phase::Committing, Wake::Committed) => return self.replicate(node, cx),
@@ -265,10 +253,11 @@ impl Put {
             let why = "it could not be begun within half of its time; nothing was written";
             return Flow::reply(Reply::Put(PutReply::none(Verdict::Refused(why.into()))));
         }
-        if let Err(why) = self.mint_items(node, cx, seen) {
-            return Flow::Done(Outcome::NotMine(why));
+        match Minted::of(&self.request, node, cx, seen) {
+            Ok(minted) => self.minted = minted,
+            Err(why) => return Flow::Done(Outcome::NotMine(why)),
         }
-        if self.records.is_empty() {
+        if self.minted.records.is_empty() {
             return Flow::reply(Reply::Put(self.report(node, Verdict::Done)));
         }
         let down = self.down(node);
@@ -280,39 +269,6 @@ impl Put {
         Flow::Wait(self)
     }
 
-    /// First all that can fail, then the staging: a refusal must leave nothing behind.
-    fn mint_items(
-        &mut self,
-        node: &mut Replica,
-        cx: &mut Ctx<'_>,
-        seen: &ReadTally,
-    ) -> Result<(), String> {
-        let p = self.request.partition;
-        let one = planted::is(Bug::OneClock).then_some(cx.now.wall_ms);
-        let agreed_ms = one.or(seen.agreed_ms(cx.now.wall_ms));
-        let mut bases = Vec::with_capacity(self.request.items.len());
-        for (i, item) in self.request.items.iter().enumerate() {
-            bases.push(node.write_base(cx, p, item, seen.merged(i, &item.key))?);
-        }
-        for (item, base) in self.request.items.iter().zip(bases) {
-            let alone = !matches!(self.items.last(), Some(ItemReply::Written { .. }));
-            if item.basis == Basis::Beside && alone {
-                self.items.push(ItemReply::Absent);
-                self.expected.push(VersionVector::new());
-                continue;
-            }
-            let (reply, stored) = node.mint(cx, p, item, base, agreed_ms);
-            let exact = stored.as_ref().filter(|_| matches!(item.basis, Basis::Exact(_)));
-            let record = exact.and_then(|s| s.record(&item.key).ok()).unwrap_or_default();
-            self.expected.push(record.clock);
-            self.records.extend(stored.map(|s| (item.key.clone(), s)));
-            self.items.push(reply);
-        }
-        self.dots = self.items.iter().map(minted).collect();
-        debug_assert_eq!(self.dots.len(), self.request.items.len(), "one answer per item");
-        Ok(())
-    }
-
     /// Keeps a reference hint for each of these owners, unless it acknowledged or has one.
     fn hint_owners(&mut self, node: &mut Replica, cx: &Ctx<'_>, owners: Vec<NodeId>) {
         let partition = self.request.partition;
@@ -320,7 +276,7 @@ impl Put {
             if target == node.id || self.tally.has(target) || !self.hinted.insert(target) {
                 continue;
             }
-            for (key, _) in &self.records {
+            for (key, _) in &self.minted.records {
                 // A reference must not replace data kept for the same owner.
                 let kept = node.queue.get(Some(target), partition, key).is_some()
                     || node.kept(cx, target, partition, key).is_ok_and(|k| k.is_some());
@@ -342,7 +298,7 @@ impl Put {
     fn replicate(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
         self.phase = Phase::Replicating;
         self.tally.ack(node.id);
-        let (targets, _) = targets(node, &self.doc, &self.request, self.strict);
+        let (targets, _) = route::targets(node, &self.doc, &self.request, self.strict);
         for target in targets {
             self.send_records(node, cx, target, target);
         }
@@ -361,7 +317,7 @@ impl Put {
 
     fn send_records(&mut self, node: &mut Replica, cx: &mut Ctx<'_>, to: NodeId, target: NodeId) {
         self.awaiting.insert(to, target);
-        let (records, commit) = (self.records.clone(), cx.store.commit_number());
+        let (records, commit) = (self.minted.records.clone(), cx.store.commit_number());
         let hint_for = (to != target).then_some(target);
         node.ask(cx, to, Body::Replicate { records, hint_for, commit });
     }
@@ -411,7 +367,7 @@ impl Put {
 
     fn report(&self, node: &Replica, verdict: Verdict) -> PutReply {
         let (acks, hinted) = self.tally.counts();
-        let (items, n) = (self.items.clone(), node.doc.n());
+        let (items, n) = (self.minted.replies.clone(), node.doc.n());
         PutReply { verdict, items, acks, hinted, n, guessed: self.guessed }
     }
 
@@ -482,12 +438,7 @@ impl Put {
             return Flow::Wait(self);
         }
         let verdict = if known {
-            let written = confirm::Written {
-                items: &self.request.items,
-                dots: &self.dots,
-                expected: &self.expected,
-            };
-            confirm::judge(&written, tally, cx.now.wall_ms, &mut self.items)
+            self.minted.judge(&self.request.items, tally, cx.now.wall_ms)
         } else {
             Verdict::Unknown("it could not be read again to see that it is alone".into())
         };
@@ -495,76 +446,5 @@ impl Put {
         let lacking = self.doc.writers(self.request.partition);
         self.hint_owners(node, cx, lacking);
         Flow::reply(Reply::Put(reply))
-    }
-}
-
-/// Why a write is not coordinated here, if it is not; nothing was applied.
-fn refuses(node: &Replica, request: &PutRequest) -> Option<&'static str> {
-    let p = request.partition;
-    if node.resting {
-        return Some("it takes no more requests");
-    }
-    if node.identity.is_waiting() || !node.is_full(p) {
-        let owns = node.doc.owns(node.id, p);
-        return Some(if owns { "its copy is still filling" } else { "not an owner" });
-    }
-    (request.options.timeout_ms == 0).then_some("it came too late")
-}
-
-/// Why too few owners and fallbacks can be reached, if that is so.
-fn hopeless(
-    node: &Replica,
-    request: &PutRequest,
-    tally: &WriteTally,
-    targets: &[NodeId],
-    fallbacks: &VecDeque<NodeId>,
-) -> Option<Verdict> {
-    let mut best = tally.clone();
-    best.ack(node.id);
-    targets.iter().for_each(|t| best.ack(*t));
-    let down: Vec<_> =
-        node.doc.writers(request.partition).into_iter().filter(|o| !best.has(*o)).collect();
-    for (down, fallback) in down.into_iter().zip(fallbacks) {
-        best.hint(*fallback, down);
-    }
-    if best.is_enough() {
-        return None;
-    }
-    let (acks, hinted) = best.counts();
-    let (w, n) = (request.options.w(&node.doc), node.doc.n());
-    Some(Verdict::Refused(format!(
-        "W={w} of {n} wanted, at best {acks} owners and {hinted} fallbacks can be reached"
-    )))
-}
-
-/// Live owners other than this node, the first M with `-n M`, and live fallbacks in order.
-fn targets(
-    node: &Replica,
-    doc: &RingDoc,
-    request: &PutRequest,
-    strict: bool,
-) -> (Vec<NodeId>, VecDeque<NodeId>) {
-    let writers = doc.writers(request.partition);
-    let mut targets: Vec<_> =
-        writers.iter().filter(|o| **o != node.id && node.is_up(**o)).copied().collect();
-    if planted::is(Bug::SkipOlderLayout) {
-        let newer = doc.owners_in(&doc.layout, request.partition);
-        targets.retain(|o| newer.contains(o));
-    }
-    if let Some(m) = request.options.n {
-        targets.truncate(usize::from(m).saturating_sub(1));
-    }
-    let spare =
-        |id: &NodeId| !writers.contains(id) && node.alive.contains(id) && !node.is_going(*id);
-    let preference = doc.preference(request.partition);
-    let fallbacks = preference.into_iter().filter(spare).collect();
-    (targets, if strict { VecDeque::new() } else { fallbacks })
-}
-
-/// The dot of an item that was written.
-fn minted(reply: &ItemReply) -> Option<Dot> {
-    match reply {
-        ItemReply::Written { dot, .. } => Some(*dot),
-        _ => None,
     }
 }

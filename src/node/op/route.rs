@@ -1,0 +1,109 @@
+//! Whom an operation asks: owners that can be reached, fallbacks, and whether they can be enough.
+//!
+//! ```text
+//! candidates   of a write: who may coordinate it         targets   whom the coordinator sends it to
+//! hopeless     too few of them, before anything is done  readers   whom a read asks
+//! ```
+
+use std::collections::VecDeque;
+
+use crate::key::Partition;
+use crate::node::replica::Replica;
+use crate::planted::{self, Bug};
+use crate::quorum::{Options, PutRequest, Verdict, WriteTally};
+use crate::ring::{NodeId, RingDoc};
+
+/// Live owners in the order they are asked to coordinate; of a local quorum those of its zone.
+pub(in crate::node) fn candidates(node: &Replica, request: &PutRequest) -> VecDeque<NodeId> {
+    let options = &request.options;
+    let fits = |id: &NodeId| {
+        let zone = node.doc.member(*id).map(|m| &m.zone);
+        node.is_up(*id) && (!options.is_local() || zone == options.zone.as_ref())
+    };
+    node.doc.writers(request.partition).into_iter().filter(fits).collect()
+}
+
+/// Why a write is not coordinated here, if it is not; nothing was applied.
+pub(in crate::node) fn refuses(node: &Replica, request: &PutRequest) -> Option<&'static str> {
+    let p = request.partition;
+    if node.resting {
+        return Some("it takes no more requests");
+    }
+    if node.identity.is_waiting() || !node.is_full(p) {
+        let owns = node.doc.owns(node.id, p);
+        return Some(if owns { "its copy is still filling" } else { "not an owner" });
+    }
+    (request.options.timeout_ms == 0).then_some("it came too late")
+}
+
+/// Live owners other than this node, the first M with `-n M`, and live fallbacks in order.
+pub(in crate::node) fn targets(
+    node: &Replica,
+    doc: &RingDoc,
+    request: &PutRequest,
+    strict: bool,
+) -> (Vec<NodeId>, VecDeque<NodeId>) {
+    let writers = doc.writers(request.partition);
+    let mut targets: Vec<_> =
+        writers.iter().filter(|o| **o != node.id && node.is_up(**o)).copied().collect();
+    if planted::is(Bug::SkipOlderLayout) {
+        let newer = doc.owners_in(&doc.layout, request.partition);
+        targets.retain(|o| newer.contains(o));
+    }
+    if let Some(m) = request.options.n {
+        targets.truncate(usize::from(m).saturating_sub(1));
+    }
+    let spare =
+        |id: &NodeId| !writers.contains(id) && node.alive.contains(id) && !node.is_going(*id);
+    let preference = doc.preference(request.partition);
+    let fallbacks = preference.into_iter().filter(spare).collect();
+    (targets, if strict { VecDeque::new() } else { fallbacks })
+}
+
+/// Why too few owners and fallbacks can be reached, if that is so.
+pub(in crate::node) fn hopeless(
+    node: &Replica,
+    request: &PutRequest,
+    tally: &WriteTally,
+    targets: &[NodeId],
+    fallbacks: &VecDeque<NodeId>,
+) -> Option<Verdict> {
+    let mut best = tally.clone();
+    best.ack(node.id);
+    targets.iter().for_each(|t| best.ack(*t));
+    let down: Vec<_> =
+        node.doc.writers(request.partition).into_iter().filter(|o| !best.has(*o)).collect();
+    for (down, fallback) in down.into_iter().zip(fallbacks) {
+        best.hint(*fallback, down);
+    }
+    if best.is_enough() {
+        return None;
+    }
+    let (acks, hinted) = best.counts();
+    let (w, n) = (request.options.w(&node.doc), node.doc.n());
+    Some(Verdict::Refused(format!(
+        "W={w} of {n} wanted, at best {acks} owners and {hinted} fallbacks can be reached"
+    )))
+}
+
+/// Whom a read of a partition asks: owners, the first M with `-n M`, and fallbacks when some are down.
+pub(in crate::node) fn readers(node: &Replica, p: Partition, options: &Options) -> Vec<NodeId> {
+    let writers = node.doc.writers(p);
+    let mut asked = writers.clone();
+    if !options.strict || planted::is(Bug::SkipOlderLayout) {
+        let readers = node.doc.owners_in(node.doc.read_layout(), p);
+        asked.retain(|o| readers.contains(o));
+    }
+    let wanted = asked.len();
+    asked.retain(|o| node.is_up(*o));
+    let down = wanted - asked.len();
+    match options.n {
+        Some(m) => asked.truncate(usize::from(m)),
+        None if down > 0 => {
+            let spare = |id: &NodeId| !writers.contains(id) && node.is_up(*id);
+            asked.extend(node.doc.preference(p).into_iter().filter(spare).take(node.doc.n()));
+        }
+        None => {}
+    }
+    asked
+}
