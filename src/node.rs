@@ -30,6 +30,7 @@
 
 mod acceptor;
 mod audits;
+mod boot;
 mod check;
 mod commit_queue;
 mod disk_space;
@@ -45,13 +46,13 @@ mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::boot::{Boot, genesis};
 use self::commit_queue::OnCommit;
 pub use self::event::{
     Action, BatchSeq, Event, Fate, Note, RepairReport, RepairRequest, Reply, Request, Status,
     Ticket, Time, Transfer, TransferKind,
 };
 use self::flow::{Caller, Ctx, Flow, OlderWork, OpId, Origin, Outcome, Start, Wake};
-pub use self::identity::{Boot, genesis};
 use self::op::Op;
 use self::replica::Replica;
 pub use self::scrub::scrubbed_ms;
@@ -161,7 +162,10 @@ impl Node {
 
     fn keep(&mut self, cx: &mut Ctx<'_>, flow: Flow<Op>) {
         match flow {
-            Flow::Wait(op) => drop(self.ops.insert(cx.op, (cx.origin, op))),
+            Flow::Wait(op) => {
+                let before = self.ops.insert(cx.op, (cx.origin, op));
+                debug_assert!(before.is_none(), "a number belongs to one operation");
+            }
             Flow::Done(outcome) => cx.tell(cx.origin, outcome),
             Flow::Over => {}
         }
@@ -368,10 +372,11 @@ impl Node {
     /// An acceptor that may have forgotten promises asks for its vote back as soon as its witnesses are
     /// heard.
     fn regain(&mut self, cx: &mut Ctx<'_>) {
-        let replica = &self.replica;
-        let asks = self.ops.values().any(|(_, op)| matches!(op, Op::Regain(_)));
-        let may = !replica.read_only && !replica.identity.is_waiting();
-        if replica.identity.abstaining && may && !asks {
+        let Replica { identity, read_only, .. } = &self.replica;
+        if !identity.abstaining || *read_only || identity.is_waiting() {
+            return;
+        }
+        if !self.ops.values().any(|(_, op)| matches!(op, Op::Regain(_))) {
             cx.start(Origin::Own, Start::Regain);
             self.settle(cx);
         }

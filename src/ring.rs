@@ -17,6 +17,8 @@
 //! two steps has been passed; `node` does. Caveat: members are never struck from the list, so a
 //! layout's indices stay true; a removed member is a few dozen bytes.
 
+mod change;
+mod check;
 mod follows;
 mod layout;
 mod member;
@@ -26,11 +28,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::follows::{MEMBERS_EVER_MAX, MEMBERS_MAX, NAME_BYTES_MAX, VERSION_MAX, WEIGHT_MAX};
+pub use self::change::{Change, Plan};
+pub use self::check::{MEMBERS_EVER_MAX, MEMBERS_MAX, NAME_BYTES_MAX, VERSION_MAX, WEIGHT_MAX};
 pub use self::layout::Layout;
 pub use self::member::{Member, NodeId, RingId, State, check_new_name};
 pub use self::planner::{Candidate, PlanError, plan};
-use crate::error::{Error, Result, operand};
+use crate::error::{Error, Result};
 use crate::key::{Partition, Q};
 
 /// Where a change of the ring stands.
@@ -75,87 +78,7 @@ pub struct RingDoc {
     pub old: Option<Layout>,
 }
 
-/// What an operator wants changed, against one version of the ring: a file to read and to keep.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Plan {
-    /// The ring.
-    pub ring: RingId,
-    /// The version it was made against.
-    pub version: u64,
-    /// The hash of that version's document, hexadecimal.
-    pub hash: String,
-    /// The wishes, in order.
-    pub changes: Vec<Change>,
-    /// The hash of all the rest, hexadecimal; a plan of an older build has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checksum: Option<String>,
-}
-
-impl Plan {
-    /// A plan with its checksum.
-    fn new(ring: RingId, version: u64, hash: String, changes: Vec<Change>) -> Self {
-        let mut plan = Self { ring, version, hash, changes, checksum: None };
-        plan.checksum = Some(plan.sum());
-        plan
-    }
-
-    fn sum(&self) -> String {
-        let parts = (self.ring, self.version, &self.hash, &self.changes);
-        let bytes = postcard::to_stdvec(&parts).expect("a plan has nothing that cannot be encoded");
-        blake3::hash(&bytes).to_hex().to_string()
-    }
-
-    /// Whether the file still says what was planned.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] when it does not match its checksum: it was damaged, or edited by hand.
-    pub fn check(&self) -> Result<()> {
-        match &self.checksum {
-            Some(sum) if *sum != self.sum() => Err(Error::Corrupt(
-                "The plan does not match its checksum: it was damaged or edited by hand. Nothing \
-                 was changed."
-                    .into(),
-            )
-            .hint("make a new one: kvs ring plan")),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// One wish of an operator; a plan is a list of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Change {
-    /// A new member takes its share.
-    Join(Member),
-    /// A member that is alive hands its share over.
-    Leave(String),
-    /// A member stopped for good; what it acknowledges after this is lost.
-    Remove(String),
-    /// A lost member's places go to a new one, under the old one's name.
-    Replace(Member),
-    /// A member's share changes.
-    Weight(String, u32),
-}
-
 impl RingDoc {
-    /// The first document of a ring.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] when there are fewer members than replicas, names are not distinct, or one is
-    /// not as [`check_new_name`] has it.
-    pub fn first(id: RingId, q: Q, replicas: u8, members: Vec<Member>) -> Result<Self> {
-        members.iter().try_for_each(Member::check_new)?;
-        let empty = Layout::new(1, vec![0]); // replaced by the plan
-        let step = Step::Settled;
-        let mut doc = Self { id, version: 1, q, replicas, members, step, layout: empty, old: None };
-        doc.check_bounds()?;
-        doc.check_names()?;
-        doc.layout = doc.plan(None)?;
-        Ok(doc)
-    }
-
     /// The member with this identity, and its index.
     #[must_use]
     pub fn member(&self, id: NodeId) -> Option<&Member> {
@@ -274,181 +197,6 @@ impl RingDoc {
             }
         }
         ids
-    }
-
-    /// The canonical bytes.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        postcard::to_stdvec(self).expect("a document has nothing that cannot be encoded")
-    }
-
-    /// Reads a document back and checks it.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] for bytes that are not a document whose parts agree.
-    pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let doc: Self = postcard::from_bytes(bytes)
-            .map_err(|e| Error::Corrupt(format!("A ring document cannot be read: {e}.")))?;
-        doc.check()?;
-        Ok(doc)
-    }
-
-    /// A plan against this document.
-    #[must_use]
-    pub fn plan_of(&self, changes: Vec<Change>) -> Plan {
-        let hash = blake3::Hash::from(self.hash()).to_hex().to_string();
-        Plan::new(self.id, self.version, hash, changes)
-    }
-
-    /// The first document of a plan's change, if the plan was made against this one.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when the ring has moved on since, and as [`RingDoc::change`].
-    pub fn apply(&self, plan: &Plan) -> Result<Self> {
-        plan.check()?;
-        let fresh = self.plan_of(plan.changes.clone());
-        if (plan.ring, plan.version, &plan.hash) != (fresh.ring, fresh.version, &fresh.hash) {
-            let (at, version) = (plan.version, self.version);
-            return Err(Error::Conflict(format!(
-                "The plan was made against version {at} of a ring that is at version {version}; \
-                 nothing was changed."
-            ))
-            .hint("make a new one: kvs ring plan"));
-        }
-        self.change(&plan.changes)
-    }
-
-    /// The hash of the canonical bytes.
-    #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        *blake3::hash(&self.encode()).as_bytes()
-    }
-
-    /// The first document of a change: step 1 towards the layout that the wishes ask for.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] while another change is under way, [`Error::Usage`] for an unknown or doubled
-    /// name, or a new one that is none, [`Error::Denied`] when fewer than N members would remain.
-    /// Nothing is changed.
-    pub fn change(&self, changes: &[Change]) -> Result<Self> {
-        if self.step != Step::Settled {
-            return Err(Error::Busy("A change of the ring is already under way.".into())
-                .hint("finish it first: kvs ring apply; it says what it waits for"));
-        }
-        let mut next = self.clone();
-        let mut base = self.layout.clone();
-        for change in changes {
-            base = next.wish(change, base)?;
-        }
-        next.check_bounds()?;
-        next.check_names()?;
-        next.layout = next.plan(Some(&base))?;
-        next.version += 1;
-        next.old = Some(self.layout.clone());
-        next.step = Step::WriteBoth;
-        Ok(next)
-    }
-
-    /// The next document of the change under way: step 2 after 1, settled after 2.
-    #[must_use]
-    pub fn advance(&self) -> Option<Self> {
-        let mut next = self.clone();
-        next.version += 1;
-        match self.step {
-            Step::Settled => return None,
-            Step::WriteBoth => next.step = Step::ReadNew,
-            Step::ReadNew => {
-                next.step = Step::Settled;
-                next.old = None;
-                for member in &mut next.members {
-                    member.state = match member.state {
-                        State::Joining => State::Normal,
-                        State::Leaving => State::Removed,
-                        state => state,
-                    };
-                }
-            }
-        }
-        Some(next)
-    }
-
-    /// The same ring with a dead member marked as removed: allowed inside a change.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for an unknown name.
-    pub fn mark_removed(&self, name: &str) -> Result<Self> {
-        let id = self.named(name)?.id;
-        let mut next = self.clone();
-        next.version += 1;
-        next.members.iter_mut().filter(|m| m.id == id).for_each(|m| m.state = State::Removed);
-        Ok(next)
-    }
-
-    /// Re-verifies every invariant.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] naming the first that does not hold.
-    pub fn check(&self) -> Result<()> {
-        self.check_bounds()?;
-        self.check_names()?;
-        let settled = self.step == Step::Settled;
-        if settled != self.old.is_none() {
-            return Err(Error::Corrupt("A ring document's step and layouts disagree.".into()));
-        }
-        if self.replicas == 0 || !self.write_layouts().iter().all(|l| self.is_whole(l)) {
-            return Err(Error::Corrupt("A ring document's layout does not fit it.".into()));
-        }
-        Ok(())
-    }
-
-    fn wish(&mut self, change: &Change, base: Layout) -> Result<Layout> {
-        match change {
-            Change::Join(member) => {
-                member.check_new()?;
-                self.members.push(Member { state: State::Joining, ..member.clone() })
-            }
-            Change::Leave(name) => self.by_name(name)?.state = State::Leaving,
-            Change::Remove(name) => self.by_name(name)?.state = State::Removed,
-            Change::Weight(name, weight) => self.by_name(name)?.weight = (*weight).max(1),
-            Change::Replace(member) => {
-                let lost = self.named(&member.name)?.clone();
-                let from = self.members.iter().position(|m| m.id == lost.id).expect("just found");
-                self.members[from].state = State::Removed;
-                let (zone, weight) = (lost.zone, lost.weight);
-                self.members.push(Member { state: State::Joining, zone, weight, ..member.clone() });
-                return Ok(base.substitute(from as u16, (self.members.len() - 1) as u16));
-            }
-        }
-        Ok(base)
-    }
-
-    fn by_name(&mut self, name: &str) -> Result<&mut Member> {
-        let id = self.named(name)?.id;
-        Ok(self.members.iter_mut().find(|m| m.id == id).expect("just found"))
-    }
-
-    fn plan(&self, before: Option<&Layout>) -> Result<Layout> {
-        plan(self.q.count(), self.n(), &self.candidates(), before).map_err(|e| {
-            Error::Denied(format!("The ring cannot be laid out: {e}. Nothing was changed."))
-        })
-    }
-
-    fn check_names(&self) -> Result<()> {
-        let mut names: Vec<_> = self.present().map(|m| &m.name).collect();
-        let mut ids: Vec<_> = self.members.iter().map(|m| m.id).collect();
-        names.sort();
-        ids.sort();
-        if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
-            return Err(Error::Usage(format!("Two members would be called {}.", twice[0])));
-        }
-        if let Some(twins) = ids.windows(2).find(|w| w[0] == w[1]) {
-            let text = "Two members have one identity: a directory was copied.";
-            return Err(Error::Denied(text.into()).hint(format!(
-                "give the copy an identity of its own: kvs replace {}",
-                operand(self.name(twins[0]))
-            )));
-        }
-        Ok(())
     }
 
     fn ids(&self, indices: &[u16]) -> Vec<NodeId> {

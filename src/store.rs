@@ -29,9 +29,11 @@ pub mod lmdb;
 pub mod lock;
 pub mod memory;
 pub mod sidecar;
+mod rows;
 mod seal;
 mod tables;
 mod tally;
+mod upgrade;
 pub mod verify;
 
 use std::ops::ControlFlow;

@@ -16,46 +16,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::boot::Boot;
 use super::witness::Witness;
 use crate::clock::{Actor, VersionVector};
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
 use crate::ring::{NodeId, RingDoc};
-use crate::store::{Batch, Op, Store, Table};
-
-/// How a driver opens a node.
-#[derive(Clone, Debug, Default)]
-pub struct Boot {
-    /// 128 random bits, fresh at every opening: actors and operation numbers are drawn from them.
-    pub seed: u128,
-    /// Why the file may be older than what the node has done, if it may.
-    pub suspect: Option<String>,
-    /// Never ask for a commit; what is found out holds for this run only.
-    pub read_only: bool,
-    /// How many other members must have been heard before the node acts.
-    pub witnesses: usize,
-    /// How many records it audits before others have their turn; no bound when `None`.
-    pub audit_slice: Option<u64>,
-}
-
-/// The rows that make an empty store the node `id` of the ring `doc`.
-#[must_use]
-pub fn genesis(id: NodeId, actor: Actor, doc: &RingDoc, born_full: bool) -> Batch {
-    let q = doc.q.count();
-    let filling = vec![if born_full { 0 } else { 0xff }; q as usize / 8];
-    let meta = |name: &str, value: Vec<u8>| Op::Meta(name.into(), Some(value));
-    Batch {
-        ops: vec![
-            meta("q", q.to_le_bytes().to_vec()),
-            meta("node", id.0.to_le_bytes().to_vec()),
-            meta("actor", actor.0.to_le_bytes().to_vec()),
-            meta("counter", 0_u64.to_le_bytes().to_vec()),
-            meta("filling", filling),
-            Op::Ring("doc".into(), Some(doc.encode())),
-        ],
-    }
-}
+use crate::store::{Op, Store, Table};
 
 /// The identity rows in memory, and what has to be written of them.
 pub(super) struct Identity {
@@ -203,6 +171,7 @@ impl Identity {
     /// The next dot. It must be staged in the batch that is now gathering.
     pub(super) fn mint(&mut self) -> crate::clock::Dot {
         self.counter += 1;
+        debug_assert!(self.counter > 0, "no dot has the counter 0, and none is minted twice");
         self.dirty = true;
         crate::clock::Dot { actor: self.actor, counter: self.counter }
     }

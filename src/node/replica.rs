@@ -31,11 +31,12 @@ use std::sync::Arc;
 
 use super::acceptor::Acceptor;
 use super::audits::Audits;
+use super::boot::Boot;
 use super::commit_queue::{CommitQueue, OnCommit};
 use super::disk_space::DiskSpace;
 use super::event::Action;
 use super::flow::{Ctx, OpId};
-use super::identity::{Boot, Identity};
+use super::identity::Identity;
 use super::scrub::Scrub;
 use crate::error::{Error, Result};
 use crate::key::{Partition, Q};

@@ -28,7 +28,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::identity::Boot;
+use super::boot::Boot;
 use crate::clock::Actor;
 use crate::error::{Error, Result};
 use crate::protocol::{Body, FilePoint};
@@ -172,7 +172,9 @@ impl Witness {
 
     /// A new life begins, above the one that it was met in: it may have lost something.
     pub(super) fn begin_life(&mut self, above: u64, seed: u128) {
+        let before = self.epoch;
         self.epoch = self.epoch.max(above).saturating_add(1);
+        debug_assert!(self.epoch > before && self.epoch > above || self.epoch == u64::MAX);
         self.life = bits(seed, self.epoch);
         self.life_dirty = true;
         self.renewed = true;

@@ -13,19 +13,9 @@
 //! So a stranger's document can at most be a change that an operator could have asked for. It does
 //! not judge whether a change is wise, nor whether a barrier has been passed.
 
-use super::{Candidate, Layout, Member, RingDoc, State, Step};
+use super::{Member, RingDoc, State, Step};
 use crate::error::{Error, Result};
 
-/// The most members that are not removed.
-pub const MEMBERS_MAX: usize = 1_000;
-/// The most members there ever were.
-pub const MEMBERS_EVER_MAX: usize = 16_384;
-/// The longest name of a member or zone, in bytes: a name is that of a directory.
-pub const NAME_BYTES_MAX: usize = 255;
-/// The highest weight that can be asked for, relative to 1.
-pub const WEIGHT_MAX: u32 = 1_000;
-/// The highest version: what is counted up from here does not overflow.
-pub const VERSION_MAX: u64 = 1 << 53;
 /// A document so many versions ahead is believed; more cannot have been chosen meanwhile.
 const VERSIONS_AHEAD_MAX: u64 = 1_000_000;
 
@@ -112,52 +102,6 @@ impl RingDoc {
         let one = gone.len() == 1;
         gone.into_iter().for_each(|(member, _)| member.state = State::Removed);
         if one && expected == *self { Ok(()) } else { Err(denied("nothing, or too much, changes")) }
-    }
-
-    /// Who may own data.
-    pub(super) fn candidates(&self) -> Vec<Option<Candidate>> {
-        let candidate = |m: &Member| {
-            let owns = matches!(m.state, State::Joining | State::Normal);
-            owns.then(|| Candidate { zone: m.zone.clone(), weight: m.weight })
-        };
-        self.members.iter().map(candidate).collect()
-    }
-
-    /// Counts and sizes, before anything that takes longer.
-    pub(super) fn check_bounds(&self) -> Result<()> {
-        let (present, ever) = (self.present().count(), self.members.len());
-        if present > MEMBERS_MAX || ever > MEMBERS_EVER_MAX {
-            return Err(Error::Denied(format!(
-                "{present} members, {ever} with those that are gone: a ring has at most \
-                 {MEMBERS_MAX} and {MEMBERS_EVER_MAX}; nothing was changed."
-            )));
-        }
-        let long = |m: &&Member| m.name.len() > NAME_BYTES_MAX || m.zone.len() > NAME_BYTES_MAX;
-        if let Some(member) = self.members.iter().find(long) {
-            let name: String = member.name.chars().take(20).collect();
-            return Err(Error::Usage(format!(
-                "The name {name:?}… or its zone is longer than {NAME_BYTES_MAX} bytes; nothing was \
-                 changed."
-            )));
-        }
-        if self.members.iter().any(|m| m.weight == 0) || self.version > VERSION_MAX {
-            return Err(Error::Usage("A weight is 0, or the version too high.".into()));
-        }
-        Ok(())
-    }
-
-    /// Whether every partition has its owners: as many as replicas, each once, each a member.
-    pub(super) fn is_whole(&self, layout: &Layout) -> bool {
-        if layout.replicas() != self.n() || layout.partitions() != self.q.count() {
-            return false;
-        }
-        let mut owned_in = vec![usize::MAX; self.members.len()];
-        layout.iter().enumerate().all(|(p, owners)| {
-            owners.iter().all(|owner| {
-                let last = owned_in.get_mut(usize::from(*owner));
-                last.is_some_and(|last| std::mem::replace(last, p) != p)
-            })
-        })
     }
 }
 

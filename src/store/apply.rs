@@ -21,47 +21,17 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use super::rows::{Put, RowsMut};
 use super::seal::{self, Seals};
-use super::tables::{self, Name, RowKey, Rows};
+use super::tables::{self, Name, RowKey};
 use super::tally::{Loss, Tally};
+use super::upgrade::upgrade;
 use super::{Batch, Failure, Hint, HintStats, Op, Stored};
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result as Read};
 use crate::key::{Key, Partition, Q};
 use crate::planted::{self, Bug};
-use crate::record::{Term, stored_term};
-
-/// Rows that can be changed inside one transaction.
-pub(super) trait RowsMut: Rows {
-    /// Puts a row, replacing.
-    fn put(&mut self, table: Name, key: &[u8], value: &[u8]) -> Result<(), Failure>;
-
-    /// Puts a row that is not there, in one search; of one that is there, nothing is changed.
-    fn put_new(&mut self, table: Name, key: &[u8], value: &[u8]) -> Result<Put, Failure>;
-
-    /// Removes a row if it is there.
-    fn delete(&mut self, table: Name, key: &[u8]) -> Result<(), Failure>;
-
-    /// Removes all rows whose keys begin with `prefix`.
-    fn delete_prefix(&mut self, table: Name, prefix: &[u8]) -> Result<(), Failure>;
-
-    /// Whether the file under the tables is whole, so that it can be mended by writing.
-    fn structure(&self) -> Read<()>;
-
-    /// Walks a table in whatever order it is and removes the rows that are not to be kept.
-    fn retain(&mut self, table: Name, keep: &mut Keep<'_>) -> Result<(), Failure>;
-}
-
-/// Says of a row whether it is kept.
-pub(super) type Keep<'a> = dyn FnMut(&[u8], &[u8]) -> bool + 'a;
-
-/// What came of putting a new row.
-pub(super) enum Put {
-    /// It was not there and now is.
-    Done,
-    /// It is there, and its value begins with this term if it is a record's.
-    There(Option<Term>),
-}
+use crate::record::stored_term;
 
 /// What a store remembers of an applied batch.
 pub(super) struct Applied {
@@ -73,7 +43,7 @@ pub(super) struct Applied {
 
 /// Applies a batch; on failure the caller throws the transaction away.
 pub(super) fn apply<R: RowsMut>(rows: &mut R, batch: &Batch) -> Result<Applied, Failure> {
-    Seals::of(rows)?.upgrade(rows)?;
+    upgrade(Seals::of(rows)?, rows)?;
     // The batch that creates a file brings its own Q, wherever in the batch it stands.
     let q = batch.ops.iter().find_map(|op| match op {
         Op::Meta(name, Some(bytes)) if name == "q" => Some(tables::parse_q(bytes)),

@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use heed::{Env, RoTxn, WithoutTls};
 
+pub use self::held::{FILE, LOCK_FILE};
 use self::preflight::named;
 use self::rows::{Edit, Tables, View, failure, read_error};
 pub use self::signal::{FAULT_CODE, UNKNOWN_CODE};
@@ -53,12 +54,6 @@ use crate::ring::NodeId;
 
 /// A disk with less room than this is full.
 pub const FULL_BYTES: u64 = 1 << 20;
-
-/// The name of the file.
-pub const FILE: &str = "data.mdb";
-
-/// LMDB's own file of locks, made by writers only.
-pub const LOCK_FILE: &str = "lock.mdb";
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::apply::{self, Keep, Put, RowsMut};
+use super::apply;
+use super::rows::{Keep, Put, RowsMut};
 use super::tables::{self, Name, RowKey, Rows};
 use super::{BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit};
 use crate::digest::{Leaves, Sum};

@@ -14,19 +14,13 @@
 //! is; whatever writes to it next seals all of it in the same transaction. The row `format` is sealed
 //! in this way in every format to come, so that a newer one is told from damage.
 
-use super::apply::RowsMut;
-use super::tables::{Name, Rows, malformed};
-use super::{Failure, tables};
-use crate::digest::Sum;
+use super::rows::{Name, REPLACE, Rows, malformed};
 use crate::error::{Error, Result};
 
 /// The format of the files this build writes; a higher one is refused, an older one opens.
 pub(super) const FORMAT: u32 = 2;
 /// Bytes of a seal.
 pub(super) const SEAL_BYTES: usize = 16;
-/// The tables whose rows are sealed.
-const SEALED: [Name; 4] = [Name::Hints, Name::Bad, Name::Ring, Name::Meta];
-
 /// The seal of a row.
 pub(super) fn of(table: Name, key: &[u8], value: &[u8]) -> [u8; SEAL_BYTES] {
     let mut hasher = blake3::Hasher::new();
@@ -54,7 +48,7 @@ pub(super) fn value_bytes(stored: &[u8]) -> u64 {
 /// How the rows of one file are proven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seals {
-    sealed: bool,
+    pub(super) sealed: bool,
 }
 
 impl Seals {
@@ -97,40 +91,11 @@ impl Seals {
     pub(super) fn len_of(self, stored: &[u8]) -> u64 {
         if self.sealed { value_bytes(stored) } else { stored.len() as u64 }
     }
-
-    /// Seals every row that is not, in the transaction of whoever writes next.
-    pub(super) fn upgrade(self, rows: &mut impl RowsMut) -> std::result::Result<Self, Failure> {
-        if self.sealed {
-            return Ok(self);
-        }
-        for table in SEALED {
-            let mut keys = Vec::new();
-            tables::every(rows, table, &mut |key, _| keys.push(key.to_vec()))?;
-            for key in keys {
-                let Some(value) = rows.get(table, &key)?.map(<[u8]>::to_vec) else { continue };
-                // What is rotten already must not be made good: it gets a seal that is wrong.
-                let rotten = table == Name::Hints && tables::is_rotten_hint(&key, &value);
-                let row = if rotten {
-                    [value, vec![0; SEAL_BYTES]].concat()
-                } else {
-                    seal(table, &key, &value)
-                };
-                rows.put(table, &key, &row)?;
-            }
-        }
-        let mut kept = Sum::default();
-        tables::every(rows, Name::Hints, &mut |_, stored| kept.add(tables::kept(stored)))?;
-        if kept != Sum::default() {
-            rows.put(Name::Meta, tables::KEPT, &seal(Name::Meta, tables::KEPT, &kept.to_bytes()))?;
-        }
-        rows.put(Name::Meta, b"format", &seal(Name::Meta, b"format", &FORMAT.to_le_bytes()))?;
-        Ok(Self { sealed: true })
-    }
 }
 
 fn damaged(table: Name, key: &[u8]) -> Error {
     let row = crate::key::escape(key);
     let why = malformed(table);
     Error::Corrupt(format!("{why} It is the row {row}: it does not match its checksum."))
-        .hint(tables::REPLACE)
+        .hint(REPLACE)
 }

@@ -151,6 +151,10 @@ impl Replica {
         } else {
             let (merged, clashes) = known.merge(&incoming);
             self.report(cx, key, &clashes);
+            debug_assert!(
+                merged.clock.descends(&known.clock) && merged.clock.descends(&incoming.clock),
+                "a merge knows all that either side knew"
+            );
             let mut merged = merged;
             let drops = planted::is(Bug::MergeDropsExpired);
             merged.siblings.retain(|s| !drops || s.1.is_live(cx.now.wall_ms));

@@ -126,6 +126,9 @@ impl Replica {
     ) -> (ItemReply, Option<Stored>) {
         let dot = self.identity.mint();
         let mut record = quorum::apply(base, item, seen, dot, cx.now.wall_ms);
+        // Whoever mints a dot holds every earlier one of its actor for the key (`identity`).
+        debug_assert!(record.clock.covers(dot), "a record knows the dot that it was written under");
+        debug_assert!(record.clock.descends(&base.clock), "a write takes nothing out of the clock");
         record.siblings.extend(keep);
         record.siblings.sort_by_key(|s| s.0);
         let alone = match record.siblings.as_slice() {

@@ -23,6 +23,10 @@ impl Replica {
         if doc.id != self.doc.id || doc.version <= self.doc.version || doc.check().is_err() {
             return;
         }
+        debug_assert!(
+            doc.version > self.doc.version,
+            "a document is replaced by a later one alone"
+        );
         let before = std::mem::replace(&mut self.doc, Arc::new(doc.clone()));
         self.gain(&before);
         self.acceptor.at(doc.version);
@@ -82,6 +86,7 @@ impl Replica {
         {
             return self.send(cx, node, op, Body::Rejected(promised));
         }
+        debug_assert!(ballot >= state.promised || planted::is(Bug::AnyBallot), "promises are kept");
         state.promised = ballot;
         state.accepted = Some((ballot, doc));
         self.reply_durably(caller, Body::Accepted);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::key::Q;
 use crate::ring::{Change, NodeId, RingId};
+use crate::ring::{Layout, MEMBERS_MAX};
 
 fn member(i: u64) -> Member {
     Member {

@@ -12,9 +12,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{FILE, LOCK_FILE};
 use crate::store::files::number;
 use crate::store::lock;
+
+/// The name of the file.
+pub const FILE: &str = "data.mdb";
+
+/// LMDB's own file of locks, made by writers only.
+pub const LOCK_FILE: &str = "lock.mdb";
 
 /// A file by its place and by its number.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use super::signal::Guard;
 use super::structure::{self, Extent};
 use crate::error::{Error, Result};
 use crate::record::stored_term;
-use crate::store::apply::{Keep, Put, RowsMut};
+use crate::store::rows::{Keep, Put, RowsMut};
 use crate::store::tables::{Name, Rows};
 use crate::store::{Failure, Visit};
 
