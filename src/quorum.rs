@@ -40,6 +40,8 @@ mod page;
 mod prior;
 mod progress;
 mod read;
+#[cfg(test)]
+mod scripts;
 mod write;
 
 use serde::{Deserialize, Serialize};
