@@ -99,9 +99,13 @@ impl ReadTally {
         tally
     }
 
-    /// Takes one node's answers, one per key. An answer of a node that is no voter is no vote.
+    /// Takes one node's answers, one per key. An answer of a node that is no voter is no vote; one that
+    /// comes when the merge is being written back is too late, for the acknowledgements that are awaited
+    /// speak of that merge and no other.
     pub fn answer(&mut self, node: NodeId, answers: Vec<Answer>) {
-        self.answers.insert(node, answers);
+        if self.writing_back.is_none() {
+            self.answers.insert(node, answers);
+        }
     }
 
     /// For how many keys a node has answered.
@@ -227,8 +231,8 @@ impl ReadTally {
     /// A read of owners that all agree is answered at R votes. A strict one is answered only once N-R+1
     /// owners of each layout hold exactly what it shows; until then it waits for owners that may hold
     /// it, and then, unless it may not write, stores it where it is missing. That is decided at most once
-    /// for a tally: from then on [`Self::stored`] counts for that record, and a late answer to the reading
-    /// cannot make another one of it.
+    /// for a tally: from then on [`Self::stored`] counts for that record, and answers to the reading are too
+    /// late.
     pub fn next(&mut self, key: &Key, options: &Options, progress: Progress) -> ReadNext {
         let (merged, _) = self.merged(0, key);
         let term = merged.as_ref().map(Stored::term);
