@@ -371,7 +371,7 @@ fn said(verdict: &Verdict) -> String {
 
 fn replied(write: &WriteOp, verdict: &Verdict) -> String {
     match write.tally.counts() {
-        (acks, 0) => format!("reply {} ({acks} owners)", said(verdict)),
-        (acks, hints) => format!("reply {} ({acks} owners, {hints} fallbacks)", said(verdict)),
+        (acks, 0) => format!("reply {} (acks {acks})", said(verdict)),
+        (acks, hints) => format!("reply {} (acks {acks}, hints {hints})", said(verdict)),
     }
 }
