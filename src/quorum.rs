@@ -11,23 +11,53 @@
 //! during a change of the ring each layout must reach its own W.
 //! ```
 //!
-//! What it does not do: it sends nothing and knows no time; `node` feeds it and asks it.
-//! Caveat: a write that misses W is not undone.
+//! # Who decides what
+//!
+//! A tally is fed with what came and asked for its next step; the answer is a value, and carrying it
+//! out is the caller's work. The caller says how far the operation has come as a [`Progress`]: how many
+//! replies are outstanding and how much of its time is left.
+//!
+//! | tally | asked by | decides |
+//! |---|---|---|
+//! | [`ReadTally::next`] | a read of one key | wait, answer (and repair), write back, refuse |
+//! | [`ReadTally::next_prior`] | a write, before it is minted | wait, mint, mint as a guess, refuse |
+//! | [`WriteTally::begin`] | a write, before it does anything | begin, or refuse what cannot reach W |
+//! | [`WriteTally::next`] | a write under way | wait, reply, read again, end |
+//! | [`ReadTally::next_confirm`] | a conditional write, after W | wait, end with who won |
+//! | [`PageTally::next`] | a scan of a partition | wait, answer a page, refuse |
+//!
+//! Each situation that matters is a script in `testdata/quorum`, to be read without this code.
+//!
+//! # Caveats
+//!
+//! It sends nothing and knows no time. A write that misses W is not undone: it stays where it is, and
+//! later reads may show it. A strict read with R of no majority needs more than R owners up, for it
+//! answers only what N-R+1 of them hold.
 
+mod confirm;
 mod options;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod page;
+mod prior;
+mod progress;
+mod read;
+#[cfg(test)]
+mod scripts;
+mod write;
 
 use serde::{Deserialize, Serialize};
 
-use self::options::Group;
+pub use self::confirm::{ConfirmNext, Confirmed, Minted, Prior, Written, mark_lost_races};
 pub use self::options::{Level, Options};
+pub use self::page::{MergedPage, Page, PageTally, ScanNext};
+pub use self::prior::PriorNext;
+pub use self::progress::{Progress, TimeLeft};
+pub use self::read::{ReadNext, ReadTally};
+pub use self::write::{Reach, WriteNext, WriteTally};
 use crate::bounded::{at_most, text};
 use crate::clock::{Dot, VersionVector};
 use crate::key::{Key, Partition};
-use crate::planted::{self, Bug};
-use crate::record::{Record, Stored, Term, Value};
-use crate::ring::{NodeId, RingDoc};
+use crate::record::{Record, Stored, Value};
+use crate::ring::NodeId;
 
 /// The most keys of one write.
 pub const ITEMS_MAX: usize = 4_096;
@@ -94,6 +124,27 @@ pub struct PutRequest {
     pub items: Vec<Item>,
     /// The quorum.
     pub options: Options,
+}
+
+impl PutRequest {
+    /// Whether acknowledgements of owners alone count: when asked for, and always for a write that
+    /// must find nothing there, which no hint can promise.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.options.strict || self.items.iter().any(|item| item.basis == Basis::Absent)
+    }
+
+    /// Whether the owners are asked what they hold of any key before the write is minted.
+    #[must_use]
+    pub fn reads_before(&self) -> bool {
+        self.items.iter().any(|item| item.basis.reads_before())
+    }
+
+    /// Whether the owners are read again after the acknowledgements, for any key.
+    #[must_use]
+    pub fn reads_after(&self) -> bool {
+        self.items.iter().any(|item| item.basis.reads_after())
+    }
 }
 
 /// What became of one key of a write.
@@ -203,248 +254,6 @@ pub struct GetReply {
     pub r: usize,
     /// Dots found with two different values: corruption.
     pub clashes: Vec<Dot>,
-}
-
-/// The state of one write: which layouts, who acknowledged.
-#[derive(Clone, Debug)]
-pub struct WriteTally {
-    layouts: Vec<Vec<NodeId>>,
-    groups: Vec<Group>,
-    /// Only owners count.
-    strict: bool,
-    acks: BTreeSet<NodeId>,
-    hints: BTreeMap<NodeId, NodeId>,
-}
-
-impl WriteTally {
-    /// A write of partition `p` under `doc` that wants its W acknowledgements in each layout.
-    #[must_use]
-    pub fn new(doc: &RingDoc, p: Partition, options: &Options, strict: bool) -> Self {
-        let mut layouts: Vec<_> =
-            doc.write_layouts().iter().map(|layout| doc.owners_in(layout, p)).collect();
-        if planted::is(Bug::SkipOlderLayout) && layouts.len() > 1 {
-            layouts.remove(0);
-        }
-        let groups = groups(&layouts, doc, options);
-        // A stand-in is not of the zone that a level by zones asks for.
-        let zones = matches!(options.level, Some(Level::LocalQuorum | Level::EachQuorum));
-        let strict = strict || zones;
-        Self { layouts, groups, strict, acks: BTreeSet::new(), hints: BTreeMap::new() }
-    }
-
-    /// Nobody reads by the layout before any more: its owners are wanted no longer.
-    pub fn forget_old(&mut self, doc: &RingDoc, options: &Options) {
-        self.layouts.drain(..self.layouts.len().saturating_sub(1));
-        self.groups = groups(&self.layouts, doc, options);
-    }
-
-    /// An owner has it durably.
-    pub fn ack(&mut self, node: NodeId) {
-        self.acks.insert(node);
-    }
-
-    /// A fallback keeps it durably for `target`. One hint per fallback counts.
-    pub fn hint(&mut self, fallback: NodeId, target: NodeId) {
-        self.hints.entry(fallback).or_insert(target);
-    }
-
-    /// Whether this node has acknowledged as an owner.
-    #[must_use]
-    pub fn has(&self, node: NodeId) -> bool {
-        self.acks.contains(&node)
-    }
-
-    /// Whether every layout has its W.
-    #[must_use]
-    pub fn is_enough(&self) -> bool {
-        self.groups.iter().all(|Group { owners, number }| {
-            let acks = owners.iter().filter(|o| self.acks.contains(o)).count();
-            let twice = planted::is(Bug::HintBesideAck);
-            let stands_in = |t: &&NodeId| owners.contains(t) && (twice || !self.acks.contains(t));
-            let targets: BTreeSet<_> = self.hints.values().filter(stands_in).collect();
-            acks + if self.strict { 0 } else { targets.len() } >= *number
-        })
-    }
-
-    /// Owners that have it, and fallbacks that keep it for one that has not; during a change of the
-    /// ring, in the layout that has the fewest.
-    #[must_use]
-    pub fn counts(&self) -> (usize, usize) {
-        let count = |owners: &Vec<NodeId>| {
-            let acks = owners.iter().filter(|o| self.acks.contains(o)).count();
-            let kept = |t: &&NodeId| owners.contains(t) && !self.acks.contains(t);
-            (acks, self.hints.values().filter(kept).count())
-        };
-        self.layouts.iter().map(count).min().unwrap_or_default()
-    }
-}
-
-/// Who has to acknowledge in each layout, and how many of them.
-fn groups(layouts: &[Vec<NodeId>], doc: &RingDoc, options: &Options) -> Vec<Group> {
-    let of = |owners: &Vec<NodeId>| options.groups(doc, owners.clone(), options.w(doc));
-    layouts.iter().flat_map(of).collect()
-}
-
-/// The state of one read of several keys of one partition.
-#[derive(Clone, Debug)]
-pub struct ReadTally {
-    voters: Vec<NodeId>,
-    groups: Vec<Group>,
-    layouts: Vec<Vec<NodeId>>,
-    r: usize,
-    answers: BTreeMap<NodeId, Vec<Answer>>,
-    /// What each node has acknowledged of what was written back to it.
-    written_back: BTreeMap<NodeId, BTreeSet<Term>>,
-    /// The earliest wall clock of those that told theirs.
-    wall_ms: Option<u64>,
-}
-
-impl ReadTally {
-    /// A read of partition `p` under `doc` that wants `r` votes.
-    #[must_use]
-    pub fn new(doc: &RingDoc, p: Partition, r: usize) -> Self {
-        let mut layouts: Vec<_> =
-            doc.write_layouts().iter().map(|layout| doc.owners_in(layout, p)).collect();
-        if planted::is(Bug::SkipOlderLayout) {
-            layouts = vec![doc.owners_in(doc.read_layout(), p)];
-        }
-        let voters = doc.owners_in(doc.read_layout(), p);
-        let (answers, written_back) = (BTreeMap::new(), BTreeMap::new());
-        Self { voters, groups: Vec::new(), layouts, r, answers, written_back, wall_ms: None }
-    }
-
-    /// A read of partition `p` under `doc` that wants the votes its options ask for.
-    #[must_use]
-    pub fn asked(doc: &RingDoc, p: Partition, options: &Options) -> Self {
-        let mut tally = Self::new(doc, p, options.r(doc));
-        if matches!(options.level, Some(Level::LocalQuorum | Level::EachQuorum)) {
-            tally.groups = options.groups(doc, tally.voters.clone(), tally.r);
-        }
-        tally
-    }
-
-    /// Takes one node's answers, one per key. An answer of a node that is no voter is no vote.
-    pub fn answer(&mut self, node: NodeId, answers: Vec<Answer>) {
-        self.answers.insert(node, answers);
-    }
-
-    /// For how many keys a node has answered.
-    #[must_use]
-    pub fn answered_for(&self, node: NodeId) -> usize {
-        self.answers.get(&node).map_or(0, Vec::len)
-    }
-
-    /// Takes more of a node's answers, for the keys after those it has answered for.
-    pub fn answer_more(&mut self, node: NodeId, more: Vec<Answer>) {
-        self.answers.entry(node).or_default().extend(more);
-    }
-
-    /// A node that answered has this wall clock, in ms since 1970.
-    pub fn note_clock(&mut self, wall_ms: u64) {
-        self.wall_ms = Some(self.wall_ms.map_or(wall_ms, |earliest| earliest.min(wall_ms)));
-    }
-
-    /// By when a value must have expired to count as expired for everyone: the earliest wall clock of
-    /// this node and of those that answered; `None` while no other node has told its clock, for then
-    /// one wrong clock would decide alone.
-    #[must_use]
-    pub fn agreed_ms(&self, own_ms: u64) -> Option<u64> {
-        self.wall_ms.map(|others| others.min(own_ms))
-    }
-
-    /// The node has durably stored what was written back to it: exactly this record counts as held
-    /// there, not a later merge.
-    pub fn wrote_back(&mut self, node: NodeId, term: Term) {
-        self.written_back.entry(node).or_default().insert(term);
-    }
-
-    /// Who has answered.
-    pub fn answered(&self) -> impl Iterator<Item = NodeId> {
-        self.answers.keys().copied()
-    }
-
-    /// Votes for the `i`-th key.
-    #[must_use]
-    pub fn votes(&self, i: usize) -> usize {
-        let counts = |(node, answers): &(&NodeId, &Vec<Answer>)| match answers.get(i) {
-            Some(Answer::Vote(_)) => self.voters.contains(node),
-            Some(Answer::Extra(_)) => planted::is(Bug::CountFallback),
-            _ => false,
-        };
-        self.answers.iter().filter(counts).count()
-    }
-
-    /// Whether the first `keys` keys all have their R votes.
-    #[must_use]
-    pub fn is_enough(&self, keys: usize) -> bool {
-        (0..keys).all(|i| match self.groups.as_slice() {
-            [] => self.votes(i) >= self.r,
-            groups => groups.iter().all(|group| {
-                let vote = |o: &&NodeId| {
-                    let answer = self.answers.get(o).and_then(|a| a.get(i));
-                    matches!(answer, Some(Answer::Vote(_)))
-                };
-                group.owners.iter().filter(vote).count() >= group.number
-            }),
-        })
-    }
-
-    /// The merge of all copies of the `i`-th key, and dots with two values.
-    #[must_use]
-    pub fn merged(&self, i: usize, key: &Key) -> (Option<Stored>, Vec<Dot>) {
-        let mut copies = self.answers.values().filter_map(|a| a.get(i)?.stored());
-        let Some(first) = copies.next() else { return (None, Vec::new()) };
-        let rest: Vec<_> = copies.filter(|c| c.term() != first.term()).collect();
-        if rest.is_empty() {
-            return (Some(first.clone()), Vec::new());
-        }
-        let mut clashes = Vec::new();
-        let merged = rest.iter().chain([&first]).filter_map(|s| s.record(key).ok()).fold(
-            Record::default(),
-            |merged, copy| {
-                let (next, found) = merged.merge(&copy);
-                clashes.extend(found);
-                next
-            },
-        );
-        (Some(Stored::new(key, &merged)), clashes)
-    }
-
-    /// Owners of any layout that answered for the `i`-th key and do not hold `merged`.
-    #[must_use]
-    pub fn stale(&self, i: usize, merged: Option<&Stored>) -> Vec<NodeId> {
-        let Some(term) = merged.map(Stored::term) else { return Vec::new() };
-        let owners: BTreeSet<_> = self.layouts.iter().flatten().collect();
-        let lacks = |(node, answers): &(&NodeId, &Vec<Answer>)| {
-            owners.contains(node) && answers.get(i).is_some() && !self.holds(**node, i, term)
-        };
-        self.answers.iter().filter(lacks).map(|(node, _)| *node).collect()
-    }
-
-    /// Whether `merged` is known to be on enough owners of each layout that no later read of R
-    /// votes can miss it: N - R + 1. An owner that is still filling holds a record as durably as a
-    /// full one does, though it has no vote. Nothing is always held: no later read shows less.
-    #[must_use]
-    pub fn is_held(&self, i: usize, merged: Option<Term>, n: usize) -> bool {
-        let Some(term) = merged else { return true };
-        let needed = (n + 1).saturating_sub(self.r);
-        self.layouts
-            .iter()
-            .all(|owners| owners.iter().filter(|o| self.holds(**o, i, term)).count() >= needed)
-    }
-
-    /// Whether a node is known to hold exactly this record of the `i`-th key.
-    fn holds(&self, node: NodeId, i: usize, term: Term) -> bool {
-        let answered = self.answers.get(&node).and_then(|a| a.get(i)).and_then(Answer::stored);
-        answered.map(Stored::term) == Some(term)
-            || self.written_back.get(&node).is_some_and(|terms| terms.contains(&term))
-    }
-
-    /// Everything the nodes said about the `i`-th key.
-    #[must_use]
-    pub fn said(&self, i: usize) -> Vec<(NodeId, Answer)> {
-        self.answers.iter().filter_map(|(n, a)| Some((*n, a.get(i)?.clone()))).collect()
-    }
 }
 
 /// Builds the record of one item on top of the local copy.
