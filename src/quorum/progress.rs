@@ -23,6 +23,18 @@ pub enum TimeLeft {
     Over,
 }
 
+impl TimeLeft {
+    /// At this moment, given when patience and time are over; all in ms of one monotonic clock.
+    #[must_use]
+    pub fn at(now_ms: u64, patience_ms: u64, deadline_ms: u64) -> Self {
+        match now_ms {
+            now if now >= deadline_ms => Self::Over,
+            now if now >= patience_ms => Self::PatienceOver,
+            _ => Self::Plenty,
+        }
+    }
+}
+
 impl Progress {
     /// Whether nothing more will come of waiting.
     #[must_use]

@@ -61,8 +61,7 @@ pub struct ReadTally {
 
 impl ReadTally {
     /// A read of partition `p` under `doc` that wants `r` votes.
-    #[must_use]
-    pub fn new(doc: &RingDoc, p: Partition, r: usize) -> Self {
+    fn new(doc: &RingDoc, p: Partition, r: usize) -> Self {
         let mut layouts: Vec<_> =
             doc.write_layouts().iter().map(|layout| doc.owners_in(layout, p)).collect();
         if planted::is(Bug::SkipOlderLayout) {
@@ -134,18 +133,12 @@ impl ReadTally {
 
     /// The node has durably stored what was written back to it: exactly this record counts as held
     /// there, not a later merge.
-    pub fn wrote_back(&mut self, node: NodeId, term: Term) {
+    fn wrote_back(&mut self, node: NodeId, term: Term) {
         self.written_back.entry(node).or_default().insert(term);
     }
 
-    /// Who has answered.
-    pub fn answered(&self) -> impl Iterator<Item = NodeId> {
-        self.answers.keys().copied()
-    }
-
     /// Votes for the `i`-th key.
-    #[must_use]
-    pub fn votes(&self, i: usize) -> usize {
+    fn votes(&self, i: usize) -> usize {
         let counts = |(node, answers): &(&NodeId, &Vec<Answer>)| match answers.get(i) {
             Some(Answer::Vote(_)) => self.voters.contains(node),
             Some(Answer::Extra(_)) => planted::is(Bug::CountFallback),
@@ -191,8 +184,7 @@ impl ReadTally {
     }
 
     /// Owners of any layout that answered for the `i`-th key and do not hold `merged`.
-    #[must_use]
-    pub fn stale(&self, i: usize, merged: Option<&Stored>) -> Vec<NodeId> {
+    fn stale(&self, i: usize, merged: Option<&Stored>) -> Vec<NodeId> {
         let Some(term) = merged.map(Stored::term) else { return Vec::new() };
         let owners: BTreeSet<_> = self.layouts.iter().flatten().collect();
         let lacks = |(node, answers): &(&NodeId, &Vec<Answer>)| {
@@ -204,8 +196,7 @@ impl ReadTally {
     /// Whether `merged` is known to be on enough owners of each layout that no later read of R
     /// votes can miss it: N - R + 1. An owner that is still filling holds a record as durably as a
     /// full one does, though it has no vote. Nothing is always held: no later read shows less.
-    #[must_use]
-    pub fn is_held(&self, i: usize, merged: Option<Term>, n: usize) -> bool {
+    fn is_held(&self, i: usize, merged: Option<Term>, n: usize) -> bool {
         let Some(term) = merged else { return true };
         let needed = (n + 1).saturating_sub(self.r);
         self.layouts
@@ -221,8 +212,7 @@ impl ReadTally {
     }
 
     /// Everything the nodes said about the `i`-th key.
-    #[must_use]
-    pub fn said(&self, i: usize) -> Vec<(NodeId, Answer)> {
+    fn said(&self, i: usize) -> Vec<(NodeId, Answer)> {
         self.answers.iter().filter_map(|(n, a)| Some((*n, a.get(i)?.clone()))).collect()
     }
 

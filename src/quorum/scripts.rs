@@ -188,7 +188,8 @@ impl Script {
             ["stored", "it"] => match &mut self.op {
                 Op::Read(tally, _) => tally.stored(node),
                 Op::Write(write) => write.tally.ack(node),
-                _ => panic!("nothing to store"),
+                Op::None => {} // it is over
+                Op::Scan(_) => panic!("nothing to store"),
             },
             ["keeps", "it", "for", owner] => {
                 let owner = self.world.node(owner);
@@ -206,7 +207,8 @@ impl Script {
                 Phase::Prior(tally) | Phase::Confirming(tally) => tally.answer(node, vec![answer]),
                 Phase::Replicating => {} // late for what it was asked
             },
-            _ => panic!("not a word about copies was asked"),
+            Op::None => {} // it is over
+            Op::Scan(_) => panic!("not a word about copies was asked"),
         }
     }
 

@@ -86,8 +86,7 @@ impl WriteTally {
     }
 
     /// A write of partition `p` under `doc` that wants its W acknowledgements in each layout.
-    #[must_use]
-    pub fn new(doc: &RingDoc, p: Partition, options: &Options, strict: bool) -> Self {
+    fn new(doc: &RingDoc, p: Partition, options: &Options, strict: bool) -> Self {
         let mut layouts: Vec<_> =
             doc.write_layouts().iter().map(|layout| doc.owners_in(layout, p)).collect();
         if planted::is(Bug::SkipOlderLayout) && layouts.len() > 1 {
@@ -157,10 +156,11 @@ impl WriteTally {
         let (enough, all) = (self.is_enough(), progress.outstanding == 0);
         let settled = enough && (all || !request.options.patient);
         let confirms = request.reads_after() && !planted::is(Bug::AbsentReadsOnce);
-        if settled && confirms && !self.replied {
+        let over = progress.is_over();
+        // Also when its time is over: what was not read again is not known to have won.
+        if enough && (settled || over) && confirms && !self.replied {
             return WriteNext::Confirm;
         }
-        let over = progress.is_over();
         let replies = !self.replied && (settled || over);
         self.replied |= replies;
         match (replies, over) {

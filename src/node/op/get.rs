@@ -22,8 +22,7 @@ use crate::node::op::route;
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
-use crate::quorum::{GetReply, Options, ReadTally, Verdict};
-use crate::record::{Stored, Term};
+use crate::quorum::{Options, Progress, ReadNext, ReadTally, TimeLeft, Verdict};
 use crate::ring::NodeId;
 
 /// A strict read waits at most so long for owners that do not answer before it writes back to those
@@ -34,11 +33,8 @@ const PATIENCE_MS: u64 = 500;
 pub(in crate::node) struct Get {
     key: Key,
     options: Options,
-    r: usize,
     tally: ReadTally,
     awaiting: BTreeSet<NodeId>,
-    /// The record being written back, to those awaited.
-    writing_back: Option<Term>,
     /// The version of the ring document it acts under.
     version: u64,
     /// From when on those that have not answered are not waited for, if the others suffice.
@@ -80,10 +76,8 @@ impl Get {
         let now = cx.now.mono_ms;
         let get = Box::new(Self {
             key,
-            r: options.r(&node.doc),
             tally,
             awaiting: asked.into_iter().collect(),
-            writing_back: None,
             version: node.doc.version,
             patience_ms: now + PATIENCE_MS.min(options.timeout_ms / 4),
             deadline_ms: now + options.timeout_ms,
@@ -105,9 +99,7 @@ impl Get {
                 self.awaiting.remove(&from);
             }
             Wake::Said(from, Body::Stored { .. }) => {
-                if let Some(term) = self.writing_back {
-                    self.tally.wrote_back(from, term);
-                }
+                self.tally.stored(from);
                 self.awaiting.remove(&from);
             }
             Wake::Said(id, _) | Wake::Lost(id) | Wake::Unsent(id) => {
@@ -118,84 +110,41 @@ impl Get {
         self.decide(node, cx)
     }
 
-    fn decide(self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
-        let late = cx.now.mono_ms >= self.deadline_ms;
-        let over = self.awaiting.is_empty() || late;
-        let (merged, _) = self.tally.merged(0, &self.key);
-        let term = merged.as_ref().map(Stored::term);
-        let loose = planted::is(Bug::StrictIsLoose);
-        let held = loose || !self.options.strict || self.tally.is_held(0, term, node.doc.n());
-        let enough = self.tally.is_enough(1);
-        if enough && held && (over || !self.options.patient) {
-            if self.options.write_back && !self.options.strict {
-                self.repair_read(node, cx, merged.as_ref());
+    fn decide(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
+        let time = TimeLeft::at(cx.now.mono_ms, self.patience_ms, self.deadline_ms);
+        let progress = Progress { outstanding: self.awaiting.len(), time };
+        match self.tally.next(&self.key, &self.options, progress) {
+            ReadNext::Wait => Flow::Wait(self),
+            ReadNext::Answer { repair } => {
+                // Read repair: sent, not waited for.
+                for owner in repair {
+                    self.send_merged(node, cx, owner, OpId::NONE);
+                }
+                self.reply(node, cx, Verdict::Done)
             }
-            return self.reply(node, cx, Verdict::Done);
-        }
-        let may = enough && self.options.write_back && self.options.strict && !late;
-        let silent = over || cx.now.mono_ms >= self.patience_ms;
-        if may
-            && silent
-            && self.writing_back.is_none()
-            && let Some(merged) = merged
-        {
-            let stale = self.tally.stale(0, Some(&merged));
-            if !stale.is_empty() {
-                return self.write_back(node, cx, stale, &merged);
+            ReadNext::WriteBack { to } => {
+                node.renumber(cx);
+                for owner in &to {
+                    self.send_merged(node, cx, *owner, cx.op);
+                }
+                self.awaiting = to.into_iter().collect();
+                Flow::Wait(self)
             }
+            ReadNext::Refuse(verdict) => self.reply(node, cx, verdict),
         }
-        if !over {
-            return Flow::Wait(self);
-        }
-        let verdict = self.refusal(node.doc.n(), enough);
-        self.reply(node, cx, verdict)
     }
 
-    fn refusal(&self, n: usize, enough: bool) -> Verdict {
-        if self.tally.answered().next().is_none() {
-            return Verdict::Unreachable("no owner of the key answered".into());
-        }
-        if enough {
-            let needed = n + 1 - self.r;
-            let why = format!("fewer than {needed} owners (N-R+1) hold the newest version");
-            return Verdict::Refused(why);
-        }
-        let votes = self.tally.votes(0);
-        Verdict::Refused(format!("{votes} of R={} votes were given (N={n})", self.r))
-    }
-
-    /// A strict read stores the merged record where it is missing before it answers.
-    fn write_back(
-        mut self: Box<Self>,
-        node: &mut Replica,
-        cx: &mut Ctx<'_>,
-        stale: Vec<NodeId>,
-        merged: &Stored,
-    ) -> Flow<Box<Self>> {
-        node.renumber(cx);
-        self.writing_back = Some(merged.term());
-        self.awaiting = stale.iter().copied().collect();
-        for owner in stale {
-            let records = vec![(self.key.clone(), merged.clone())];
-            node.ask(cx, owner, Body::Write { records, hint_for: None });
-        }
-        Flow::Wait(self)
-    }
-
-    /// Read repair: sent, not waited for.
-    fn repair_read(&self, node: &mut Replica, cx: &mut Ctx<'_>, merged: Option<&Stored>) {
-        let Some(merged) = merged else { return };
-        for owner in self.tally.stale(0, Some(merged)) {
-            let records = vec![(self.key.clone(), merged.clone())];
-            node.send(cx, owner, OpId::NONE, Body::Write { records, hint_for: None });
+    /// Sends an owner the merge of all copies, for it to hold.
+    fn send_merged(&self, node: &mut Replica, cx: &mut Ctx<'_>, owner: NodeId, op: OpId) {
+        if let (Some(merged), _) = self.tally.merged(0, &self.key) {
+            let records = vec![(self.key.clone(), merged)];
+            node.send(cx, owner, op, Body::Write { records, hint_for: None });
         }
     }
 
     fn reply(&self, node: &mut Replica, cx: &mut Ctx<'_>, verdict: Verdict) -> Flow<Box<Self>> {
-        let (stored, clashes) = self.tally.merged(0, &self.key);
-        node.report(cx, &self.key, &clashes);
-        let answers = self.tally.said(0);
-        let reply = GetReply { verdict, stored, answers, r: self.r, clashes };
+        let reply = self.tally.reply(&self.key, verdict);
+        node.report(cx, &self.key, &reply.clashes);
         Flow::reply(Reply::Get(reply))
     }
 }

@@ -1,48 +1,20 @@
-//! What a write makes of its items, and how they stand when it reads again after the acks.
-//!
-//! ```text
-//! if-absent   W acks -> read R owners again -> own value the only one          Written
-//!                                              another beside it               NotAlone, both stay
-//! exact       W acks -> read R owners again -> nothing but what was covered,
-//!                                              and the own write               Written
-//!                                              anything else                   Unknown, all stay
-//! ```
-//!
-//! An equal value of another writer is another value: only output counts the two as one.
-//!
-//! Law: of two exact writes that did not know of each other at most one is told "written": R + W > N
-//! makes the later reading meet the other write. Nothing is taken out again: when it was minted, an exact
-//! write took the place of what its writer had read, and of two that meet each might take itself out;
-//! then what both began with would be gone too.
-
-use std::collections::BTreeSet;
+//! What a write makes of its items: replies, dots and records, all staged here or none.
 
 use crate::clock::{Dot, VersionVector};
 use crate::key::Key;
 use crate::node::flow::Ctx;
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
-use crate::quorum::{Basis, Item, ItemReply, PutRequest, ReadTally, Verdict};
-use crate::record::{Record, Stored, Value};
+use crate::quorum::{self, Basis, ItemReply, PutRequest, ReadTally};
+use crate::record::Stored;
 
-/// How the own write of an item stands among those of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    Alone,
-    /// Another is there, and the own value too.
-    Beside,
-    /// Another is there, and the own value is not: somebody went on from it, or replaced it.
-    Overtaken,
-}
-
-/// What a write made: one entry per item in each of the three lists.
+/// See the module.
 #[derive(Debug, Default)]
 pub(in crate::node) struct Minted {
+    /// One per item of the request, in order.
     pub(in crate::node) replies: Vec<ItemReply>,
-    /// The dot of each item that was minted.
-    dots: Vec<Option<Dot>>,
-    /// The clock of each item's record once it is written, and what else is known to be beside it.
-    expected: Vec<VersionVector>,
+    /// The same.
+    pub(in crate::node) items: Vec<quorum::Minted>,
     /// The records of the items that were minted.
     pub(in crate::node) records: Vec<(Key, Stored)>,
 }
@@ -68,76 +40,22 @@ impl Minted {
             let alone = !matches!(minted.replies.last(), Some(ItemReply::Written { .. }));
             if item.basis == Basis::Beside && alone {
                 minted.replies.push(ItemReply::Absent);
-                minted.expected.push(VersionVector::new());
+                minted.items.push(quorum::Minted::default());
                 continue;
             }
             let (reply, stored) = node.mint(cx, p, item, base, agreed_ms);
-            let exact = stored.as_ref().filter(|_| matches!(item.basis, Basis::Exact(_)));
-            let record = exact.and_then(|s| s.record(&item.key).ok()).unwrap_or_default();
-            minted.expected.push(record.clock);
+            minted.items.push(quorum::Minted {
+                dot: dot(&reply),
+                expected: match &item.basis {
+                    Basis::Exact(_) => clock_of(stored.as_ref(), &item.key),
+                    _ => VersionVector::new(),
+                },
+            });
             minted.records.extend(stored.map(|s| (item.key.clone(), s)));
             minted.replies.push(reply);
         }
-        debug_assert_eq!(minted.replies.len(), request.items.len(), "one answer per item");
-        minted.dots = minted.replies.iter().map(dot).collect();
+        debug_assert_eq!(minted.items.len(), request.items.len(), "one answer per item");
         Ok(minted)
-    }
-
-    /// How the write ends by what the owners hold now; items that have another beside them say so.
-    ///
-    /// Only the writer that finds itself alone has won (see the module).
-    pub(in crate::node) fn judge(
-        &mut self,
-        items: &[Item],
-        tally: &ReadTally,
-        wall_ms: u64,
-    ) -> Verdict {
-        let own: BTreeSet<Dot> = self.dots.iter().flatten().copied().collect();
-        let standing = |i| self.standing((i, &items[i]), tally, &own, wall_ms);
-        let standings: Vec<_> = (0..items.len()).map(standing).collect();
-        for (item, standing) in self.replies.iter_mut().zip(&standings) {
-            if *standing == Standing::Beside {
-                *item = ItemReply::NotAlone;
-            }
-        }
-        let exact = items.iter().map(|item| matches!(item.basis, Basis::Exact(_)));
-        match standings.into_iter().zip(exact).max() {
-            Some((Standing::Overtaken, _)) => Verdict::Unknown(
-                "another writer went on from it, or replaced it: read the key".into(),
-            ),
-            Some((Standing::Beside, true)) => Verdict::Unknown(
-                "another writer was as fast, and both values are there: read the key".into(),
-            ),
-            _ => Verdict::Done,
-        }
-    }
-
-    fn standing(
-        &self,
-        (i, item): (usize, &Item),
-        tally: &ReadTally,
-        own: &BTreeSet<Dot>,
-        wall_ms: u64,
-    ) -> Standing {
-        let (Some(dot), Some(merged)) = (self.dots[i], held(tally, i, &item.key)) else {
-            return Standing::Alone;
-        };
-        let alone = match &item.basis {
-            Basis::Exact(_) => self.expected[i].descends(&merged.clock),
-            basis if basis.reads_after() => {
-                let other = |s: &(Dot, Value)| !own.contains(&s.0) && s.1.is_live(wall_ms);
-                return match merged.siblings.iter().any(other) {
-                    true => Standing::Beside,
-                    false => Standing::Alone,
-                };
-            }
-            _ => true,
-        };
-        match alone {
-            true => Standing::Alone,
-            false if merged.sibling(dot).is_some() => Standing::Beside,
-            false => Standing::Overtaken,
-        }
     }
 }
 
@@ -149,7 +67,7 @@ fn dot(reply: &ItemReply) -> Option<Dot> {
     }
 }
 
-/// What the owners that were read again hold of an item.
-fn held(tally: &ReadTally, i: usize, key: &Key) -> Option<Record> {
-    tally.merged(i, key).0.and_then(|s| s.record(key).ok())
+/// What a record that was just made knows: what may be found without another writer being there.
+fn clock_of(stored: Option<&Stored>, key: &Key) -> VersionVector {
+    stored.and_then(|s| s.record(key).ok()).unwrap_or_default().clock
 }

@@ -30,7 +30,10 @@ use crate::node::op::route;
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
-use crate::quorum::{Answer, Basis, PutReply, PutRequest, ReadTally, Verdict, WriteTally};
+use crate::quorum::{
+    Answer, ConfirmNext, Prior, PriorNext, Progress, PutReply, PutRequest, Reach, ReadTally,
+    TimeLeft, Verdict, WriteNext, WriteTally, Written, mark_lost_races,
+};
 use crate::ring::{NodeId, RingDoc, Step};
 use crate::store::{Hint, Op};
 
@@ -39,14 +42,12 @@ pub(in crate::node) struct Put {
     request: PutRequest,
     doc: Arc<RingDoc>,
     phase: Phase,
-    strict: bool,
     /// Who has yet to answer the messages of this phase; a fallback maps to its target.
     awaiting: BTreeMap<NodeId, NodeId>,
     fallbacks: VecDeque<NodeId>,
     tally: WriteTally,
     minted: Minted,
-    guessed: bool,
-    replied: bool,
+    prior: Prior,
     hinted: BTreeSet<NodeId>,
     started_ms: u64,
     deadline_ms: u64,
@@ -74,29 +75,25 @@ impl Put {
         if let Some(why) = route::refuses(node, &request) {
             return Flow::Done(Outcome::NotMine(why.into()));
         }
-        let p = request.partition;
-        let absent = request.items.iter().any(|i| i.basis == Basis::Absent);
-        let strict = request.options.strict || absent;
-        let tally = WriteTally::new(&node.doc, p, &request.options, strict);
-        let (targets, fallbacks) = route::targets(node, &node.doc, &request, strict);
-        if let Some(verdict) = route::hopeless(node, &request, &tally, &targets, &fallbacks) {
-            return Flow::reply(Reply::Put(PutReply::none(verdict)));
-        }
+        let (targets, fallbacks) = route::targets(node, &node.doc, &request);
+        let owners = targets.into_iter().chain([node.id]).collect();
+        let reach = Reach { owners, fallbacks: fallbacks.iter().copied().collect() };
+        let tally = match WriteTally::begin(&node.doc, &request, &reach) {
+            Ok(tally) => tally,
+            Err(verdict) => return Flow::reply(Reply::Put(PutReply::none(verdict))),
+        };
         let now = cx.now.mono_ms;
-        let needed = node.doc.n() + 1 - node.doc.majority();
         let put = Box::new(Self {
             deadline_ms: now + request.options.timeout_ms,
             started_ms: now,
-            phase: Phase::Reading(ReadTally::new(&node.doc, p, needed)),
+            phase: Phase::Reading(ReadTally::prior(&node.doc, request.partition)),
             request,
             doc: node.doc.clone(),
-            strict,
             awaiting: BTreeMap::new(),
             fallbacks,
             tally,
             minted: Minted::default(),
-            guessed: false,
-            replied: false,
+            prior: Prior::Known,
             hinted: BTreeSet::new(),
         });
         put.read_before(node, cx)
@@ -118,7 +115,7 @@ impl Put {
 
     /// Whether whoever asked has an answer.
     pub(in crate::node) fn is_answered(&self) -> bool {
-        self.replied
+        self.tally.is_replied()
     }
 
     pub(in crate::node) fn step(
@@ -213,31 +210,35 @@ impl Put {
         let Phase::Reading(tally) = std::mem::replace(&mut self.phase, Phase::Committing) else {
             return Flow::Wait(self);
         };
-        if !self.request.items.iter().any(|i| i.basis.reads_before()) {
-            return self.mint_all(node, cx, &tally);
-        }
-        let tally = self.ask_owners(node, cx, tally);
+        let reads = self.request.reads_before();
+        let tally = if reads { self.ask_owners(node, cx, tally) } else { tally };
         self.phase = Phase::Reading(tally);
         self.after_reading(node, cx)
     }
 
     /// Goes on when enough owners have told what they hold, or all that can.
     fn after_reading(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
-        let late = cx.now.mono_ms >= self.started_ms + self.request.options.timeout_ms / 3;
         let Phase::Reading(tally) = &self.phase else { return Flow::Wait(self) };
-        let enough = tally.is_enough(self.request.items.len());
-        if !enough && !self.awaiting.is_empty() && !late {
-            return Flow::Wait(self);
-        }
-        if !enough && self.strict {
-            let why = "too few owners with a full copy told what they hold; nothing was written";
-            return Flow::reply(Reply::Put(PutReply::none(Verdict::Refused(why.into()))));
-        }
-        self.guessed = !enough;
+        let timeout_ms = self.request.options.timeout_ms;
+        let patience_ms = self.started_ms + timeout_ms / 3;
+        let mint_ms = self.started_ms + mint_within_ms(timeout_ms);
+        let progress = self.progress(TimeLeft::at(cx.now.mono_ms, patience_ms, mint_ms));
+        self.prior = match tally.next_prior(&self.request, progress) {
+            PriorNext::Wait => return Flow::Wait(self),
+            PriorNext::Refuse(verdict) => {
+                return Flow::reply(Reply::Put(PutReply::none(verdict)));
+            }
+            PriorNext::Mint => Prior::Known,
+            PriorNext::Guess => Prior::Guessed,
+        };
         match std::mem::replace(&mut self.phase, Phase::Committing) {
-            Phase::Reading(tally) => self.mint_all(node, cx, &tally),
+            Phase::Reading(seen) => self.mint_all(node, cx, &seen),
             _ => Flow::Wait(self),
         }
+    }
+
+    fn progress(&self, time: TimeLeft) -> Progress {
+        Progress { outstanding: self.awaiting.len(), time }
     }
 
     /// Mints one dot per key, stages the records and hints, and waits for the commit.
@@ -248,11 +249,6 @@ impl Put {
         seen: &ReadTally,
     ) -> Flow<Box<Self>> {
         self.awaiting.clear();
-        let mint_ms = self.started_ms + mint_within_ms(self.request.options.timeout_ms);
-        if cx.now.mono_ms >= mint_ms && !planted::is(Bug::LateMint) {
-            let why = "it could not be begun within half of its time; nothing was written";
-            return Flow::reply(Reply::Put(PutReply::none(Verdict::Refused(why.into()))));
-        }
         match Minted::of(&self.request, node, cx, seen) {
             Ok(minted) => self.minted = minted,
             Err(why) => return Flow::Done(Outcome::NotMine(why)),
@@ -298,7 +294,7 @@ impl Put {
     fn replicate(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
         self.phase = Phase::Replicating;
         self.tally.ack(node.id);
-        let (targets, _) = route::targets(node, &self.doc, &self.request, self.strict);
+        let (targets, _) = route::targets(node, &self.doc, &self.request);
         for target in targets {
             self.send_records(node, cx, target, target);
         }
@@ -328,27 +324,20 @@ impl Put {
         node: &mut Replica,
         cx: &mut Ctx<'_>,
     ) -> Flow<Box<Self>> {
-        let late = cx.now.mono_ms >= self.deadline_ms;
-        let all = self.awaiting.is_empty();
-        let patient = self.request.options.patient;
         self.follow(&node.doc);
-        let enough = self.tally.is_enough();
-        let confirms = self.request.items.iter().any(|i| i.basis.reads_after());
-        let confirms = confirms && !planted::is(Bug::AbsentReadsOnce);
-        if enough && confirms && !self.replied && (all || late || !patient) {
-            return self.confirm(node, cx);
-        }
-        if !self.replied && (all || late || enough && !patient) {
-            let verdict = if enough {
-                Verdict::Done
-            } else {
-                let (acks, hinted) = self.tally.counts();
-                Verdict::Unknown(format!("{acks} owners and {hinted} fallbacks acknowledged"))
-            };
-            self.replied = true;
+        let time = TimeLeft::at(cx.now.mono_ms, self.deadline_ms, self.deadline_ms);
+        let progress = self.progress(time);
+        let (verdict, ends) = match self.tally.next(&self.request, progress) {
+            WriteNext::Wait => return Flow::Wait(self),
+            WriteNext::Confirm => return self.confirm(node, cx),
+            WriteNext::Reply(verdict) => (Some(verdict), false),
+            WriteNext::ReplyAndEnd(verdict) => (Some(verdict), true),
+            WriteNext::End => (None, true),
+        };
+        if let Some(verdict) = verdict {
             cx.tell(cx.origin, Outcome::Reply(Reply::Put(self.report(node, verdict))));
         }
-        if !all && !late {
+        if !ends {
             return Flow::Wait(self);
         }
         let lacking = self.doc.writers(self.request.partition);
@@ -368,7 +357,7 @@ impl Put {
     fn report(&self, node: &Replica, verdict: Verdict) -> PutReply {
         let (acks, hinted) = self.tally.counts();
         let (items, n) = (self.minted.replies.clone(), node.doc.n());
-        PutReply { verdict, items, acks, hinted, n, guessed: self.guessed }
+        PutReply { verdict, items, acks, hinted, n, guessed: self.prior == Prior::Guessed }
     }
 
     /// Takes what an owner says it holds, and asks it for the rest if that was not all.
@@ -431,16 +420,19 @@ impl Put {
         cx: &mut Ctx<'_>,
     ) -> Flow<Box<Self>> {
         let Phase::Confirming(tally) = &self.phase else { return Flow::Wait(self) };
-        // A sloppy write that had to guess before it was minted is alone as far as can be known.
-        let known = tally.is_enough(self.request.items.len()) || self.guessed;
-        let over = self.awaiting.is_empty() || cx.now.mono_ms >= self.deadline_ms;
-        if !known && !over {
-            return Flow::Wait(self);
-        }
-        let verdict = if known {
-            self.minted.judge(&self.request.items, tally, cx.now.wall_ms)
-        } else {
-            Verdict::Unknown("it could not be read again to see that it is alone".into())
+        let time = TimeLeft::at(cx.now.mono_ms, self.deadline_ms, self.deadline_ms);
+        let written = Written {
+            request: &self.request,
+            minted: &self.minted.items,
+            prior: self.prior,
+            wall_ms: cx.now.wall_ms,
+        };
+        let verdict = match tally.next_confirm(&written, self.progress(time)) {
+            ConfirmNext::Wait => return Flow::Wait(self),
+            ConfirmNext::End(verdict, outcomes) => {
+                mark_lost_races(&mut self.minted.replies, &outcomes);
+                verdict
+            }
         };
         let reply = self.report(node, verdict);
         let lacking = self.doc.writers(self.request.partition);

@@ -1,8 +1,8 @@
-//! Whom an operation asks: owners that can be reached, fallbacks, and whether they can be enough.
+//! Whom an operation asks: owners that can be reached, and fallbacks for those that cannot.
 //!
 //! ```text
-//! candidates   of a write: who may coordinate it         targets   whom the coordinator sends it to
-//! hopeless     too few of them, before anything is done  readers   whom a read asks
+//! candidates   of a write: who may coordinate it     refuses   why this node does not
+//! targets      whom the coordinator sends it to      readers   whom a read asks
 //! ```
 
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use crate::key::Partition;
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
-use crate::quorum::{Options, PutRequest, Verdict, WriteTally};
+use crate::quorum::{Options, PutRequest};
 use crate::ring::{NodeId, RingDoc};
 
 /// Live owners in the order they are asked to coordinate; of a local quorum those of its zone.
@@ -41,7 +41,6 @@ pub(in crate::node) fn targets(
     node: &Replica,
     doc: &RingDoc,
     request: &PutRequest,
-    strict: bool,
 ) -> (Vec<NodeId>, VecDeque<NodeId>) {
     let writers = doc.writers(request.partition);
     let mut targets: Vec<_> =
@@ -57,33 +56,7 @@ pub(in crate::node) fn targets(
         |id: &NodeId| !writers.contains(id) && node.alive.contains(id) && !node.is_going(*id);
     let preference = doc.preference(request.partition);
     let fallbacks = preference.into_iter().filter(spare).collect();
-    (targets, if strict { VecDeque::new() } else { fallbacks })
-}
-
-/// Why too few owners and fallbacks can be reached, if that is so.
-pub(in crate::node) fn hopeless(
-    node: &Replica,
-    request: &PutRequest,
-    tally: &WriteTally,
-    targets: &[NodeId],
-    fallbacks: &VecDeque<NodeId>,
-) -> Option<Verdict> {
-    let mut best = tally.clone();
-    best.ack(node.id);
-    targets.iter().for_each(|t| best.ack(*t));
-    let down: Vec<_> =
-        node.doc.writers(request.partition).into_iter().filter(|o| !best.has(*o)).collect();
-    for (down, fallback) in down.into_iter().zip(fallbacks) {
-        best.hint(*fallback, down);
-    }
-    if best.is_enough() {
-        return None;
-    }
-    let (acks, hinted) = best.counts();
-    let (w, n) = (request.options.w(&node.doc), node.doc.n());
-    Some(Verdict::Refused(format!(
-        "W={w} of {n} wanted, at best {acks} owners and {hinted} fallbacks can be reached"
-    )))
+    (targets, if request.is_strict() { VecDeque::new() } else { fallbacks })
 }
 
 /// Whom a read of a partition asks: owners, the first M with `-n M`, and fallbacks when some are down.

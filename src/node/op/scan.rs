@@ -1,32 +1,19 @@
-//! Reading a page of a partition: one from every live owner, merged up to the first page's end.
-//!
-//! A key that one owner holds unreadable lacks that owner's vote. Too few votes for one key refuse the
-//! page: nothing is left out unseen.
+//! Reading a page of a partition: one from every live owner; how they merge is decided in `quorum`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::key::Key;
 use crate::node::event::Reply;
 use crate::node::flow::{Ctx, Flow, PageAt, Wake};
 use crate::node::replica::Replica;
-use crate::planted::{self, Bug};
 use crate::protocol::Body;
-use crate::quorum::Options;
-use crate::record::Stored;
+use crate::quorum::{Options, Page, PageTally, Progress, ScanNext, TimeLeft};
 use crate::ring::NodeId;
 
 /// A read of a page of a partition.
 pub(in crate::node) struct Scan {
-    r: usize,
     awaiting: BTreeSet<NodeId>,
-    pages: BTreeMap<NodeId, Page>,
+    tally: PageTally,
     deadline_ms: u64,
-}
-
-struct Page {
-    records: Vec<(Key, Option<Stored>)>,
-    end: bool,
-    full: bool,
 }
 
 impl Scan {
@@ -39,9 +26,8 @@ impl Scan {
     ) -> Flow<Box<Self>> {
         let PageAt { partition, after, limit } = at;
         let mut scan = Box::new(Self {
-            r: options.r(&node.doc),
             awaiting: BTreeSet::new(),
-            pages: BTreeMap::new(),
+            tally: PageTally::asked(&node.doc, &options),
             deadline_ms: cx.now.mono_ms + options.timeout_ms,
         });
         for owner in node.doc.owners_in(node.doc.read_layout(), partition) {
@@ -79,55 +65,17 @@ impl Scan {
 
     fn take(&mut self, from: NodeId, body: Body) {
         if let Body::Paged { records, end, full } = body {
-            self.pages.insert(from, Page { records, end, full });
+            self.tally.page(from, Page { records, end, full });
         }
     }
 
     fn decide(self: Box<Self>, cx: &Ctx<'_>) -> Flow<Box<Self>> {
-        if !self.awaiting.is_empty() && cx.now.mono_ms < self.deadline_ms {
-            return Flow::Wait(self);
-        }
-        Flow::reply(Reply::Scan(merge_pages(&self)))
+        let time = TimeLeft::at(cx.now.mono_ms, self.deadline_ms, self.deadline_ms);
+        let progress = Progress { outstanding: self.awaiting.len(), time };
+        Flow::reply(Reply::Scan(match self.tally.next(progress) {
+            ScanNext::Wait => return Flow::Wait(self),
+            ScanNext::Answer(page) => Ok((page.records, page.end)),
+            ScanNext::Refuse(why) => Err(why),
+        }))
     }
-}
-
-/// Merges the pages up to the least last key of those that go on.
-fn merge_pages(scan: &Scan) -> Result<(Vec<(Key, Stored)>, bool), String> {
-    let voters = scan.pages.values().filter(|p| p.full).count();
-    if voters < scan.r {
-        return Err(format!("{voters} of R={} full owners could be read", scan.r));
-    }
-    let open = scan.pages.values().filter(|p| !p.end);
-    let bound: Option<&Key> = open.filter_map(|p| p.records.last().map(|r| &r.0)).min();
-    let within = |key: &Key| bound.is_none_or(|b| key <= b);
-    let mut copies: BTreeMap<&Key, (usize, Vec<&Stored>)> = BTreeMap::new();
-    for page in scan.pages.values() {
-        for (key, stored) in page.records.iter().filter(|r| within(&r.0)) {
-            let entry = copies.entry(key).or_default();
-            match stored {
-                None if page.full => entry.0 += 1,
-                None => {}
-                Some(stored) => entry.1.push(stored),
-            }
-        }
-    }
-    let mut merged = Vec::with_capacity(copies.len());
-    for (key, (unreadable, found)) in copies {
-        let unreadable = if planted::is(Bug::ScanCountsBad) { 0 } else { unreadable };
-        if voters - unreadable < scan.r {
-            return Err(format!("too few readable copies of the key {key}"));
-        }
-        merged.extend(merge_all(key, &found).map(|stored| (key.clone(), stored)));
-    }
-    Ok((merged, bound.is_none()))
-}
-
-fn merge_all(key: &Key, found: &[&Stored]) -> Option<Stored> {
-    let first = found.first()?;
-    if found.iter().all(|s| s.term() == first.term()) {
-        return Some((*first).clone());
-    }
-    let records = found.iter().filter_map(|s| s.record(key).ok());
-    let merged = records.reduce(|merged, copy| merged.merge(&copy).0)?;
-    Some(Stored::new(key, &merged))
 }
