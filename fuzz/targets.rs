@@ -2,7 +2,7 @@
 //!
 //! Each takes any bytes. It panics when something is wrong: a panic in the library, a value that
 //! passed its door and breaks its own rules, a law that does not hold. The same functions are run by
-//! `cargo fuzz run NAME fuzz/seeds/NAME` and, with a seeded mutator, by `tests/wire.rs`.
+//! `cargo fuzz run NAME fuzz/seeds/NAME` and, with a seeded mutator, by `tests/wire`.
 
 use kvs::channel::Parcel;
 use kvs::clock::{self, Actor, Dot, VersionVector};

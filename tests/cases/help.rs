@@ -12,7 +12,7 @@ use kvs::ring::{Change, Member, RingDoc};
 use kvs::store::memory::Memory;
 use kvs::store::{HintStats, Store};
 
-use crate::world::{World, options, strict};
+use crate::support::world::{World, options, strict};
 
 const NODES: [(&str, &str); 7] =
     [("n1", "a"), ("n2", "b"), ("n3", "c"), ("n4", "d"), ("n5", "e"), ("n6", "f"), ("n7", "g")];

@@ -10,7 +10,7 @@ use kvs::ring::{Change, RingDoc, Step};
 use kvs::store::{Store, Table};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// A ring at this step of a change that moves a copy of a key from z to d; v1 is with all owners.
 fn under_way(step: Step) -> (World, String, [usize; 4]) {

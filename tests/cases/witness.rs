@@ -19,7 +19,7 @@ use kvs::ring::Change;
 use kvs::store::{Batch, Op, Store};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// What a read says: its values, or why not.
 type Said = Result<Vec<String>, Verdict>;

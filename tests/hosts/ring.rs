@@ -24,12 +24,12 @@ use std::time::{Duration, Instant};
 use kvs::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use serde_json::Value;
 
-use crate::clients::{Load, last};
-use crate::load::Plan;
-use crate::log::Op;
-use crate::net::Net;
-use crate::shell::{Place, Told, binary, ended, send};
-use crate::task::Stop;
+use crate::support::clients::{Load, last};
+use crate::support::load::Plan;
+use crate::support::log::Op;
+use crate::support::net::Net;
+use crate::support::shell::{Place, Told, binary, ended, send};
+use crate::support::task::Stop;
 
 /// The port every node listens on at first, at its own address.
 const PORT: u16 = 7_400;

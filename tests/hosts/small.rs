@@ -8,11 +8,11 @@
 
 use std::time::Duration;
 
-use crate::clients::Load;
-use crate::oracle::Figures;
 use crate::ring::{Ring, alone, pause, wait_until};
-use crate::shell::skip;
 use crate::soak::{print_figures, soak_seconds, verdict};
+use crate::support::clients::Load;
+use crate::support::oracle::Figures;
+use crate::support::shell::skip;
 
 /// A load has begun by then, a node is suspected, or taken to be well again.
 const SEEN: Duration = Duration::from_secs(30);
@@ -131,8 +131,8 @@ fn clocks_may_be_a_day_apart() {
 #[test]
 fn clients_on_directories_lose_nothing() {
     let _alone = alone();
-    let place = crate::shell::Place::ring("--partitions 16");
-    let plan = crate::load::Plan {
+    let place = crate::support::shell::Place::ring("--partitions 16");
+    let plan = crate::support::load::Plan {
         name: "c0".into(),
         specs: vec![place.path("r").display().to_string()],
         key_file: None,
@@ -143,17 +143,17 @@ fn clients_on_directories_lose_nothing() {
         strict: 500,
         seed: 1,
     };
-    let stop = crate::task::Stop::default();
+    let stop = crate::support::task::Stop::default();
     std::thread::scope(|scope| {
         let clients = scope.spawn(|| plan.run_until(&stop));
         pause(Duration::from_secs(3));
         stop.now();
         clients.join().expect("clients");
     });
-    let last = crate::load::Plan { log: place.path("last"), ..plan.clone() };
+    let last = crate::support::load::Plan { log: place.path("last"), ..plan.clone() };
     last.read_all();
-    let ops = crate::log::read(&plan.log);
+    let ops = crate::support::log::read(&plan.log);
     print_figures(&ops);
-    let all = verdict(&ops, &crate::log::read(&last.log));
+    let all = verdict(&ops, &crate::support::log::read(&last.log));
     assert!(all.writes > 20 && all.reads > 20, "{all:?}");
 }

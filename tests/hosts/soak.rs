@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::log::Op;
-use crate::oracle::{self, Figures};
 use crate::ring::{Ring, alone, pause, wait_until};
-use crate::shell::{ended, send};
 use crate::small::LINKS;
+use crate::support::log::Op;
+use crate::support::oracle::{self, Figures};
+use crate::support::shell::{ended, send};
 
 /// How long the load lasts unless said otherwise.
 const SECONDS: u64 = 60;
@@ -98,7 +98,7 @@ fn soak() {
         println!("  {at:>6.1} s  {event:?}, over after {:.1} s", took.as_secs_f64());
     }
     pause(time.saturating_sub(began.elapsed()));
-    let ops: Vec<Op> = loads.into_iter().flat_map(crate::clients::Load::stop).collect();
+    let ops: Vec<Op> = loads.into_iter().flat_map(crate::support::clients::Load::stop).collect();
     println!("  {:>6.1} s  the load ends", began.elapsed().as_secs_f64());
     ring.net.heal();
     let took = ring.settles();

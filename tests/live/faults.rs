@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use kvs::store::sidecar;
 
-use crate::served::{Served, pid, ring};
-use crate::shell::{Dice, Place, is_root, lines, skip, wait_for};
+use crate::support::served::{Served, pid, ring};
+use crate::support::shell::{Dice, Place, is_root, lines, skip};
+use crate::support::wait::wait_for;
 
 /// Everybody is up, and sees everybody.
 const ALL_UP: &str = "wait --node-up n1,n2,n3 --timeout 20s";

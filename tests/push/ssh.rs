@@ -12,7 +12,7 @@ use std::time::Duration;
 use kvs::error::{Error, Result};
 use kvs::push::{Access, Become, Event, Output, Script, Shell, Ssh, SshRules, Watch};
 
-use crate::sshd::Sshd;
+use crate::support::sshd::Sshd;
 
 mod files;
 mod known;

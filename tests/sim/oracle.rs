@@ -24,7 +24,7 @@ use kvs::store::{Store, verify};
 
 use super::client::{Kind, Outcome, number_of};
 use super::run::Run;
-use super::world::{Mint, WALL_MS};
+use crate::support::world::{Mint, WALL_MS};
 
 /// What is known of a key's writes since all was at rest.
 #[derive(Default)]

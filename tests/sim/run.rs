@@ -12,7 +12,7 @@ use kvs::store::Store;
 use super::client::{Client, Kind, Op, Outcome, Promise};
 use super::oracle::KeyLog;
 use super::plan::{Fault, Plan};
-use super::world::{Net, Snapshot, Step, World, options};
+use crate::support::world::{Net, Snapshot, Step, World, options};
 
 /// The simulator's own events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -442,7 +442,8 @@ impl Run {
 
     /// Whether a write that has ended meanwhile left a hint behind.
     fn has_hints(&self) -> bool {
-        let kept = |h: &super::world::Host| h.store.hint_stats().is_ok_and(|s| s.count > 0);
+        let kept =
+            |h: &crate::support::world::Host| h.store.hint_stats().is_ok_and(|s| s.count > 0);
         self.w.hosts.iter().any(|h| h.node.is_some() && kept(h))
     }
 
@@ -463,7 +464,7 @@ impl Run {
     /// Partitions that nodes hold and do not own.
     fn leftovers(&self) -> usize {
         let doc = self.w.doc();
-        let of = |h: &super::world::Host| {
+        let of = |h: &crate::support::world::Host| {
             let sums = h.store.sums().unwrap_or_default();
             sums.iter().filter(|s| s.1.count > 0 && !doc.owns(h.id, s.0)).count()
         };

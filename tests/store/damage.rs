@@ -82,15 +82,21 @@ fn child(task: &str, dir: &Path, shell: &str) -> Output {
     let exe = std::env::current_exe().unwrap();
     let mut command = Command::new("sh");
     command
-        .args(["-c", &format!("{shell} exec \"$0\" damage::the_child --exact --nocapture")])
+        .args([
+            "-c",
+            &format!(
+                "{shell} exec \"$0\" damage::process_beside_a_test --ignored --exact --nocapture"
+            ),
+        ])
         .arg(exe);
     command.env("KVS_STORE_TASK", task).env("KVS_STORE_DIR", dir);
     command.output().unwrap()
 }
 
-/// Does nothing unless it is the child.
+/// One thing done to one directory.
 #[test]
-fn the_child() {
+#[ignore = "no test: a process beside one"]
+fn process_beside_a_test() {
     let (Some(task), Some(dir)) =
         (std::env::var_os("KVS_STORE_TASK"), std::env::var_os("KVS_STORE_DIR"))
     else {

@@ -13,9 +13,7 @@
 //! run, `KVS_DAMAGE_SEED` the first seed; `KVS_DAMAGE_TABLE`
 //! names a file for the table of what was said. Every damage is named by its seed and can be had again.
 
-#[path = "mutate/harm.rs"]
 mod harm;
-#[path = "mutate/running.rs"]
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -734,19 +734,12 @@ impl World {
     }
 }
 
-#[path = "rng.rs"]
-mod rng;
-pub use rng::Rng;
+pub use super::rng::Rng;
 
-#[path = "faults.rs"]
+mod ask;
 mod faults;
-#[path = "links.rs"]
 mod links;
-#[path = "watch.rs"]
 mod watch;
+pub use ask::{options, strict};
 pub use links::Links;
 pub use watch::Watch;
-#[path = "ask.rs"]
-mod ask;
-#[allow(unused_imports, reason = "each test uses the part it needs")]
-pub use ask::{options, strict};
