@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::faults::{Mount, has, row};
 use crate::fleet_fixture::Fleet;
 use crate::support::shell::{Told, ended, send};
-use crate::support::wait::{wait_beside, wait_for};
+use crate::support::wait::{wait_beside, wait_for, wait_for_within};
 use crate::whole::{results, second};
 
 const ENDS: Duration = Duration::from_secs(120);
@@ -168,9 +168,13 @@ fn one_host_that_breaks_during_its_upload_stops_nobody() {
     fleet.hosts.host(4).signal_sessions("STOP");
     let began = std::time::Instant::now();
     let pid = child.id().to_string();
-    while child.try_wait().expect("its state").is_none() && began.elapsed() < ENDS {
-        send("INT", &pid);
-    }
+    wait_for_within("its end", ENDS, || {
+        let is_over = child.try_wait().expect("its state").is_some();
+        if !is_over {
+            send("INT", &pid);
+        }
+        is_over
+    });
     let told = ended("told twice".into(), child, ENDS);
     assert!(told.code == 7 && began.elapsed() < Duration::from_secs(2), "{told:?}");
     fleet.hosts.host(4).signal_sessions("CONT");

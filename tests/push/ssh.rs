@@ -82,12 +82,6 @@ fn run(ssh: &mut Ssh, body: &str) -> Output {
     ssh.run(&script(body, &[]), PATIENCE).unwrap_or_else(|e| panic!("{body}: {e}"))
 }
 
-/// Waits, when it is time alone that has to pass.
-fn quiet(time: Duration) {
-    let (_never, quiet) = std::sync::mpsc::channel::<()>();
-    assert!(quiet.recv_timeout(time).is_err());
-}
-
 /// The words of a refusal, which names the host.
 #[track_caller]
 fn denied<T>(result: Result<T>) -> String {

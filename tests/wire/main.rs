@@ -12,6 +12,9 @@
 )]
 #![allow(clippy::print_stderr, reason = "a fuzz run says what it did")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod files;
 mod fuzz;
 mod golden;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use kvs::error::Error;
 use kvs::push::{Become, Output, Shell};
 
-use super::{Ear, PATIENCE, connect, connect_by, connected, denied, has, quiet, run, said, script};
+use super::{Ear, PATIENCE, connect, connect_by, connected, denied, has, run, said, script};
 use crate::support::executable::executable;
 use crate::support::sshd::Sshd;
-use crate::support::wait::wait_for;
+use crate::support::wait::{always, must_last, wait_for, wait_for_within};
 
 /// Says that it is there, and stays until its file is gone.
 const STAYS: &str = r#": > "$1"; while [ -e "$1" ]; do sleep 0.1; done"#;
@@ -114,7 +114,11 @@ fn what_is_held_hears_beats_and_the_end() {
     let mut ssh = connect(&sshd, &sshd.rules()).expect("a connection");
     assert_eq!(ssh.hold(&script("echo taken", &[]), PATIENCE).expect("a line"), "taken");
     // Its end is heard while other things are done.
-    let gone = (0..500).find_map(|_| (run(&mut ssh, ":").status == 0).then(|| ssh.beat().err())?);
+    let mut gone = None;
+    wait_for("its end", || {
+        gone = (run(&mut ssh, ":").status == 0).then(|| ssh.beat().err()).flatten();
+        gone.is_some()
+    });
     has(&said(&gone.expect("an end")), &["was held on n1 has ended"]);
     has(&denied(ssh.hold(&script("echo no >&2; exit 1", &[]), PATIENCE)), &["at once", "no"]);
 }
@@ -210,12 +214,12 @@ fn a_connection_may_be_idle_for_longer_than_a_command() {
     let mut rules = sshd.rules();
     rules.command_timeout = Duration::from_secs(1);
     let mut ssh = connect(&sshd, &rules).expect("a connection");
-    quiet(rules.command_timeout * 3 / 2);
+    must_last("it is idle", rules.command_timeout * 3 / 2, always);
     // It does not answer at once.
     sshd.signal_sessions("STOP");
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            quiet(rules.command_timeout * 7 / 10);
+            must_last("it stands still", rules.command_timeout * 7 / 10, always);
             sshd.signal_sessions("CONT");
         });
         assert_eq!(run(&mut ssh, "echo on").out, "on\n");
@@ -230,25 +234,25 @@ fn beats_keep_an_idle_connection() {
     sshd.be_known();
     let mut ssh = connect(&sshd, &sshd.rules()).expect("a connection");
     let idle = |ssh: &mut kvs::push::Ssh| {
-        let until = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < until {
+        for _ in 0..25 {
             ssh.beat().expect("a link");
-            quiet(Duration::from_millis(200));
+            must_last("it is idle", Duration::from_millis(200), always);
         }
     };
     idle(&mut ssh);
     assert_eq!(run(&mut ssh, "echo on").out, "on\n");
     // Also after something ran, and when it is over what was held.
     assert_eq!(ssh.hold(&script("echo taken", &[]), PATIENCE).expect("a line"), "taken");
-    while ssh.beat().is_ok() {}
+    wait_for("the end of what was held", || ssh.beat().is_err());
     idle(&mut ssh);
     for number in 0..3 {
         assert_eq!(run(&mut ssh, &format!("echo {number}")).out, format!("{number}\n"));
     }
     assert!(sshd.signal_sessions("KILL") > 0);
-    let gone = (0..500).find_map(|_| {
-        quiet(Duration::from_millis(10));
-        ssh.beat().err()
+    let mut gone = None;
+    wait_for_within("the end of the link", Duration::from_secs(5), || {
+        gone = ssh.beat().err();
+        gone.is_some()
     });
     has(&said(&gone.expect("an end")), &["is no more", "again"]);
 }
@@ -267,7 +271,7 @@ fn slow(sshd: &Sshd, delay: impl Fn(usize) -> Duration + Send + 'static) -> std:
             let mut bytes = vec![0; 64 << 10];
             for number in 1.. {
                 let Ok(some @ 1..) = (&server).read(&mut bytes) else { break };
-                quiet(delay(number));
+                must_last("bytes are on their way", delay(number), always);
                 if (&client).write_all(&bytes[..some]).is_err() {
                     break;
                 }
