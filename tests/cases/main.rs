@@ -19,11 +19,13 @@ mod ends;
 mod exact;
 mod files;
 mod fills;
+mod futures;
 mod help;
 mod links;
 mod narrow;
 #[cfg(feature = "planted")]
 mod planted;
+mod proposals;
 mod quorums;
 mod reads;
 mod rings;

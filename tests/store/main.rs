@@ -12,6 +12,8 @@
 mod churn;
 mod damage;
 mod files;
+mod golden;
+mod locks;
 mod mutate;
 mod pages;
 

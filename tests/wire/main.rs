@@ -21,5 +21,5 @@ mod golden;
 mod memory;
 mod refused;
 mod samples;
-#[path = "../../fuzz/targets.rs"]
+#[path = "../../fuzz/targets/mod.rs"]
 mod targets;

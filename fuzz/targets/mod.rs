@@ -14,7 +14,6 @@ use kvs::record::{Record, Stored, Value, Write};
 use kvs::ring::{Change, Member, NodeId, Plan, RingDoc, RingId, State, Step};
 use kvs::transfer;
 
-#[path = "targets/node.rs"]
 mod node;
 
 /// A target: bytes in, a panic if something is wrong.
