@@ -1,7 +1,7 @@
 //! Processes beside the test: this very binary, started again with a task in its environment.
 //!
 //! ```text
-//! test -- start(net, 3, Task::Load(plan)) --> ip netns exec …-h3 hosts process_beside_a_test --ignored --exact
+//! test -- start(net, 3, Task::Load(plan)) --> ip netns exec …-h3 hosts process_beside_a_test …
 //!                                             KVS_HOST_TASK={"Load": …}
 //! ```
 //!
