@@ -16,14 +16,9 @@
     clippy::unwrap_used,
     reason = "a bench measures and reports"
 )]
-#![allow(dead_code, unused_imports, reason = "shared with tests")]
 
-#[path = "../tests/hosts/net.rs"]
-mod net;
-#[path = "../tests/faults/shell.rs"]
-mod shell;
-#[path = "../tests/push/sshd.rs"]
-mod sshd;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +27,8 @@ use std::time::{Duration, Instant};
 
 use kvs::push::{Access, Become, Event, Shell, Ssh, Watch};
 
-use crate::sshd::Sshd;
+use crate::support::shell;
+use crate::support::sshd::{self, Sshd};
 
 /// Hears nothing.
 struct Deaf;

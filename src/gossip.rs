@@ -9,7 +9,7 @@
 //! n1 beat 41 42 43 44 . . . .      phi 0.3 … 1.6 … 5 … 8: taken to be down
 //! ```
 //!
-//! Measured (`tests/gossip.rs`): of a thousand nodes all know a new version of the ring after five or
+//! Measured (`tests/gossip`): of a thousand nodes all know a new version of the ring after five or
 //! six rounds; of five all miss a killed one within 5 s, of a hundred half after 4.4 s and the last
 //! after 6 s.
 //!

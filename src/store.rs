@@ -3,7 +3,7 @@
 //! A [`Store`] is read synchronously and written by one [`Batch`] at a time, which is one durable
 //! transaction: all of it or nothing. The store keeps the digests true to the records *in the same
 //! transaction* and raises its commit number in every one; it knows nothing of merging, owners or
-//! quorums. Two implementations share one conformance suite (`tests/store.rs`): [`memory`] for the
+//! quorums. Two implementations share one conformance suite (`tests/store`): [`memory`] for the
 //! simulator and [`lmdb`] for files.
 //!
 //! ```text

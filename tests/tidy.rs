@@ -12,8 +12,6 @@
 
 #[path = "tidy/can_fail.rs"]
 mod can_fail;
-#[path = "support/golden.rs"]
-mod golden;
 #[path = "tidy/text.rs"]
 mod text;
 

@@ -1,8 +1,4 @@
-//! See `message` in `fuzz/targets.rs`.
+//! See `message` in `fuzz/targets`.
 #![no_main]
 
-#[allow(dead_code, reason = "each fuzzer runs one target")]
-#[path = "../targets.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::message(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| kvs_fuzz::message(data));

@@ -1,8 +1,4 @@
-//! See `node` in `fuzz/targets.rs`.
+//! See `node` in `fuzz/targets`.
 #![no_main]
 
-#[allow(dead_code, reason = "each fuzzer runs one target")]
-#[path = "../targets.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::run_node(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| kvs_fuzz::run_node(data));

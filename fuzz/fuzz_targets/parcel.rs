@@ -1,8 +1,4 @@
-//! See `parcel` in `fuzz/targets.rs`.
+//! See `parcel` in `fuzz/targets`.
 #![no_main]
 
-#[allow(dead_code, reason = "each fuzzer runs one target")]
-#[path = "../targets.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::parcel(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| kvs_fuzz::parcel(data));

@@ -1,8 +1,4 @@
-//! See `ring_doc` in `fuzz/targets.rs`.
+//! See `ring_doc` in `fuzz/targets`.
 #![no_main]
 
-#[allow(dead_code, reason = "each fuzzer runs one target")]
-#[path = "../targets.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::ring_doc(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| kvs_fuzz::ring_doc(data));

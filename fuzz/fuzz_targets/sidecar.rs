@@ -1,8 +1,4 @@
-//! See `sidecar` in `fuzz/targets.rs`.
+//! See `sidecar` in `fuzz/targets`.
 #![no_main]
 
-#[allow(dead_code, reason = "each fuzzer runs one target")]
-#[path = "../targets.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::sidecar(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| kvs_fuzz::sidecar(data));

@@ -13,7 +13,7 @@ use kvs::store::memory::Memory;
 use kvs::store::{Batch, Op, Store};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// A put whose own commit fails, then another from the same coordinator: the world, and which
 /// values were acknowledged.

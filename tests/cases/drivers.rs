@@ -18,7 +18,7 @@ use kvs::ring::{Change, State, Step};
 use kvs::store::{Batch, Hint, Op, Store};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// A ring of six in which f is on its way out, and keeps an acknowledged hint of which only one owner
 /// holds a copy, or none if `lost`. Two drivers take the change on, the second so many ms later. Gives

@@ -14,7 +14,7 @@ use kvs::node::{Reply, Request};
 use kvs::quorum::{Basis, PutReply, Verdict};
 
 use crate::help::{converge, is_done, part};
-use crate::world::{World, options, strict};
+use crate::support::world::{World, options, strict};
 
 const EDITORS: usize = 4;
 const EDITS: usize = 25;

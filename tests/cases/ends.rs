@@ -16,7 +16,7 @@ use kvs::protocol::Body;
 use kvs::quorum::{Basis, Options, PutReply, Verdict};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// The time that the writes here have, in ms.
 const TIME_MS: u64 = 1_000;

@@ -21,7 +21,7 @@ use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply, PutRequest, Verdict
 use kvs::record::Record;
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// What a strict read shows: the record.
 fn read(w: &mut World, via: usize) -> Record {

@@ -10,7 +10,7 @@ use kvs::ring::Change;
 use kvs::store::Store;
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// What happens to n2's directory in C3.
 #[derive(Clone, Copy, Debug)]

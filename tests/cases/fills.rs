@@ -14,7 +14,7 @@ use kvs::ring::{Change, RingDoc};
 use kvs::store::{Store, Table};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// Runs until it is so, to the very ms.
 #[track_caller]

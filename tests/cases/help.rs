@@ -12,7 +12,7 @@ use kvs::ring::{Change, Member, RingDoc};
 use kvs::store::memory::Memory;
 use kvs::store::{HintStats, Store};
 
-use crate::world::{World, options, strict};
+use crate::support::world::{World, options, strict};
 
 const NODES: [(&str, &str); 7] =
     [("n1", "a"), ("n2", "b"), ("n3", "c"), ("n4", "d"), ("n5", "e"), ("n6", "f"), ("n7", "g")];
@@ -245,4 +245,20 @@ pub(crate) fn goes_wrong(bug: kvs::planted::Bug, script: impl FnOnce() -> bool) 
     let outcome = std::panic::catch_unwind(run);
     kvs::planted::plant(None);
     outcome.unwrap_or(true)
+}
+
+/// A key of which this host is the owner in this place.
+pub(crate) fn owned_at(w: &World, host: usize, place: usize) -> String {
+    (0..500).map(|i| format!("y{i}")).find(|k| w.owners(k)[place] == host).expect("a key")
+}
+
+/// A strict write that the third owner misses.
+pub(crate) fn written_by_two(w: &mut World, key: &str, value: &str, missing: usize) {
+    w.crash(missing, false);
+    let via = w.owners(key).into_iter().find(|o| *o != missing).expect("an owner");
+    let reply = w.write(via, key, Some(value), Basis::Blind, strictly(2, 2));
+    assert!(is_done(&reply), "{reply:?}");
+    assert!(w.settle());
+    w.restart(missing);
+    w.run_for(4_000);
 }

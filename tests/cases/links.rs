@@ -15,7 +15,7 @@ use kvs::store::{
 };
 
 use crate::help::*;
-use crate::world::options;
+use crate::support::world::options;
 
 /// Whatever a removed member says, and under whatever version, it is answered with the document that
 /// removed it, and nothing of what it says is acted upon.

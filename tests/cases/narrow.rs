@@ -13,7 +13,7 @@ use kvs::quorum::{Basis, ItemReply, Options};
 use kvs::store::{Hint, Store};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// A node's disk is lost for good.
 fn lose_machine(w: &mut World, i: usize) {

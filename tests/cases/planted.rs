@@ -5,7 +5,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::found_by::FOUND_BY;
+use crate::support::found_by::FOUND_BY;
 
 #[test]
 fn scripts_find_what_is_planted() {

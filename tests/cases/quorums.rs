@@ -9,7 +9,7 @@ use kvs::ring::{Change, State};
 use kvs::store::{Hint, Store};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// What a read of `r` owners through `via` gives while only `up` of the owners run.
 fn read_among(

@@ -21,7 +21,7 @@ use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply, PutRequest, Verdict
 use kvs::ring::{Change, Step};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// What a read says: its values, or why not.
 type Said = Result<Vec<String>, Verdict>;

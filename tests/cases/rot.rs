@@ -7,7 +7,7 @@ use kvs::ring::Change;
 use kvs::store::{Batch, Hint, Loss, Op, Store, Stored, Table};
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 /// A value that hosts 0 and 1 hold and host 2 missed.
 fn on_two_of_three() -> (World, String) {

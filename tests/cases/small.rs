@@ -10,7 +10,7 @@ use kvs::record::SIBLINGS_MAX;
 use kvs::store::Store;
 
 use crate::help::*;
-use crate::world::*;
+use crate::support::world::*;
 
 const MIB: usize = 1 << 20;
 

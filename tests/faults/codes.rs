@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kvs::store::lock::{Holder, Lock, Want};
 
-use crate::shell::{Place, is_root, skip};
+use crate::support::shell::{Place, is_root, skip};
 
 /// Lines of a shell, each with the code it ends with and words of stderr.
 fn walk(place: &Place, table: &[(i32, &str, &str)]) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kvs::store::lock::{Holder, Lock, Want};
 
-use crate::shell::{Place, lines};
+use crate::support::shell::{Place, lines};
 
 fn codes(text: &str) -> BTreeSet<i32> {
     text.lines().map(|l| l.parse().expect("a code")).collect()
@@ -77,7 +77,7 @@ fn a_held_directory_is_busy_until_it_is_let_go() {
     place.kvs("get k --down n2 --timeout 50ms").ends(0).prints("v");
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| place.kvs("put k w --timeout 90s"));
-        crate::shell::wait_for("the waiting put has locked n1", || {
+        crate::support::wait::wait_for("the waiting put has locked n1", || {
             std::fs::read_to_string(place.path("r/n1/kvs.lock")).is_ok_and(|t| !t.is_empty())
         });
         drop(lock);

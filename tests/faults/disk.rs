@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::shell::{Place, is_root, lines, skip};
+use crate::support::shell::{Place, is_root, lines, skip};
 
 /// A place with an ext4 file system of some MiB mounted at `m`.
 struct Medium {

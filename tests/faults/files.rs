@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use crate::shell::{Dice, Place, is_root, skip};
+use crate::support::shell::{Dice, Place, is_root, skip};
 
 const FILES: &[&str] = &[
     "node.yaml",
@@ -133,7 +133,7 @@ fn a_configuration_lost_beside_good_data_is_written_anew() {
 #[test]
 fn bare_data_files_are_carried_over_into_a_new_ring() {
     let place = Place::ring("--partitions 8");
-    let lines = crate::shell::lines(200, "v", 20);
+    let lines = crate::support::shell::lines(200, "v", 20);
     place.write("load", lines.join("\n"));
     place.kvs("load -q load").ends(0);
     let page = include_str!("../../man/kvs-concepts.7");
@@ -173,7 +173,7 @@ fn a_mistyped_configuration_is_named() {
 #[test]
 fn a_data_file_cut_short() {
     let place = Place::ring("--partitions 8");
-    let lines = crate::shell::lines(300, "v", 300);
+    let lines = crate::support::shell::lines(300, "v", 300);
     place.write("load", lines.join("\n"));
     place.kvs("load -q load").ends(0);
     let path = place.path("r/n2/data.mdb");
@@ -195,7 +195,7 @@ fn a_data_file_cut_short() {
 #[test]
 fn what_is_read_as_far_as_it_goes_is_damaged() {
     let place = Place::ring("--partitions 8");
-    place.write("load", crate::shell::lines(100, "v", 300).join("\n"));
+    place.write("load", crate::support::shell::lines(100, "v", 300).join("\n"));
     place.kvs("load -q load -w 3").ends(0);
     let path = place.path("r/n2/data.mdb");
     let whole = fs::read(&path).expect("a file");
@@ -221,7 +221,7 @@ fn what_is_read_as_far_as_it_goes_is_damaged() {
 #[test]
 fn hints_that_cannot_be_read_are_left() {
     let place = Place::ring("--partitions 8");
-    place.write("load", crate::shell::lines(100, "v", 300).join("\n"));
+    place.write("load", crate::support::shell::lines(100, "v", 300).join("\n"));
     place.kvs("load -q load --down n3").ends(0);
     place.sh("cp -r r whole").ends(0);
     let whole = fs::read(place.path("r/n1/data.mdb")).expect("a file");

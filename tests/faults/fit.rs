@@ -1,6 +1,6 @@
 //! Members whose data are good, and that are not fit: without their keys, or not for this user.
 
-use crate::shell::{Place, is_root, skip};
+use crate::support::shell::{Place, is_root, skip};
 
 const NOBODY: &str = "setpriv --reuid 65534 --regid 65534 --clear-groups";
 

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use crate::served::{Served, ports};
-use crate::shell::{Place, wait_for};
+use crate::support::served::{Served, ports};
+use crate::support::shell::Place;
+use crate::support::wait::wait_for;
 
 /// Changes a bit of the text wherever it stands in a file.
 fn flip(place: &Place, file: &str, text: &str) {

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::shell::{Dice, Place, lines};
+use crate::support::shell::{Dice, Place, lines};
 
 const VALUE_BYTES_MAX: usize = 4 << 20;
 

@@ -4,7 +4,7 @@ use kvs::ring::RingDoc;
 use kvs::store::lmdb::{Access, Lmdb, Map};
 use kvs::store::{Batch, Op, Store, Table};
 
-use crate::shell::Place;
+use crate::support::shell::Place;
 
 /// What would be another thing in an argument, a list, a hint, a line or a directory.
 const ODD: [&str; 11] =

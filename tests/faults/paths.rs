@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use crate::shell::{Place, is_root, lines, skip};
+use crate::support::shell::{Place, is_root, lines, skip};
 
 fn mode(place: &Place, name: &str) -> u32 {
     fs::symlink_metadata(place.path(name)).expect(name).mode() & 0o7777
@@ -35,7 +35,7 @@ fn a_dump_goes_where_it_is_told() {
         place.sh(&format!("LC_ALL=C sort {name}")).ends(0).prints(&all);
     }
     place.sh("mkfifo fifo; (LC_ALL=C sort < fifo > got; : > done) & kvs dump -q -o fifo").ends(0);
-    crate::shell::wait_for("the reader of the FIFO", || place.path("done").exists());
+    crate::support::wait::wait_for("the reader of the FIFO", || place.path("done").exists());
     assert!(fs::metadata(place.path("fifo")).expect("a FIFO").file_type().is_fifo());
     assert_eq!(place.read("got"), all);
     // More than a pipe holds: a reader of what was named that has enough has no dump.

@@ -3,8 +3,9 @@
 use std::fs;
 
 use crate::paths::{RENAMES, every_rename_of};
-use crate::served::{Served, pid, ports, ring};
-use crate::shell::{Place, send, skip, wait_for};
+use crate::support::served::{Served, pid, ports, ring};
+use crate::support::shell::{Place, send, skip};
+use crate::support::wait::wait_for;
 
 /// The address a node has written into its lock.
 fn address(place: &Place, name: &str) -> String {
@@ -163,7 +164,7 @@ fn a_hangup_stops_nodes_in_good_order_or_not_at_all() {
         assert!(!node.has_ended());
         node.stops(0);
     }
-    let line = format!("nohup {} up r", crate::shell::binary().display());
+    let line = format!("nohup {} up r", crate::support::shell::binary().display());
     let mut up = place.start_into(&line, "up.out", "up.err");
     wait_for("three nodes", || place.read("up.err").contains("up 3 nodes"));
     send("HUP", &up.id().to_string());
@@ -205,7 +206,10 @@ fn a_change_that_goes_on_is_partly_done() {
     nodes[1].signal("STOP");
     let n1 = address(&place, "n1");
     let flags = format!("--ring {n1} --key-file r/ring.key");
-    let line = format!("{} leave n4 --yes --timeout 20s {flags}", crate::shell::binary().display());
+    let line = format!(
+        "{} leave n4 --yes --timeout 20s {flags}",
+        crate::support::shell::binary().display()
+    );
     let mut leaving = place.start_into(&line, "leave.out", "leave.err");
     wait_for("the change is chosen", || {
         place.kvs(&format!("ring show --format json {flags}")).text().contains(r#""version":"2""#)
@@ -270,7 +274,7 @@ fn an_address_book_lasts() {
     let before = place.read("r/n1/peers.yaml");
     let line = format!(
         "{RENAMES} {} node run r/n1 --listen 127.0.0.1:{} --metrics off",
-        crate::shell::binary().display(),
+        crate::support::shell::binary().display(),
         ports()
     );
     let mut node = place.start_into(&line, "node.out", "node.err");

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::shell::{Dice, Place, lines, size, wait_for};
+use crate::support::shell::{Dice, Place, lines, size};
+use crate::support::wait::wait_for;
 
 const KEYS: usize = 1_500;
 /// Rounds of each kind; with three kinds, twelve kills.
@@ -132,7 +133,7 @@ fn an_interrupted_repair_says_so_and_can_be_run_again() {
 fn a_killed_writer_leaves_no_lock() {
     let place = with_an_acked_key();
     let mut child = place.start(
-        Command::new(crate::shell::binary()).get_program().to_str().expect("a path"),
+        Command::new(crate::support::shell::binary()).get_program().to_str().expect("a path"),
         &["load", "-"],
     );
     wait_for("the lock of n3", || {

@@ -2,10 +2,10 @@
 //!
 //! They hold no key. What they must not do is keep a node from those who do, or grow its memory.
 
-use crate::net::Net;
 use crate::ring::{Ring, alone, anonymous_kib};
-use crate::stranger::{Crowd, Manner};
-use crate::task::{self, Task};
+use crate::support::net::Net;
+use crate::support::stranger::{Crowd, Manner};
+use crate::support::task::{self, Task};
 
 /// A crowd that stands there until it is dropped.
 struct Standing(std::process::Child);

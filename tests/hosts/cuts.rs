@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 
-use crate::net::{Net, namespaces, sh};
-use crate::task::{self, Task};
+use crate::support::net::{Net, namespaces, sh};
+use crate::support::task::{self, Task};
 
 /// A host that writes down what it is told.
 struct Ear(std::process::Child, BufReader<std::process::ChildStdout>, SocketAddr);
@@ -39,7 +39,7 @@ impl Drop for Ear {
 
 fn say(net: &Net, host: usize, to: &Ear, text: &str) {
     let child = task::start(net, host, &Task::Say(to.2, text.into()));
-    assert_eq!(crate::shell::ended(text.into(), child, task::DEADLINE).code, 0);
+    assert_eq!(crate::support::shell::ended(text.into(), child, task::DEADLINE).code, 0);
 }
 
 /// What was said through a cut is not heard; the other direction is not concerned.

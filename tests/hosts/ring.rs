@@ -24,12 +24,12 @@ use std::time::{Duration, Instant};
 use kvs::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use serde_json::Value;
 
-use crate::clients::{Load, last};
-use crate::load::Plan;
-use crate::log::Op;
-use crate::net::Net;
-use crate::shell::{Place, Told, binary, ended, send};
-use crate::task::Stop;
+use crate::support::clients::{Load, last};
+use crate::support::load::Plan;
+use crate::support::log::Op;
+use crate::support::net::Net;
+use crate::support::shell::{Place, Told, binary, ended, send};
+use crate::support::wait::wait_for_within;
 
 /// The port every node listens on at first, at its own address.
 const PORT: u16 = 7_400;
@@ -37,8 +37,6 @@ const PORT: u16 = 7_400;
 const READY: Duration = Duration::from_secs(30);
 /// Copies are equal by then, without anybody's help.
 const SETTLES: Duration = Duration::from_secs(120);
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(200);
 /// Lines of each node that are printed when a test fails.
 const LAST_WORDS: usize = 60;
 /// Copies of each record.
@@ -194,7 +192,7 @@ impl Ring {
     pub(crate) fn ends(&mut self, name: &str) -> i32 {
         let mut child = self.nodes.get_mut(name).and_then(|n| n.child.take()).expect("a node");
         let mut status = None;
-        wait_until(&format!("the end of {name}"), READY, || {
+        wait_for_within(&format!("the end of {name}"), READY, || {
             status = child.try_wait().expect("a child");
             status.map(drop).ok_or_else(|| "it runs".into())
         });
@@ -320,7 +318,7 @@ impl Ring {
 
     /// Waits until everybody has everything; nobody repairs. How long it took.
     pub(crate) fn settles(&self) -> Duration {
-        wait_until("equal copies and no hints", SETTLES, || self.is_settled())
+        wait_for_within("equal copies and no hints", SETTLES, || self.is_settled())
     }
 
     // ---- clients ----------------------------------------------------------------------------
@@ -384,25 +382,6 @@ fn wait_ready(name: &str, told: &Receiver<String>) {
             return;
         }
     }
-}
-
-/// Looks until it is so; how long that took.
-pub(crate) fn wait_until(
-    what: &str,
-    at_most: Duration,
-    mut is_so: impl FnMut() -> Result<(), String>,
-) -> Duration {
-    let began = Instant::now();
-    while let Err(why) = is_so() {
-        assert!(began.elapsed() < at_most, "waited in vain for {what}: {why}");
-        pause(LOOK);
-    }
-    began.elapsed()
-}
-
-/// Time that a story lets pass; nothing is waited for.
-pub(crate) fn pause(time: Duration) {
-    Stop::default().within(time);
 }
 
 /// Memory of a process that no file is behind, in KiB.

@@ -8,11 +8,12 @@
 
 use std::time::Duration;
 
-use crate::clients::Load;
-use crate::oracle::Figures;
-use crate::ring::{Ring, alone, pause, wait_until};
-use crate::shell::skip;
+use crate::ring::{Ring, alone};
 use crate::soak::{print_figures, soak_seconds, verdict};
+use crate::support::clients::Load;
+use crate::support::oracle::Figures;
+use crate::support::shell::skip;
+use crate::support::wait::{always, must_last, wait_for_within};
 
 /// A load has begun by then, a node is suspected, or taken to be well again.
 const SEEN: Duration = Duration::from_secs(30);
@@ -26,7 +27,7 @@ pub(crate) const LINKS: [(usize, usize); 3] = [(1, 2), (3, 4), (5, 1)];
 
 fn begun(ring: &mut Ring, strict: u64) -> Load {
     let load = ring.load(|plan| plan.strict = strict);
-    wait_until("the first answers", SEEN, || load.has_begun());
+    wait_for_within("the first answers", SEEN, || load.has_begun());
     load
 }
 
@@ -47,9 +48,9 @@ fn a_third_of_the_links_is_cut_while_writing() {
     LINKS.iter().for_each(|(a, b)| ring.net.cut(*a, *b));
     // A direction by itself: n2 hears n5, which does not hear n2.
     ring.net.cut_one_way(2, 5);
-    pause(Duration::from_secs(10));
+    must_last("the cut", Duration::from_secs(10), always);
     ring.net.heal();
-    pause(Duration::from_secs(2));
+    must_last("the load after it", Duration::from_secs(2), always);
     is_whole(&ring, "a third of the links cut for 10 s", load);
 }
 
@@ -71,11 +72,11 @@ fn a_node_that_stands_still_is_suspected_and_comes_back_equal() {
         let n3 = nodes.into_iter().find(|n| n["name"] == "n3").ok_or("no n3")?;
         if n3["up"] == !wanted { Ok(()) } else { Err(n3.to_string()) }
     };
-    let took = wait_until("n3 to be suspected", SEEN, || suspected(&ring, true));
+    let took = wait_for_within("n3 to be suspected", SEEN, || suspected(&ring, true));
     println!("\nn3 stands still: suspected after {:.1} s", took.as_secs_f64());
-    pause(still.saturating_sub(since.elapsed()));
+    must_last("n3 stands still", still.saturating_sub(since.elapsed()), always);
     ring.signal("n3", "CONT");
-    let took = wait_until("n3 to be well again", SEEN, || suspected(&ring, false));
+    let took = wait_for_within("n3 to be well again", SEEN, || suspected(&ring, false));
     println!("n3 goes on: well again after {:.1} s", took.as_secs_f64());
     let all = is_whole(&ring, "a node that stood still", load);
     assert!(all.gap_ms < GAP_MS_MAX, "a client was held up for {} ms", all.gap_ms);
@@ -89,15 +90,15 @@ fn a_stopped_node_costs_no_request_and_comes_back_by_hints_alone() {
     let Some(mut ring) = Ring::new(3, &["--sync-every", "off"]) else { return };
     ring.start_all();
     let load = begun(&mut ring, 0);
-    pause(Duration::from_secs(2));
+    must_last("the load before it", Duration::from_secs(2), always);
     ring.kvs("node stop n2").ends(0);
     assert_eq!(ring.ends("n2"), 0, "a node that was told to stop ends well");
-    pause(Duration::from_secs(5));
+    must_last("n2 is stopped", Duration::from_secs(5), always);
     ring.start("n2");
     let back = std::time::Instant::now();
-    pause(Duration::from_secs(1));
+    must_last("the load after it", Duration::from_secs(1), always);
     let ops = load.stop();
-    wait_until("equal copies", SEEN, || ring.is_equal());
+    wait_for_within("equal copies", SEEN, || ring.is_equal());
     let took = back.elapsed();
     println!("\na node stopped for 5 s: equal {:.1} s after its return", took.as_secs_f64());
     let all = verdict(&ops, &ring.last());
@@ -115,7 +116,7 @@ fn clocks_may_be_a_day_apart() {
     let Some(mut ring) = Ring::new(3, &[]) else { return };
     ring.set("n2", "KVS_PLANTED_CLOCK_MS", "86400000");
     ring.start_all();
-    wait_until("the clock is told", SEEN, || {
+    wait_for_within("the clock is told", SEEN, || {
         let told = ring.kvs("status --check").err;
         if told.contains("the wall clock of n2 is 86") { Ok(()) } else { Err(told) }
     });
@@ -123,7 +124,7 @@ fn clocks_may_be_a_day_apart() {
     ring.at("n1", "put -q --strict day today").ends(0);
     ring.at("n3", "get -q --strict day").ends(0).prints("today");
     let load = begun(&mut ring, 500);
-    pause(Duration::from_secs(5));
+    must_last("the load", Duration::from_secs(5), always);
     is_whole(&ring, "clocks a day apart", load);
 }
 
@@ -131,8 +132,8 @@ fn clocks_may_be_a_day_apart() {
 #[test]
 fn clients_on_directories_lose_nothing() {
     let _alone = alone();
-    let place = crate::shell::Place::ring("--partitions 16");
-    let plan = crate::load::Plan {
+    let place = crate::support::shell::Place::ring("--partitions 16");
+    let plan = crate::support::load::Plan {
         name: "c0".into(),
         specs: vec![place.path("r").display().to_string()],
         key_file: None,
@@ -143,17 +144,17 @@ fn clients_on_directories_lose_nothing() {
         strict: 500,
         seed: 1,
     };
-    let stop = crate::task::Stop::default();
+    let stop = crate::support::task::Stop::default();
     std::thread::scope(|scope| {
         let clients = scope.spawn(|| plan.run_until(&stop));
-        pause(Duration::from_secs(3));
+        must_last("the load", Duration::from_secs(3), always);
         stop.now();
         clients.join().expect("clients");
     });
-    let last = crate::load::Plan { log: place.path("last"), ..plan.clone() };
+    let last = crate::support::load::Plan { log: place.path("last"), ..plan.clone() };
     last.read_all();
-    let ops = crate::log::read(&plan.log);
+    let ops = crate::support::log::read(&plan.log);
     print_figures(&ops);
-    let all = verdict(&ops, &crate::log::read(&last.log));
+    let all = verdict(&ops, &crate::support::log::read(&last.log));
     assert!(all.writes > 20 && all.reads > 20, "{all:?}");
 }

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::log::Op;
-use crate::oracle::{self, Figures};
-use crate::ring::{Ring, alone, pause, wait_until};
-use crate::shell::{ended, send};
+use crate::ring::{Ring, alone};
 use crate::small::LINKS;
+use crate::support::log::Op;
+use crate::support::oracle::{self, Figures};
+use crate::support::shell::{ended, send};
+use crate::support::wait::{always, must_last, wait_for_within};
 
 /// How long the load lasts unless said otherwise.
 const SECONDS: u64 = 60;
@@ -85,20 +86,20 @@ fn soak() {
     );
     let loads = [ring.load(|_| ()), ring.load(|_| ())];
     for load in &loads {
-        wait_until("answers", CHANGED, || load.has_begun());
+        wait_for_within("answers", CHANGED, || load.has_begun());
     }
     let began = Instant::now();
     let slot = time / (EVENTS.len() as u32 + 1);
     for (i, event) in (1..).zip(EVENTS) {
         // One that took longer than its time delays the next, never drops it.
-        pause((slot * i).saturating_sub(began.elapsed()));
+        must_last("the load", (slot * i).saturating_sub(began.elapsed()), always);
         let at = began.elapsed();
         happen(&mut ring, event, time);
         let (at, took) = (at.as_secs_f64(), began.elapsed() - at);
         println!("  {at:>6.1} s  {event:?}, over after {:.1} s", took.as_secs_f64());
     }
-    pause(time.saturating_sub(began.elapsed()));
-    let ops: Vec<Op> = loads.into_iter().flat_map(crate::clients::Load::stop).collect();
+    must_last("the load", time.saturating_sub(began.elapsed()), always);
+    let ops: Vec<Op> = loads.into_iter().flat_map(crate::support::clients::Load::stop).collect();
     println!("  {:>6.1} s  the load ends", began.elapsed().as_secs_f64());
     ring.net.heal();
     let took = ring.settles();
@@ -114,17 +115,17 @@ fn happen(ring: &mut Ring, event: Event, time: Duration) {
     match event {
         Event::Kill(name) => {
             ring.kill(name);
-            pause(time / 40);
+            must_last("the node is down", time / 40, always);
             ring.start(name);
         }
         Event::Pause(name) => {
             ring.signal(name, "STOP");
-            pause(PAUSE_MAX.min(time / 10));
+            must_last("the node stands still", PAUSE_MAX.min(time / 10), always);
             ring.signal(name, "CONT");
         }
         Event::Cut => {
             LINKS.iter().for_each(|(a, b)| ring.net.cut(*a, *b));
-            pause(PAUSE_MAX.min(time / 10));
+            must_last("the cut", PAUSE_MAX.min(time / 10), always);
             ring.net.heal();
         }
         Event::Move(name) => {
@@ -187,7 +188,7 @@ fn join(ring: &mut Ring, name: &str) {
 /// A member as the ring shows it.
 fn member(ring: &Ring, name: &str) -> Option<Value> {
     let mut found = None;
-    wait_until("the ring document", CHANGED, || {
+    wait_for_within("the ring document", CHANGED, || {
         let ring = ring.json("ring show")?;
         let members = ring["members"].as_array().ok_or("no members")?;
         found = members.iter().find(|m| m["name"] == name).cloned();
@@ -202,7 +203,7 @@ fn change(ring: &mut Ring, line: &str, newcomer: Option<&str>, is_done: impl Fn(
     let mut child = ring.begin(line);
     if let Some(name) = newcomer {
         let file = ring.dir(name).join("node.yaml");
-        wait_until(&format!("the directory of {name}"), CHANGED, || {
+        wait_for_within(&format!("the directory of {name}"), CHANGED, || {
             let ended = child.try_wait().expect("a child").is_some();
             let why = if ended { "the command has ended" } else { "not yet" };
             if file.exists() { Ok(()) } else { Err(why.into()) }
@@ -210,7 +211,7 @@ fn change(ring: &mut Ring, line: &str, newcomer: Option<&str>, is_done: impl Fn(
         ring.start(name);
     }
     let mut told = ended(line.to_owned(), child, CHANGED);
-    wait_until(line, CHANGED, || {
+    wait_for_within(line, CHANGED, || {
         let step = ring.json("ring show")?["step"].clone();
         if is_done(ring) && step == "settled" {
             return Ok(());

@@ -15,8 +15,8 @@ use kvs::key::Q;
 use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State, Step};
 use kvs::target::{Access, Opening, Target};
 
-use crate::served::{Served, ports};
-use crate::shell::Place;
+use crate::support::served::{Served, ports};
+use crate::support::shell::Place;
 
 const KEY: [u8; 32] = [7; 32];
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,8 +3,8 @@
 //! It is the same program, told to speak no higher: it takes no message of a later version, and none
 //! that says what the earlier one has no word for.
 
-use crate::served::{Served, ring};
-use crate::shell::skip;
+use crate::support::served::{Served, ring};
+use crate::support::shell::skip;
 
 #[test]
 fn nodes_of_two_builds_make_one_ring() {

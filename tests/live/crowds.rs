@@ -20,8 +20,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use crate::guests::{Guest, PEAK_MIB, address, get, peak_mib, put};
-use crate::served::{Served, ring};
-use crate::shell::{Place, skip};
+use crate::support::served::{Served, ring};
+use crate::support::shell::{Place, skip};
 
 /// How far away the far client is, one way.
 const AWAY: Duration = Duration::from_millis(100);

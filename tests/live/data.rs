@@ -1,6 +1,6 @@
 //! The same commands on a ring that runs and on its files.
 
-use crate::served::{Served, ring};
+use crate::support::served::{Served, ring};
 
 /// What a script asks, and must be told the same by running nodes and by files.
 const SCRIPT: &[&str] = &[
@@ -26,7 +26,7 @@ const SCRIPT: &[&str] = &[
 ];
 
 /// The codes and data of the script; what is random or of the moment is left out.
-fn answers(place: &crate::shell::Place) -> Vec<(String, i32, String)> {
+fn answers(place: &crate::support::shell::Place) -> Vec<(String, i32, String)> {
     let answer = |line: &&str| {
         let told = place.kvs(line).sane();
         let data = match *line {

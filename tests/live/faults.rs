@@ -14,13 +14,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use kvs::store::sidecar;
 
-use crate::served::{Served, pid, ring};
-use crate::shell::{Dice, Place, is_root, lines, skip, wait_for};
+use crate::support::served::{Served, pid, ring};
+use crate::support::shell::{Dice, Place, is_root, lines, skip};
+use crate::support::wait::{always, must_last, wait_for};
 
 /// Everybody is up, and sees everybody.
 const ALL_UP: &str = "wait --node-up n1,n2,n3 --timeout 20s";
@@ -63,12 +63,6 @@ impl Drop for Medium<'_> {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Lets time pass: until the moment of a fault, or for a figure per second.
-fn pass(time: Duration) {
-    let (_never, pause) = channel::<()>();
-    assert!(pause.recv_timeout(time).is_err(), "nobody sends");
-}
 
 /// Seconds of processor time that a process has used.
 fn cpu_s(pid: u32) -> f64 {
@@ -114,7 +108,7 @@ fn a_node_on_a_full_disk_answers_reads_and_heals_when_there_is_room() {
     // While the others try to deliver what it lacks it refuses; between two tries it is quiet.
     let is_quiet = || {
         let (before, cpu) = (commits(&place, "n2"), cpu_s(n2));
-        pass(SECOND);
+        must_last("a second of it", SECOND, always);
         commits(&place, "n2") - before < 10.0 && cpu_s(n2) - cpu < 0.3
     };
     assert!((0..8).any(|_| is_quiet()), "it never rests:\n{}", up.err());
@@ -395,7 +389,7 @@ fn a_node_killed_ten_times_loses_nothing_that_was_acknowledged() {
         let writer = scope.spawn(|| writes(&place, "w", &end));
         for _ in 0..10 {
             let (which, ms) = (dice.below(3) as usize, dice.below(250));
-            pass(Duration::from_millis(ms));
+            must_last("they all run", Duration::from_millis(ms), always);
             let node = nodes[which].take().expect("a node");
             node.signal("KILL");
             assert_eq!(node.end(), -9);

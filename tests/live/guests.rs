@@ -20,8 +20,8 @@ use kvs::node::Request;
 use kvs::quorum::{Basis, Item, Options, PutRequest};
 use kvs::store::lock::Lock;
 
-use crate::served::{Served, pid, ring};
-use crate::shell::Place;
+use crate::support::served::{Served, pid, ring};
+use crate::support::shell::Place;
 
 /// What a node may take at its worst.
 pub(crate) const PEAK_MIB: u64 = 300;

@@ -11,8 +11,9 @@ use kvs::protocol::{Body, Message};
 use kvs::ring::{NodeId, RingId};
 
 use crate::guests::{Guest, address};
-use crate::served::{Served, ring};
-use crate::shell::{Place, wait_for};
+use crate::support::served::{Served, ring};
+use crate::support::shell::Place;
+use crate::support::wait::wait_for;
 
 /// It thaws into dials that were begun when it was a member still. It must learn that it is none, from
 /// whoever it meets first, and end: what it acknowledges alone nobody else will ever hold.

@@ -4,8 +4,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::served::{Served, pid, ring};
-use crate::shell::{send, wait_for};
+use crate::support::served::{Served, pid, ring};
+use crate::support::shell::send;
+use crate::support::wait::wait_for;
 
 #[test]
 fn up_runs_every_node_and_ends_them_in_good_order() {

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::served::{Served, pid, ring};
-use crate::shell::{Place, wait_for};
+use crate::support::served::{Served, pid, ring};
+use crate::support::shell::Place;
+use crate::support::wait::wait_for;
 
 /// An inventory of the nodes that run, with a spare that is nowhere.
 fn fleet(place: &Place, scale: &str) {
@@ -21,7 +22,7 @@ fn fleet(place: &Place, scale: &str) {
     place.write("fleet.yaml", format!("{text}{spare}{scale}"));
 }
 
-fn scale(place: &Place, flags: &str) -> crate::shell::Told {
+fn scale(place: &Place, flags: &str) -> crate::support::shell::Told {
     let home = place.path("home").display().to_string();
     place.sh(&format!("HOME={home} kvs scale fleet.yaml --window 200ms {flags}"))
 }

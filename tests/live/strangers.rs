@@ -24,8 +24,9 @@ use kvs::quorum::{Basis, Item, Options, PutRequest};
 use kvs::ring::{Change, NodeId, RingDoc};
 use kvs::store::lock::Lock;
 
-use crate::served::{Served, pid, ring};
-use crate::shell::{Place, wait_for};
+use crate::support::served::{Served, pid, ring};
+use crate::support::shell::Place;
+use crate::support::wait::wait_for;
 
 /// What a node may take at its worst while it is lied to.
 const PEAK_MIB: u64 = 200;

@@ -14,9 +14,10 @@ use std::process::Child;
 use std::time::Duration;
 
 use crate::faults::{Mount, has, row};
-use crate::shell::{Told, ended, send, wait_for, wait_while_at_work};
+use crate::fleet_fixture::Fleet;
+use crate::support::shell::{Told, ended, send};
+use crate::support::wait::{wait_beside, wait_for, wait_for_within};
 use crate::whole::{results, second};
-use crate::yard::Fleet;
 
 const ENDS: Duration = Duration::from_secs(120);
 
@@ -121,7 +122,7 @@ fn a_push_that_is_told_to_stop_says_how_to_go_on() {
     for host in [1, 2] {
         let before = [1, 2, 3].map(|host| fleet.current(host));
         let mut child = fleet.start_with("kvs2", "push apply fleet.yaml");
-        wait_while_at_work(&mut child, "a turn", || fleet.current(host) != first);
+        wait_beside(&mut child, "a turn", || fleet.current(host) != first);
         send("INT", &child.id().to_string());
         let told = ended(format!("the turn of n{host}"), child, ENDS).sane();
         stopped(&told);
@@ -146,7 +147,7 @@ fn one_host_that_breaks_during_its_upload_stops_nobody() {
     fleet.edit("command_timeout: 10s", "command_timeout: 3s");
     fleet.build("large", large);
     // Builds for tests are large, too: room for three.
-    let room = 3 * crate::shell::size(&fleet.desk("large")) / (1 << 20) + 128;
+    let room = 3 * crate::support::shell::size(&fleet.desk("large")) / (1 << 20) + 128;
     let mount = Mount::new(&fleet.root(4), &format!("size={room}m"));
     fleet.hosts.host(4).kill();
     fleet.hosts.host(4).start();
@@ -167,9 +168,13 @@ fn one_host_that_breaks_during_its_upload_stops_nobody() {
     fleet.hosts.host(4).signal_sessions("STOP");
     let began = std::time::Instant::now();
     let pid = child.id().to_string();
-    while child.try_wait().expect("its state").is_none() && began.elapsed() < ENDS {
-        send("INT", &pid);
-    }
+    wait_for_within("its end", ENDS, || {
+        let is_over = child.try_wait().expect("its state").is_some();
+        if !is_over {
+            send("INT", &pid);
+        }
+        is_over
+    });
     let told = ended("told twice".into(), child, ENDS);
     assert!(told.code == 7 && began.elapsed() < Duration::from_secs(2), "{told:?}");
     fleet.hosts.host(4).signal_sessions("CONT");
@@ -225,7 +230,7 @@ fn two_pushes_at_once_are_one_after_the_other() {
     // It stands still, and its locks stay.
     send("STOP", &child.id().to_string());
     let told = fleet.push("apply").ends(9).says("is worked on by somebody else");
-    has(&told.err, &[&crate::sshd::me(), "nothing was changed there", "last heard of"]);
+    has(&told.err, &[&crate::support::sshd::me(), "nothing was changed there", "last heard of"]);
     send("CONT", &child.id().to_string());
     ended("the first".into(), child, ENDS).ends(0);
     stands(&fleet, 3);

@@ -10,12 +10,13 @@
 use std::fs;
 use std::path::Path;
 
-use crate::net::sh;
-use crate::shell::{Told, skip, wait_for};
+use crate::fleet_fixture::Fleet;
 use crate::ssh::login::Agent;
-use crate::sshd::{key, keygen, write_key};
+use crate::support::net::sh;
+use crate::support::shell::{Told, skip};
+use crate::support::sshd::{key, keygen, write_key};
+use crate::support::wait::wait_for;
 use crate::whole::results;
-use crate::yard::Fleet;
 
 /// What the report says of a host.
 pub(crate) fn row(told: &Told, host: &str) -> String {

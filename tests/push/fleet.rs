@@ -1,7 +1,8 @@
 //! Hosts in namespaces, as a fleet has them.
 
-use crate::shell::{ended, wait_for};
-use crate::sshd::Hosts;
+use crate::support::shell::ended;
+use crate::support::sshd::Hosts;
+use crate::support::wait::wait_for;
 
 /// Each is reached from the operator's desk and from nowhere else; one can be cut off, ended, begun.
 #[test]
@@ -13,7 +14,7 @@ fn hosts_can_be_reached_from_the_desk() {
         let known = fleet.known_hosts();
         command.arg("-F/dev/null").arg(format!("-oUserKnownHostsFile={}", known.display()));
         command.args(["-oStrictHostKeyChecking=yes", "-oBatchMode=yes", "-oConnectTimeout=2"]);
-        command.arg(format!("{}@{}", crate::sshd::me(), fleet.address(host))).arg(script);
+        command.arg(format!("{}@{}", crate::support::sshd::me(), fleet.address(host))).arg(script);
         ended(script.into(), command.spawn().expect("ssh"), std::time::Duration::from_secs(20))
     };
     for host in [1, 2] {

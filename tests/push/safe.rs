@@ -12,10 +12,11 @@ use std::path::Path;
 use std::process::Child;
 
 use crate::faults::{has, row};
-use crate::net::sh;
-use crate::shell::{ended, send, wait_for};
+use crate::fleet_fixture::{ENDS, Fleet};
+use crate::support::net::sh;
+use crate::support::shell::{ended, send};
+use crate::support::wait::wait_for;
 use crate::whole::{results, second};
-use crate::yard::{ENDS, Fleet};
 
 /// A push that stands still at a moment of its work; it is told by its file.
 fn halted(fleet: &Fleet, build: &str, line: &str, is_time: impl Fn() -> bool) -> Child {
@@ -90,7 +91,7 @@ fn two_pushes_for_different_hosts_are_one_after_the_other() {
     let one =
         halted(&fleet, "kvs2", "push apply fleet.yaml --only n2", || fleet.current(2) != first);
     let told = fleet.push("restart --only n3").ends(9);
-    has(&told.err, &["is worked on by somebody else", &crate::sshd::me()]);
+    has(&told.err, &["is worked on by somebody else", &crate::support::sshd::me()]);
     // Its own hosts are free but for one, and that is not enough.
     let told = fleet.push("restart").ends_in(&[7, 9]);
     has(&told.err, &["is worked on by somebody else"]);

@@ -6,8 +6,9 @@
 //! ```
 
 use crate::faults::has;
-use crate::shell::{Told, wait_for};
-use crate::yard::Fleet;
+use crate::fleet_fixture::Fleet;
+use crate::support::shell::Told;
+use crate::support::wait::wait_for;
 
 /// Each run looks for so long.
 const WINDOW: &str = "2s";

@@ -12,7 +12,7 @@ use std::time::Duration;
 use kvs::error::{Error, Result};
 use kvs::push::{Access, Become, Event, Output, Script, Shell, Ssh, SshRules, Watch};
 
-use crate::sshd::Sshd;
+use crate::support::sshd::Sshd;
 
 mod files;
 mod known;
@@ -80,12 +80,6 @@ fn script(body: &str, args: &[&str]) -> Script {
 
 fn run(ssh: &mut Ssh, body: &str) -> Output {
     ssh.run(&script(body, &[]), PATIENCE).unwrap_or_else(|e| panic!("{body}: {e}"))
-}
-
-/// Waits, when it is time alone that has to pass.
-fn quiet(time: Duration) {
-    let (_never, quiet) = std::sync::mpsc::channel::<()>();
-    assert!(quiet.recv_timeout(time).is_err());
 }
 
 /// The words of a refusal, which names the host.

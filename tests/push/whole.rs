@@ -1,7 +1,8 @@
 //! Whole pushes, to hosts that have nothing but an sshd.
 
-use crate::shell::{Told, send, wait_while_at_work};
-use crate::yard::Fleet;
+use crate::fleet_fixture::Fleet;
+use crate::support::shell::{Told, send};
+use crate::support::wait::wait_beside;
 
 /// Each host, and what became of it: `n1 changed`.
 pub(crate) fn results(told: &Told) -> Vec<String> {
@@ -72,8 +73,8 @@ fn a_push_that_was_killed_is_run_again() {
     fleet.build("kvs2", second);
     // In the turn of the second host: the first has the new build, the third the old one.
     let mut child = fleet.start_with("kvs2", "push apply fleet.yaml");
-    wait_while_at_work(&mut child, "the first host's turn is over", || fleet.current(1) != first);
-    wait_while_at_work(&mut child, "the second host's turn", || fleet.current(2) != first);
+    wait_beside(&mut child, "the first host's turn is over", || fleet.current(1) != first);
+    wait_beside(&mut child, "the second host's turn", || fleet.current(2) != first);
     send("KILL", &child.id().to_string());
     child.wait().expect("its end");
     assert_eq!(fleet.current(3), first, "the third was not reached");

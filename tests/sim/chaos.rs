@@ -352,7 +352,7 @@ impl Run {
         for i in 0..self.w.hosts.len() {
             let id = self.w.hosts[i].id;
             // An operator switches a machine off when a durable document says that it has left.
-            let says = |h: &super::world::Host| {
+            let says = |h: &crate::support::world::Host| {
                 let row = h.store.row(Table::Ring, "doc").ok().flatten();
                 let doc = row.and_then(|row| kvs::ring::RingDoc::decode(&row).ok());
                 doc.is_some_and(|d| d.member(id).is_some_and(|m| m.state == State::Removed))

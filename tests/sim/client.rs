@@ -9,7 +9,7 @@ use kvs::quorum::{
 
 use super::plan::Mode;
 use super::run::Run;
-use super::world::WALL_MS;
+use crate::support::world::WALL_MS;
 
 /// What an operation was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

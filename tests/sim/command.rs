@@ -12,7 +12,7 @@ use kvs::node::{RepairRequest, Request};
 
 use super::plan::Fault;
 use super::run::{Run, Turn};
-use super::world::{Net, Step};
+use crate::support::world::{Net, Step};
 
 impl Run {
     /// One round of commands, in place of one with servers.

@@ -3,7 +3,7 @@
 //! Every seed takes another subset of faults at another strength (swarm testing): a seed with cuts
 //! alone reaches states that a seed with everything at once never does.
 
-use super::world::{Net, Rng};
+use crate::support::world::{Net, Rng};
 
 /// How a seed's operations choose their quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,8 @@
 //! run, `KVS_DAMAGE_SEED` the first seed; `KVS_DAMAGE_TABLE`
 //! names a file for the table of what was said. Every damage is named by its seed and can be had again.
 
-#[path = "mutate/harm.rs"]
 mod harm;
-#[path = "mutate/running.rs"]
+mod place;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,106 +27,11 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 use self::harm::{KINDS, Random, damage, key_at};
+use self::place::{Place, Said, dumped, key, value};
 use super::pages::{PAGE, Tree, tables};
 
 const KEYS: usize = 240;
 const LATE: usize = 24;
-
-/// A directory with a ring in it.
-struct Place {
-    dir: TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self { dir: TempDir::new().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kvs"));
-        command.args(line.split(' ')).current_dir(self.dir.path()).env_clear();
-        command.env("KVS_RING", "r").stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command to its end; one that hangs is ended, with a code that is none of ours.
-    fn kvs(&self, line: &str) -> Said {
-        let mut command = Command::new("timeout");
-        command.args(["60", env!("CARGO_BIN_EXE_kvs")]).args(line.split(' '));
-        command.current_dir(self.dir.path()).env_clear().env("KVS_RING", "r");
-        Said::of(line, &command.stdin(Stdio::null()).output().unwrap())
-    }
-
-    fn load(&self, line: &str, keys: impl Iterator<Item = usize>) {
-        let lines: String = keys
-            .map(|i| format!("{{\"key\":\"{}\",\"value\":\"{}\"}}\n", key(i), value(i)))
-            .collect();
-        let mut child = self.command(line).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success(), "{line}");
-    }
-
-    /// A copy of all directories.
-    fn copy(&self) -> Self {
-        let copy = Self::new();
-        copy_dir(&self.path("r"), &copy.path("r"));
-        copy
-    }
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_dir(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
-}
-
-fn key(i: usize) -> String {
-    format!("key-{i:05}")
-}
-
-fn value(i: usize) -> String {
-    let size = if i.is_multiple_of(40) { 6_000 } else { 20 + i % 90 };
-    format!("value {i} {}", "x".repeat(size))
-}
-
-/// What a command said.
-struct Said {
-    line: String,
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Said {
-    fn of(line: &str, output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self {
-            line: line.into(),
-            code: output.status.code(),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
-    }
-}
-
-/// The values of a dump, by key.
-fn dumped(said: &Said) -> BTreeMap<String, String> {
-    let read = |line: &str| {
-        let json: serde_json::Value = serde_json::from_str(line).unwrap();
-        (json["key"].as_str().unwrap().to_owned(), json["value"].as_str().unwrap_or("?").to_owned())
-    };
-    said.out.lines().map(read).collect()
-}
 
 /// The truth, and what to hold commands against it with.
 struct Case {

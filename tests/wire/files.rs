@@ -4,11 +4,13 @@
 //! process of its own, because a mapped file can end one by a signal.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::fuzz::Mixer;
+use crate::support::shell::ended;
 
 /// Alterations of each file.
 const RUNS: usize = 12;
@@ -19,19 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn kvs(dir: &Path, line: &str) -> Option<i32> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kvs"));
     command.current_dir(dir).env_clear().args(line.split(' ')).stdin(Stdio::null());
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        if Instant::now() >= until {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("kvs {line} hangs");
-        }
-        std::thread::yield_now();
-    }
+    command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let code = ended(line.to_owned(), command.spawn().unwrap(), PATIENCE).code;
+    Some(code).filter(|code| *code >= 0)
 }
 
 #[test]
