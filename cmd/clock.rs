@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::clock::{Actor, Causality, Dot, VersionVector, parse_token};
+use kvs::cluster::{Access, Actors, Inspection, Replica, State};
 use kvs::embed::wall_ms;
 use kvs::error::Error;
 use kvs::key::Key;
-use kvs::target::{Access, Actors, Inspection, Replica, State};
 use serde_json::json;
 
 use crate::common::{Common, key_parser, read_of, warn_of_unread};
@@ -71,10 +71,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
-    let mut target = common.open(ui, Access::Read, "clock")?;
-    let found = target.inspect(key);
-    ui.warn_all(target.warnings());
-    let (found, actors) = (found?, target.actors());
+    let mut cluster = common.open(ui, Access::Read, "clock")?;
+    let found = cluster.inspect(key);
+    ui.warn_all(cluster.warnings());
+    let (found, actors) = (found?, cluster.actors());
     if ui.is_json() {
         ui.json(&json(key, &found, &actors))?;
     } else {
@@ -85,8 +85,8 @@ fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
     }
     let unread = found.replicas.iter().filter(|c| !c.state.is_read());
     let unread: Vec<_> = unread.map(|c| c.name.clone()).collect();
-    warn_of_unread(ui, &target, &unread);
-    let end = read_of(&target, !unread.is_empty());
+    warn_of_unread(ui, &cluster, &unread);
+    let end = read_of(&cluster, !unread.is_empty());
     if found.replicas.iter().any(|c| c.state == State::Unreadable) {
         ui.note("a copy fails its checksum; kvs repair --verify");
         return Ok(Done::Corrupt);

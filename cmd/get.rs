@@ -5,12 +5,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args as ClapArgs;
 use kvs::clock::{Dot, token};
+use kvs::cluster::{Access, Actors, Cluster, Replica, State};
 use kvs::embed::wall_ms;
 use kvs::error::Error;
 use kvs::key::{Key, escape};
 use kvs::quorum::{GetReply, Options};
 use kvs::record::{Record, Value};
-use kvs::target::{Access, Actors, Replica, State, Target};
 use serde_json::json;
 
 use crate::common::{Common, LevelName, key_parser};
@@ -85,18 +85,18 @@ struct Found<'a> {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let key = &args.key;
-    let mut target = common.open(ui, Access::Read, "get")?;
-    let reply = target.get(key, &args.reads.options());
-    ui.warn_all(target.warnings());
+    let mut cluster = common.open(ui, Access::Read, "get")?;
+    let reply = cluster.get(key, &args.reads.options());
+    ui.warn_all(cluster.warnings());
     let reply = reply?;
-    let replicas = target.replicas(key, &reply);
+    let replicas = cluster.replicas(key, &reply);
     tell_replicas(ui, &replicas);
     let record = record(key, &reply)?;
-    let context = (!record.is_absent()).then(|| token(target.doc().id.0, key, &record.clock));
-    let (actors, unread) = (target.actors(), !unreadable(&replicas).is_empty());
+    let context = (!record.is_absent()).then(|| token(cluster.doc().id.0, key, &record.clock));
+    let (actors, unread) = (cluster.actors(), !unreadable(&replicas).is_empty());
     let found = Found { key, record, now_ms: wall_ms(), context, actors, unread };
     if ui.is_json() {
-        found.json(ui, args, &counts(&target, &reply, &replicas))
+        found.json(ui, args, &counts(&cluster, &reply, &replicas))
     } else if args.show_context {
         found.context(ui)
     } else {
@@ -238,10 +238,10 @@ fn stale(replicas: &[Replica]) -> Vec<&str> {
     stale.map(|c| c.name.as_str()).collect()
 }
 
-fn counts(target: &Target, reply: &GetReply, replicas: &[Replica]) -> serde_json::Value {
+fn counts(cluster: &Cluster, reply: &GetReply, replicas: &[Replica]) -> serde_json::Value {
     let answered = replicas.iter().filter(|c| !matches!(c.state, State::Down | State::Unasked));
     json!({
-        "n": target.doc().n(), "r": reply.r, "answered": answered.count(),
+        "n": cluster.doc().n(), "r": reply.r, "answered": answered.count(),
         "stale": stale(replicas), "unreadable": unreadable(replicas),
     })
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::clock::{parse_token, token};
+use kvs::cluster::{Access, Cluster};
 use kvs::embed::wall_ms;
 use kvs::error::Error;
 use kvs::key::Key;
 use kvs::protocol::EXPIRY_MS_MAX;
 use kvs::quorum::{Basis, Item, ItemReply, PutReply};
 use kvs::record::RECORD_BYTES_MAX;
-use kvs::target::{Access, Target};
 use serde_json::json;
 
 use crate::common::{Common, Quorum, duration, key_parser, stdin};
@@ -90,23 +90,23 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         (None, value) => read_value(value.clone().unwrap_or_default())?,
     };
     let expires = args.ttl.map(expiry).transpose()?;
-    let mut target = common.open(ui, Access::Write, "put")?;
-    let basis = args.condition.basis(&target, &args.key, args.exact)?;
+    let mut cluster = common.open(ui, Access::Write, "put")?;
+    let basis = args.condition.basis(&cluster, &args.key, args.exact)?;
     let item = Item { key: args.key.clone(), value: Some((bytes, expires)), basis };
     let options = args.quorum.options();
-    let reply = target.put(item, &options);
-    ui.warn_all(target.warnings());
+    let reply = cluster.put(item, &options);
+    ui.warn_all(cluster.warnings());
     let show_context = args.show_context;
-    let w = options.w(&target.doc());
+    let w = options.w(&cluster.doc());
     let told = Told { schema: "kvs.put/1", key: &args.key, w, show_context, exact: args.exact };
-    told.tell(ui, &target, &reply?)
+    told.tell(ui, &cluster, &reply?)
 }
 
 impl Condition {
-    fn basis(&self, target: &Target, key: &Key, exact: bool) -> Result<Basis, Error> {
+    fn basis(&self, cluster: &Cluster, key: &Key, exact: bool) -> Result<Basis, Error> {
         Ok(match &self.context {
-            Some(token) if exact => Basis::Exact(parse_token(target.doc().id.0, key, token)?),
-            Some(token) => Basis::Context(parse_token(target.doc().id.0, key, token)?),
+            Some(token) if exact => Basis::Exact(parse_token(cluster.doc().id.0, key, token)?),
+            Some(token) => Basis::Context(parse_token(cluster.doc().id.0, key, token)?),
             None if self.if_absent => Basis::Absent,
             None if self.blind => Basis::Blind,
             None => Basis::Overwrite { force: self.overwrite },
@@ -171,10 +171,10 @@ pub(crate) struct Told<'a> {
 
 impl Told<'_> {
     /// Says what a write came to.
-    pub(crate) fn tell(&self, ui: &mut Ui, target: &Target, reply: &PutReply) -> Outcome {
+    pub(crate) fn tell(&self, ui: &mut Ui, cluster: &Cluster, reply: &PutReply) -> Outcome {
         let key = self.key;
         match reply.items.first() {
-            Some(ItemReply::Written { .. }) => self.written(ui, target, reply),
+            Some(ItemReply::Written { .. }) => self.written(ui, cluster, reply),
             Some(ItemReply::Conflict { .. } | ItemReply::NotAlone) if self.exact => {
                 Err(overtaken(key).into())
             }
@@ -196,21 +196,21 @@ impl Told<'_> {
         }
     }
 
-    fn written(&self, ui: &mut Ui, target: &Target, reply: &PutReply) -> Outcome {
+    fn written(&self, ui: &mut Ui, cluster: &Cluster, reply: &PutReply) -> Outcome {
         let Some(ItemReply::Written { dot, context, values }) = reply.items.first() else {
             return Ok(Done::Yes);
         };
         ui.has_applied("The write was applied.");
-        let context = context.as_ref().map(|c| token(target.doc().id.0, self.key, c));
+        let context = context.as_ref().map(|c| token(cluster.doc().id.0, self.key, c));
         if ui.is_json() {
             ui.json(&get::object(
                 self.schema,
                 self.key,
                 json!({
-                    "dot": get::dot(*dot, &target.actors()), "context": context,
+                    "dot": get::dot(*dot, &cluster.actors()), "context": context,
                     "acks": reply.acks, "hinted": reply.hinted, "n": reply.n, "w": self.w,
                     "values": values, "guessed": reply.guessed,
-                    "on_the_way": self.late(target, reply),
+                    "on_the_way": self.late(cluster, reply),
                 }),
             ))?;
         } else if let (true, Some(context)) = (self.show_context, &context) {
@@ -218,7 +218,7 @@ impl Told<'_> {
         }
         let hinted =
             if reply.hinted > 0 { format!(", {} hinted", reply.hinted) } else { "".into() };
-        let late = match self.late(target, reply) {
+        let late = match self.late(cluster, reply) {
             0 => String::new(),
             late => format!(", {late} on the way"),
         };
@@ -242,10 +242,10 @@ impl Told<'_> {
     }
 
     /// Owners that are up and had not acknowledged when enough others had; as the acks are counted.
-    fn late(&self, target: &Target, reply: &PutReply) -> usize {
-        let doc = target.doc();
-        let up = doc.owners_among(&target.nodes(), doc.q.partition(self.key));
-        if target.is_live() { up.saturating_sub(reply.acks) } else { 0 }
+    fn late(&self, cluster: &Cluster, reply: &PutReply) -> usize {
+        let doc = cluster.doc();
+        let up = doc.owners_among(&cluster.nodes(), doc.q.partition(self.key));
+        if cluster.is_live() { up.saturating_sub(reply.acks) } else { 0 }
     }
 
     fn absent(&self, ui: &mut Ui) -> Outcome {

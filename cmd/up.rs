@@ -18,11 +18,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
+use kvs::cluster::nodes_in;
 use kvs::error::{Error, operand};
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::store::sidecar::{self, Found};
-use kvs::target::nodes_in;
 
 use self::child::{Child, Event};
 use crate::common::{Common, on_stop_signal};

@@ -33,7 +33,7 @@ pub mod channel;
 pub mod embed;
 pub mod client;
 pub mod serve;
-pub mod target;
+pub mod cluster;
 pub mod repair;
 pub mod transfer;
 pub mod push;

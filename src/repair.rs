@@ -1,4 +1,4 @@
-//! Jobs over a target that prove replicas equal or make them so: digest, diff, verify, repair.
+//! Jobs over a cluster that prove replicas equal or make them so: digest, diff, verify, repair.
 //!
 //! ```text
 //! digest   sums as the files keep them             what the files were told to hold
@@ -25,13 +25,13 @@ pub use self::check::{
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
 pub use self::sync::{Peers, apart, sync_pass};
 pub use self::verify::{Findings, verify_node};
+use crate::cluster::Cluster;
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{RepairRequest, Reply, Request};
 use crate::ring::{NodeId, Step};
 use crate::store::{BadHint, Loss, Store};
-use crate::target::Target;
 
 /// Rounds of repair at the most: each fills somebody who was short of full owners before.
 const ROUNDS_MAX: usize = 8;
@@ -116,11 +116,11 @@ pub type OnNode<'a> = dyn FnMut(&str, usize, usize) -> bool + 'a;
 /// # Errors
 /// [`Error::Usage`] for an unknown or open member among those accepted as missing. A node whose file
 /// fails counts as missing from then on; what was repaired stays repaired.
-pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Result<Report> {
-    let mut report = Report { missing: target.missing(), ..Report::default() };
+pub fn repair(cluster: &mut Cluster, wish: &Wish, progress: &mut OnNode<'_>) -> Result<Report> {
+    let mut report = Report { missing: cluster.missing(), ..Report::default() };
     for name in &wish.accept_missing {
         if !report.missing.contains(name) {
-            target.doc().named(name)?;
+            cluster.doc().named(name)?;
             return Err(Error::Usage(format!("{name} is not missing: its directory is open.")));
         }
     }
@@ -129,38 +129,38 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
             && report.missing.iter().all(|m| wish.accept_missing.contains(m));
     let mut suspects = Vec::new();
     if wish.verify {
-        scrub(target, wish, &mut report, &mut suspects, progress)?;
+        scrub(cluster, wish, &mut report, &mut suspects, progress)?;
     }
     for key in &wish.accept_loss {
-        give_up(target, key)?;
+        give_up(cluster, key)?;
     }
-    report.hints = deliver(target)?;
+    report.hints = deliver(cluster)?;
     let request = RepairRequest { partitions: wish.partitions.clone(), accept_missing: accept };
-    rounds(target, &request, &mut report, progress)?;
+    rounds(cluster, &request, &mut report, progress)?;
     if wish.verify && !report.stopped {
-        forget_held_hints(target)?;
+        forget_held_hints(cluster)?;
     }
     if wish.accept_losses && !report.stopped {
-        accept_losses(target, wish)?;
-        rounds(target, &request, &mut report, progress)?;
+        accept_losses(cluster, wish)?;
+        rounds(cluster, &request, &mut report, progress)?;
     }
-    if target.doc().step == Step::Settled && !report.stopped {
-        report.dropped = clean_up(target)?;
+    if cluster.doc().step == Step::Settled && !report.stopped {
+        report.dropped = clean_up(cluster)?;
     }
-    conclude(target, &request, &mut report, progress)?;
-    report.broken.extend(unreadable(target, &suspects)?);
+    conclude(cluster, &request, &mut report, progress)?;
+    report.broken.extend(unreadable(cluster, &suspects)?);
     if report.damaged > 0 || report.moved > 0 {
         // A file that was mended or written to is read once more.
-        for id in target.nodes() {
-            let name = target.doc().name(id);
-            if !report.broken.contains(&name) && !check::is_sound(target, id)? {
+        for id in cluster.nodes() {
+            let name = cluster.doc().name(id);
+            if !report.broken.contains(&name) && !check::is_sound(cluster, id)? {
                 report.broken.push(name);
             }
         }
     }
     // Who was lost on the way is missing too, up to the last question.
-    report.missing = target.missing();
-    let mut failed = target.broken();
+    report.missing = cluster.missing();
+    let mut failed = cluster.broken();
     failed.retain(|name| report.missing.contains(name) && !report.broken.contains(name));
     report.broken.extend(failed);
     Ok(report)
@@ -168,14 +168,14 @@ pub fn repair(target: &mut Target, wish: &Wish, progress: &mut OnNode<'_>) -> Re
 
 /// Rounds until nothing is left to fill, or one more would not help.
 fn rounds(
-    target: &mut Target,
+    cluster: &mut Cluster,
     request: &RepairRequest,
     report: &mut Report,
     progress: &mut OnNode<'_>,
 ) -> Result<()> {
     let mut before = usize::MAX;
     for _ in 0..ROUNDS_MAX {
-        let left = round(target, request, report, progress)?;
+        let left = round(cluster, request, report, progress)?;
         if report.stopped || left == 0 || left >= before {
             break;
         }
@@ -186,20 +186,20 @@ fn rounds(
 
 /// Compares all owners, syncs those that differ once more, and says what is left.
 fn conclude(
-    target: &mut Target,
+    cluster: &mut Cluster,
     request: &RepairRequest,
     report: &mut Report,
     progress: &mut OnNode<'_>,
 ) -> Result<()> {
     let only = request.partitions.as_deref();
-    let mut apart = check::differing(target, only)?;
+    let mut apart = check::differing(cluster, only)?;
     for _ in 0..LOOKS_MAX {
         if apart.is_empty() || report.stopped {
             break;
         }
         let partitions = Some(check::partitions(&apart));
-        round(target, &RepairRequest { partitions, ..request.clone() }, report, progress)?;
-        let now = check::differing(target, only)?;
+        round(cluster, &RepairRequest { partitions, ..request.clone() }, report, progress)?;
+        let now = check::differing(cluster, only)?;
         let stuck = check::unmoved(&apart, &now);
         // What moved meanwhile is being written to: equal there is a matter of the moment.
         let moves = stuck.len() < now.len();
@@ -208,25 +208,25 @@ fn conclude(
             break;
         }
     }
-    let doc = target.doc();
-    let pairs = check::pairs(&target.doc(), &apart).into_iter();
+    let doc = cluster.doc();
+    let pairs = check::pairs(&cluster.doc(), &apart).into_iter();
     report.apart = pairs.map(|(a, b, n)| (doc.name(a), doc.name(b), n)).collect();
-    for (id, read) in target.gather(|store| Ok((losses(store)?, store.bad()?))) {
+    for (id, read) in cluster.gather(|store| Ok((losses(store)?, store.bad()?))) {
         let ((lost, bad), name) = (read?, doc.name(id));
         let lost = lost.into_iter().filter(|l| only.is_none_or(|o| o.contains(&l.0)));
         report.lost.extend(lost.map(|(p, loss)| (name.clone(), p, loss)));
         let bad = bad.iter().filter(|b| only.is_none_or(|o| o.contains(&b.0))).count();
         report.bad.extend((bad > 0).then_some((name, bad)));
     }
-    let hints = bad_hints(target)?;
+    let hints = bad_hints(cluster)?;
     report.bad_hints = hints.iter().map(|(id, bad)| (doc.name(*id), bad.count())).collect();
     // Hints that are damaged, or were forgotten since, are no hints that wait; what is gone was not
     // counted.
     let damaged: u64 = hints.iter().map(|(_, bad)| bad.bad.len() as u64).sum();
-    let counted = target.gather(|store| store.hint_stats()).into_iter();
+    let counted = cluster.gather(|store| store.hint_stats()).into_iter();
     let now: u64 = counted.filter_map(|(_, stats)| Some(stats.ok()?.count)).sum();
     report.hints.1 = report.hints.1.min(now.saturating_sub(damaged));
-    filling(target, report)?;
+    filling(cluster, report)?;
     report.changing = doc.step != Step::Settled;
     Ok(())
 }
@@ -235,27 +235,27 @@ fn conclude(
 ///
 /// # Errors
 /// When the node cannot be asked.
-pub fn unsettled(target: &mut Target, id: NodeId) -> Result<Vec<Partition>> {
-    match ask(target, id, Request::Unsettled)? {
+pub fn unsettled(cluster: &mut Cluster, id: NodeId) -> Result<Vec<Partition>> {
+    match ask(cluster, id, Request::Unsettled)? {
         Some(Reply::Repair(report)) => Ok(report.filling),
         _ => Ok(Vec::new()),
     }
 }
 
 /// Open nodes with partitions that cannot be read and could not be mended: their files are damaged.
-fn unreadable(target: &mut Target, suspects: &[NodeId]) -> Result<Vec<String>> {
+fn unreadable(cluster: &mut Cluster, suspects: &[NodeId]) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for id in target.nodes() {
-        if check::unsound(target, id).is_some_and(|error| check::is_damage(&error)) {
-            names.push(target.doc().name(id));
+    for id in cluster.nodes() {
+        if check::unsound(cluster, id).is_some_and(|error| check::is_damage(&error)) {
+            names.push(cluster.doc().name(id));
             continue;
         }
-        let Some(Reply::Repair(now)) = ask(target, id, Request::Unsettled)? else { continue };
+        let Some(Reply::Repair(now)) = ask(cluster, id, Request::Unsettled)? else { continue };
         let whole = suspects.contains(&id).then_some(Partition(0));
         for p in whole.into_iter().chain(now.filling.into_iter().take(TRIED_MAX)) {
-            let Some(Reply::Verify(found)) = ask(target, id, Request::Verify(p))? else { break };
+            let Some(Reply::Verify(found)) = ask(cluster, id, Request::Verify(p))? else { break };
             if found.bad.iter().any(|bad| bad.key.is_empty()) {
-                names.push(target.doc().name(id));
+                names.push(cluster.doc().name(id));
                 break;
             }
         }
@@ -264,24 +264,24 @@ fn unreadable(target: &mut Target, suspects: &[NodeId]) -> Result<Vec<String>> {
 }
 
 /// Forgets damaged hints that nobody needs: references, and those whose very record every owner holds.
-fn forget_held_hints(target: &mut Target) -> Result<()> {
-    for (id, hints) in bad_hints(target)? {
+fn forget_held_hints(cluster: &mut Cluster) -> Result<()> {
+    for (id, hints) in bad_hints(cluster)? {
         for hint in &hints.bad {
-            if let Some(key) = hint.key().filter(|_| is_held(target, hint)) {
-                ask(target, id, Request::DropBadHints(key))?;
+            if let Some(key) = hint.key().filter(|_| is_held(cluster, hint)) {
+                ask(cluster, id, Request::DropBadHints(key))?;
             }
         }
     }
     Ok(())
 }
 
-fn is_held(target: &Target, hint: &BadHint) -> bool {
-    let (doc, Some(key)) = (target.doc(), hint.key()) else { return false };
+fn is_held(cluster: &Cluster, hint: &BadHint) -> bool {
+    let (doc, Some(key)) = (cluster.doc(), hint.key()) else { return false };
     let p = doc.q.partition(&key);
     if hint.partition() != Some(p) {
         return false;
     }
-    let holds = |owner: &NodeId| match (target.store(*owner), hint.term) {
+    let holds = |owner: &NodeId| match (cluster.store(*owner), hint.term) {
         (None, _) => false,
         (Some(_), None) => true,
         (Some(store), Some(term)) => {
@@ -292,13 +292,13 @@ fn is_held(target: &Target, hint: &BadHint) -> bool {
 }
 
 /// Every open node gives up what it has lost.
-fn accept_losses(target: &mut Target, wish: &Wish) -> Result<()> {
-    for id in target.nodes() {
+fn accept_losses(cluster: &mut Cluster, wish: &Wish) -> Result<()> {
+    for id in cluster.nodes() {
         match &wish.partitions {
-            None => drop(ask(target, id, Request::AcceptLoss(None))?),
+            None => drop(ask(cluster, id, Request::AcceptLoss(None))?),
             Some(partitions) => {
                 for p in partitions {
-                    ask(target, id, Request::AcceptLoss(Some(*p)))?;
+                    ask(cluster, id, Request::AcceptLoss(Some(*p)))?;
                 }
             }
         }
@@ -308,40 +308,40 @@ fn accept_losses(target: &mut Target, wish: &Wish) -> Result<()> {
 
 /// Asks a node; `None` when its file fails, or has failed before, and it was stopped: the others go
 /// on without it.
-fn ask(target: &mut Target, id: NodeId, request: Request) -> Result<Option<Reply>> {
-    let asked = target.ask(id, request);
-    target.heard(id, asked)
+fn ask(cluster: &mut Cluster, id: NodeId, request: Request) -> Result<Option<Reply>> {
+    let asked = cluster.ask(id, request);
+    cluster.heard(id, asked)
 }
 
 /// Every node in turn syncs with all others; how many copies are left filling.
 fn round(
-    target: &mut Target,
+    cluster: &mut Cluster,
     request: &RepairRequest,
     report: &mut Report,
     progress: &mut OnNode<'_>,
 ) -> Result<usize> {
-    let nodes = target.nodes();
-    let doc = target.doc();
+    let nodes = cluster.nodes();
+    let doc = cluster.doc();
     for (i, id) in nodes.iter().enumerate() {
         if report.stopped || !progress(&doc.name(*id), i + 1, nodes.len()) {
             report.stopped = true;
             break;
         }
-        let asked = ask(target, *id, Request::Repair(request.clone()))?;
+        let asked = ask(cluster, *id, Request::Repair(request.clone()))?;
         let Some(Reply::Repair(done)) = asked else { continue };
         report.moved += done.pulled + done.pushed;
     }
-    filling(target, report)?;
+    filling(cluster, report)?;
     Ok(report.filling.iter().map(|(_, n)| n).sum())
 }
 
 /// How many copies are filling, have lost records or hold a bad key, by member; and how many of them
 /// have no other owner.
-fn filling(target: &mut Target, report: &mut Report) -> Result<()> {
+fn filling(cluster: &mut Cluster, report: &mut Report) -> Result<()> {
     (report.filling, report.alone) = (Vec::new(), Vec::new());
-    let doc = target.doc();
-    for id in target.nodes() {
-        let Some(Reply::Repair(now)) = ask(target, id, Request::Unsettled)? else { continue };
+    let doc = cluster.doc();
+    for id in cluster.nodes() {
+        let Some(Reply::Repair(now)) = ask(cluster, id, Request::Unsettled)? else { continue };
         let alone = now.filling.iter().filter(|p| doc.writers(**p).len() == 1).count();
         let counts = [(&mut report.filling, now.filling.len()), (&mut report.alone, alone)];
         for (list, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
@@ -354,11 +354,11 @@ fn filling(target: &mut Target, report: &mut Report) -> Result<()> {
 /// Delivers the hints of every open node: delivered, left.
 ///
 /// # Errors
-/// When a node cannot be asked. One whose file fails is passed over, and the target warns of it.
-pub fn deliver(target: &mut Target) -> Result<(u64, u64)> {
+/// When a node cannot be asked. One whose file fails is passed over, and the cluster warns of it.
+pub fn deliver(cluster: &mut Cluster) -> Result<(u64, u64)> {
     let mut total = (0, 0);
-    for id in target.nodes() {
-        if let Some(Reply::Deliver(delivered, left)) = ask(target, id, Request::Deliver)? {
+    for id in cluster.nodes() {
+        if let Some(Reply::Deliver(delivered, left)) = ask(cluster, id, Request::Deliver)? {
             total.0 += delivered;
             total.1 += left;
         }
@@ -368,20 +368,20 @@ pub fn deliver(target: &mut Target) -> Result<(u64, u64)> {
 
 /// Reads everything on every node; what is damaged is listed as bad.
 fn scrub(
-    target: &mut Target,
+    cluster: &mut Cluster,
     wish: &Wish,
     report: &mut Report,
     suspects: &mut Vec<NodeId>,
     progress: &mut OnNode<'_>,
 ) -> Result<()> {
-    let nodes = target.nodes();
+    let nodes = cluster.nodes();
     for (i, id) in nodes.iter().enumerate() {
-        if !progress(&format!("reading {}", target.doc().name(*id)), i + 1, nodes.len()) {
+        if !progress(&format!("reading {}", cluster.doc().name(*id)), i + 1, nodes.len()) {
             report.stopped = true;
             break;
         }
         // Partition 0 stands for the whole file too.
-        let mut partitions = target.doc().owned(*id);
+        let mut partitions = cluster.doc().owned(*id);
         if !partitions.contains(&Partition(0)) {
             partitions.push(Partition(0));
         }
@@ -389,7 +389,7 @@ fn scrub(
             if wish.partitions.as_ref().is_some_and(|wanted| !wanted.contains(&p)) {
                 continue;
             }
-            if let Some(Reply::Verify(verdict)) = ask(target, *id, Request::Verify(p))? {
+            if let Some(Reply::Verify(verdict)) = ask(cluster, *id, Request::Verify(p))? {
                 let unexplained = verdict.bad.is_empty() && !verdict.digest_matches();
                 report.damaged += verdict.bad.len() as u64 + u64::from(unexplained);
                 if verdict.bad.iter().any(|bad| bad.key.is_empty()) {
@@ -401,10 +401,10 @@ fn scrub(
     Ok(())
 }
 
-fn clean_up(target: &mut Target) -> Result<usize> {
+fn clean_up(cluster: &mut Cluster) -> Result<usize> {
     let mut dropped = 0;
-    for id in target.nodes() {
-        if let Some(Reply::Repair(report)) = ask(target, id, Request::Cleanup)? {
+    for id in cluster.nodes() {
+        if let Some(Reply::Repair(report)) = ask(cluster, id, Request::Cleanup)? {
             dropped += report.dropped;
         }
     }
@@ -412,9 +412,9 @@ fn clean_up(target: &mut Target) -> Result<usize> {
 }
 
 /// Gives up the unreadable copies of a key on every open node.
-fn give_up(target: &mut Target, key: &Key) -> Result<()> {
-    for id in target.nodes() {
-        ask(target, id, Request::GiveUp(key.clone()))?;
+fn give_up(cluster: &mut Cluster, key: &Key) -> Result<()> {
+    for id in cluster.nodes() {
+        ask(cluster, id, Request::GiveUp(key.clone()))?;
     }
     Ok(())
 }
@@ -435,13 +435,13 @@ pub struct DigestRow {
 /// # Errors
 /// When the node's file cannot be read, or is not open.
 pub fn digest(
-    target: &Target,
+    cluster: &Cluster,
     id: NodeId,
     only: Option<Partition>,
     depth: u8,
 ) -> Result<Vec<DigestRow>> {
-    let store = opened(target, id)?;
-    let doc = target.doc();
+    let store = opened(cluster, id)?;
+    let doc = cluster.doc();
     let owned: BTreeSet<Partition> = doc.owned(id).into_iter().collect();
     let wanted = |p: &Partition| owned.contains(p) && only.is_none_or(|o| o == *p);
     let sums: std::collections::BTreeMap<_, _> = store.sums()?.into_iter().collect();
@@ -468,9 +468,9 @@ pub fn digest(
     Ok(rows)
 }
 
-fn opened(target: &Target, id: NodeId) -> Result<&dyn Store> {
-    target.store(id).ok_or_else(|| {
-        let name = target.doc().name(id);
+fn opened(cluster: &Cluster, id: NodeId) -> Result<&dyn Store> {
+    cluster.store(id).ok_or_else(|| {
+        let name = cluster.doc().name(id);
         Error::Unreachable(format!("The node {name} is not open; nothing was read."))
     })
 }

@@ -42,10 +42,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("channel", &["node.."]),
     ("serve", &["channel..", "embed"]),
     ("client", &["channel.."]),
-    ("target", &["embed..", "client.."]),
-    ("repair", &["target.."]),
-    ("backup", &["target.."]),
-    ("transfer", &["target.."]),
+    ("cluster", &["embed..", "client.."]),
+    ("repair", &["cluster.."]),
+    ("backup", &["cluster.."]),
+    ("transfer", &["cluster.."]),
     ("push", &["repair.."]),
 ];
 

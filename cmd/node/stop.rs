@@ -4,10 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
+use kvs::cluster::Cluster;
 use kvs::error::{Error, operand};
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
-use kvs::target::Target;
 
 use super::Named;
 use crate::common::Common;
@@ -39,9 +39,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.note(&format!("{name} is not running"));
         return Ok(Done::Yes);
     }
-    let (mut target, id) = named.open(ui, common, "node-stop")?;
+    let (mut cluster, id) = named.open(ui, common, "node-stop")?;
     let server = named.server()?;
-    target.stop(id).map_err(|error| match error.root() {
+    cluster.stop(id).map_err(|error| match error.root() {
         // Its lock is held, so it runs.
         Error::Unreachable(_) | Error::Partial(_) if server.is_some() => {
             Error::Busy(format!("{name} is running and could not be told to stop: {error}"))
@@ -49,7 +49,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }
         _ => error,
     })?;
-    while !is_gone(&named, server.as_ref(), &mut target, id)? {
+    while !is_gone(&named, server.as_ref(), &mut cluster, id)? {
         if now() >= deadline {
             return Err(Error::Busy(format!("{name} was told to stop and still runs."))
                 .hint(format!(
@@ -68,11 +68,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 fn is_gone(
     named: &Named,
     server: Option<&Holder>,
-    target: &mut Target,
+    cluster: &mut Cluster,
     id: NodeId,
 ) -> Result<bool, Error> {
     let (Some(dir), Some(server)) = (&named.dir, server) else {
-        return Ok(target.info(id).is_err());
+        return Ok(cluster.info(id).is_err());
     };
     Ok(match Lock::attempt(dir, &Want::Shared)? {
         Attempt::Writer(Some(holder)) => holder.pid != server.pid,

@@ -9,11 +9,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kvs::cluster::{Access, Cluster, Opening};
 use kvs::config::{NodeConfig, create_key};
 use kvs::embed::Birth;
 use kvs::key::Q;
 use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State, Step};
-use kvs::target::{Access, Opening, Target};
 
 use crate::served::{Served, ports};
 use crate::shell::Place;
@@ -75,7 +75,7 @@ impl Ring {
         place.sh(&line).ends(0).says("already");
     }
 
-    fn open(&self, place: &Place) -> Target {
+    fn open(&self, place: &Place) -> Cluster {
         let opening = Opening {
             specs: self.addresses.values().cloned().collect(),
             access: Access::Write,
@@ -87,7 +87,7 @@ impl Ring {
             zone: None,
             purpose: "kvs-test".into(),
         };
-        Target::open(&opening).expect("a ring that runs")
+        Cluster::open(&opening).expect("a ring that runs")
     }
 }
 

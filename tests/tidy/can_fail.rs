@@ -123,7 +123,7 @@ fn self_arrows() {
         src/clock.rs     | fn f() { crate::ensure!(a); my_crate::ring(); }
         src/clock.rs     | #[cfg(test)]\nmod tests { use crate::ring::Ring; fn f() {} }
         src/ring/plan.rs | use super::node;
-        src/push.rs      | use crate::{config, error::Result, ring::Ring, target::Target};
+        src/push.rs      | use crate::{config, error::Result, ring::Ring, cluster::Cluster};
         src/node/sync.rs | use crate::store::Store; use crate::protocol::Message;
         tests/sim.rs     | use crate::anything;
         "#,

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Target;
+use super::Cluster;
 use super::data::defect;
 use crate::clock::{Actor, Causality, Dot, VersionVector};
 use crate::error::{Error, Result};
@@ -223,7 +223,7 @@ impl Inspection {
     }
 }
 
-impl Target {
+impl Cluster {
     /// The node behind each actor, as far as open nodes tell, or running ones have heard.
     #[must_use]
     pub fn actors(&self) -> Actors {

@@ -1,4 +1,4 @@
-//! Changing the ring through a target: have a document chosen, take it to its end, clean up.
+//! Changing the ring through a cluster: have a document chosen, take it to its end, clean up.
 //!
 //! ```text
 //! Propose (1) -> Advance: barrier, fill, (2), barrier, (3) -> Cleanup of what nobody needs
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use super::Target;
+use super::Cluster;
 use super::data::defect;
 use super::find::now;
 use crate::digest::Sum;
@@ -60,7 +60,7 @@ pub struct Moves {
 pub const GIVE_UP: &str = "a member that never comes back is given up, and the change with it, when every \
                            node is stopped: kvs ring recover --accept-minority";
 
-impl Target {
+impl Cluster {
     /// What going from one layout to the next would move.
     #[must_use]
     pub fn moves(&self, from: &RingDoc, to: &RingDoc) -> Moves {
@@ -141,8 +141,8 @@ impl Target {
     /// # Errors
     /// [`Error::Partial`] when it has to wait; what is done stays done.
     pub fn advance(&mut self) -> Result<()> {
-        let patience = |target: &Self| {
-            now() + target.live.as_ref().map_or(target.timeout, |live| live.client.left())
+        let patience = |cluster: &Self| {
+            now() + cluster.live.as_ref().map_or(cluster.timeout, |live| live.client.left())
         };
         let mut until = patience(self);
         while self.doc().step != Step::Settled {
@@ -259,7 +259,7 @@ impl Target {
         }
     }
 
-    /// Whether a wish can be granted as far as this target can see.
+    /// Whether a wish can be granted as far as this cluster can see.
     ///
     /// # Errors
     /// [`Error::Denied`] for a removal that may lose acknowledged writes, unless accepted.

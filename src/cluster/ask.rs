@@ -1,21 +1,21 @@
-//! Questions to the nodes of a target, whatever drives them: to one, to each, as a stream.
+//! Questions to the nodes of a cluster, whatever drives them: to one, to each, as a stream.
 //!
 //! ```text
 //! files     one after the other, in this process
 //! running   all at once; who does not answer is down from then on, and is left out
 //! ```
 //!
-//! It knows nothing of what is asked. Caveat: a node that was left out once stays so until the target
+//! It knows nothing of what is asked. Caveat: a node that was left out once stays so until the cluster
 //! learns anew who is up.
 
-use super::{Target, nobody};
+use super::{Cluster, nobody};
 use crate::embed::{self, Embed};
 use crate::error::Result;
 use crate::node::{Reply, Request};
 use crate::ring::NodeId;
 use crate::store::Store;
 
-impl Target {
+impl Cluster {
     pub(crate) fn ask(&mut self, at: NodeId, request: Request) -> Result<Reply> {
         let has_file = |e: &&mut Embed| e.store(at).is_some();
         match (self.embed.as_mut().filter(has_file), &mut self.live) {

@@ -9,7 +9,7 @@
 //!
 //! A directory whose node runs is reached through that node, and a ring directory with any running
 //! node *is* that running ring: never half files, half sockets, except for jobs that look at single
-//! nodes. Commands and jobs ask a [`Target`] and never see a driver. What it does not do: it does
+//! nodes. Commands and jobs ask a [`Cluster`] and never see a driver. What it does not do: it does
 //! not print and decides nothing about exit codes. Caveat: a node may start or end meanwhile; what
 //! was found at the opening holds.
 
@@ -67,7 +67,7 @@ pub struct Opening {
 }
 
 /// A ring that can be asked.
-pub struct Target {
+pub struct Cluster {
     /// Directories. There is this, or what runs; a mixed one may have both.
     embed: Option<Embed>,
     live: Option<Live>,
@@ -80,7 +80,7 @@ pub struct Target {
     warnings: Vec<String>,
 }
 
-/// One member as this target finds it.
+/// One member as this cluster finds it.
 #[derive(Clone, Debug)]
 pub struct View {
     /// The member.
@@ -117,7 +117,7 @@ impl View {
     }
 }
 
-impl Target {
+impl Cluster {
     /// Opens what the specs name.
     ///
     /// # Errors
@@ -129,12 +129,12 @@ impl Target {
         let until = now() + opening.timeout;
         loop {
             let places = Places::find(&opening.specs, until)?;
-            let warned = |mut target: Self| {
-                target.warn_of_headless(&places.headless);
+            let warned = |mut cluster: Self| {
+                cluster.warn_of_headless(&places.headless);
                 let one_by_one = !places.whole && places.addresses.is_empty();
                 let named = || places.dirs.iter().map(|(dir, _)| config::name_of(dir)).collect();
-                target.named = one_by_one.then(named);
-                target
+                cluster.named = one_by_one.then(named);
+                cluster
             };
             if places.is_live() {
                 return Self::open_live(&places, opening).map(warned);
@@ -163,7 +163,7 @@ impl Target {
     fn open_files(dirs: Vec<PathBuf>, opening: &Opening) -> Result<Self> {
         let embed = open_embed(dirs, opening)?;
         let (damaged, left_out) = (embed.damaged().to_vec(), embed.left_out().to_vec());
-        let target = Self {
+        let cluster = Self {
             embed: Some(embed),
             live: None,
             zone: opening.zone.clone(),
@@ -174,10 +174,10 @@ impl Target {
             warnings: Vec::new(),
         };
         for name in opening.down.iter().chain(&opening.lost) {
-            target.doc().named(name)?;
+            cluster.doc().named(name)?;
         }
-        target.check_zone()?;
-        Ok(target)
+        cluster.check_zone()?;
+        Ok(cluster)
     }
 
     fn open_live(places: &Places, opening: &Opening) -> Result<Self> {
@@ -188,7 +188,7 @@ impl Target {
             .hint(format!("stop a node instead: kvs node stop {}", operand(name))));
         }
         let live = Live::open(places, opening)?;
-        let mut target = Self {
+        let mut cluster = Self {
             embed: None,
             live: Some(live),
             zone: opening.zone.clone(),
@@ -198,16 +198,16 @@ impl Target {
             named: None,
             warnings: Vec::new(),
         };
-        target.check_zone()?;
-        target.enter_zone()?;
+        cluster.check_zone()?;
+        cluster.enter_zone()?;
         let shut = places.shut();
         if opening.mixed && !shut.is_empty() {
-            target.add_files(shut, opening)?;
+            cluster.add_files(shut, opening)?;
         }
         if let Some(name) = &opening.lost {
-            target.refuse_alive(name)?;
+            cluster.refuse_alive(name)?;
         }
-        Ok(target)
+        Ok(cluster)
     }
 
     /// Opens files of stopped nodes beside those that run.
@@ -260,7 +260,7 @@ impl Target {
         let files = self.embed.as_ref().map(Embed::doc);
         let live = self.live.as_ref().map(|live| live.client.doc());
         let newest = files.into_iter().chain(live).max_by_key(|d| d.version);
-        newest.expect("a target has files or runs")
+        newest.expect("a cluster has files or runs")
     }
 
     /// The nodes that can be asked, in the order of the ring document.

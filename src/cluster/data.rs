@@ -1,11 +1,11 @@
-//! Reading and writing keys through a target.
+//! Reading and writing keys through its cluster.
 //!
 //! A quorum that could not be had becomes an error here; a key that is absent does not. It does not
 //! choose what to do with siblings; its caller does.
 
 use std::cell::RefCell;
 
-use super::Target;
+use super::Cluster;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
@@ -23,7 +23,7 @@ const PAGE: u32 = 2_048;
 /// Called with each key and record of a scan, in order.
 pub type OnRecord<'a> = dyn FnMut(&Key, &Record) -> Result<()> + 'a;
 
-impl Target {
+impl Cluster {
     /// Reads one key from a quorum.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Target {
     /// requests at once. `done` takes each reply.
     ///
     /// # Errors
-    /// As [`Target::put`], for the first that failed; what was written before stays.
+    /// As [`Cluster::put`], for the first that failed; what was written before stays.
     pub(crate) fn put_stream(
         &mut self,
         options: &Options,
@@ -184,7 +184,7 @@ impl Target {
         }
     }
 
-    /// Options with this target's timeout, their quorum held against the ring's N.
+    /// Options with this cluster's timeout, their quorum held against the ring's N.
     ///
     /// # Errors
     /// [`Error::Usage`] when it asks for more than N.

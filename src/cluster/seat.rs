@@ -13,7 +13,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Target;
+use super::Cluster;
 use super::find::{Door, door, now};
 use crate::channel::RingKeys;
 use crate::client::{Client, Opening};
@@ -28,7 +28,7 @@ const START: Duration = Duration::from_secs(15);
 /// How often it is looked for.
 const PAUSE: Duration = Duration::from_millis(50);
 
-impl Target {
+impl Cluster {
     /// Makes the directory of a member that is to join, with this ring's key and document. One that
     /// was made for this ring earlier and has not joined yet is taken as it is.
     ///

@@ -1,4 +1,4 @@
-//! The part of a target that is running nodes: which of them, and where their directories are.
+//! The part of a cluster that is running nodes: which of them, and where their directories are.
 //!
 //! ```text
 //! r/n1 open, r/n2 open, r/n3 shut   ->  connect to n1; it says who is up; n3 is down, file or no file
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::find::Places;
-use super::{Opening, Target, View};
+use super::{Cluster, Opening, View};
 use crate::channel::{Ask, Info, Load, News, Told};
 use crate::client::{self, Client, Remote};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
@@ -200,7 +200,7 @@ fn owner(dir: &Path, doc: &RingDoc) -> Option<NodeId> {
 }
 
 /// What only running nodes can be asked.
-impl Target {
+impl Cluster {
     /// Whether nodes that run are asked, rather than files.
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -233,7 +233,7 @@ impl Target {
     /// What a running node has counted since its start.
     ///
     /// # Errors
-    /// As [`Target::info`], and [`Error::Denied`] when its build is too old to tell.
+    /// As [`Cluster::info`], and [`Error::Denied`] when its build is too old to tell.
     pub fn load(&self, id: NodeId) -> Result<Load> {
         self.running()?.load(id)
     }
@@ -249,7 +249,7 @@ impl Target {
     /// What a running node is moving now.
     ///
     /// # Errors
-    /// As [`Target::info`].
+    /// As [`Cluster::info`].
     pub fn transfers(&mut self, id: NodeId) -> Result<Vec<Transfer>> {
         self.running()?.transfers(id)
     }
@@ -257,7 +257,7 @@ impl Target {
     /// Has a running node take no more clients, or again.
     ///
     /// # Errors
-    /// As [`Target::info`].
+    /// As [`Cluster::info`].
     pub fn drain(&mut self, id: NodeId, on: bool) -> Result<()> {
         self.running()?.drain(id, on)
     }
@@ -265,7 +265,7 @@ impl Target {
     /// Has a running node finish and stop.
     ///
     /// # Errors
-    /// As [`Target::info`].
+    /// As [`Cluster::info`].
     pub fn stop(&mut self, id: NodeId) -> Result<()> {
         self.running()?.stop(id)
     }
@@ -273,7 +273,7 @@ impl Target {
     /// What a running node has heard of all members.
     ///
     /// # Errors
-    /// As [`Target::info`].
+    /// As [`Cluster::info`].
     pub fn news(&mut self, id: NodeId) -> Result<Vec<News>> {
         match self.running()?.ask_only(id, Ask::Members)? {
             Told::Members(news) => Ok(news),
