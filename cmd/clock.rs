@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::clock::{Actor, Causality, Dot, VersionVector, parse_token};
 use kvs::cluster::{Access, Actors, Inspection, Replica, State};
-use kvs::embed::wall_ms;
 use kvs::error::Error;
 use kvs::key::Key;
+use kvs::os::wall_ms;
 use serde_json::json;
 
 use crate::common::{Common, key_parser, read_of, warn_of_unread};

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::cluster::{Access, Cluster};
-use kvs::embed::wall_ms;
 use kvs::error::Error;
 use kvs::os::Output;
+use kvs::os::wall_ms;
 use kvs::quorum::Options;
 use kvs::transfer::encode;
 

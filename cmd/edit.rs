@@ -11,10 +11,10 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use kvs::clock::{Dot, VersionVector};
 use kvs::cluster::{Access, Actors, Cluster};
-use kvs::embed::wall_ms;
 use kvs::error::{Error, word};
 use kvs::key::Key;
 use kvs::os::open_small;
+use kvs::os::wall_ms;
 use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply};
 use kvs::record::{Record, Value};
 

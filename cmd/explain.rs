@@ -2,9 +2,9 @@
 
 use clap::Args as ClapArgs;
 use kvs::cluster::{Access, Actors, Cluster, Inspection, Replica, State};
-use kvs::embed::wall_ms;
 use kvs::error::operand;
 use kvs::key::{Key, Position, escape};
+use kvs::os::wall_ms;
 use kvs::record::Record;
 use serde_json::json;
 

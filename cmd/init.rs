@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use kvs::client::free_ports;
 use kvs::config::address;
-use kvs::embed::{self, Seat, random};
+use kvs::embed::{self, Seat};
 use kvs::error::{Error, option};
 use kvs::key::Q;
+use kvs::os::random;
 
 use crate::common::Common;
 use crate::exit::{Done, Outcome};

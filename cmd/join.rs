@@ -6,8 +6,9 @@ use clap::Args as ClapArgs;
 use kvs::client::free_ports;
 use kvs::cluster::{Access, Cluster};
 use kvs::config::NODE_FILE;
-use kvs::embed::{Seat, random};
+use kvs::embed::Seat;
 use kvs::error::Error;
+use kvs::os::random;
 use kvs::ring::{Change, Member, NodeId, RingDoc, State, WEIGHT_MAX, check_new_name};
 use serde_json::json;
 

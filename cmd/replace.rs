@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use kvs::client::free_port;
 use kvs::cluster::{Access, Cluster};
-use kvs::embed::{Seat, put_back, random, set_aside};
+use kvs::embed::{Seat, put_back, set_aside};
 use kvs::error::Error;
+use kvs::os::random;
 use kvs::ring::{Change, Member, NodeId};
 use serde_json::json;
 

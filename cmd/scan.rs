@@ -2,9 +2,9 @@
 
 use clap::Args as ClapArgs;
 use kvs::cluster::{Access, Cluster};
-use kvs::embed::wall_ms;
 use kvs::error::Error;
 use kvs::key::{Key, escape};
+use kvs::os::wall_ms;
 use kvs::quorum::Options;
 use kvs::record::Record;
 use serde_json::json;

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::cluster::{Access, Cluster, View};
 use kvs::error::Error;
+use kvs::os::now;
 use kvs::repair::{Peers, apart, doubts, sync_pass, unsound};
 use kvs::ring::{NodeId, Step};
 use serde_json::json;
@@ -229,9 +230,4 @@ fn damaged(cluster: &Cluster) -> Result<Vec<String>, Error> {
         }
     }
     Ok(missing)
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -27,7 +27,6 @@ mod stream;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::birth::{Birth, Made, be_born, identity};
 pub use self::create::{
@@ -37,9 +36,9 @@ pub use self::fit::{Keys, fit_to_run, fit_to_run_again, is_full, keys, refuse_un
 pub use self::open::{Opening, configured, is_damage, is_odd, open_node};
 pub use self::seat::{OLD_NODE_FILE, found_member, neighbours, put_back, set_aside, would_join};
 pub use self::stream::{Sink, Source};
-use crate::error::{Error, Result};
 use crate::key::escape;
 use crate::node::{Action, BatchSeq, Event, Node, Note, Reply, Ticket, Time};
+use crate::os::wall_ms;
 use crate::protocol::Message;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::Batch;
@@ -200,23 +199,4 @@ impl Drop for Embed {
             self.settle();
         }
     }
-}
-
-/// The wall clock, ms since 1970.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "a driver gives the core its time")]
-pub fn wall_ms() -> u64 {
-    let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-    ms.saturating_add_signed(crate::planted::clock_ms())
-}
-
-/// Fresh random bits for identities and openings.
-///
-/// # Errors
-/// [`Error::Denied`] when the system has none to give.
-pub fn random() -> Result<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Error::Denied(format!("The system gives no random numbers: {e}.")))?;
-    Ok(u128::from_le_bytes(bytes))
 }

@@ -25,9 +25,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 pub use self::line::{Line, encode, parse};
 use self::sort::{Merged, Sorter};
 use crate::cluster::Cluster;
-use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::key::Partition;
+use crate::os::wall_ms;
 use crate::quorum::{Basis, Item, ItemReply, Options, PutReply, PutRequest};
 
 /// The longest line read, in bytes: a record at its limits, in base64, with room.

@@ -1,11 +1,12 @@
 //! `kvs node stop`: tells a running node to finish and end, and waits until it has.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::cluster::Cluster;
 use kvs::error::{Error, operand};
+use kvs::os::now;
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 
@@ -80,9 +81,4 @@ fn is_gone(
         Attempt::Writer(None) => false,
         Attempt::Held(_) | Attempt::Readers => true,
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for another process takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use kvs::cluster::Access;
-use kvs::embed::random;
 use kvs::error::Error;
+use kvs::os::random;
 use kvs::ring::{Change, Member, NodeId, State, WEIGHT_MAX};
 
 use super::change::{Preview, write_plan};

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use super::Cluster;
 use super::data::defect;
-use super::find::now;
 use crate::digest::Sum;
 use crate::embed::Embed;
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
+use crate::os::now;
 use crate::ring::{Change, NodeId, Plan, RingDoc, State, Step};
 
 /// How often a change that waits is tried.

@@ -14,12 +14,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Cluster;
-use super::find::{Door, door, now};
+use super::find::{Door, door};
 use crate::channel::RingKeys;
 use crate::client::{Client, Opening};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
 use crate::embed::{OLD_NODE_FILE, RING_KEY, Seat, create_member, found_member, would_join};
 use crate::error::{Error, Result, operand, word};
+use crate::os::now;
 use crate::ring::{Member, NodeId, State};
 use crate::store::sidecar::{self, Found};
 

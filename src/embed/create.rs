@@ -13,7 +13,6 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::random;
 use crate::clock::Actor;
 use crate::config::{
     NODE_FILE, NodeConfig, PEERS_FILE, Peer, Peers, Secret, fresh_key, key_text, text,
@@ -21,7 +20,7 @@ use crate::config::{
 use crate::error::{Error, Result};
 use crate::key::Q;
 use crate::node::genesis;
-use crate::os;
+use crate::os::{self, random};
 use crate::ring::{Member, NodeId, RingDoc, RingId, State};
 use crate::store::lmdb::Lmdb;
 

@@ -13,14 +13,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::fit::{barred, is_closed, refuse_unwritable};
-use super::{Embed, Slot, random};
+use super::{Embed, Slot};
 use crate::config::{NODE_FILE, NodeConfig, name_of, read};
 use crate::error::{Error, Result, operand, word};
 use crate::node::{Boot, Node, Ticket};
-use crate::os::{irregular, parent};
+use crate::os::{irregular, now, parent, random};
 use crate::ring::State;
 use crate::store::lmdb::{Access, FILE, LOCK_FILE, Lmdb, Map};
 use crate::store::lock::{self, Holder, Lock, Want};
@@ -206,11 +206,6 @@ impl Embed {
         }
         self.tell_alive();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// One map size for all: 1 TiB each, or less where many files share 47 bits.

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use super::create::{NODE_KEY, Seat, public};
 use super::fit::barred;
-use super::wall_ms;
 use crate::config::{NODE_FILE, NodeConfig, read, read_key};
 use crate::error::{Error, Result};
-use crate::os;
+use crate::os::{self, wall_ms};
 use crate::ring::{Member, NodeId, RingDoc, RingId, State};
 use crate::store::lmdb::{Access, Lmdb, Map};
 use crate::store::lock::{Holder, Lock, Want};

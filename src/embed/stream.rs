@@ -14,9 +14,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::pump::{stopped, told};
-use super::{Embed, STEP_MS, STEPS_MAX, Slot, wall_ms};
+use super::{Embed, STEP_MS, STEPS_MAX, Slot};
 use crate::error::{Error, Result};
 use crate::node::{Action, Event, Fate, Note, Reply, Request, Time};
+use crate::os::wall_ms;
 use crate::ring::NodeId;
 use crate::store::Store;
 

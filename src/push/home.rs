@@ -18,9 +18,9 @@ use super::gate::{Sums, differing, not_up, short_without};
 use super::{Fleet, Host, Watch};
 use crate::cluster::{Access, Cluster, Opening};
 use crate::config::{Secret, create_key, fresh_key, read_keys};
-use crate::embed::random;
 use crate::error::{Error, Result};
 use crate::key::Q;
+use crate::os::{now, random};
 use crate::repair::{Peers, sync_pass};
 use crate::ring::{Change, NodeId, RingDoc, RingId, Step};
 
@@ -326,9 +326,4 @@ fn are(names: &[&str]) -> String {
 fn is_passing(error: &Error) -> bool {
     use Error::{Busy, Partial, Refused, Unknown, Unreachable};
     matches!(error.root(), Busy(_) | Partial(_) | Refused(_) | Unknown(_) | Unreachable(_))
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }

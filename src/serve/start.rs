@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,11 +28,11 @@ use super::tickets::Desk;
 use super::{Ended, Ready, Serving, meter, scrape};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
-use crate::embed::{self, RING_KEY, random, wall_ms};
+use crate::embed::{self, RING_KEY};
 use crate::error::{Error, Result};
 use crate::gossip::{Gossip, Mood, Row};
 use crate::node::Node;
-use crate::os;
+use crate::os::{self, now, random, wall_ms};
 use crate::ring::State;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::{Holder, Lock, Want};
@@ -226,9 +226,4 @@ fn watch_signals(tell: Sender<In>) -> Result<()> {
         }));
     }
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a driver gives the core its time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use kvs::clock::VersionVector;
 use kvs::cluster::{Access, Cluster, Opening};
-use kvs::embed::wall_ms;
 use kvs::error::{Error, Result};
 use kvs::key::Key;
+use kvs::os::wall_ms;
 use kvs::quorum::{Basis, Item, ItemReply, Options};
 use kvs::record::Record;
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::Fleet;
 use super::super::home::Home;
@@ -17,6 +17,7 @@ use super::{Condition, Sample, Sight, TooSlow};
 use crate::channel::Load;
 use crate::cluster::{Cluster, View};
 use crate::error::Result;
+use crate::os::now;
 use crate::ring::{NodeId, RingDoc, Step};
 
 /// What was seen of a ring.
@@ -102,9 +103,4 @@ fn samples(doc: &RingDoc, views: &[View], first: &Loads, second: &Loads) -> Vec<
         Sample { name: member.name.clone(), condition, loads }
     };
     doc.present().map(sample).collect()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a window is one of real time")]
-fn now() -> Instant {
-    Instant::now()
 }
