@@ -7,8 +7,8 @@ use kvs::cluster::resolve;
 use kvs::config::{
     self, NODE_FILE, NodeConfig, Secret, create_key, fingerprint, fresh_key, read_keys, write_key,
 };
-use kvs::embed::RING_KEY;
 use kvs::error::{Error, operand};
+use kvs::node_dir::RING_KEY;
 use serde_json::json;
 
 use crate::common::Common;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use kvs::client::free_port;
 use kvs::cluster::{Access, Cluster};
-use kvs::embed::{Seat, put_back, set_aside};
 use kvs::error::Error;
+use kvs::node_dir::{MemberSpec, put_back, set_aside};
 use kvs::os::random;
 use kvs::ring::{Change, Member, NodeId};
 use serde_json::json;
@@ -56,8 +56,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let preview = Preview::of(&cluster, &changes)?;
     cluster.admit(&changes, args.accept_loss)?;
     let listen = args.listen.clone().or_else(|| place(&cluster, lost.id));
-    let seat = Seat { name: lost.name, zone: lost.zone, weight: lost.weight, listen };
-    let moved = dir.exists() && !cluster.is_seat(&dir, &seat);
+    let spec = MemberSpec { name: lost.name, zone: lost.zone, weight: lost.weight, listen };
+    let moved = dir.exists() && !cluster.is_prepared(&dir, &spec);
     if moved {
         ui.note(&format!("{} will be moved aside", dir.display()));
     }
@@ -68,7 +68,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         if let Some(aside) = &aside {
             ui.note(&format!("moved {} aside to {}", dir.display(), aside.display()));
         }
-        let doc = rebuild(ui, &common, cluster, &dir, &seat, aside.as_deref())?;
+        let doc = rebuild(ui, &common, cluster, &dir, &spec, aside.as_deref())?;
         ui.has_applied(format!("{} was rebuilt.", args.name));
         ui.note(&format!("{} is rebuilt; the ring is at version {doc}", args.name));
         version = Some(doc.to_string());
@@ -126,7 +126,7 @@ fn rebuild(
     common: &Common,
     cluster: Cluster,
     dir: &Path,
-    seat: &Seat,
+    spec: &MemberSpec,
     aside: Option<&Path>,
 ) -> Result<u64, Error> {
     let undo = |error: Error| {
@@ -135,7 +135,7 @@ fn rebuild(
         }
         Err(error)
     };
-    let member = match cluster.seat(dir, seat) {
+    let member = match cluster.prepare_member(dir, spec) {
         Ok(member) => member,
         Err(error) => return undo(error),
     };

@@ -20,7 +20,7 @@ mod explain;
 mod find;
 mod fit;
 mod live;
-mod seat;
+mod joining;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -39,6 +39,7 @@ use crate::config::{self, NODE_FILE, NodeConfig, PEERS_FILE, Peers};
 use crate::embed::{self, Embed};
 use crate::error::{Error, Result, operand};
 use crate::node::{Reply, Request, Status};
+use crate::node_dir;
 use crate::os::now;
 use crate::ring::{Member, NodeId, RingDoc};
 pub use crate::store::lmdb::Access;
@@ -226,9 +227,9 @@ impl Cluster {
                 let text = format!("{dir} belongs to another ring than the running nodes.");
                 Err(Error::Denied(text).hint("name one ring only"))
             }
-            Err(error) if embed::is_damage(&error) || embed::is_odd(&error) => {
+            Err(error) if node_dir::is_damage(&error) || node_dir::is_odd(&error) => {
                 self.warnings.push(format!("what is not running counts as down: {error}"));
-                self.damaged = if embed::is_odd(&error) { Vec::new() } else { dirs };
+                self.damaged = if node_dir::is_odd(&error) { Vec::new() } else { dirs };
                 Ok(())
             }
             Err(error) => Err(error),
@@ -382,7 +383,7 @@ impl Cluster {
             self.nodes().into_iter().filter_map(|id| Some((id, self.dir(id)?))).collect();
         for (_, dir) in &dirs {
             let peers: Peers = config::read(&dir.join(PEERS_FILE)).unwrap_or_default();
-            known.extend(embed::addresses(peers));
+            known.extend(node_dir::addresses(peers));
         }
         for (id, dir) in &dirs {
             let own = config::read::<NodeConfig>(&dir.join(NODE_FILE));

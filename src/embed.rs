@@ -15,26 +15,16 @@
 //! know comes back as [`Embed::warnings`]. Caveat: its time only moves when nothing else does, so
 //! timeouts of nodes that are down cost nothing.
 
-mod birth;
-mod create;
-mod fit;
 mod open;
 mod pump;
 mod recover;
-mod seat;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use self::birth::{Birth, Made, be_born, identity};
-pub use self::create::{
-    NODE_KEY, RING_KEY, Ring, Seat, addresses, create_member, create_ring, peers,
-};
-pub use self::fit::{Keys, fit_to_run, fit_to_run_again, is_full, keys, refuse_unwritable};
-pub use self::open::{Opening, configured, is_damage, is_odd, open_node};
-pub use self::seat::{OLD_NODE_FILE, found_member, neighbours, put_back, set_aside, would_join};
+pub use self::open::Opening;
 pub use self::stream::{Sink, Source};
 use crate::key::escape;
 use crate::node::{Action, BatchSeq, Event, Node, Note, Reply, Ticket, Time};

@@ -27,6 +27,7 @@ pub mod protocol;
 // One node: its files, its mind.
 pub mod store;
 pub mod node;
+pub mod node_dir;
 pub mod channel;
 
 // Drivers and jobs.

@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use kvs::cluster::Access;
-use kvs::embed::set_aside;
+use kvs::node_dir::set_aside;
 use kvs::repair::{Wish, repair};
 use serde_json::json;
 

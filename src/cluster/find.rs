@@ -16,8 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::NODE_FILE;
-use crate::embed::{OLD_NODE_FILE, is_odd};
 use crate::error::{Error, Result, operand, word};
+use crate::node_dir::{OLD_NODE_FILE, is_odd};
 use crate::os::{irregular, now};
 use crate::store::lmdb::FILE as DATA_FILE;
 use crate::store::lock::{Attempt, Holder, Lock, Want};

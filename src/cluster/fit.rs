@@ -1,7 +1,7 @@
 //! Members whose data are good, and whose nodes could not run all the same.
 
 use super::Cluster;
-use crate::embed::{Keys, fit_to_run, fit_to_run_again, is_full};
+use crate::node_dir::{Keys, fit_to_run, fit_to_run_again, is_full};
 
 impl Cluster {
     /// What keeps members whose directories are here from being run as nodes, or those that run from

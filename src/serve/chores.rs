@@ -16,7 +16,7 @@ use super::core::Core;
 use super::event::Stopping;
 use super::meter;
 use crate::config::{self, PEERS_FILE};
-use crate::embed;
+use crate::node_dir;
 use crate::node::{Event, RepairRequest, Reply, Request, Ticket, scrubbed_ms};
 use crate::os::{self, wall_ms};
 use crate::ring::{Member, NodeId, Step};
@@ -233,7 +233,7 @@ impl Core {
         let own = self.node.id();
         let known =
             |m: &Member| self.gossip.row(m.id).map(|r| r.address.clone()).filter(|a| !a.is_empty());
-        let peers = embed::peers(doc, &known);
+        let peers = node_dir::peers(doc, &known);
         // Not yet a member, it knows the others by what it was given.
         if peers == self.chores.written || doc.member(own).is_none() && peers.peers.is_empty() {
             return;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use kvs::cluster::{Access, Cluster, Opening};
 use kvs::config::{NodeConfig, create_key};
-use kvs::embed::Birth;
 use kvs::key::Q;
+use kvs::node_dir::Provision;
 use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State, Step};
 
 use crate::served::{Served, ports};
@@ -67,7 +67,7 @@ impl Ring {
             metrics: Some("off".into()),
             quota_bytes: None,
         };
-        let birth = Birth::new(node, &[KEY], &self.doc, &self.addresses, founder);
+        let birth = Provision::new(node, &[KEY], &self.doc, &self.addresses, founder);
         let name = &member.name;
         place.write("birth", birth.text().expect("a text"));
         let line = format!("kvs node make r/{name} < birth");

@@ -18,8 +18,10 @@ use super::find::{Door, door};
 use crate::channel::RingKeys;
 use crate::client::{Client, Opening};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
-use crate::embed::{OLD_NODE_FILE, RING_KEY, Seat, create_member, found_member, would_join};
 use crate::error::{Error, Result, operand, word};
+use crate::node_dir::{
+    MemberSpec, OLD_NODE_FILE, RING_KEY, create_member, found_member, would_join,
+};
 use crate::os::now;
 use crate::ring::{Member, NodeId, State};
 use crate::store::sidecar::{self, Found};
@@ -36,17 +38,17 @@ impl Cluster {
     /// # Errors
     /// [`Error::Denied`] when the directory is not empty, is a node already, or the key file is open
     /// to others; nothing is left behind.
-    pub fn seat(&self, dir: &Path, seat: &Seat) -> Result<Member> {
+    pub fn prepare_member(&self, dir: &Path, spec: &MemberSpec) -> Result<Member> {
         if dir.join(NODE_FILE).exists() {
-            return self.found(dir, seat);
+            return self.found(dir, spec);
         }
-        create_member(dir, seat, &self.doc(), &self.keys()?, &self.addresses())
+        create_member(dir, spec, &self.doc(), &self.keys()?, &self.addresses())
     }
 
     /// Whether the directory was made for this member earlier and waits to take its place.
     #[must_use]
-    pub fn is_seat(&self, dir: &Path, seat: &Seat) -> bool {
-        self.found(dir, seat).is_ok()
+    pub fn is_prepared(&self, dir: &Path, spec: &MemberSpec) -> bool {
+        self.found(dir, spec).is_ok()
     }
 
     /// The member whose directory this is, as its small files say: whatever it is called itself.
@@ -167,15 +169,15 @@ impl Cluster {
     }
 
     /// The member that a directory was made for.
-    fn found(&self, dir: &Path, seat: &Seat) -> Result<Member> {
+    fn found(&self, dir: &Path, spec: &MemberSpec) -> Result<Member> {
         let doc = self.doc();
         match door(dir)? {
             Door::Open(address) => {
                 let keys = read_keys(&dir.join(RING_KEY))?;
                 let client = self.meet(&address, &keys, self.timeout)?;
-                would_join(dir, seat, &doc, client.doc().id, client.entry())
+                would_join(dir, spec, &doc, client.doc().id, client.entry())
             }
-            _ => found_member(dir, seat, &doc, self.timeout),
+            _ => found_member(dir, spec, &doc, self.timeout),
         }
     }
 
