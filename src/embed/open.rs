@@ -18,7 +18,9 @@ use super::{Embed, Slot};
 use crate::config::{NODE_FILE, name_of};
 use crate::error::{Error, Result, operand, word};
 use crate::node::Ticket;
-use crate::node_dir::{Mode, OpenDir, barred, configured, is_closed, is_damage, is_odd, open_dir, refuse_irregular};
+use crate::node_dir::{
+    Mode, OpenDir, barred, configured, is_closed, is_damage, is_odd, open_dir, refuse_irregular,
+};
 use crate::os::{now, parent};
 use crate::ring::State;
 use crate::store::lmdb::{Access, Map};
