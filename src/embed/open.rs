@@ -10,14 +10,13 @@
 //! or, to write, not write. Limits of this process and a full disk end the command. Reading never
 //! writes: a node whose file may be older counts as filling for this run only.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Embed, Slot};
+use super::state::{Embed, Slot};
 use crate::config::{NODE_FILE, name_of};
 use crate::error::{Error, Result, operand, word};
-use crate::node::Ticket;
 use crate::node_dir::{
     Mode, OpenDir, barred, configured, is_closed, is_damage, is_odd, open_dir, refuse_irregular,
 };
@@ -53,19 +52,7 @@ impl Embed {
     /// [`Error::Corrupt`] when no directory can be read, [`Error::Unreachable`] when all are down.
     /// Nothing is changed.
     pub fn open(opening: &Opening) -> Result<Self> {
-        let mut embed = Self {
-            slots: BTreeMap::new(),
-            queue: VecDeque::new(),
-            replies: BTreeMap::new(),
-            mono_ms: 0,
-            warnings: Vec::new(),
-            damaged: Vec::new(),
-            odd: Vec::new(),
-            left_out: Vec::new(),
-            salvaged: Vec::new(),
-            ticket: Ticket(0),
-            before: None,
-        };
+        let mut embed = Self::empty();
         let mut dirs = opening.dirs.clone();
         dirs.sort();
         dirs.dedup();

@@ -10,7 +10,7 @@
 //! full copy stays full, all else fills; each node takes a new actor. Caveat: a failure between two
 //! files leaves two rings; each can be opened and recovered by itself.
 
-use super::Embed;
+use super::state::Embed;
 use crate::clock::Actor;
 use crate::error::{Error, Result};
 use crate::os::random;
