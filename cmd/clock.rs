@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::common::{Common, key_parser, read_of, warn_of_unread};
 use crate::exit::{Done, Outcome};
-use crate::get::object;
+use crate::render::object;
 use crate::ui::Ui;
 
 /// Show what each replica has seen of a key
@@ -121,7 +121,7 @@ fn json(key: &Key, found: &Inspection, actors: &Actors) -> serde_json::Value {
     let clock = |clock: &VersionVector| -> Vec<_> {
         let mut entries = clock.entries().to_vec();
         entries.sort_by_key(|e| actors.name(e.0).map_or_else(|| e.0.to_string(), str::to_owned));
-        let dot = |(actor, counter)| crate::get::dot(Dot { actor, counter }, actors);
+        let dot = |(actor, counter)| crate::render::dot(Dot { actor, counter }, actors);
         entries.into_iter().map(dot).collect()
     };
     let replicas = found.replicas.iter().map(|c| {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
@@ -21,6 +22,7 @@ use kvs::key::{Key, Partition, unescape};
 use kvs::os::stop_signals;
 use kvs::protocol::TIMEOUT_MS_MAX;
 use kvs::quorum::{Level, Options};
+use kvs::record::RECORD_BYTES_MAX;
 use kvs::ring::NodeId;
 use rustix::fs::{OFlags, fcntl_getfl};
 use signal_hook::iterator::Signals;
@@ -402,4 +404,17 @@ pub(crate) fn key_parser() -> impl TypedValueParser<Value = Key> {
         let bytes = text.into_vec();
         Key::new(if ESCAPED.load(Ordering::Relaxed) { unescape(&bytes)? } else { bytes })
     })
+}
+
+/// Reads to the end, or to the limit of a value.
+pub(crate) fn read_all(input: impl Read) -> std::io::Result<Result<Vec<u8>, Error>> {
+    let mut bytes = Vec::new();
+    input.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Ok(Err(Error::Usage(format!(
+            "The value is larger than 4 MiB ({RECORD_BYTES_MAX} bytes); nothing was written."
+        ))
+        .hint("split it over several keys")));
+    }
+    Ok(Ok(bytes))
 }

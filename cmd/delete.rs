@@ -8,7 +8,7 @@ use kvs::quorum::{Basis, Item};
 
 use crate::common::{Common, Quorum, key_parser};
 use crate::exit::Outcome;
-use crate::put::Told;
+use crate::render::WriteReport;
 use crate::ui::Ui;
 
 /// Delete the value of a key
@@ -48,5 +48,6 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     ui.warn_all(cluster.warnings());
     let w = options.w(&cluster.doc());
     let show_context = args.show_context;
-    Told { schema: "kvs.delete/1", key, w, show_context, exact: false }.tell(ui, &cluster, &reply?)
+    WriteReport { schema: "kvs.delete/1", key, w, show_context, exact: false }
+        .tell(ui, &cluster, &reply?)
 }

@@ -13,7 +13,7 @@ use kvs::quorum::Options;
 use crate::cli::Cli;
 use crate::common::Common;
 use crate::exit::{self, Done, Fail, Outcome};
-use crate::get;
+use crate::render::record;
 use crate::ui::Ui;
 
 /// Show a ring at work, from a first write to a repaired conflict
@@ -177,6 +177,6 @@ fn read_context() -> Result<String, Error> {
         purpose: "kvs-demo".into(),
     })?;
     let key = Key::new("cart")?;
-    let record = get::record(&key, &cluster.get(&key, &Options::default())?)?;
+    let record = record(&key, &cluster.get(&key, &Options::default())?)?;
     Ok(token(cluster.doc().id.0, &key, &record.clock))
 }

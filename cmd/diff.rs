@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
-use crate::get::put_bytes;
+use crate::render::put_bytes;
 use crate::ui::Ui;
 
 /// Compare two nodes key by key

@@ -13,15 +13,13 @@ use kvs::clock::{Dot, VersionVector};
 use kvs::cluster::{Access, Actors, Cluster};
 use kvs::error::{Error, word};
 use kvs::key::Key;
-use kvs::os::open_small;
-use kvs::os::wall_ms;
+use kvs::os::{open_small, wall_ms};
 use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply};
 use kvs::record::{Record, Value};
 
-use crate::common::{Common, Quorum, key_parser};
+use crate::common::{Common, Quorum, key_parser, read_all};
 use crate::exit::{Done, Fail, Outcome};
-use crate::get::{self, time};
-use crate::put::{Told, read_all};
+use crate::render::{WriteReport, record, time};
 use crate::ui::Ui;
 
 /// Change a value, and bring siblings together
@@ -96,8 +94,13 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             matches!(reply.items.first(), Some(ItemReply::Conflict { .. } | ItemReply::NotAlone));
         if !lost {
             let w = options.w(&cluster.doc());
-            let told =
-                Told { schema: "kvs.edit/1", key: &args.key, w, show_context: false, exact: true };
+            let told = WriteReport {
+                schema: "kvs.edit/1",
+                key: &args.key,
+                w,
+                show_context: false,
+                exact: true,
+            };
             return told.tell(ui, &cluster, &reply);
         }
         drop(cluster);
@@ -114,7 +117,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 fn base(ui: &mut Ui, cluster: &mut Cluster, args: &Args) -> Result<Base, Fail> {
     let reply = cluster.get(&args.key, &args.quorum.options());
     ui.warn_all(cluster.warnings());
-    let record: Record = get::record(&args.key, &reply?)?;
+    let record: Record = record(&args.key, &reply?)?;
     let values = record.visible(wall_ms()).into_iter().cloned().collect();
     Ok(Base { clock: record.clock, values, actors: cluster.actors() })
 }

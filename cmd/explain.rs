@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::common::{Common, key_parser, read_of};
 use crate::exit::{Done, Outcome};
-use crate::get::{object, preview};
+use crate::render::{object, preview};
 use crate::ui::Ui;
 
 /// Tell why a key reads as it does

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Common, heard, read_of, warn_of_unread};
 use crate::exit::{Done, Outcome};
-use crate::get::put_bytes;
+use crate::render::put_bytes;
 use crate::ui::Ui;
 use crate::verify::tell_bad_hints;
 

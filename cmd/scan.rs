@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
-use crate::get::{preview, put_bytes};
+use crate::render::{preview, put_bytes};
 use crate::ui::Ui;
 
 /// List keys, with the sizes of their values

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Common, Scope, heard, read_of, rebuild};
 use crate::exit::{Done, Fail, Outcome};
-use crate::get::put_bytes;
+use crate::render::put_bytes;
 use crate::ui::Ui;
 
 /// Read every record and prove it

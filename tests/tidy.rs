@@ -77,7 +77,7 @@ const WORLD: &[&str] = &[
 ];
 
 /// Files of `cmd/` that are no subcommand and have no man page.
-const NOT_COMMANDS: &[&str] = &["main", "cli", "common", "exit", "ui"];
+const NOT_COMMANDS: &[&str] = &["main", "cli", "common", "exit", "render", "ui"];
 
 /// What may lie at the top of the repository, besides dot files.
 const TOP: &[&str] = &[

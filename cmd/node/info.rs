@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Named;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-use crate::get::time;
+use crate::render::time;
 use crate::ui::Ui;
 
 /// Show what a running node says of itself

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-use crate::get::object;
+use crate::render::object;
 use crate::ui::Ui;
 
 pub(crate) fn run(ui: &mut Ui, common: &Common) -> Outcome {
