@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use kvs::cluster::{Access, Cluster, GIVE_UP};
 use kvs::error::{operand, option};
 use kvs::key::Key;
-use kvs::repair::{Report, Wish, count, describe, repair};
+use kvs::repair::{RepairOptions, Report, count, describe, repair};
 use serde_json::json;
 
 use crate::common::{Common, Scope, is_odd, key_parser, rebuild, stop_on_ctrl_c};
@@ -53,17 +53,17 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         return compare(ui, &cluster);
     }
     let only = args.scope.only(&cluster)?;
-    let wish = Wish {
+    let options = RepairOptions {
         partitions: only.map(|p| vec![p]),
         verify: args.verify,
         accept_missing: args.accept_missing.clone(),
         accept_loss: args.accept_loss.clone(),
         accept_losses: args.accept_losses,
-        ..Wish::default()
+        ..RepairOptions::default()
     };
     let stop = stop_on_ctrl_c()?;
     let bar = ui.progress("repair", Some(cluster.nodes().len() as u64));
-    let report = repair(&mut cluster, &wish, &mut |name, at, _| {
+    let report = repair(&mut cluster, &options, &mut |name, at, _| {
         bar.set_position(at as u64);
         bar.set_prefix(name.to_owned());
         !stop.load(std::sync::atomic::Ordering::Relaxed)

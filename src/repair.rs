@@ -43,7 +43,7 @@ const TRIED_MAX: usize = 16;
 
 /// What to repair, and how far to go.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct RepairOptions {
     /// Only these partitions.
     pub partitions: Option<Vec<Partition>>,
     /// Read everything first.
@@ -116,32 +116,36 @@ pub type OnNode<'a> = dyn FnMut(&str, usize, usize) -> bool + 'a;
 /// # Errors
 /// [`Error::Usage`] for an unknown or open member among those accepted as missing. A node whose file
 /// fails counts as missing from then on; what was repaired stays repaired.
-pub fn repair(cluster: &mut Cluster, wish: &Wish, progress: &mut OnNode<'_>) -> Result<Report> {
+pub fn repair(
+    cluster: &mut Cluster,
+    options: &RepairOptions,
+    progress: &mut OnNode<'_>,
+) -> Result<Report> {
     let mut report = Report { missing: cluster.missing(), ..Report::default() };
-    for name in &wish.accept_missing {
+    for name in &options.accept_missing {
         if !report.missing.contains(name) {
             cluster.doc().named(name)?;
             return Err(Error::Usage(format!("{name} is not missing: its directory is open.")));
         }
     }
-    let accept = wish.accept_open
-        || !wish.accept_missing.is_empty()
-            && report.missing.iter().all(|m| wish.accept_missing.contains(m));
+    let accept = options.accept_open
+        || !options.accept_missing.is_empty()
+            && report.missing.iter().all(|m| options.accept_missing.contains(m));
     let mut suspects = Vec::new();
-    if wish.verify {
-        scrub(cluster, wish, &mut report, &mut suspects, progress)?;
+    if options.verify {
+        scrub(cluster, options, &mut report, &mut suspects, progress)?;
     }
-    for key in &wish.accept_loss {
+    for key in &options.accept_loss {
         give_up(cluster, key)?;
     }
     report.hints = deliver(cluster)?;
-    let request = RepairRequest { partitions: wish.partitions.clone(), accept_missing: accept };
+    let request = RepairRequest { partitions: options.partitions.clone(), accept_missing: accept };
     rounds(cluster, &request, &mut report, progress)?;
-    if wish.verify && !report.stopped {
+    if options.verify && !report.stopped {
         forget_held_hints(cluster)?;
     }
-    if wish.accept_losses && !report.stopped {
-        accept_losses(cluster, wish)?;
+    if options.accept_losses && !report.stopped {
+        accept_losses(cluster, options)?;
         rounds(cluster, &request, &mut report, progress)?;
     }
     if cluster.doc().step == Step::Settled && !report.stopped {
@@ -292,9 +296,9 @@ fn is_held(cluster: &Cluster, hint: &BadHint) -> bool {
 }
 
 /// Every open node gives up what it has lost.
-fn accept_losses(cluster: &mut Cluster, wish: &Wish) -> Result<()> {
+fn accept_losses(cluster: &mut Cluster, options: &RepairOptions) -> Result<()> {
     for id in cluster.nodes() {
-        match &wish.partitions {
+        match &options.partitions {
             None => drop(ask(cluster, id, Request::AcceptLoss(None))?),
             Some(partitions) => {
                 for p in partitions {
@@ -369,7 +373,7 @@ pub fn deliver(cluster: &mut Cluster) -> Result<(u64, u64)> {
 /// Reads everything on every node; what is damaged is listed as bad.
 fn scrub(
     cluster: &mut Cluster,
-    wish: &Wish,
+    options: &RepairOptions,
     report: &mut Report,
     suspects: &mut Vec<NodeId>,
     progress: &mut OnNode<'_>,
@@ -386,7 +390,7 @@ fn scrub(
             partitions.push(Partition(0));
         }
         for p in partitions {
-            if wish.partitions.as_ref().is_some_and(|wanted| !wanted.contains(&p)) {
+            if options.partitions.as_ref().is_some_and(|wanted| !wanted.contains(&p)) {
                 continue;
             }
             if let Some(Reply::Verify(verdict)) = ask(cluster, *id, Request::Verify(p))? {

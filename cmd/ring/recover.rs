@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 use kvs::cluster::Access;
 use kvs::node_dir::set_aside;
-use kvs::repair::{Wish, repair};
+use kvs::repair::{RepairOptions, repair};
 use serde_json::json;
 
 use super::change::sure;
@@ -55,8 +55,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }
     }
     let mut cluster = common.open(ui, Access::Write, "ring-recover")?;
-    let wish = Wish { accept_open: true, ..Wish::default() };
-    let report = repair(&mut cluster, &wish, &mut |_, _, _| true);
+    let options = RepairOptions { accept_open: true, ..RepairOptions::default() };
+    let report = repair(&mut cluster, &options, &mut |_, _, _| true);
     ui.warn_all(cluster.warnings());
     let report = report?;
     ui.has_applied(format!("The ring is {} now.", after.id));
