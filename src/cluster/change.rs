@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use super::Cluster;
-use super::data::defect;
+use super::failures::defect;
+use super::handle::Cluster;
+use super::nodes::ClusterNodes;
 use crate::digest::Sum;
 use crate::embed::Embed;
 use crate::error::{Error, Result};
@@ -94,13 +95,13 @@ impl Cluster {
     /// may be good.
     #[must_use]
     pub fn odd(&self) -> &[PathBuf] {
-        self.embed.as_ref().map(Embed::odd).unwrap_or_default()
+        self.nodes.files().map(Embed::odd).unwrap_or_default()
     }
 
     /// Directories whose files are damaged and are read as far as they go.
     #[must_use]
     pub fn salvaged(&self) -> &[PathBuf] {
-        self.embed.as_ref().map(Embed::salvaged).unwrap_or_default()
+        self.nodes.files().map(Embed::salvaged).unwrap_or_default()
     }
 
     /// Has the first document of a plan's change chosen.
@@ -142,7 +143,7 @@ impl Cluster {
     /// [`Error::Partial`] when it has to wait; what is done stays done.
     pub fn advance(&mut self) -> Result<()> {
         let patience = |cluster: &Self| {
-            now() + cluster.live.as_ref().map_or(cluster.timeout, |live| live.client.left())
+            now() + cluster.nodes.running().map_or(cluster.timeout, |live| live.client.left())
         };
         let mut until = patience(self);
         while self.doc().step != Step::Settled {
@@ -192,7 +193,7 @@ impl Cluster {
     /// Who carries a change out: of running nodes one that stays a member to its end.
     fn helm(&self, doc: &RingDoc) -> Result<NodeId> {
         let entry = self.entry()?;
-        let Some(live) = &self.live else { return Ok(entry) };
+        let Some(live) = self.nodes.running() else { return Ok(entry) };
         let stays = |id: &NodeId| doc.member(*id).is_some_and(|m| m.state == State::Normal);
         let at = [entry].into_iter().chain(live.nodes()).find(stays).unwrap_or(entry);
         live.client.enter_at(at);
@@ -204,7 +205,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Unreachable`] when a node's file failed.
     pub fn clean_up(&mut self) -> Result<()> {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.nodes.running_mut() {
             live.refresh()?;
         }
         for id in self.nodes() {
@@ -249,9 +250,9 @@ impl Cluster {
     /// [`Error::Denied`] when nobody is missing, fewer members than replicas are left, or the nodes
     /// run: nothing is changed. [`Error::Partial`] when a file failed between the others.
     pub fn recover(self, replicas: Option<u8>) -> Result<RingDoc> {
-        match self.embed.filter(|_| self.live.is_none()) {
-            Some(embed) => embed.recover(replicas),
-            None => Err(Error::Denied(
+        match self.nodes {
+            ClusterNodes::Files(files) => files.recover(replicas),
+            _ => Err(Error::Denied(
                 "A ring is recovered in the files of its nodes, and these run; nothing was changed."
                     .into(),
             )

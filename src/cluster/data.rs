@@ -5,7 +5,8 @@
 
 use std::cell::RefCell;
 
-use super::Cluster;
+use super::failures::defect;
+use super::handle::Cluster;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
@@ -279,11 +280,6 @@ fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {
             Err(Error::Unreachable(format!("{what} could not begin: {why}.")).hint(hint))
         }
     }
-}
-
-/// A reply of another kind than was asked for.
-pub(crate) fn defect() -> Error {
-    Error::Corrupt("A node answered another question than it was asked: a defect of kvs.".into())
 }
 
 #[cfg(test)]

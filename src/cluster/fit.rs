@@ -1,6 +1,6 @@
 //! Members whose data are good, and whose nodes could not run all the same.
 
-use super::Cluster;
+use super::handle::Cluster;
 use crate::node_dir::{Keys, fit_to_run, fit_to_run_again, is_full};
 
 impl Cluster {

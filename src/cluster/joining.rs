@@ -13,8 +13,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Cluster;
 use super::find::{Door, door};
+use super::handle::Cluster;
 use crate::channel::RingKeys;
 use crate::client::{Client, Opening};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
@@ -108,7 +108,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Partial`] when nobody starts it in time: the directory is made, the ring unchanged.
     pub fn await_member(&self, dir: &Path, member: NodeId) -> Result<()> {
-        if self.live.is_none() {
+        if !self.is_live() {
             return Ok(());
         }
         let (until, late) = (now() + self.timeout, now() + self.timeout.max(START));
@@ -141,7 +141,7 @@ impl Cluster {
         let until = now() + patience;
         loop {
             let Err(error) = self.answers(address, member, until) else { return Ok(()) };
-            if self.live.is_none() || now() + PAUSE >= until {
+            if !self.is_live() || now() + PAUSE >= until {
                 return Err(error);
             }
             thread::sleep(PAUSE);
@@ -150,7 +150,7 @@ impl Cluster {
 
     /// Whether a node answers at an address as this member.
     fn answers(&self, address: &str, member: NodeId, until: Instant) -> Result<()> {
-        let live = self.live.as_ref().ok_or_else(|| {
+        let live = self.nodes.running().ok_or_else(|| {
             Error::Unreachable("The ring does not run; no node was waited for.".into())
         })?;
         let left = until.saturating_duration_since(now()).clamp(PAUSE, self.timeout.max(PAUSE));
@@ -193,7 +193,7 @@ impl Cluster {
     }
 
     fn keys(&self) -> Result<Vec<Secret>> {
-        if let Some(live) = &self.live {
+        if let Some(live) = self.nodes.running() {
             return Ok(live.secrets.clone());
         }
         let home = self.nodes().into_iter().find_map(|id| self.dir(id));
