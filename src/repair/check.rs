@@ -10,7 +10,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::shared;
+use super::diff::shared;
+use super::reach::opened;
 use crate::cluster::Cluster;
 use crate::digest::Sum;
 use crate::error::{Error, Result};
@@ -199,11 +200,4 @@ pub fn bad_hints(cluster: &Cluster) -> Result<Vec<(NodeId, BadHints)>> {
 pub fn unread_hints(cluster: &Cluster) -> Vec<(NodeId, Error)> {
     let counted = cluster.gather(|store| store.hint_stats()).into_iter();
     counted.filter_map(|(id, stats)| Some((id, stats.err()?))).collect()
-}
-
-fn opened(cluster: &Cluster, id: NodeId) -> Result<&dyn Store> {
-    cluster.store(id).ok_or_else(|| {
-        let name = cluster.doc().name(id);
-        Error::Unreachable(format!("The node {name} is not open; nothing was read."))
-    })
 }

@@ -11,7 +11,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{ask, digest, shared};
+use super::diff::shared;
+use super::digest::digest;
+use super::reach::ask;
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::key::Partition;

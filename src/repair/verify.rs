@@ -8,7 +8,8 @@
 //! Of a file nothing is written; a running node reads for itself and lists what is damaged. What cannot
 //! be read is a finding, never a shorter list. Caveat: which key a lost record had, no file can tell.
 
-use super::{losses, opened};
+use super::check::losses;
+use super::reach::opened;
 use crate::cluster::{Cluster, defect};
 use crate::error::{Error, Result};
 use crate::key::Partition;
