@@ -9,9 +9,15 @@
 //!
 //! A directory whose node runs is reached through that node, and a ring directory with any running
 //! node *is* that running ring: never half files, half sockets, except for jobs that look at single
-//! nodes. Commands and jobs ask a [`Cluster`] and never see a driver. What it does not do: it does
-//! not print and decides nothing about exit codes. Caveat: a node may start or end meanwhile; what
-//! was found at the opening holds.
+//! nodes. Commands and jobs ask a [`Cluster`] and never see a driver.
+//!
+//! ```text
+//! find opening -> live -> nodes (files, running, both) -> handle      a file uses those left of it
+//! handle -> open; ask; views; running; data change explain; joining fit
+//! ```
+//!
+//! It decides nothing about exit codes. Caveat: a node may start or end meanwhile; what was found at
+//! the opening holds.
 
 mod ask;
 mod change;

@@ -271,6 +271,12 @@ fn renames_are_in_os(files: &[Source]) -> Vec<String> {
     forbid(files, elsewhere, &calls, what)
 }
 
+fn clocks_and_random_bits_are_in_os(files: &[Source]) -> Vec<String> {
+    let elsewhere = |f: &Source| f.room() != Some("os");
+    let words = ["Instant::now", "SystemTime::now", "getrandom"];
+    forbid(files, elsewhere, &words, "only src/os; os::now, os::WallTime, os::random")
+}
+
 fn small_files_are_read_in_os(files: &[Source]) -> Vec<String> {
     // Data of any size and kind is read elsewhere too, and what the system itself gives.
     let others = [
@@ -451,6 +457,7 @@ hold! {
     library_is_silent => the_library_never_prints,
     async_is_in_serve => only_serve_is_async,
     renames_are_in_os => only_os_renames,
+    clocks_and_random_bits_are_in_os => only_os_reads_clocks_and_draws_random_bits,
     small_files_are_read_in_os => only_os_reads_small_files,
     terminal_is_in_cmd => only_cmd_knows_the_terminal,
     environment_is_in_cmd => only_cmd_reads_the_environment,
