@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{RepairRequest, Reply, Request};
 use crate::ring::{NodeId, Step};
-use crate::store::{BadHint, Loss, Store};
+use crate::store::{BadHint, Loss};
 
 /// Rounds of repair at the most: each fills somebody who was short of full owners before.
 const ROUNDS_MAX: usize = 8;
