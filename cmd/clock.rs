@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::clock::{Actor, Causality, Dot, VersionVector, parse_token};
-use kvs::embed::wall_ms;
+use kvs::cluster::{Access, Actors, Inspection, Replica, State};
 use kvs::error::Error;
 use kvs::key::Key;
-use kvs::target::{Access, Actors, Inspection, Replica, State};
+use kvs::os::wall_ms;
 use serde_json::json;
 
 use crate::common::{Common, key_parser, read_of, warn_of_unread};
 use crate::exit::{Done, Outcome};
-use crate::get::object;
+use crate::render::object;
 use crate::ui::Ui;
 
 /// Show what each replica has seen of a key
@@ -71,10 +71,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
-    let mut target = common.open(ui, Access::Read, "clock")?;
-    let found = target.inspect(key);
-    ui.warn_all(target.warnings());
-    let (found, actors) = (found?, target.actors());
+    let mut cluster = common.open(ui, Access::Read, "clock")?;
+    let found = cluster.inspect(key);
+    ui.warn_all(cluster.warnings());
+    let (found, actors) = (found?, cluster.actors());
     if ui.is_json() {
         ui.json(&json(key, &found, &actors))?;
     } else {
@@ -85,8 +85,8 @@ fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
     }
     let unread = found.replicas.iter().filter(|c| !c.state.is_read());
     let unread: Vec<_> = unread.map(|c| c.name.clone()).collect();
-    warn_of_unread(ui, &target, &unread);
-    let end = read_of(&target, !unread.is_empty());
+    warn_of_unread(ui, &cluster, &unread);
+    let end = read_of(&cluster, !unread.is_empty());
     if found.replicas.iter().any(|c| c.state == State::Unreadable) {
         ui.note("a copy fails its checksum; kvs repair --verify");
         return Ok(Done::Corrupt);
@@ -121,7 +121,7 @@ fn json(key: &Key, found: &Inspection, actors: &Actors) -> serde_json::Value {
     let clock = |clock: &VersionVector| -> Vec<_> {
         let mut entries = clock.entries().to_vec();
         entries.sort_by_key(|e| actors.name(e.0).map_or_else(|| e.0.to_string(), str::to_owned));
-        let dot = |(actor, counter)| crate::get::dot(Dot { actor, counter }, actors);
+        let dot = |(actor, counter)| crate::render::dot(Dot { actor, counter }, actors);
         entries.into_iter().map(dot).collect()
     };
     let replicas = found.replicas.iter().map(|c| {

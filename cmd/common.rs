@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
+use kvs::cluster::{Access, Cluster, Opening};
 use kvs::config::address;
 pub(crate) use kvs::config::duration;
 use kvs::error::{Error, operand};
@@ -20,8 +22,8 @@ use kvs::key::{Key, Partition, unescape};
 use kvs::os::stop_signals;
 use kvs::protocol::TIMEOUT_MS_MAX;
 use kvs::quorum::{Level, Options};
+use kvs::record::RECORD_BYTES_MAX;
 use kvs::ring::NodeId;
-use kvs::target::{Access, Opening, Target};
 use rustix::fs::{OFlags, fcntl_getfl};
 use signal_hook::iterator::Signals;
 
@@ -81,8 +83,8 @@ pub(crate) struct Scope {
 
 impl Scope {
     /// The one partition asked for, if one was.
-    pub(crate) fn only(&self, target: &Target) -> Result<Option<Partition>, Error> {
-        self.partition.map(|p| partition(target, p)).transpose()
+    pub(crate) fn only(&self, cluster: &Cluster) -> Result<Option<Partition>, Error> {
+        self.partition.map(|p| partition(cluster, p)).transpose()
     }
 }
 
@@ -144,7 +146,12 @@ impl Quorum {
 
 impl Common {
     /// Opens the ring that the flags name.
-    pub(crate) fn open(&self, ui: &mut Ui, access: Access, purpose: &str) -> Result<Target, Error> {
+    pub(crate) fn open(
+        &self,
+        ui: &mut Ui,
+        access: Access,
+        purpose: &str,
+    ) -> Result<Cluster, Error> {
         self.open_these(ui, access, purpose, &[])
     }
 
@@ -155,10 +162,10 @@ impl Common {
         access: Access,
         purpose: &str,
         targets: &[String],
-    ) -> Result<Target, Error> {
-        let mut target = Target::open(&self.opening(access, purpose, targets))?;
-        ui.warn_all(target.warnings());
-        Ok(target)
+    ) -> Result<Cluster, Error> {
+        let mut cluster = Cluster::open(&self.opening(access, purpose, targets))?;
+        ui.warn_all(cluster.warnings());
+        Ok(cluster)
     }
 
     /// What is to be opened: the targets given as arguments, or else the ring that the flags name.
@@ -188,11 +195,11 @@ impl Common {
         ui: &mut Ui,
         purpose: &str,
         targets: &[String],
-    ) -> Result<Target, Error> {
+    ) -> Result<Cluster, Error> {
         let opening = self.opening(Access::Read, purpose, targets);
-        let mut target = Target::open(&Opening { mixed: true, ..opening })?;
-        ui.warn_all(target.warnings());
-        Ok(target)
+        let mut cluster = Cluster::open(&Opening { mixed: true, ..opening })?;
+        ui.warn_all(cluster.warnings());
+        Ok(cluster)
     }
 
     /// Opens, to read them, the targets given as arguments or every node of the ring; of those that
@@ -202,10 +209,10 @@ impl Common {
         ui: &mut Ui,
         purpose: &str,
         targets: &[String],
-    ) -> Result<Target, Error> {
-        let target = self.open_mixed(ui, purpose, targets)?;
-        warn_of_unread(ui, &target, &wanted(&target, targets));
-        Ok(target)
+    ) -> Result<Cluster, Error> {
+        let cluster = self.open_mixed(ui, purpose, targets)?;
+        warn_of_unread(ui, &cluster, &wanted(&cluster, targets));
+        Ok(cluster)
     }
 
     /// Whether some member that was to be read was not: of the ring that the flags name, or of the
@@ -215,12 +222,12 @@ impl Common {
     /// [`Error::Unreachable`] when none of those asked was read to its end.
     pub(crate) fn is_partly_read(
         &self,
-        target: &Target,
+        cluster: &Cluster,
         targets: &[String],
         asked: &[NodeId],
     ) -> Result<bool, Error> {
-        let (open, doc) = (target.nodes(), target.doc());
-        let mut unread = wanted(target, targets);
+        let (open, doc) = (cluster.nodes(), cluster.doc());
+        let mut unread = wanted(cluster, targets);
         unread.extend(asked.iter().filter(|id| !open.contains(id)).map(|id| doc.name(*id)));
         unread.sort();
         unread.dedup();
@@ -233,8 +240,8 @@ impl Common {
 }
 
 /// How a command ends that read what it could: the whole, a part, or what damage leaves of it.
-pub(crate) fn read_of(target: &Target, partly: bool) -> Done {
-    match target.salvaged() {
+pub(crate) fn read_of(cluster: &Cluster, partly: bool) -> Done {
+    match cluster.salvaged() {
         [] if partly => Done::Partly,
         [] => Done::Yes,
         _ => Done::Corrupt,
@@ -243,31 +250,31 @@ pub(crate) fn read_of(target: &Target, partly: bool) -> Done {
 
 /// The members that cannot be asked though they are meant: by the targets given as arguments, or else
 /// as members of the ring.
-fn wanted(target: &Target, targets: &[String]) -> Vec<String> {
-    if targets.is_empty() { target.missing() } else { target.named_missing() }
+fn wanted(cluster: &Cluster, targets: &[String]) -> Vec<String> {
+    if targets.is_empty() { cluster.missing() } else { cluster.named_missing() }
 }
 
 /// Says of members that nothing of them was read, unless it was said why.
-pub(crate) fn warn_of_unread(ui: &mut Ui, target: &Target, names: &[String]) {
-    let known = |name| is_odd(target, name) || target.damaged().iter().any(|d| d.ends_with(name));
+pub(crate) fn warn_of_unread(ui: &mut Ui, cluster: &Cluster, names: &[String]) {
+    let known = |name| is_odd(cluster, name) || cluster.damaged().iter().any(|d| d.ends_with(name));
     for name in names.iter().filter(|name| !known(name)) {
         ui.warn(&is_down(name));
     }
 }
 
 /// The commands that rebuild a member; one that runs is not replaced before it has stopped.
-pub(crate) fn rebuild(target: &Target, name: &str) -> String {
-    let open = target.doc().named(name).is_ok_and(|m| target.nodes().contains(&m.id));
+pub(crate) fn rebuild(cluster: &Cluster, name: &str) -> String {
+    let open = cluster.doc().named(name).is_ok_and(|m| cluster.nodes().contains(&m.id));
     let name = operand(name);
-    match open && target.is_live() {
+    match open && cluster.is_live() {
         true => format!("kvs node stop {name}; kvs replace {name}"),
         false => format!("kvs replace {name}"),
     }
 }
 
 /// Whether a member is down for a file that is none or that this user may not use: its data may be good.
-pub(crate) fn is_odd(target: &Target, name: &str) -> bool {
-    target.odd().iter().any(|dir| dir.ends_with(name))
+pub(crate) fn is_odd(cluster: &Cluster, name: &str) -> bool {
+    cluster.odd().iter().any(|dir| dir.ends_with(name))
 }
 
 /// What is said of a member that could not be read.
@@ -278,21 +285,21 @@ fn is_down(name: &str) -> String {
 /// What was read of a node; `None` when it no longer answers, which is said.
 pub(crate) fn heard<T>(
     ui: &mut Ui,
-    target: &mut Target,
+    cluster: &mut Cluster,
     id: NodeId,
     read: Result<T, Error>,
 ) -> Result<Option<T>, Error> {
-    let heard = target.heard(id, read)?;
+    let heard = cluster.heard(id, read)?;
     if heard.is_none() {
-        ui.warn_all(target.warnings());
-        ui.warn(&is_down(&target.doc().name(id)));
+        ui.warn_all(cluster.warnings());
+        ui.warn(&is_down(&cluster.doc().name(id)));
     }
     Ok(heard)
 }
 
 /// A partition of this ring.
-fn partition(target: &Target, p: u16) -> Result<Partition, Error> {
-    let q = target.doc().q.count();
+fn partition(cluster: &Cluster, p: u16) -> Result<Partition, Error> {
+    let q = cluster.doc().q.count();
     if u32::from(p) < q {
         return Ok(Partition(p));
     }
@@ -397,4 +404,17 @@ pub(crate) fn key_parser() -> impl TypedValueParser<Value = Key> {
         let bytes = text.into_vec();
         Key::new(if ESCAPED.load(Ordering::Relaxed) { unescape(&bytes)? } else { bytes })
     })
+}
+
+/// Reads to the end, or to the limit of a value.
+pub(crate) fn read_all(input: impl Read) -> std::io::Result<Result<Vec<u8>, Error>> {
+    let mut bytes = Vec::new();
+    input.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Ok(Err(Error::Usage(format!(
+            "The value is larger than 4 MiB ({RECORD_BYTES_MAX} bytes); nothing was written."
+        ))
+        .hint("split it over several keys")));
+    }
+    Ok(Ok(bytes))
 }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
+use kvs::cluster::resolve;
 use kvs::config::{
     self, NODE_FILE, NodeConfig, Secret, create_key, fingerprint, fresh_key, read_keys, write_key,
 };
-use kvs::embed::RING_KEY;
 use kvs::error::{Error, operand};
-use kvs::target::resolve;
+use kvs::node_dir::RING_KEY;
 use serde_json::json;
 
 use crate::common::Common;

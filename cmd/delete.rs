@@ -2,13 +2,13 @@
 
 use clap::Args as ClapArgs;
 use kvs::clock::parse_token;
+use kvs::cluster::Access;
 use kvs::key::Key;
 use kvs::quorum::{Basis, Item};
-use kvs::target::Access;
 
 use crate::common::{Common, Quorum, key_parser};
 use crate::exit::Outcome;
-use crate::put::Told;
+use crate::render::WriteReport;
 use crate::ui::Ui;
 
 /// Delete the value of a key
@@ -38,15 +38,16 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let key = &args.key;
-    let mut target = common.open(ui, Access::Write, "delete")?;
+    let mut cluster = common.open(ui, Access::Write, "delete")?;
     let basis = match &args.context {
-        Some(token) => Basis::Context(parse_token(target.doc().id.0, key, token)?),
+        Some(token) => Basis::Context(parse_token(cluster.doc().id.0, key, token)?),
         None => Basis::Overwrite { force: args.overwrite },
     };
     let options = args.quorum.options();
-    let reply = target.put(Item { key: key.clone(), value: None, basis }, &options);
-    ui.warn_all(target.warnings());
-    let w = options.w(&target.doc());
+    let reply = cluster.put(Item { key: key.clone(), value: None, basis }, &options);
+    ui.warn_all(cluster.warnings());
+    let w = options.w(&cluster.doc());
     let show_context = args.show_context;
-    Told { schema: "kvs.delete/1", key, w, show_context, exact: false }.tell(ui, &target, &reply?)
+    WriteReport { schema: "kvs.delete/1", key, w, show_context, exact: false }
+        .tell(ui, &cluster, &reply?)
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser};
 use kvs::clock::token;
+use kvs::cluster::{Access, Cluster, Opening};
 use kvs::error::{Error, word};
 use kvs::key::Key;
 use kvs::quorum::Options;
-use kvs::target::{Access, Opening, Target};
 
 use crate::cli::Cli;
 use crate::common::Common;
 use crate::exit::{self, Done, Fail, Outcome};
-use crate::get;
+use crate::render::record;
 use crate::ui::Ui;
 
 /// Show a ring at work, from a first write to a repaired conflict
@@ -165,7 +165,7 @@ fn words(line: &str) -> Vec<String> {
 
 /// What the `get --show-context` before has printed.
 fn read_context() -> Result<String, Error> {
-    let mut target = Target::open(&Opening {
+    let mut cluster = Cluster::open(&Opening {
         specs: vec!["r".into()],
         access: Access::Read,
         timeout: Duration::from_secs(5),
@@ -177,6 +177,6 @@ fn read_context() -> Result<String, Error> {
         purpose: "kvs-demo".into(),
     })?;
     let key = Key::new("cart")?;
-    let record = get::record(&key, &target.get(&key, &Options::default())?)?;
-    Ok(token(target.doc().id.0, &key, &record.clock))
+    let record = record(&key, &cluster.get(&key, &Options::default())?)?;
+    Ok(token(cluster.doc().id.0, &key, &record.clock))
 }

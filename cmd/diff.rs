@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args as ClapArgs;
+use kvs::cluster::{Actors, Cluster, is_address};
 use kvs::config::NODE_FILE;
 use kvs::error::{Error, operand};
 use kvs::key::{Key, Partition};
@@ -12,12 +13,11 @@ use kvs::repair::{
 };
 use kvs::ring::NodeId;
 use kvs::store::sidecar;
-use kvs::target::{Actors, Target, is_address};
 use serde_json::{Value, json};
 
 use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
-use crate::get::put_bytes;
+use crate::render::put_bytes;
 use crate::ui::Ui;
 
 /// Compare two nodes key by key
@@ -46,28 +46,28 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = open(ui, common, args)?;
-    let (a, b) = (find(&target, &args.a)?, find(&target, &args.b)?);
-    compare(ui, args, &mut target, a, b).map_err(|failed| match failed {
-        Fail::Kvs(error) => Fail::Kvs(went(&target, &[a, b]).unwrap_or(error)),
+    let mut cluster = open(ui, common, args)?;
+    let (a, b) = (find(&cluster, &args.a)?, find(&cluster, &args.b)?);
+    compare(ui, args, &mut cluster, a, b).map_err(|failed| match failed {
+        Fail::Kvs(error) => Fail::Kvs(went(&cluster, &[a, b]).unwrap_or(error)),
         output => output,
     })
 }
 
 /// What is said when a node no longer answers, whatever failed then.
-fn went(target: &Target, nodes: &[NodeId]) -> Option<Error> {
-    let open = target.nodes();
-    let name = target.doc().name(*nodes.iter().find(|id| !open.contains(id))?);
+fn went(cluster: &Cluster, nodes: &[NodeId]) -> Option<Error> {
+    let open = cluster.nodes();
+    let name = cluster.doc().name(*nodes.iter().find(|id| !open.contains(id))?);
     let text = format!("{name} is down: it no longer answers; the comparison has no end.");
     Some(Error::Unreachable(text).hint("kvs status shows who is down"))
 }
 
-fn compare(ui: &mut Ui, args: &Args, target: &mut Target, a: NodeId, b: NodeId) -> Outcome {
+fn compare(ui: &mut Ui, args: &Args, cluster: &mut Cluster, a: NodeId, b: NodeId) -> Outcome {
     if a == b {
         let text = format!("{} and {} are one node; nothing to compare.", args.a, args.b);
         return Err(Error::Usage(text).into());
     }
-    let doc = target.doc();
+    let doc = cluster.doc();
     let both = shared(&doc, a, b);
     ui.note(&format!(
         "{} and {} share {} of {} partitions",
@@ -81,15 +81,15 @@ fn compare(ui: &mut Ui, args: &Args, target: &mut Target, a: NodeId, b: NodeId) 
     }
     let mut found = Found::default();
     let mut unexplained = Vec::new();
-    let actors = target.actors();
-    if let (Some(one), Some(two)) = (target.store(a), target.store(b)) {
+    let actors = cluster.actors();
+    if let (Some(one), Some(two)) = (cluster.store(a), cluster.store(b)) {
         unexplained = diff(doc.q, one, two, &both, &mut |difference| {
             found.note(difference, args.stat, &actors);
             Ok(())
         })?;
     }
     show(ui, args, [doc.name(a), doc.name(b)], both.len(), &found)?;
-    let doubted = doubt(ui, target, &[a, b], &both, &unexplained)?;
+    let doubted = doubt(ui, cluster, &[a, b], &both, &unexplained)?;
     let corrupt = doubted || found.counts.contains_key(Relation::Corrupt.word());
     if corrupt {
         ui.note("damaged records are healed from other copies: kvs repair --verify");
@@ -104,28 +104,28 @@ fn compare(ui: &mut Ui, args: &Args, target: &mut Target, a: NodeId, b: NodeId) 
 /// Says which of two copies does not hold what it was told to; whether one does not.
 fn doubt(
     ui: &mut Ui,
-    target: &mut Target,
+    cluster: &mut Cluster,
     nodes: &[NodeId],
     shared: &[Partition],
     unexplained: &[Partition],
 ) -> Result<bool, Error> {
     let mut doubted = false;
     for id in nodes {
-        let name = target.doc().name(*id);
-        let unsound = unsound(target, *id).map(|error| format!("{name}: {error}"));
-        let doubts = doubts(target, *id, Some(shared))?.into_iter();
+        let name = cluster.doc().name(*id);
+        let unsound = unsound(cluster, *id).map(|error| format!("{name}: {error}"));
+        let doubts = doubts(cluster, *id, Some(shared))?.into_iter();
         let doubts = doubts.map(|d| format!("{name}: partition {} {}", d.partition, d.why));
         let mut said: Vec<String> = unsound.into_iter().chain(doubts).collect();
         // A running node reads for itself.
         let mut read = unexplained.to_vec();
-        if target.runs(*id) && said.is_empty() {
-            let open = unsettled(target, *id)?;
+        if cluster.runs(*id) && said.is_empty() {
+            let open = unsettled(cluster, *id)?;
             read.extend(open.into_iter().filter(|p| shared.contains(p)));
         } else {
             read.clear();
         }
         for p in &read {
-            if !verify_node(target, *id, Some(*p), &mut |_| {})?.is_good() {
+            if !verify_node(cluster, *id, Some(*p), &mut |_| {})?.is_good() {
                 said.push(format!("{name}: partition {p} does not hold what it was told to"));
             }
         }
@@ -164,7 +164,7 @@ impl Found {
 }
 
 /// The ring when a member is named, and every directory that is named.
-fn open(ui: &mut Ui, common: &Common, args: &Args) -> Result<Target, Error> {
+fn open(ui: &mut Ui, common: &Common, args: &Args) -> Result<Cluster, Error> {
     let is_dir = |name: &&String| names_node(name);
     let named: Vec<&String> = [&args.a, &args.b].into_iter().collect();
     let dirs: Vec<String> = named.iter().filter(|n| is_dir(n)).map(|n| (*n).clone()).collect();
@@ -185,24 +185,24 @@ fn names_node(name: &str) -> bool {
     Path::new(name).join(NODE_FILE).is_file() || is_address(name)
 }
 
-fn find(target: &Target, name: &str) -> Result<NodeId, Error> {
+fn find(cluster: &Cluster, name: &str) -> Result<NodeId, Error> {
     let wanted = Path::new(name);
     if wanted.join(NODE_FILE).is_file() {
         let same = |id: &NodeId| {
-            let dir = target.dir(*id).and_then(|d| d.canonicalize().ok());
+            let dir = cluster.dir(*id).and_then(|d| d.canonicalize().ok());
             dir.is_some() && dir == wanted.canonicalize().ok()
         };
-        let id = target.nodes().into_iter().find(same).or_else(|| of_copy(target, wanted));
-        return id.ok_or_else(|| unread(target, wanted));
+        let id = cluster.nodes().into_iter().find(same).or_else(|| of_copy(cluster, wanted));
+        return id.ok_or_else(|| unread(cluster, wanted));
     }
-    let id = match target.node_at(name) {
+    let id = match cluster.node_at(name) {
         Some(id) => id,
-        None => target.doc().named(name)?.id,
+        None => cluster.doc().named(name)?.id,
     };
-    if target.nodes().contains(&id) {
+    if cluster.nodes().contains(&id) {
         return Ok(id);
     }
-    if target.damaged().iter().any(|dir| dir.ends_with(name)) {
+    if cluster.damaged().iter().any(|dir| dir.ends_with(name)) {
         return Err(Error::Corrupt(format!("{name} cannot be read; nothing was compared."))
             .hint(format!("rebuild it from the others: kvs replace {}", operand(name))));
     }
@@ -211,15 +211,15 @@ fn find(target: &Target, name: &str) -> Result<NodeId, Error> {
 }
 
 /// The node that a directory says it is: a copy of one that runs, or is open, somewhere else.
-fn of_copy(target: &Target, dir: &Path) -> Option<NodeId> {
+fn of_copy(cluster: &Cluster, dir: &Path) -> Option<NodeId> {
     let Ok(sidecar::Found::Valid(identity)) = sidecar::read(dir) else { return None };
-    Some(identity.node).filter(|id| target.nodes().contains(id))
+    Some(identity.node).filter(|id| cluster.nodes().contains(id))
 }
 
 /// Why a node's directory is not compared: only damage is a reason to rebuild it.
-fn unread(target: &Target, dir: &Path) -> Error {
+fn unread(cluster: &Cluster, dir: &Path) -> Error {
     let shown = dir.display();
-    if target.damaged().iter().any(|damaged| damaged == dir) {
+    if cluster.damaged().iter().any(|damaged| damaged == dir) {
         let name = dir.file_name().unwrap_or(dir.as_os_str());
         return Error::Corrupt(format!("{shown} cannot be read; nothing was compared."))
             .hint(format!("rebuild it from the others: kvs replace {}", operand(name)));

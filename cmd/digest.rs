@@ -45,21 +45,21 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open_all(ui, "digest", &args.scope.targets)?;
-    let only = args.scope.only(&target)?;
+    let mut cluster = common.open_all(ui, "digest", &args.scope.targets)?;
+    let only = args.scope.only(&cluster)?;
     let mut rows = Vec::new();
-    let asked = target.nodes();
+    let asked = cluster.nodes();
     for id in asked.iter().copied() {
-        let name = target.doc().name(id);
-        let found = digest(&target, id, only, args.depth);
-        let Some(found) = heard(ui, &mut target, id, found)? else { continue };
+        let name = cluster.doc().name(id);
+        let found = digest(&cluster, id, only, args.depth);
+        let Some(found) = heard(ui, &mut cluster, id, found)? else { continue };
         rows.extend(found.iter().map(|row| cells(&name, row)));
     }
-    let partly = common.is_partly_read(&target, &args.scope.targets, &asked)?;
-    let all = read_of(&target, partly);
+    let partly = common.is_partly_read(&cluster, &args.scope.targets, &asked)?;
+    let all = read_of(&cluster, partly);
     if let Some(file) = &args.check {
         let ring = partly || args.scope.targets.is_empty();
-        let unread = if ring { target.missing() } else { Vec::new() };
+        let unread = if ring { cluster.missing() } else { Vec::new() };
         let same = check(ui, file, &rows, &unread)?;
         return Ok(if same || all == Done::Corrupt { all } else { Done::No });
     }

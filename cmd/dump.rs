@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
-use kvs::embed::wall_ms;
+use kvs::cluster::{Access, Cluster};
 use kvs::error::Error;
 use kvs::os::Output;
+use kvs::os::wall_ms;
 use kvs::quorum::Options;
-use kvs::target::{Access, Target};
 use kvs::transfer::encode;
 
 use crate::common::Common;
@@ -50,18 +50,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open(ui, Access::Read, "dump")?;
+    let mut cluster = common.open(ui, Access::Read, "dump")?;
     let bar = ui.progress("dump", None);
     let mut lost = 0;
     let file = args.output.as_deref().filter(|path| *path != Path::new("-"));
     let written = match file {
-        None => write(&mut target, args, &mut lost, &mut |line| {
+        None => write(&mut cluster, args, &mut lost, &mut |line| {
             bar.inc(1);
             Ok(ui.bytes(line)?)
         }),
         Some(path) => {
             let mut out = BufWriter::new(Output::open(path)?);
-            let written = write(&mut target, args, &mut lost, &mut |line| {
+            let written = write(&mut cluster, args, &mut lost, &mut |line| {
                 bar.inc(1);
                 out.write_all(line).map_err(|e| unwritten(path, e))
             });
@@ -73,7 +73,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }
     };
     bar.finish_and_clear();
-    ui.warn_all(target.warnings());
+    ui.warn_all(cluster.warnings());
     let lines = written?;
     if lost > 0 {
         ui.note(&format!("times to expire at that were left out: {lost}; --expires keeps them"));
@@ -98,14 +98,14 @@ fn unwritten(path: &Path, error: io::Error) -> Fail {
 
 /// Writes all lines; how many, and in `lost` how many values lost their time of expiry.
 fn write(
-    target: &mut Target,
+    cluster: &mut Cluster,
     args: &Args,
     lost: &mut usize,
     out: &mut dyn FnMut(&[u8]) -> Result<(), Fail>,
 ) -> Result<u64, Fail> {
     let (now_ms, mut lines) = (wall_ms(), 0);
     let options = Options { r: args.r, ..Options::default() };
-    each(target, args.prefix.as_bytes(), &options, &mut |key, record| {
+    each(cluster, args.prefix.as_bytes(), &options, &mut |key, record| {
         let Some(mut line) = encode(key, record, now_ms, args.clock, args.expires) else {
             return Ok(true);
         };

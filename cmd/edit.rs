@@ -10,18 +10,16 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::clock::{Dot, VersionVector};
-use kvs::embed::wall_ms;
+use kvs::cluster::{Access, Actors, Cluster};
 use kvs::error::{Error, word};
 use kvs::key::Key;
-use kvs::os::open_small;
+use kvs::os::{open_small, wall_ms};
 use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply};
 use kvs::record::{Record, Value};
-use kvs::target::{Access, Actors, Target};
 
-use crate::common::{Common, Quorum, key_parser};
+use crate::common::{Common, Quorum, key_parser, read_all};
 use crate::exit::{Done, Fail, Outcome};
-use crate::get::{self, time};
-use crate::put::{Told, read_all};
+use crate::render::{WriteReport, record, time};
 use crate::ui::Ui;
 
 /// Change a value, and bring siblings together
@@ -76,8 +74,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     loop {
         // No lock is held while somebody thinks.
         let base = {
-            let mut target = common.open(ui, Access::Read, "edit")?;
-            base(ui, &mut target, args)?
+            let mut cluster = common.open(ui, Access::Read, "edit")?;
+            base(ui, &mut cluster, args)?
         };
         let new = match args.command.as_slice() {
             [] => in_editor(&base)?,
@@ -87,20 +85,25 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             ui.note(&format!("{} is unchanged; nothing was written", args.key));
             return Ok(Done::Yes);
         }
-        let mut target = common.open(ui, Access::Write, "edit")?;
+        let mut cluster = common.open(ui, Access::Write, "edit")?;
         if base.has_expired() {
             return Err(expired(args, &new)?.into());
         }
-        let (reply, options) = base.write(ui, &mut target, args, &new)?;
+        let (reply, options) = base.write(ui, &mut cluster, args, &new)?;
         let lost =
             matches!(reply.items.first(), Some(ItemReply::Conflict { .. } | ItemReply::NotAlone));
         if !lost {
-            let w = options.w(&target.doc());
-            let told =
-                Told { schema: "kvs.edit/1", key: &args.key, w, show_context: false, exact: true };
-            return told.tell(ui, &target, &reply);
+            let w = options.w(&cluster.doc());
+            let told = WriteReport {
+                schema: "kvs.edit/1",
+                key: &args.key,
+                w,
+                show_context: false,
+                exact: true,
+            };
+            return told.tell(ui, &cluster, &reply);
         }
-        drop(target);
+        drop(cluster);
         if args.command.is_empty() || left == 0 {
             return Err(overtaken(args, &new)?.into());
         }
@@ -111,12 +114,12 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 /// What is there now.
-fn base(ui: &mut Ui, target: &mut Target, args: &Args) -> Result<Base, Fail> {
-    let reply = target.get(&args.key, &args.quorum.options());
-    ui.warn_all(target.warnings());
-    let record: Record = get::record(&args.key, &reply?)?;
+fn base(ui: &mut Ui, cluster: &mut Cluster, args: &Args) -> Result<Base, Fail> {
+    let reply = cluster.get(&args.key, &args.quorum.options());
+    ui.warn_all(cluster.warnings());
+    let record: Record = record(&args.key, &reply?)?;
     let values = record.visible(wall_ms()).into_iter().cloned().collect();
-    Ok(Base { clock: record.clock, values, actors: target.actors() })
+    Ok(Base { clock: record.clock, values, actors: cluster.actors() })
 }
 
 impl Base {
@@ -175,15 +178,15 @@ impl Base {
     fn write(
         &self,
         ui: &mut Ui,
-        target: &mut Target,
+        cluster: &mut Cluster,
         args: &Args,
         new: &[u8],
     ) -> Result<(PutReply, Options), Fail> {
         let value = Some((new.to_vec(), self.expires_ms()));
         let basis = Basis::Exact(self.clock.clone());
         let options = args.quorum.options();
-        let reply = target.put(Item { key: args.key.clone(), value, basis }, &options);
-        ui.warn_all(target.warnings());
+        let reply = cluster.put(Item { key: args.key.clone(), value, basis }, &options);
+        ui.warn_all(cluster.warnings());
         Ok((reply?, options))
     }
 }

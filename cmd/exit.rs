@@ -298,21 +298,47 @@ mod tests {
         assert_eq!((1..200).filter(|n| io(*n) == Code::Corrupt).collect::<Vec<_>>(), [5]);
     }
 
-    /// README and the manual say what the table says; the units and the fault handler use its
-    /// numbers.
     #[test]
-    fn what_is_written_elsewhere_agrees_with_the_table() {
-        let readme = include_str!("../README.md");
-        let table: String =
+    fn readme_has_the_table() {
+        let table =
             Code::ALL.map(|code| format!("| {} | {} |\n", code.number(), code.meaning())).concat();
+        let readme = include_str!("../README.md");
         assert!(readme.contains(&format!("| code | meaning |\n|---|---|\n{table}\n")), "{table}");
+    }
+
+    #[test]
+    fn the_manual_has_the_table() {
+        let row = |code: Code| {
+            let meaning = code.meaning().replace('-', "\\-");
+            format!(".TP\n\\fB{}\\fR\n{meaning}\n", code.number())
+        };
+        let table = format!(".SH \"EXIT STATUS\"\n{}", Code::ALL.map(row).concat());
+        let page = include_str!("../man/kvs.1").replace("\\&.", ".");
+        assert!(page.contains(&table), "{table}");
+    }
+
+    #[test]
+    fn the_units_start_no_node_again_that_will_end_so_again() {
         let last = Code::ALL.iter().filter(|code| code.is_final()).map(|code| code.number());
         let last: Vec<u8> = last.collect();
         assert_eq!(last, kvs::push::FINAL_CODES);
         let words = last.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
-        let unit = include_str!("../man/kvs-concepts.7");
-        assert!(unit.contains(&format!("\nRestartPreventExitStatus={words}\n")), "{words}");
+        let page = include_str!("../man/kvs-concepts.7");
+        assert!(page.contains(&format!("\nRestartPreventExitStatus={words}\n")), "{words}");
+    }
+
+    #[test]
+    fn the_handler_of_memory_faults_ends_with_codes_of_the_table() {
         assert_eq!(kvs::store::lmdb::FAULT_CODE, i32::from(Code::Corrupt.number()));
         assert_eq!(kvs::store::lmdb::UNKNOWN_CODE, i32::from(Code::Unknown.number()));
+    }
+
+    #[test]
+    fn help_names_every_code_once() {
+        let summary = summary();
+        for code in Code::ALL {
+            let words = format!("{} {}", code.number(), code.name());
+            assert_eq!(summary.matches(&words).count(), 1, "{words}: {summary}");
+        }
     }
 }

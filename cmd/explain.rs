@@ -1,16 +1,16 @@
 //! `kvs explain`: why a key reads as it does.
 
 use clap::Args as ClapArgs;
-use kvs::embed::wall_ms;
+use kvs::cluster::{Access, Actors, Cluster, Inspection, Replica, State};
 use kvs::error::operand;
 use kvs::key::{Key, Position, escape};
+use kvs::os::wall_ms;
 use kvs::record::Record;
-use kvs::target::{Access, Actors, Inspection, Replica, State, Target};
 use serde_json::json;
 
 use crate::common::{Common, key_parser, read_of};
 use crate::exit::{Done, Outcome};
-use crate::get::{object, preview};
+use crate::render::{object, preview};
 use crate::ui::Ui;
 
 /// Tell why a key reads as it does
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 /// All there is to say.
 struct Story<'a> {
     key: &'a Key,
-    target: &'a Target,
+    cluster: &'a Cluster,
     found: Inspection,
     actors: Actors,
     /// Members whose files are damaged as a whole.
@@ -40,19 +40,19 @@ struct Story<'a> {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open(ui, Access::Read, "explain")?;
-    let found = target.inspect(&args.key);
-    ui.warn_all(target.warnings());
+    let mut cluster = common.open(ui, Access::Read, "explain")?;
+    let found = cluster.inspect(&args.key);
+    ui.warn_all(cluster.warnings());
     let story = Story {
         key: &args.key,
-        target: &target,
+        cluster: &cluster,
         found: found?,
-        actors: target.actors(),
-        broken: target.broken(),
+        actors: cluster.actors(),
+        broken: cluster.broken(),
         now_ms: wall_ms(),
     };
     let damaged = story.any(|state| *state == State::Unreadable);
-    let done = if damaged { Done::Corrupt } else { read_of(&target, false) };
+    let done = if damaged { Done::Corrupt } else { read_of(&cluster, false) };
     if ui.is_json() {
         ui.json(&story.json())?;
         return Ok(done);
@@ -90,7 +90,7 @@ impl Story<'_> {
     }
 
     fn place(&self) -> Vec<(&'static str, String)> {
-        let doc = self.target.doc();
+        let doc = self.cluster.doc();
         let Position(position) = self.key.position();
         let leaf = self.key.position().leaf(doc.q);
         let p = doc.q.partition(self.key);
@@ -139,7 +139,7 @@ impl Story<'_> {
     }
 
     fn reads(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
-        (1..=self.target.doc().n()).map(|r| {
+        (1..=self.cluster.doc().n()).map(|r| {
             let results: Vec<_> = self.found.outcomes(r).iter().map(|o| self.result(o)).collect();
             let text = match results.as_slice() {
                 [] => "refused: too few votes (4)".to_string(),
@@ -182,7 +182,7 @@ impl Story<'_> {
         if found.merged.visible(self.now_ms).len() > 1 {
             return format!("kvs edit {}", key.argument());
         }
-        let doc = self.target.doc();
+        let doc = self.cluster.doc();
         if found.outcomes(doc.majority()).is_empty() {
             let down = self.any(|s| matches!(s, State::Down | State::Unasked));
             let next = if down { "bring its owners back: kvs status" } else { "kvs repair" };
@@ -192,7 +192,7 @@ impl Story<'_> {
     }
 
     fn json(&self) -> serde_json::Value {
-        let doc = self.target.doc();
+        let doc = self.cluster.doc();
         let copies = self.found.replicas.iter().map(|c| {
             json!({
                 "node": c.name, "zone": c.zone, "is": c.standing.word(), "state": self.state(c).word(),

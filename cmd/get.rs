@@ -1,20 +1,18 @@
-//! `kvs get`: reads one key. Also how values, dots and replicas are printed everywhere.
+//! `kvs get`: reads one key.
 
-use std::time::{Duration, UNIX_EPOCH};
-
-use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args as ClapArgs;
 use kvs::clock::{Dot, token};
-use kvs::embed::wall_ms;
+use kvs::cluster::{Access, Actors, Cluster, Replica, State};
 use kvs::error::Error;
-use kvs::key::{Key, escape};
+use kvs::key::Key;
+use kvs::os::wall_ms;
 use kvs::quorum::{GetReply, Options};
 use kvs::record::{Record, Value};
-use kvs::target::{Access, Actors, Replica, State, Target};
 use serde_json::json;
 
 use crate::common::{Common, LevelName, key_parser};
 use crate::exit::{Done, Outcome};
+use crate::render::{dot, object, preview, put_bytes, record, time};
 use crate::ui::Ui;
 
 /// Read the value of a key
@@ -85,18 +83,18 @@ struct Found<'a> {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let key = &args.key;
-    let mut target = common.open(ui, Access::Read, "get")?;
-    let reply = target.get(key, &args.reads.options());
-    ui.warn_all(target.warnings());
+    let mut cluster = common.open(ui, Access::Read, "get")?;
+    let reply = cluster.get(key, &args.reads.options());
+    ui.warn_all(cluster.warnings());
     let reply = reply?;
-    let replicas = target.replicas(key, &reply);
+    let replicas = cluster.replicas(key, &reply);
     tell_replicas(ui, &replicas);
     let record = record(key, &reply)?;
-    let context = (!record.is_absent()).then(|| token(target.doc().id.0, key, &record.clock));
-    let (actors, unread) = (target.actors(), !unreadable(&replicas).is_empty());
+    let context = (!record.is_absent()).then(|| token(cluster.doc().id.0, key, &record.clock));
+    let (actors, unread) = (cluster.actors(), !unreadable(&replicas).is_empty());
     let found = Found { key, record, now_ms: wall_ms(), context, actors, unread };
     if ui.is_json() {
-        found.json(ui, args, &counts(&target, &reply, &replicas))
+        found.json(ui, args, &counts(&cluster, &reply, &replicas))
     } else if args.show_context {
         found.context(ui)
     } else {
@@ -208,12 +206,6 @@ impl Found<'_> {
     }
 }
 
-/// The record a read answers with; empty when there is none.
-pub(crate) fn record(key: &Key, reply: &GetReply) -> Result<Record, Error> {
-    let record = reply.stored.as_ref().map(|s| s.record(key)).transpose()?;
-    Ok(record.unwrap_or_default())
-}
-
 /// Says which replicas a repair would change.
 fn tell_replicas(ui: &mut Ui, replicas: &[Replica]) {
     let unreadable = unreadable(replicas);
@@ -238,10 +230,10 @@ fn stale(replicas: &[Replica]) -> Vec<&str> {
     stale.map(|c| c.name.as_str()).collect()
 }
 
-fn counts(target: &Target, reply: &GetReply, replicas: &[Replica]) -> serde_json::Value {
+fn counts(cluster: &Cluster, reply: &GetReply, replicas: &[Replica]) -> serde_json::Value {
     let answered = replicas.iter().filter(|c| !matches!(c.state, State::Down | State::Unasked));
     json!({
-        "n": target.doc().n(), "r": reply.r, "answered": answered.count(),
+        "n": cluster.doc().n(), "r": reply.r, "answered": answered.count(),
         "stale": stale(replicas), "unreadable": unreadable(replicas),
     })
 }
@@ -255,41 +247,4 @@ fn sibling(at: Dot, value: &Value, actors: &Actors) -> serde_json::Value {
         json["expires"] = at.to_string().into();
     }
     json
-}
-
-/// A dot as JSON.
-pub(crate) fn dot(dot: Dot, actors: &Actors) -> serde_json::Value {
-    let (actor, node) = (dot.actor.to_string(), actors.name(dot.actor));
-    json!({"actor": actor, "node": node, "counter": dot.counter.to_string()})
-}
-
-/// Adds bytes to a JSON object: under `name` as text, or under `name_b64`.
-pub(crate) fn put_bytes(json: &mut serde_json::Value, name: &str, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => json[name] = text.into(),
-        Err(_) => json[format!("{name}_b64")] = STANDARD.encode(bytes).into(),
-    }
-}
-
-/// A JSON object about a key.
-pub(crate) fn object(schema: &str, key: &Key, mut json: serde_json::Value) -> serde_json::Value {
-    json["schema"] = schema.into();
-    put_bytes(&mut json, "key", key.as_bytes());
-    json
-}
-
-/// ms since 1970 as a time.
-pub(crate) fn time(ms: u64) -> String {
-    let at = UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(UNIX_EPOCH);
-    humantime::format_rfc3339_seconds(at).to_string()
-}
-
-/// The beginning of a value, escaped.
-pub(crate) fn preview(bytes: &[u8]) -> String {
-    const SHOWN: usize = 60;
-    let mut text = escape(bytes.get(..SHOWN).unwrap_or(bytes));
-    if bytes.len() > SHOWN {
-        text.push('…');
-    }
-    text
 }

@@ -1,16 +1,16 @@
 //! `kvs hints`: writes that are kept for nodes that were down.
 
 use clap::{Args as ClapArgs, Subcommand};
+use kvs::cluster::{Access, Cluster};
 use kvs::error::Error;
 use kvs::repair::{bad_hints, deliver, unread_hints};
 use kvs::ring::{NodeId, RingDoc};
 use kvs::store::{BadHints, Hint};
-use kvs::target::{Access, Target};
 use serde_json::{Value, json};
 
 use crate::common::{Common, heard, read_of, warn_of_unread};
 use crate::exit::{Done, Outcome};
-use crate::get::put_bytes;
+use crate::render::put_bytes;
 use crate::ui::Ui;
 use crate::verify::tell_bad_hints;
 
@@ -49,11 +49,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 fn list(ui: &mut Ui, common: &Common) -> Outcome {
-    let mut target = common.open_all(ui, "hints", &[])?;
+    let mut cluster = common.open_all(ui, "hints", &[])?;
     let (mut rows, mut objects, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
-    let asked = target.nodes();
+    let asked = cluster.nodes();
     for id in asked.iter().copied() {
-        each(ui, &mut target, id, |doc, hint| {
+        each(ui, &mut cluster, id, |doc, hint| {
             let kind = if hint.stored.is_some() { "data" } else { "reference" };
             let bytes = hint.stored.as_ref().map_or(0, |s| s.bytes().len()).to_string();
             let (holder, to) = (doc.name(id), doc.name(hint.target));
@@ -64,19 +64,19 @@ fn list(ui: &mut Ui, common: &Common) -> Outcome {
             let (key, partition) = (hint.key.to_string(), hint.partition.to_string());
             rows.push(vec![holder, to, key, partition, kind.to_owned(), bytes]);
         })?;
-        let read = target.store(id).map_or_else(|| Ok(BadHints::default()), |s| s.bad_hints());
-        let bad = heard(ui, &mut target, id, read)?.unwrap_or_default();
+        let read = cluster.store(id).map_or_else(|| Ok(BadHints::default()), |s| s.bad_hints());
+        let bad = heard(ui, &mut cluster, id, read)?.unwrap_or_default();
         damaged.extend((!bad.is_empty()).then_some((id, bad)));
     }
     if ui.is_json() {
         ui.json(&json!({"schema": "kvs.hints/1", "hints": objects,
-            "bad_hints": counted(&target.doc(), &damaged)}))?;
+            "bad_hints": counted(&cluster.doc(), &damaged)}))?;
     } else {
         ui.rows(&["holder", "target", "key", "partition", "kind", "bytes"], &rows)?;
     }
-    let partly = common.is_partly_read(&target, &[], &asked)?;
-    tell_damaged(ui, &target.doc(), &damaged);
-    Ok(if damaged.is_empty() { read_of(&target, partly) } else { Done::Corrupt })
+    let partly = common.is_partly_read(&cluster, &[], &asked)?;
+    tell_damaged(ui, &cluster.doc(), &damaged);
+    Ok(if damaged.is_empty() { read_of(&cluster, partly) } else { Done::Corrupt })
 }
 
 /// Says which hints are damaged, and the way out.
@@ -97,44 +97,44 @@ fn counted(doc: &RingDoc, damaged: &[(NodeId, BadHints)]) -> Vec<Value> {
 /// that is said.
 fn each(
     ui: &mut Ui,
-    target: &mut Target,
+    cluster: &mut Cluster,
     id: NodeId,
     mut list: impl FnMut(&RingDoc, &Hint),
 ) -> Result<(), Error> {
     let mut after = None;
     loop {
         let read =
-            target.store(id).map_or_else(|| Ok(Vec::new()), |s| s.hints(after.as_ref(), SLICE));
-        let hints = heard(ui, target, id, read)?.unwrap_or_default();
+            cluster.store(id).map_or_else(|| Ok(Vec::new()), |s| s.hints(after.as_ref(), SLICE));
+        let hints = heard(ui, cluster, id, read)?.unwrap_or_default();
         let Some(last) = hints.last() else { return Ok(()) };
         after = Some(last.place());
-        hints.iter().for_each(|hint| list(&target.doc(), hint));
+        hints.iter().for_each(|hint| list(&cluster.doc(), hint));
     }
 }
 
 fn send(ui: &mut Ui, common: &Common) -> Outcome {
-    let mut target = common.open(ui, Access::Write, "hints")?;
-    let (delivered, left) = deliver(&mut target)?;
-    let (unreadable, damaged) = (unread_hints(&target), bad_hints(&target).unwrap_or_default());
+    let mut cluster = common.open(ui, Access::Write, "hints")?;
+    let (delivered, left) = deliver(&mut cluster)?;
+    let (unreadable, damaged) = (unread_hints(&cluster), bad_hints(&cluster).unwrap_or_default());
     // What is damaged waits for nobody.
     let left = left.saturating_sub(damaged.iter().map(|(_, bad)| bad.bad.len() as u64).sum());
-    ui.warn_all(target.warnings());
+    ui.warn_all(cluster.warnings());
     // Who is down, or went down on the way, may keep hints that nobody was told of.
-    let unread = target.missing();
-    warn_of_unread(ui, &target, &unread);
+    let unread = cluster.missing();
+    warn_of_unread(ui, &cluster, &unread);
     ui.has_applied(format!("{delivered} hints were delivered."));
     if ui.is_json() {
         ui.json(&json!({
             "schema": "kvs.deliver/1", "delivered": delivered.to_string(),
-            "left": left.to_string(), "bad_hints": counted(&target.doc(), &damaged),
+            "left": left.to_string(), "bad_hints": counted(&cluster.doc(), &damaged),
         }))?;
     } else {
         ui.rows(&["delivered", "left"], &[vec![delivered.to_string(), left.to_string()]])?;
     }
     if left > 0 {
-        let wait = match &target.missing()[..] {
+        let wait = match &cluster.missing()[..] {
             [] => "their targets do not take them now; see why: kvs status".to_owned(),
-            down if target.is_live() => {
+            down if cluster.is_live() => {
                 format!("down: {}; their nodes deliver them when these are back", down.join(", "))
             }
             down => format!("down: {}; when these are back: kvs hints deliver", down.join(", ")),
@@ -142,10 +142,10 @@ fn send(ui: &mut Ui, common: &Common) -> Outcome {
         ui.note(&format!("hints that wait: {left}; {wait}"));
     }
     for (id, error) in &unreadable {
-        let name = target.doc().name(*id);
+        let name = cluster.doc().name(*id);
         ui.say(&format!("{name}: not all of its hints can be read: {error} See kvs verify"));
     }
-    tell_damaged(ui, &target.doc(), &damaged);
+    tell_damaged(ui, &cluster.doc(), &damaged);
     Ok(match (damaged.is_empty() && unreadable.is_empty(), left == 0 && unread.is_empty()) {
         (true, true) => Done::Yes,
         (true, false) => Done::Partly,

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use kvs::client::free_ports;
 use kvs::config::address;
-use kvs::embed::{self, Seat, random};
 use kvs::error::{Error, option};
 use kvs::key::Q;
+use kvs::node_dir::{MemberSpec, RingSpec, create_ring};
+use kvs::os::random;
 
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
@@ -60,15 +61,15 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         let text = "There are not as many ports from there on as nodes; nothing was made.";
         return Err(Error::Usage(text.into()).into());
     }
-    let seats = (0..args.nodes).map(|i| Seat {
+    let members = (0..args.nodes).map(|i| MemberSpec {
         name: format!("n{}", i + 1),
         zone: args.zones[usize::from(i) % args.zones.len()].clone(),
         weight: 1,
         listen: listen.as_ref().map(|(host, port)| format!("{host}:{}", port.saturating_add(i))),
     });
-    let seats = seats.collect();
-    let ring = embed::Ring { q: Q::new(args.partitions)?, replicas, seats };
-    let doc = embed::create_ring(&args.dir, &ring)?;
+    let members = members.collect();
+    let ring = RingSpec { q: Q::new(args.partitions)?, replicas, members };
+    let doc = create_ring(&args.dir, &ring)?;
     let dir = args.dir.display();
     ui.has_applied(format!("The ring in {dir} was made."));
     if ui.is_json() {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::client::free_ports;
+use kvs::cluster::{Access, Cluster};
 use kvs::config::NODE_FILE;
-use kvs::embed::{Seat, random};
 use kvs::error::Error;
+use kvs::node_dir::MemberSpec;
+use kvs::os::random;
 use kvs::ring::{Change, Member, NodeId, RingDoc, State, WEIGHT_MAX, check_new_name};
-use kvs::target::{Access, Target};
 use serde_json::json;
 
 use crate::common::{Common, listening};
@@ -52,33 +53,33 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let zone = common.zone.clone().unwrap_or_else(|| "default".into());
     let common = Common { zone: None, ..common.clone() }; // it may be a zone that is new
     let listen = args.listen.clone().or_else(free_address);
-    let seat = Seat { name: name(args)?, zone, weight: args.weight, listen };
-    let target = common.open(ui, Access::Write, "join")?;
-    let live = target.is_live();
-    refuse_member(&target, &args.dir)?;
+    let spec = MemberSpec { name: name(args)?, zone, weight: args.weight, listen };
+    let cluster = common.open(ui, Access::Write, "join")?;
+    let live = cluster.is_live();
+    refuse_member(&cluster, &args.dir)?;
     let found = args.dir.join(NODE_FILE).exists();
     if found {
-        target.seat(&args.dir, &seat)?; // makes nothing: it says whether that node may join
+        cluster.prepare_member(&args.dir, &spec)?; // makes nothing: it says whether that node may join
     }
     // The layout does not depend on the identity: a directory is only made once all agree.
-    let preview = Preview::of(&target, &[Change::Join(sketch(&seat)?)])?;
+    let preview = Preview::of(&cluster, &[Change::Join(sketch(&spec)?)])?;
     if args.plan.is_some() {
         preview.show_beside(ui, args.plan.as_deref())?;
     } else if !agreed(ui, &args.consent, &preview)? {
         told(ui, &preview, None)?;
         return Ok(preview.rehearsed());
     }
-    let member = target.seat(&args.dir, &seat)?;
-    let plan = target.doc().plan_of(vec![Change::Join(member)]);
+    let member = cluster.prepare_member(&args.dir, &spec)?;
+    let plan = cluster.doc().plan_of(vec![Change::Join(member)]);
     if let Some(file) = &args.plan {
         write_plan(ui, &plan, file)?;
         return told(ui, &preview, None);
     }
-    let doc = carry_out(ui, &common, target, &plan, Some(&args.dir));
+    let doc = carry_out(ui, &common, cluster, &plan, Some(&args.dir));
     // The directory of a node that runs stays: it is that node's.
     let doc = doc.map_err(|error| unmade(error, &args.dir, found || live))?;
-    ui.has_applied(format!("{} has joined the ring.", seat.name));
-    ui.note(&format!("{} has joined; the ring is at version {}", seat.name, doc.version));
+    ui.has_applied(format!("{} has joined the ring.", spec.name));
+    ui.note(&format!("{} has joined; the ring is at version {}", spec.name, doc.version));
     told(ui, &preview, Some(&doc))
 }
 
@@ -101,22 +102,22 @@ fn name(args: &Args) -> Result<String, Error> {
     }
 }
 
-fn refuse_member(target: &Target, dir: &Path) -> Result<(), Error> {
+fn refuse_member(cluster: &Cluster, dir: &Path) -> Result<(), Error> {
     let same = |open: &Path| open.canonicalize().ok() == dir.canonicalize().ok();
-    let member = target.nodes().into_iter().find(|id| target.dir(*id).is_some_and(same));
+    let member = cluster.nodes().into_iter().find(|id| cluster.dir(*id).is_some_and(same));
     let Some(member) = member else { return Ok(()) };
-    let (dir, name) = (dir.display(), target.doc().name(member));
+    let (dir, name) = (dir.display(), cluster.doc().name(member));
     Err(Error::Denied(format!("{dir} is the member {name} already; nothing was changed."))
         .hint("kvs ring apply goes on with a change that was cut short"))
 }
 
 /// The member as far as it counts for the layout.
-fn sketch(seat: &Seat) -> Result<Member, Error> {
+fn sketch(spec: &MemberSpec) -> Result<Member, Error> {
     Ok(Member {
         id: NodeId(random()? as u64),
-        name: seat.name.clone(),
-        zone: seat.zone.clone(),
-        weight: seat.weight,
+        name: spec.name.clone(),
+        zone: spec.zone.clone(),
+        weight: spec.weight,
         state: State::Joining,
         public_key: [0; 32],
     })

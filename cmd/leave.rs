@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use kvs::cluster::Access;
 use kvs::ring::Change;
-use kvs::target::Access;
 use serde_json::json;
 
 use crate::common::Common;
@@ -32,18 +32,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let target = common.open(ui, Access::Write, "leave")?;
-    let id = target.doc().named(&args.name)?.id;
-    let dir = target.dir(id).map(|d| d.display().to_string());
+    let cluster = common.open(ui, Access::Write, "leave")?;
+    let id = cluster.doc().named(&args.name)?.id;
+    let dir = cluster.dir(id).map(|d| d.display().to_string());
     let changes = [Change::Leave(args.name.clone())];
-    let preview = Preview::of(&target, &changes)?;
-    let plan = target.doc().plan_of(changes.to_vec());
+    let preview = Preview::of(&cluster, &changes)?;
+    let plan = cluster.doc().plan_of(changes.to_vec());
     let (mut version, mut done) = (None, Done::Yes);
     if let Some(file) = &args.plan {
         preview.show_beside(ui, args.plan.as_deref())?;
         write_plan(ui, &plan, file)?;
     } else if agreed(ui, &args.consent, &preview)? {
-        let doc = carry_out(ui, common, target, &plan, None)?;
+        let doc = carry_out(ui, common, cluster, &plan, None)?;
         ui.has_applied(format!("{} has left the ring.", args.name));
         ui.note(&format!("{} has left; the ring is at version {}", args.name, doc.version));
         if let Some(dir) = &dir {

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use kvs::cluster::Access;
 use kvs::error::Error;
 use kvs::quorum::Basis;
-use kvs::target::Access;
 use kvs::transfer::{Loaded, Loading, load};
 use serde_json::json;
 
@@ -45,7 +45,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut input = args.input()?;
-    let mut target = common.open(ui, Access::Write, "load")?;
+    let mut cluster = common.open(ui, Access::Write, "load")?;
     let basis = match args {
         Args { if_absent: true, .. } => Basis::Absent,
         Args { blind: true, .. } => Basis::Blind,
@@ -54,13 +54,13 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let stop = stop_on_ctrl_c()?;
     let bar = ui.progress("load", Some(0));
     let loading = Loading { basis, options: args.quorum.options() };
-    let loaded = load(&mut target, &mut *input, &loading, &mut |loaded| {
+    let loaded = load(&mut cluster, &mut *input, &loading, &mut |loaded| {
         bar.set_length(loaded.lines);
         bar.set_position(loaded.written + loaded.conflicts);
         !stop.load(std::sync::atomic::Ordering::Relaxed)
     });
     bar.finish_and_clear();
-    ui.warn_all(target.warnings());
+    ui.warn_all(cluster.warnings());
     args.tell(ui, &loaded?)
 }
 

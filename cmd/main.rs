@@ -24,6 +24,7 @@ mod load;
 mod node;
 mod push;
 mod put;
+mod render;
 mod repair;
 mod replace;
 mod ring;

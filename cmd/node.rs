@@ -12,11 +12,11 @@ mod stop;
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
+use kvs::cluster::{Access, Cluster};
 use kvs::config::{self, NODE_FILE, NodeConfig};
 use kvs::error::{Error, word};
 use kvs::ring::NodeId;
 use kvs::store::lock::{Holder, Lock};
-use kvs::target::{Access, Target};
 
 use crate::common::Common;
 use crate::exit::Outcome;
@@ -90,20 +90,25 @@ impl Named {
     }
 
     /// Opens its ring; it has to run.
-    fn open(&self, ui: &mut Ui, common: &Common, purpose: &str) -> Result<(Target, NodeId), Error> {
+    fn open(
+        &self,
+        ui: &mut Ui,
+        common: &Common,
+        purpose: &str,
+    ) -> Result<(Cluster, NodeId), Error> {
         if self.is_stopped()? {
             return Err(self.not_running());
         }
-        let target = match (&self.dir, &common.ring) {
+        let cluster = match (&self.dir, &common.ring) {
             (Some(dir), None) => {
                 let dir = dir.display().to_string();
                 common.open_these(ui, Access::Read, purpose, &[dir])?
             }
             _ => common.open(ui, Access::Read, purpose)?,
         };
-        let by_address = target.node_at(&self.name);
-        let id = by_address.map_or_else(|| target.doc().named(&self.name).map(|m| m.id), Ok)?;
-        if target.is_live() { Ok((target, id)) } else { Err(self.not_running()) }
+        let by_address = cluster.node_at(&self.name);
+        let id = by_address.map_or_else(|| cluster.doc().named(&self.name).map(|m| m.id), Ok)?;
+        if cluster.is_live() { Ok((cluster, id)) } else { Err(self.not_running()) }
     }
 
     fn not_running(&self) -> Error {

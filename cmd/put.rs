@@ -1,26 +1,23 @@
-//! `kvs put`: writes one value. Also what every write of one key shares: its flags, its report.
+//! `kvs put`: writes one value.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use kvs::clock::{parse_token, token};
-use kvs::embed::wall_ms;
+use kvs::clock::parse_token;
+use kvs::cluster::{Access, Cluster};
 use kvs::error::Error;
 use kvs::key::Key;
+use kvs::os::wall_ms;
 use kvs::protocol::EXPIRY_MS_MAX;
-use kvs::quorum::{Basis, Item, ItemReply, PutReply};
-use kvs::record::RECORD_BYTES_MAX;
-use kvs::target::{Access, Target};
-use serde_json::json;
+use kvs::quorum::{Basis, Item};
 
-use crate::common::{Common, Quorum, duration, key_parser, stdin};
-use crate::exit::{Done, Outcome};
-use crate::get;
+use crate::common::{Common, Quorum, duration, key_parser, read_all, stdin};
+use crate::exit::Outcome;
+use crate::render::WriteReport;
 use crate::ui::Ui;
 
 /// Write a value under a key
@@ -90,23 +87,24 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         (None, value) => read_value(value.clone().unwrap_or_default())?,
     };
     let expires = args.ttl.map(expiry).transpose()?;
-    let mut target = common.open(ui, Access::Write, "put")?;
-    let basis = args.condition.basis(&target, &args.key, args.exact)?;
+    let mut cluster = common.open(ui, Access::Write, "put")?;
+    let basis = args.condition.basis(&cluster, &args.key, args.exact)?;
     let item = Item { key: args.key.clone(), value: Some((bytes, expires)), basis };
     let options = args.quorum.options();
-    let reply = target.put(item, &options);
-    ui.warn_all(target.warnings());
+    let reply = cluster.put(item, &options);
+    ui.warn_all(cluster.warnings());
     let show_context = args.show_context;
-    let w = options.w(&target.doc());
-    let told = Told { schema: "kvs.put/1", key: &args.key, w, show_context, exact: args.exact };
-    told.tell(ui, &target, &reply?)
+    let w = options.w(&cluster.doc());
+    let told =
+        WriteReport { schema: "kvs.put/1", key: &args.key, w, show_context, exact: args.exact };
+    told.tell(ui, &cluster, &reply?)
 }
 
 impl Condition {
-    fn basis(&self, target: &Target, key: &Key, exact: bool) -> Result<Basis, Error> {
+    fn basis(&self, cluster: &Cluster, key: &Key, exact: bool) -> Result<Basis, Error> {
         Ok(match &self.context {
-            Some(token) if exact => Basis::Exact(parse_token(target.doc().id.0, key, token)?),
-            Some(token) => Basis::Context(parse_token(target.doc().id.0, key, token)?),
+            Some(token) if exact => Basis::Exact(parse_token(cluster.doc().id.0, key, token)?),
+            Some(token) => Basis::Context(parse_token(cluster.doc().id.0, key, token)?),
             None if self.if_absent => Basis::Absent,
             None if self.blind => Basis::Blind,
             None => Basis::Overwrite { force: self.overwrite },
@@ -140,140 +138,4 @@ fn read_value(value: OsString) -> Result<Vec<u8>, Error> {
         e.hint("a value that begins with @ is given as --literal VALUE; nothing was written")
     })?;
     read_all(file).map_err(Error::io("read", path))?
-}
-
-/// Reads to the end, or to the limit of a value.
-pub(crate) fn read_all(input: impl Read) -> std::io::Result<Result<Vec<u8>, Error>> {
-    let mut bytes = Vec::new();
-    input.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > RECORD_BYTES_MAX {
-        return Ok(Err(Error::Usage(format!(
-            "The value is larger than 4 MiB ({RECORD_BYTES_MAX} bytes); nothing was written."
-        ))
-        .hint("split it over several keys")));
-    }
-    Ok(Ok(bytes))
-}
-
-/// How a write of one key is told.
-pub(crate) struct Told<'a> {
-    /// The schema of its JSON.
-    pub(crate) schema: &'static str,
-    /// The key.
-    pub(crate) key: &'a Key,
-    /// Acknowledgements wanted.
-    pub(crate) w: usize,
-    /// Whether the context goes to stdout.
-    pub(crate) show_context: bool,
-    /// Whether it was an exact write.
-    pub(crate) exact: bool,
-}
-
-impl Told<'_> {
-    /// Says what a write came to.
-    pub(crate) fn tell(&self, ui: &mut Ui, target: &Target, reply: &PutReply) -> Outcome {
-        let key = self.key;
-        match reply.items.first() {
-            Some(ItemReply::Written { .. }) => self.written(ui, target, reply),
-            Some(ItemReply::Conflict { .. } | ItemReply::NotAlone) if self.exact => {
-                Err(overtaken(key).into())
-            }
-            Some(ItemReply::Conflict { values }) => Err(refused(key, *values).into()),
-            Some(ItemReply::NotAlone) => Err(Error::Conflict(format!(
-                "Somebody else wrote {key} at the same time; both values are kept."
-            ))
-            .hint(format!(
-                "see them: kvs get --all {0}; bring them together: kvs edit {0}",
-                key.argument()
-            ))
-            .into()),
-            Some(ItemReply::Absent) => self.absent(ui),
-            Some(ItemReply::TooLarge(why)) => Err(Error::Denied(format!(
-                "The write of {key} was refused: {why}. Nothing was written."
-            ))
-            .into()),
-            None => Err(Error::Corrupt("A write was answered with nothing.".into()).into()),
-        }
-    }
-
-    fn written(&self, ui: &mut Ui, target: &Target, reply: &PutReply) -> Outcome {
-        let Some(ItemReply::Written { dot, context, values }) = reply.items.first() else {
-            return Ok(Done::Yes);
-        };
-        ui.has_applied("The write was applied.");
-        let context = context.as_ref().map(|c| token(target.doc().id.0, self.key, c));
-        if ui.is_json() {
-            ui.json(&get::object(
-                self.schema,
-                self.key,
-                json!({
-                    "dot": get::dot(*dot, &target.actors()), "context": context,
-                    "acks": reply.acks, "hinted": reply.hinted, "n": reply.n, "w": self.w,
-                    "values": values, "guessed": reply.guessed,
-                    "on_the_way": self.late(target, reply),
-                }),
-            ))?;
-        } else if let (true, Some(context)) = (self.show_context, &context) {
-            ui.line(context)?;
-        }
-        let hinted =
-            if reply.hinted > 0 { format!(", {} hinted", reply.hinted) } else { "".into() };
-        let late = match self.late(target, reply) {
-            0 => String::new(),
-            late => format!(", {late} on the way"),
-        };
-        ui.note(&format!("{}/{}{hinted}{late}", reply.acks, reply.n));
-        if reply.guessed {
-            ui.note(
-                "too few owners told what they hold: values only they have may now stand beside \
-                 this write (kvs get shows them)",
-            );
-        }
-        if context.is_none() {
-            let (key, argument) = (self.key, self.key.argument());
-            ui.note(&match *values {
-                0 | 1 => format!(
-                    "Another writer changed {key} at the same time. Read it again: kvs get --all {argument}"
-                ),
-                all => format!("{key} has {all} values in conflict now; see them: kvs get --all {argument}"),
-            });
-        }
-        Ok(Done::Yes)
-    }
-
-    /// Owners that are up and had not acknowledged when enough others had; as the acks are counted.
-    fn late(&self, target: &Target, reply: &PutReply) -> usize {
-        let doc = target.doc();
-        let up = doc.owners_among(&target.nodes(), doc.q.partition(self.key));
-        if target.is_live() { up.saturating_sub(reply.acks) } else { 0 }
-    }
-
-    fn absent(&self, ui: &mut Ui) -> Outcome {
-        if ui.is_json() {
-            ui.json(&get::object(self.schema, self.key, json!({"found": false})))?;
-        }
-        ui.note(&format!("{} has no value; nothing was written", self.key));
-        Ok(Done::No)
-    }
-}
-
-/// An exact write that another one has come before.
-fn overtaken(key: &Key) -> Error {
-    let text =
-        format!("Another writer changed {key} since it was read; this write does not count.");
-    let key = key.argument();
-    Error::Conflict(text).hint(format!("read it again: kvs get --show-context {key}"))
-}
-
-/// The write that would have replaced values nobody looked at.
-fn refused(key: &Key, values: usize) -> Error {
-    if values == 1 {
-        return Error::Conflict(format!("{key} has a value; nothing was written."));
-    }
-    let text = format!("{key} has {values} values in conflict; nothing was written.");
-    let key = key.argument();
-    Error::Conflict(text).hint(format!(
-        "see them: kvs get --all {key}; then repeat this with --context of \
-         kvs get --show-context {key}, or with --overwrite for all of them"
-    ))
 }

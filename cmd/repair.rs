@@ -1,10 +1,10 @@
 //! `kvs repair`: makes all copies equal.
 
 use clap::Args as ClapArgs;
+use kvs::cluster::{Access, Cluster, GIVE_UP};
 use kvs::error::{operand, option};
 use kvs::key::Key;
-use kvs::repair::{Report, Wish, count, describe, repair};
-use kvs::target::{Access, GIVE_UP, Target};
+use kvs::repair::{RepairOptions, Report, count, describe, repair};
 use serde_json::json;
 
 use crate::common::{Common, Scope, is_odd, key_parser, rebuild, stop_on_ctrl_c};
@@ -48,33 +48,33 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let access = if args.dry_run { Access::Read } else { Access::Write };
-    let mut target = common.open_these(ui, access, "repair", &args.scope.targets)?;
+    let mut cluster = common.open_these(ui, access, "repair", &args.scope.targets)?;
     if args.dry_run {
-        return compare(ui, &target);
+        return compare(ui, &cluster);
     }
-    let only = args.scope.only(&target)?;
-    let wish = Wish {
+    let only = args.scope.only(&cluster)?;
+    let options = RepairOptions {
         partitions: only.map(|p| vec![p]),
         verify: args.verify,
         accept_missing: args.accept_missing.clone(),
         accept_loss: args.accept_loss.clone(),
         accept_losses: args.accept_losses,
-        ..Wish::default()
+        ..RepairOptions::default()
     };
     let stop = stop_on_ctrl_c()?;
-    let bar = ui.progress("repair", Some(target.nodes().len() as u64));
-    let report = repair(&mut target, &wish, &mut |name, at, _| {
+    let bar = ui.progress("repair", Some(cluster.nodes().len() as u64));
+    let report = repair(&mut cluster, &options, &mut |name, at, _| {
         bar.set_position(at as u64);
         bar.set_prefix(name.to_owned());
         !stop.load(std::sync::atomic::Ordering::Relaxed)
     });
     bar.finish_and_clear();
-    ui.warn_all(target.warnings());
-    ui.warn_all(target.unfit());
-    told(ui, &target, &report?, args.verify)
+    ui.warn_all(cluster.warnings());
+    ui.warn_all(cluster.unfit());
+    told(ui, &cluster, &report?, args.verify)
 }
 
-fn told(ui: &mut Ui, target: &Target, report: &Report, verified: bool) -> Outcome {
+fn told(ui: &mut Ui, cluster: &Cluster, report: &Report, verified: bool) -> Outcome {
     ui.has_applied("The repair was done as far as it says.");
     if ui.is_json() {
         ui.json(&object(report))?;
@@ -93,7 +93,7 @@ fn told(ui: &mut Ui, target: &Target, report: &Report, verified: bool) -> Outcom
         ui.say("stopped; what is done stays done. Go on: kvs repair");
     }
     tell_damage(ui, report, verified);
-    tell_left(ui, target, report);
+    tell_left(ui, cluster, report);
     let whole = report.missing.is_empty() && report.broken.is_empty() && !report.changing;
     let lossy = report.is_lossy() && whole && !report.stopped;
     Ok(if lossy { Done::Corrupt } else { Done::Partly })
@@ -154,7 +154,7 @@ fn tell_damage(ui: &mut Ui, report: &Report, verified: bool) {
 }
 
 /// What is left to do.
-fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
+fn tell_left(ui: &mut Ui, cluster: &Cluster, report: &Report) {
     let Report { hints, filling, missing, .. } = report;
     for (name, partitions) in filling.iter().filter(|f| !report.alone.contains(f)) {
         ui.say(&format!("{name}: {partitions} partitions have met too few full copies"));
@@ -170,7 +170,7 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
         // Nobody is replaced while a change is under way.
         ui.say(&match report.changing {
             true => format!("{name}: its file is damaged, and the change waits for it; {GIVE_UP}"),
-            false => format!("{name}: its file is damaged; rebuild it: {}", rebuild(target, name)),
+            false => format!("{name}: its file is damaged; rebuild it: {}", rebuild(cluster, name)),
         });
     }
     for name in missing.iter().filter(|name| !report.broken.contains(*name)) {
@@ -181,14 +181,14 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
             ));
             continue;
         }
-        if is_odd(target, name) {
+        if is_odd(cluster, name) {
             ui.say(&format!(
                 "{name} was missing: mend its directory as the warning says and repair again; \
                  to go on without what only it holds: kvs repair {without}"
             ));
             continue;
         }
-        if let Some(back) = target.way_back(name) {
+        if let Some(back) = cluster.way_back(name) {
             ui.say(&format!(
                 "{name} was missing: a replacement moved it aside and ended; put it back and repair \
                  again: {back}"
@@ -217,12 +217,12 @@ fn tell_left(ui: &mut Ui, target: &Target, report: &Report) {
 }
 
 /// How many keys differ between each two nodes.
-fn compare(ui: &mut Ui, target: &Target) -> Result<Done, Fail> {
-    let (nodes, doc) = (target.nodes(), target.doc());
+fn compare(ui: &mut Ui, cluster: &Cluster) -> Result<Done, Fail> {
+    let (nodes, doc) = (cluster.nodes(), cluster.doc());
     let (mut rows, mut equal) = (Vec::new(), true);
     for (i, a) in nodes.iter().enumerate() {
         for b in &nodes[i + 1..] {
-            let keys = count(target, *a, *b)?;
+            let keys = count(cluster, *a, *b)?;
             equal &= keys == 0;
             rows.push(vec![doc.name(*a), doc.name(*b), keys.to_string()]);
         }
@@ -230,15 +230,15 @@ fn compare(ui: &mut Ui, target: &Target) -> Result<Done, Fail> {
     if ui.is_json() {
         let pairs: Vec<_> =
             rows.iter().map(|r| json!({"a": r[0], "b": r[1], "keys": r[2]})).collect();
-        let missing = target.missing();
+        let missing = cluster.missing();
         ui.json(&json!({"schema": "kvs.repair/1", "differences": pairs, "missing": missing}))?;
     } else {
         ui.rows(&["a", "b", "keys that differ"], &rows)?;
     }
-    for name in target.missing() {
+    for name in cluster.missing() {
         ui.note(&format!("{name} is down"));
     }
-    let all = target.missing().is_empty();
+    let all = cluster.missing().is_empty();
     Ok(if !equal {
         Done::No
     } else if all {

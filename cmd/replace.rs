@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use kvs::client::free_port;
-use kvs::embed::{Seat, put_back, random, set_aside};
+use kvs::cluster::{Access, Cluster};
 use kvs::error::Error;
+use kvs::node_dir::{MemberSpec, put_back, set_aside};
+use kvs::os::random;
 use kvs::ring::{Change, Member, NodeId};
-use kvs::target::{Access, Target};
 use serde_json::json;
 
 use crate::common::{Common, listening};
@@ -47,16 +48,16 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     // Whatever is left of it stays closed: it is not asked, and may be moved.
     let mut common = common.clone();
     common.lost = Some(args.name.clone());
-    let mut target = common.open(ui, Access::Write, "replace")?;
-    let lost: Member = target.doc().named(&args.name)?.clone();
-    let dir = new_home(ui, &target, &lost, args.dir.as_deref())?;
+    let mut cluster = common.open(ui, Access::Write, "replace")?;
+    let lost: Member = cluster.doc().named(&args.name)?.clone();
+    let dir = new_home(ui, &cluster, &lost, args.dir.as_deref())?;
     let sketch = Member { id: NodeId(random()? as u64), ..lost.clone() };
     let changes = [Change::Replace(sketch)];
-    let preview = Preview::of(&target, &changes)?;
-    target.admit(&changes, args.accept_loss)?;
-    let listen = args.listen.clone().or_else(|| place(&target, lost.id));
-    let seat = Seat { name: lost.name, zone: lost.zone, weight: lost.weight, listen };
-    let moved = dir.exists() && !target.is_seat(&dir, &seat);
+    let preview = Preview::of(&cluster, &changes)?;
+    cluster.admit(&changes, args.accept_loss)?;
+    let listen = args.listen.clone().or_else(|| place(&cluster, lost.id));
+    let spec = MemberSpec { name: lost.name, zone: lost.zone, weight: lost.weight, listen };
+    let moved = dir.exists() && !cluster.is_prepared(&dir, &spec);
     if moved {
         ui.note(&format!("{} will be moved aside", dir.display()));
     }
@@ -67,7 +68,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         if let Some(aside) = &aside {
             ui.note(&format!("moved {} aside to {}", dir.display(), aside.display()));
         }
-        let doc = rebuild(ui, &common, target, &dir, &seat, aside.as_deref())?;
+        let doc = rebuild(ui, &common, cluster, &dir, &spec, aside.as_deref())?;
         ui.has_applied(format!("{} was rebuilt.", args.name));
         ui.note(&format!("{} is rebuilt; the ring is at version {doc}", args.name));
         version = Some(doc.to_string());
@@ -86,11 +87,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 /// The new directory. What another member lives in is never moved aside, whatever it is called.
 fn new_home(
     ui: &mut Ui,
-    target: &Target,
+    cluster: &Cluster,
     lost: &Member,
     named: Option<&Path>,
 ) -> Result<PathBuf, Error> {
-    let other = |dir: &Path| target.home_of(dir).filter(|m| m.id != lost.id).map(|m| m.name);
+    let other = |dir: &Path| cluster.home_of(dir).filter(|m| m.id != lost.id).map(|m| m.name);
     let none = |text: String| {
         Error::Usage(format!("{text}; nothing was changed.")).hint("name another one: --dir DIR")
     };
@@ -100,7 +101,7 @@ fn new_home(
             None => Ok(dir.to_path_buf()),
         };
     }
-    let first = beside(target, &lost.name)
+    let first = beside(cluster, &lost.name)
         .ok_or_else(|| none("There is no place for the new directory".into()))?;
     let Some(name) = other(&first) else { return Ok(first) };
     let next = |n: u32| first.with_file_name(format!("{}.{n}", lost.name));
@@ -115,17 +116,17 @@ fn new_home(
 }
 
 /// Where the new node listens: where the lost one did, if this machine can listen there.
-fn place(target: &Target, lost: NodeId) -> Option<String> {
-    target.addresses().remove(&lost).filter(|a| free_port(a)).or_else(free_address)
+fn place(cluster: &Cluster, lost: NodeId) -> Option<String> {
+    cluster.addresses().remove(&lost).filter(|a| free_port(a)).or_else(free_address)
 }
 
 /// Makes the directory, has it take the place and fills it; the ring's version then.
 fn rebuild(
     ui: &mut Ui,
     common: &Common,
-    target: Target,
+    cluster: Cluster,
     dir: &Path,
-    seat: &Seat,
+    spec: &MemberSpec,
     aside: Option<&Path>,
 ) -> Result<u64, Error> {
     let undo = |error: Error| {
@@ -134,14 +135,14 @@ fn rebuild(
         }
         Err(error)
     };
-    let member = match target.seat(dir, seat) {
+    let member = match cluster.prepare_member(dir, spec) {
         Ok(member) => member,
         Err(error) => return undo(error),
     };
-    let plan = target.doc().plan_of(vec![Change::Replace(member)]);
+    let plan = cluster.doc().plan_of(vec![Change::Replace(member)]);
     let common = Common { lost: None, ..common.clone() };
-    let live = target.is_live();
-    match carry_out(ui, &common, target, &plan, Some(dir)) {
+    let live = cluster.is_live();
+    match carry_out(ui, &common, cluster, &plan, Some(dir)) {
         Ok(doc) => Ok(doc.version),
         Err(error) if !live && matches!(error.root(), Error::Conflict(_)) => {
             // Another change was chosen: the new directory is nobody's.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use kvs::channel::p99;
-use kvs::embed::wall_ms;
 use kvs::error::Error;
+use kvs::os::wall_ms;
 use kvs::push::scale::{Condition, Decision, Look, Memory, Sample, Verb, decide, words};
 use kvs::push::{self, Fleet, Report};
 use serde_json::{Value, json};

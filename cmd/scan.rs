@@ -1,17 +1,17 @@
 //! `kvs scan`: lists keys.
 
 use clap::Args as ClapArgs;
-use kvs::embed::wall_ms;
+use kvs::cluster::{Access, Cluster};
 use kvs::error::Error;
 use kvs::key::{Key, escape};
+use kvs::os::wall_ms;
 use kvs::quorum::Options;
 use kvs::record::Record;
-use kvs::target::{Access, Target};
 use serde_json::json;
 
 use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
-use crate::get::{preview, put_bytes};
+use crate::render::{preview, put_bytes};
 use crate::ui::Ui;
 
 /// List keys, with the sizes of their values
@@ -53,11 +53,11 @@ struct Entry {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open(ui, Access::Read, "scan")?;
+    let mut cluster = common.open(ui, Access::Read, "scan")?;
     let options = Options { r: args.r, ..Options::default() };
     let mut list = List { ui, args, null: common.null, shown: 0, table: Vec::new() };
-    let listed = list.all(&mut target, &options);
-    let warnings = target.warnings();
+    let listed = list.all(&mut cluster, &options);
+    let warnings = cluster.warnings();
     let ended = list.end();
     ui.warn_all(warnings);
     listed.and(ended)?;
@@ -74,11 +74,11 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    fn all(&mut self, target: &mut Target, options: &Options) -> Result<(), Fail> {
+    fn all(&mut self, cluster: &mut Cluster, options: &Options) -> Result<(), Fail> {
         use std::os::unix::ffi::OsStrExt;
         let (now_ms, args) = (wall_ms(), self.args);
         let mut gathered = Vec::new();
-        each(target, args.prefix.as_bytes(), options, &mut |key, record| {
+        each(cluster, args.prefix.as_bytes(), options, &mut |key, record| {
             let values = record.visible(now_ms).into_iter().map(|s| s.1.bytes.clone()).collect();
             let entry = Entry { key: key.clone(), values };
             if entry.values.is_empty() && !args.deleted {
@@ -153,13 +153,13 @@ pub(crate) type OnKey<'a> = dyn FnMut(&Key, &Record) -> Result<bool, Fail> + 'a;
 
 /// Scans until `visit` has enough or cannot go on.
 pub(crate) fn each(
-    target: &mut Target,
+    cluster: &mut Cluster,
     prefix: &[u8],
     options: &Options,
     visit: &mut OnKey<'_>,
 ) -> Result<(), Fail> {
     let mut ended = None;
-    let scanned = target.scan(prefix, options, &mut |key, record| {
+    let scanned = cluster.scan(prefix, options, &mut |key, record| {
         let result = visit(key, record);
         if let Ok(true) = result {
             return Ok(());

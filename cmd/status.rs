@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use kvs::cluster::{Access, Cluster, GIVE_UP, View};
 use kvs::error::{Error, operand};
 use kvs::repair::{apart_still, bad_hints, doubts, unsound};
 use kvs::ring::{NodeId, Step};
-use kvs::target::{Access, GIVE_UP, Target, View};
 use serde_json::json;
 
 pub(crate) use self::seen::Seen;
@@ -48,17 +48,17 @@ const CLOCKS_APART_MAX_MS: u64 = 60_000;
 const PAUSE: Duration = Duration::from_millis(400);
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open(ui, Access::Read, "status")?;
-    let mut views = target.views()?;
-    let seen = Seen::by_nodes(&mut target);
-    ui.warn_all(target.warnings());
-    let doc = target.doc();
-    let read = if args.check { read(&target)? } else { Vec::new() };
-    forget_gone(&mut views, &target.nodes());
+    let mut cluster = common.open(ui, Access::Read, "status")?;
+    let mut views = cluster.views()?;
+    let seen = Seen::by_nodes(&mut cluster);
+    ui.warn_all(cluster.warnings());
+    let doc = cluster.doc();
+    let read = if args.check { read(&cluster)? } else { Vec::new() };
+    forget_gone(&mut views, &cluster.nodes());
     let unheard = is_unheard(&views);
     let keeps = |view: &View| view.status.as_ref().is_some_and(|s| s.hints > 0);
     let wanted = args.check || views.iter().any(keeps);
-    let (bad, unread) = match if wanted { bad_hints(&target) } else { Ok(Vec::new()) } {
+    let (bad, unread) = match if wanted { bad_hints(&cluster) } else { Ok(Vec::new()) } {
         Ok(bad) => (bad.into_iter().collect(), None),
         Err(error) => (BTreeMap::new(), Some(error.to_string())),
     };
@@ -68,11 +68,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
              new address",
             view.member.name
         )),
-        None if doc.step == Step::Settled && is_odd(&target, &view.member.name) => {
+        None if doc.step == Step::Settled && is_odd(&cluster, &view.member.name) => {
             Some(format!("{} is down: mend its directory as the warning says", view.member.name))
         }
         None if doc.step == Step::Settled
-            && let Some(back) = target.way_back(&view.member.name) =>
+            && let Some(back) = cluster.way_back(&view.member.name) =>
         {
             let name = &view.member.name;
             Some(format!(
@@ -91,7 +91,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         format!("{name}: {n} hints are damaged or gone: kvs repair --verify")
     }));
     troubles.extend(read);
-    troubles.extend(target.unfit());
+    troubles.extend(cluster.unfit());
     troubles.extend(clocks(&views));
     if doc.step != Step::Settled {
         troubles.push(format!("a change is at step {}; go on: kvs ring apply", doc.step));
@@ -101,7 +101,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.json(&json!({
             "schema": "kvs.status/1", "ring": doc.id.to_string(),
             "version": doc.version.to_string(), "step": doc.step.to_string(),
-            "healthy": troubles.is_empty(), "running": target.is_live(), "nodes": nodes,
+            "healthy": troubles.is_empty(), "running": cluster.is_live(), "nodes": nodes,
         }))?;
     } else {
         let rows: Vec<_> = views.iter().map(|v| row(v, &seen)).collect();
@@ -112,27 +112,27 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 /// What reading the keys of files finds, and owners that differ: how many partitions of whom.
-fn read(target: &Target) -> Result<Vec<String>, Error> {
-    let (doc, mut troubles) = (target.doc(), Vec::new());
-    for id in target.nodes() {
+fn read(cluster: &Cluster) -> Result<Vec<String>, Error> {
+    let (doc, mut troubles) = (cluster.doc(), Vec::new());
+    for id in cluster.nodes() {
         let name = doc.name(id);
-        troubles.extend(unsound(target, id).map(|error| format!("{name}: {error}")));
-        if target.runs(id) {
+        troubles.extend(unsound(cluster, id).map(|error| format!("{name}: {error}")));
+        if cluster.runs(id) {
             continue;
         }
         let doubted: BTreeSet<_> =
-            doubts(target, id, None)?.into_iter().map(|doubt| doubt.partition).collect();
+            doubts(cluster, id, None)?.into_iter().map(|doubt| doubt.partition).collect();
         if !doubted.is_empty() {
             let n = doubted.len();
             troubles.push(format!("{name}: {n} partitions are damaged: kvs repair --verify"));
         }
     }
     let mut pause = || {
-        if target.is_live() {
+        if cluster.is_live() {
             thread::sleep(PAUSE);
         }
     };
-    for (a, b, n) in apart_still(target, &mut pause)? {
+    for (a, b, n) in apart_still(cluster, &mut pause)? {
         let (a, b) = (doc.name(a), doc.name(b));
         troubles.push(format!("{a} and {b} differ in {n} partitions: kvs repair"));
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use kvs::cluster::Access;
 use kvs::node::{Transfer, TransferKind};
-use kvs::target::Access;
 use serde_json::json;
 
 use crate::common::Common;
@@ -23,13 +23,13 @@ pub(crate) struct Args {}
 const HEADER: [&str; 7] = ["node", "kind", "peer", "pulled", "pushed", "partitions", "age"];
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, _args: &Args) -> Outcome {
-    let mut target = common.open(ui, Access::Read, "transfers")?;
-    let doc = target.doc();
+    let mut cluster = common.open(ui, Access::Read, "transfers")?;
+    let doc = cluster.doc();
     let (mut rows, mut objects) = (Vec::new(), Vec::new());
-    let nodes = if target.is_live() { target.nodes() } else { Vec::new() };
+    let nodes = if cluster.is_live() { cluster.nodes() } else { Vec::new() };
     for id in nodes {
         let node = doc.name(id);
-        match target.transfers(id) {
+        match cluster.transfers(id) {
             Ok(transfers) => {
                 for transfer in transfers {
                     let peer = doc.name(transfer.peer);

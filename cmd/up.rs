@@ -15,14 +15,15 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use kvs::cluster::nodes_in;
 use kvs::error::{Error, operand};
+use kvs::os::now;
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
 use kvs::store::sidecar::{self, Found};
-use kvs::target::nodes_in;
 
 use self::child::{Child, Event};
 use crate::common::{Common, on_stop_signal};
@@ -267,9 +268,4 @@ impl Mark {
         let unknown = self.node.is_none() || other.node.is_none();
         self.inode == other.inode && (unknown || self.node == other.node)
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }

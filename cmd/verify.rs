@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Common, Scope, heard, read_of, rebuild};
 use crate::exit::{Done, Fail, Outcome};
-use crate::get::put_bytes;
+use crate::render::put_bytes;
 use crate::ui::Ui;
 
 /// Read every record and prove it
@@ -29,30 +29,30 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open_all(ui, "verify", &args.scope.targets)?;
-    let only = args.scope.only(&target)?;
+    let mut cluster = common.open_all(ui, "verify", &args.scope.targets)?;
+    let only = args.scope.only(&cluster)?;
     let mut nodes: Vec<(String, Findings)> = Vec::new();
-    let asked = target.nodes();
+    let asked = cluster.nodes();
     for id in asked.iter().copied() {
-        let name = target.doc().name(id);
-        let bar = ui.progress(&name, Some(u64::from(target.doc().q.count())));
-        let findings = verify_node(&mut target, id, only, &mut |p| bar.set_position(u64::from(p)));
+        let name = cluster.doc().name(id);
+        let bar = ui.progress(&name, Some(u64::from(cluster.doc().q.count())));
+        let findings = verify_node(&mut cluster, id, only, &mut |p| bar.set_position(u64::from(p)));
         let seconds = bar.elapsed().as_secs_f64();
         bar.finish_and_clear();
-        let Some(findings) = heard(ui, &mut target, id, findings)? else { continue };
+        let Some(findings) = heard(ui, &mut cluster, id, findings)? else { continue };
         speed(ui, &name, &findings, seconds);
         nodes.push((name, findings));
     }
-    ui.warn_all(target.warnings());
-    ui.warn_all(target.unfit());
-    let partly = common.is_partly_read(&target, &args.scope.targets, &asked)?;
-    show(ui, &nodes, target.damaged())?;
+    ui.warn_all(cluster.warnings());
+    ui.warn_all(cluster.unfit());
+    let partly = common.is_partly_read(&cluster, &args.scope.targets, &asked)?;
+    show(ui, &nodes, cluster.damaged())?;
     let good = nodes.iter().all(|(_, findings)| findings.is_good());
-    if good && target.damaged().is_empty() {
-        return Ok(read_of(&target, partly));
+    if good && cluster.damaged().is_empty() {
+        return Ok(read_of(&cluster, partly));
     }
-    let alone = target.doc().n() == 1;
-    for dir in target.damaged() {
+    let alone = cluster.doc().n() == 1;
+    for dir in cluster.damaged() {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         ui.say(&format!(
             "{} cannot be read at all: kvs replace {}",
@@ -71,7 +71,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.say("heal from the other copies: kvs repair --verify");
     }
     for (name, _) in nodes.iter().filter(|(_, findings)| !findings.unread.is_empty()) {
-        let rebuild = rebuild(&target, name);
+        let rebuild = rebuild(&cluster, name);
         ui.say(&format!("what that cannot mend of {name} is rebuilt whole: {rebuild}"));
     }
     Ok(Done::Corrupt)

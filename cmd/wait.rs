@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use kvs::cluster::{Access, Cluster, View};
 use kvs::error::Error;
+use kvs::os::now;
 use kvs::repair::{Peers, apart, doubts, sync_pass, unsound};
 use kvs::ring::{NodeId, Step};
-use kvs::target::{Access, Target, View};
 use serde_json::json;
 
 use crate::common::Common;
@@ -97,22 +98,22 @@ fn is_passing(error: &Error) -> bool {
 }
 
 fn opened(common: &Common, args: &Args, synced: &mut BTreeSet<NodeId>) -> Result<Look, Error> {
-    let mut target = Target::open(&common.opening(Access::Read, "wait", &[]))?;
+    let mut cluster = Cluster::open(&common.opening(Access::Read, "wait", &[]))?;
     for name in args.node_up.iter().chain(&args.node_down) {
-        target.doc().named(name)?;
+        cluster.doc().named(name)?;
     }
-    let views = target.views()?;
-    let live = target.is_live();
-    let mut missing = standing(&mut target, &views, args);
+    let views = cluster.views()?;
+    let live = cluster.is_live();
+    let mut missing = standing(&mut cluster, &views, args);
     if args.settled {
-        missing.extend(unsettled(&target, &views));
+        missing.extend(unsettled(&cluster, &views));
     }
     if args.hints_drained {
         missing.extend(views.iter().filter_map(hints));
     }
     if args.in_sync {
         let behind =
-            if live { pass(&mut target, &views, synced)? } else { differing(&target, &views)? };
+            if live { pass(&mut cluster, &views, synced)? } else { differing(&cluster, &views)? };
         missing.extend(behind);
     }
     // Files do not change while nobody runs them; their nodes may be started meanwhile.
@@ -120,9 +121,9 @@ fn opened(common: &Common, args: &Args, synced: &mut BTreeSet<NodeId>) -> Result
 }
 
 /// Members that are not as they should be: up or down.
-fn standing(target: &mut Target, views: &[View], args: &Args) -> Vec<String> {
-    let seen = Seen::by_nodes(target);
-    let live = target.is_live();
+fn standing(cluster: &mut Cluster, views: &[View], args: &Args) -> Vec<String> {
+    let seen = Seen::by_nodes(cluster);
+    let live = cluster.is_live();
     let mut missing = Vec::new();
     for view in views {
         let name = &view.member.name;
@@ -146,8 +147,8 @@ fn standing(target: &mut Target, views: &[View], args: &Args) -> Vec<String> {
     missing
 }
 
-fn unsettled(target: &Target, views: &[View]) -> Vec<String> {
-    let doc = target.doc();
+fn unsettled(cluster: &Cluster, views: &[View]) -> Vec<String> {
+    let doc = cluster.doc();
     let mut missing = down(views);
     if doc.step != Step::Settled {
         missing.push(format!("a change of the ring is at step {}", doc.step));
@@ -178,7 +179,7 @@ fn hints(view: &View) -> Option<String> {
 
 /// Has those sync that have not yet, once all are up.
 fn pass(
-    target: &mut Target,
+    cluster: &mut Cluster,
     views: &[View],
     synced: &mut BTreeSet<NodeId>,
 ) -> Result<Vec<String>, Error> {
@@ -186,30 +187,30 @@ fn pass(
     if !missing.is_empty() {
         return Ok(missing);
     }
-    for id in target.nodes() {
+    for id in cluster.nodes() {
         if synced.contains(&id) {
             continue;
         }
-        match sync_pass(target, id, Peers::All)? {
+        match sync_pass(cluster, id, Peers::All)? {
             None => drop(synced.insert(id)),
             Some(why) => missing.push(why),
         }
     }
-    missing.extend(damaged(target)?);
+    missing.extend(damaged(cluster)?);
     Ok(missing)
 }
 
 /// What keeps directories from being equal.
-fn differing(target: &Target, views: &[View]) -> Result<Vec<String>, Error> {
-    let doc = target.doc();
+fn differing(cluster: &Cluster, views: &[View]) -> Result<Vec<String>, Error> {
+    let doc = cluster.doc();
     let mut missing = down(views);
     for view in views {
         if let Some(status) = view.status.as_ref().filter(|s| s.filling > 0) {
             missing.push(format!("{} is filling {} partitions", view.member.name, status.filling));
         }
     }
-    missing.extend(damaged(target)?);
-    for (a, b, partitions) in apart(target)? {
+    missing.extend(damaged(cluster)?);
+    for (a, b, partitions) in apart(cluster)? {
         let (a, b) = (doc.name(a), doc.name(b));
         missing.push(format!("{a} and {b} differ in {partitions} partitions: kvs repair"));
     }
@@ -217,21 +218,16 @@ fn differing(target: &Target, views: &[View]) -> Result<Vec<String>, Error> {
 }
 
 /// Copies that do not hold what they were told to.
-fn damaged(target: &Target) -> Result<Vec<String>, Error> {
+fn damaged(cluster: &Cluster) -> Result<Vec<String>, Error> {
     let mut missing = Vec::new();
-    for id in target.nodes() {
-        let name = target.doc().name(id);
-        missing.extend(unsound(target, id).map(|error| format!("{name}: {error}")));
-        let doubts = doubts(target, id, None)?;
+    for id in cluster.nodes() {
+        let name = cluster.doc().name(id);
+        missing.extend(unsound(cluster, id).map(|error| format!("{name}: {error}")));
+        let doubts = doubts(cluster, id, None)?;
         if let Some(first) = doubts.first() {
             let (p, why) = (first.partition, &first.why);
             missing.push(format!("{name}: partition {p} {why}: kvs repair --verify"));
         }
     }
     Ok(missing)
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }

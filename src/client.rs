@@ -39,6 +39,7 @@ pub use self::remote::Remote;
 pub use self::stream::{Sink, Source};
 use crate::channel::{Ask, News, RingKeys, Static, Told};
 use crate::error::{Error, Result};
+use crate::os::now;
 use crate::ring::{NodeId, RingDoc, State};
 
 /// How often a node that does not listen yet is tried.
@@ -292,9 +293,4 @@ fn proven(link: Link, doc: &RingDoc) -> std::result::Result<Link, NoLink> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A thread that panicked left a whole value: each is replaced in one step.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[expect(clippy::disallowed_methods, reason = "talking to other machines takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }

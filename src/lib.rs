@@ -1,12 +1,15 @@
 //! `kvs`: a Dynamo-style, leaderless, replicated key-value store whose nodes are directories.
 //!
 //! The heart is a pure state machine, [`node::Node`]: events and the present time in, actions out.
-//! Small drivers run it: [`embed`] opens node directories in this process, the simulator under
-//! `tests/` runs it in virtual time. Read the rooms in this order; a room uses only rooms above it.
+//! Three drivers run it: [`embed`] over directories that are opened in this process, [`serve`] as a
+//! process of its own, and the simulator under `tests/` in virtual time. Commands see none of them:
+//! they ask a [`cluster::Cluster`]. Read the rooms in the order below; `tests/tidy` holds the table
+//! of which room may use which.
 //!
-//! Invariants of absence: from `key` to `node` nothing opens a file or socket, reads a clock, draws
-//! a random number or spawns a thread; the library never prints; nothing here is async; only
-//! `config` names the YAML crate; only `store::lmdb` is unsafe. `tests/tidy.rs` holds all of it.
+//! What is absent, and held by that test: from `key` to `node`, `store` apart, nothing opens a file or a
+//! socket, reads a clock, draws a random number or starts a thread; the library never prints; `serve`
+//! alone is async; `config` alone names the YAML crate; `store::lmdb` alone is unsafe. `os` alone reads a
+//! clock or draws random bits.
 
 // The ground: values and rules, no input or output.
 pub mod error;
@@ -27,13 +30,14 @@ pub mod protocol;
 // One node: its files, its mind.
 pub mod store;
 pub mod node;
+pub mod node_dir;
 pub mod channel;
 
-// Drivers and jobs.
+// Drivers, and what is done through them.
 pub mod embed;
 pub mod client;
 pub mod serve;
-pub mod target;
+pub mod cluster;
 pub mod repair;
 pub mod transfer;
 pub mod push;

@@ -34,6 +34,7 @@ mod boot;
 mod check;
 mod commit_queue;
 mod disk_space;
+mod driver;
 mod event;
 mod flow;
 mod identity;
@@ -48,6 +49,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::boot::{Boot, genesis};
 use self::commit_queue::OnCommit;
+pub use self::driver::Driver;
 pub use self::event::{
     Action, BatchSeq, Event, Fate, Note, RepairReport, RepairRequest, Reply, Request, Status,
     Ticket, Time, Transfer, TransferKind,

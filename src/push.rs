@@ -14,7 +14,7 @@
 //!
 //! A host needs sshd, a POSIX shell and coreutils, nothing else: the binary brings all it needs. Every
 //! script goes in by standard input, so that no argument of a process ever shows a key. What a ring
-//! is, who is a member and whether copies are equal is asked of the ring itself ([`crate::target`]);
+//! is, who is a member and whether copies are equal is asked of the ring itself ([`crate::cluster`]);
 //! SSH carries files and starts processes. It never prints: a [`Watch`] hears of every step.
 //!
 //! Caveats: the nodes' ports must be reachable from here, and from each other; names are resolved

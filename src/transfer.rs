@@ -24,11 +24,11 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 pub use self::line::{Line, encode, parse};
 use self::sort::{Merged, Sorter};
-use crate::embed::wall_ms;
+use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::key::Partition;
+use crate::os::wall_ms;
 use crate::quorum::{Basis, Item, ItemReply, Options, PutReply, PutRequest};
-use crate::target::Target;
 
 /// The longest line read, in bytes: a record at its limits, in base64, with room.
 const LINE_BYTES_MAX: u64 = 8 << 20;
@@ -72,20 +72,20 @@ pub type OnProgress<'a> = dyn FnMut(&Loaded) -> bool + 'a;
 /// before is applied, and the load may be repeated. [`Error::Io`] when the lines could not be sorted:
 /// nothing is written. Otherwise as a write.
 pub fn load(
-    target: &mut Target,
+    cluster: &mut Cluster,
     input: &mut (dyn BufRead + Send),
     loading: &Loading,
     progress: &mut OnProgress<'_>,
 ) -> Result<Loaded> {
     let mut loaded = Loaded::default();
-    let mut sorter = Sorter::new(target.doc().q);
+    let mut sorter = Sorter::new(cluster.doc().q);
     let broken = match read_lines(input, &mut sorter, &mut loaded, progress) {
         Err(error) if !matches!(error.root(), Error::Usage(_)) => {
             return Err(unsorted(error));
         }
         read => read,
     };
-    let stopped = write_sorted(target, sorter, loading, &mut loaded, progress);
+    let stopped = write_sorted(cluster, sorter, loading, &mut loaded, progress);
     let Loaded { lines, written, conflicts, .. } = loaded;
     let again = match loading.basis {
         Basis::Blind => "run the load again without --blind: that is safe to repeat",
@@ -206,7 +206,7 @@ fn parse_line(
 
 /// Writes the sorted lines. Whether it was stopped.
 fn write_sorted(
-    target: &mut Target,
+    cluster: &mut Cluster,
     sorter: Sorter,
     loading: &Loading,
     loaded: &mut Loaded,
@@ -234,7 +234,7 @@ fn write_sorted(
         }
         Ok(())
     };
-    target.put_stream(&loading.options, &mut source, &mut done)?;
+    cluster.put_stream(&loading.options, &mut source, &mut done)?;
     failed.into_inner().map_or(Ok(stopped.get()), Err)
 }
 

@@ -28,8 +28,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let named = Named::find(common, &args.name)?;
-    let (mut target, id) = named.open(ui, common, "node-drain")?;
-    target.drain(id, !args.undo)?;
+    let (mut cluster, id) = named.open(ui, common, "node-drain")?;
+    cluster.drain(id, !args.undo)?;
     let name = &named.name;
     ui.note(&if args.undo {
         format!("{name} takes clients again")

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Named;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-use crate::get::time;
+use crate::render::time;
 use crate::ui::Ui;
 
 /// Show what a running node says of itself
@@ -27,10 +27,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let named = Named::find(common, &args.name)?;
-    let (mut target, id) = named.open(ui, common, "node-info")?;
-    let info = target.info(id)?;
-    let scrubbed = target.store(id).and_then(scrubbed_ms);
-    let load = target.load(id).ok(); // a node of an older build tells all the rest
+    let (mut cluster, id) = named.open(ui, common, "node-info")?;
+    let info = cluster.info(id)?;
+    let scrubbed = cluster.store(id).and_then(scrubbed_ms);
+    let load = cluster.load(id).ok(); // a node of an older build tells all the rest
     if ui.is_json() {
         let mut json = object(&named.name, &id.to_string(), &info, load.as_ref());
         json["scrubbed_ms"] = json!(scrubbed.map(|ms| ms.to_string()));

@@ -4,8 +4,8 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
-use kvs::embed::{Birth, Made, be_born, identity};
 use kvs::error::{Error, operand};
+use kvs::node_dir::{Made, Provision, create_node_dir, identity};
 use kvs::ring::NodeId;
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 
-/// The longest text of a birth; that of the largest ring is a small part of it.
+/// The longest text of a provision; that of the largest ring is a small part of it.
 const BIRTH_BYTES_MAX: u64 = 16 << 20;
 
 /// Make a node's directory from a description on stdin
@@ -39,7 +39,7 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
     if args.identity {
         return tell(ui, &identity(&args.dir)?);
     }
-    match be_born(&args.dir, &Birth::parse(&read_birth()?)?)? {
+    match create_node_dir(&args.dir, &Provision::parse(&read_provision()?)?)? {
         Made::New => {
             ui.note(&format!("{shown} is made; next: kvs node run {}", operand(&args.dir)));
         }
@@ -59,7 +59,7 @@ fn tell(ui: &mut Ui, public: &[u8; 32]) -> Outcome {
     Ok(Done::Yes)
 }
 
-fn read_birth() -> Result<String, Error> {
+fn read_provision() -> Result<String, Error> {
     let input = std::io::stdin();
     if input.is_terminal() {
         return Err(Error::Usage(

@@ -1,13 +1,14 @@
 //! `kvs node stop`: tells a running node to finish and end, and waits until it has.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use kvs::cluster::Cluster;
 use kvs::error::{Error, operand};
+use kvs::os::now;
 use kvs::ring::NodeId;
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
-use kvs::target::Target;
 
 use super::Named;
 use crate::common::Common;
@@ -39,9 +40,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.note(&format!("{name} is not running"));
         return Ok(Done::Yes);
     }
-    let (mut target, id) = named.open(ui, common, "node-stop")?;
+    let (mut cluster, id) = named.open(ui, common, "node-stop")?;
     let server = named.server()?;
-    target.stop(id).map_err(|error| match error.root() {
+    cluster.stop(id).map_err(|error| match error.root() {
         // Its lock is held, so it runs.
         Error::Unreachable(_) | Error::Partial(_) if server.is_some() => {
             Error::Busy(format!("{name} is running and could not be told to stop: {error}"))
@@ -49,7 +50,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }
         _ => error,
     })?;
-    while !is_gone(&named, server.as_ref(), &mut target, id)? {
+    while !is_gone(&named, server.as_ref(), &mut cluster, id)? {
         if now() >= deadline {
             return Err(Error::Busy(format!("{name} was told to stop and still runs."))
                 .hint(format!(
@@ -68,11 +69,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 fn is_gone(
     named: &Named,
     server: Option<&Holder>,
-    target: &mut Target,
+    cluster: &mut Cluster,
     id: NodeId,
 ) -> Result<bool, Error> {
     let (Some(dir), Some(server)) = (&named.dir, server) else {
-        return Ok(target.info(id).is_err());
+        return Ok(cluster.info(id).is_err());
     };
     Ok(match Lock::attempt(dir, &Want::Shared)? {
         Attempt::Writer(Some(holder)) => holder.pid != server.pid,
@@ -80,9 +81,4 @@ fn is_gone(
         Attempt::Writer(None) => false,
         Attempt::Held(_) | Attempt::Readers => true,
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for another process takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -1,9 +1,9 @@
 //! `kvs push status`: how hosts and nodes are, side by side.
 
 use clap::Args as ClapArgs;
+use kvs::cluster::View;
 use kvs::push::{Service, Survey, short};
 use kvs::ring::Step;
-use kvs::target::View;
 use serde_json::json;
 
 use super::fleet::{Run, Which};

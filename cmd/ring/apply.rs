@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use kvs::cluster::{Access, is_applied};
 use kvs::config;
 use kvs::ring::{Plan, RingDoc, Step};
-use kvs::target::{Access, is_applied};
 use serde_json::json;
 
 use super::change::{Consent, Preview, agreed, carry_out, finish};
@@ -31,8 +31,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open(ui, Access::Write, "ring-apply")?;
-    let doc = target.doc();
+    let mut cluster = common.open(ui, Access::Write, "ring-apply")?;
+    let doc = cluster.doc();
     let plan = args.file.as_deref().map(config::read::<Plan>).transpose()?;
     plan.iter().try_for_each(Plan::check)?;
     let Some(plan) = plan.filter(|plan| !is_applied(&doc, plan)) else {
@@ -46,17 +46,17 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             told(ui, &doc, false)?;
             return Ok(if doc.step == Step::Settled { Done::Yes } else { Done::No });
         }
-        let now = finish(ui, target)?;
+        let now = finish(ui, cluster)?;
         return told(ui, &now, doc.version != now.version);
     };
     doc.apply(&plan)?;
-    target.admit(&plan.changes, args.accept_loss)?;
-    let preview = Preview::of(&target, &plan.changes)?;
+    cluster.admit(&plan.changes, args.accept_loss)?;
+    let preview = Preview::of(&cluster, &plan.changes)?;
     if !agreed(ui, &args.consent, &preview)? {
         told(ui, &doc, false)?;
         return Ok(preview.rehearsed());
     }
-    let now = carry_out(ui, common, target, &plan, None)?;
+    let now = carry_out(ui, common, cluster, &plan, None)?;
     told(ui, &now, true)
 }
 

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use kvs::cluster::{Access, Cluster, Moves, resolve};
 use kvs::config;
 use kvs::error::{Error, operand, option};
 use kvs::os::Output;
 use kvs::ring::{Change, NodeId, Plan, RingDoc, Step};
-use kvs::target::{Access, Moves, Target, resolve};
 use serde_json::{Value, json};
 
 use crate::common::Common;
@@ -41,10 +41,10 @@ pub(crate) struct Preview {
 
 impl Preview {
     /// Works out what the changes would do.
-    pub(crate) fn of(target: &Target, changes: &[Change]) -> Result<Self, Error> {
-        let before = (*target.doc()).clone();
+    pub(crate) fn of(cluster: &Cluster, changes: &[Change]) -> Result<Self, Error> {
+        let before = (*cluster.doc()).clone();
         let after = before.change(changes)?;
-        let moves = target.moves(&before, &after);
+        let moves = cluster.moves(&before, &after);
         let goes = |name: &String| {
             changes.iter().any(|change| match change {
                 Change::Remove(gone) => gone == name,
@@ -52,9 +52,9 @@ impl Preview {
                 _ => false,
             })
         };
-        let missing = target.missing();
+        let missing = cluster.missing();
         let awaited = missing.iter().filter(|name| !goes(name)).cloned().collect();
-        let open = target.nodes();
+        let open = cluster.nodes();
         let (voters, left) =
             (before.voters().count(), before.voters().filter(|v| open.contains(v)));
         let minority = Some(left.count()).filter(|left| *left <= voters / 2);
@@ -193,25 +193,25 @@ pub(crate) fn write_plan(ui: &mut Ui, plan: &Plan, file: &Path) -> Result<(), Fa
 pub(crate) fn carry_out(
     ui: &mut Ui,
     common: &Common,
-    mut target: Target,
+    mut cluster: Cluster,
     plan: &Plan,
     new: Option<&Path>,
 ) -> Result<RingDoc, Error> {
-    if target.is_live() {
+    if cluster.is_live() {
         if let (Some(dir), Some(id)) = (new, newcomer(plan)) {
-            await_start(ui, &target, dir, id)?;
+            await_start(ui, &cluster, dir, id)?;
         }
-        target.propose(plan).map_err(cut_short)?;
-        return finish(ui, target);
+        cluster.propose(plan).map_err(cut_short)?;
+        return finish(ui, cluster);
     }
-    target.propose(plan)?;
-    ui.warn_all(target.warnings());
+    cluster.propose(plan)?;
+    ui.warn_all(cluster.warnings());
     // The new member's directory is only now one of the ring's.
-    drop(target);
+    drop(cluster);
     let specs: Vec<String> =
         common.ring.iter().cloned().chain(new.map(|d| d.display().to_string())).collect();
-    let target = common.open_these(ui, Access::Write, "ring-apply", &specs)?;
-    let doc = finish(ui, target)?;
+    let cluster = common.open_these(ui, Access::Write, "ring-apply", &specs)?;
+    let doc = finish(ui, cluster)?;
     if let (Some(ring), Some(new)) = (&common.ring, new) {
         let found = resolve(std::slice::from_ref(ring))?;
         if !found.iter().any(|dir| dir.canonicalize().ok() == new.canonicalize().ok()) {
@@ -243,23 +243,23 @@ fn newcomer(plan: &Plan) -> Option<NodeId> {
 
 /// A running ring takes in only a node that runs: whoever watches the directory starts it, or the
 /// person does.
-fn await_start(ui: &mut Ui, target: &Target, dir: &Path, id: NodeId) -> Result<(), Error> {
-    if !target.is_served(dir)? {
+fn await_start(ui: &mut Ui, cluster: &Cluster, dir: &Path, id: NodeId) -> Result<(), Error> {
+    if !cluster.is_served(dir)? {
         ui.note(&format!("waiting for the new node; start it: kvs node run {}", operand(dir)));
     }
-    target.await_member(dir, id)
+    cluster.await_member(dir, id)
 }
 
 /// Takes the change under way to its end.
-pub(crate) fn finish(ui: &mut Ui, mut target: Target) -> Result<RingDoc, Error> {
-    let before = target.doc();
+pub(crate) fn finish(ui: &mut Ui, mut cluster: Cluster) -> Result<RingDoc, Error> {
+    let before = cluster.doc();
     if before.step != Step::Settled {
         ui.note(&format!("version {} is in force, step {}", before.version, before.step));
     }
-    let advanced = target.advance();
-    ui.warn_all(target.warnings());
-    advanced.map_err(|error| under_way(error, &target.doc()))?;
-    Ok((*target.doc()).clone())
+    let advanced = cluster.advance();
+    ui.warn_all(cluster.warnings());
+    advanced.map_err(|error| under_way(error, &cluster.doc()))?;
+    Ok((*cluster.doc()).clone())
 }
 
 /// A change that was chosen goes on whether this command sees it or not: what stops the command is
@@ -279,8 +279,8 @@ fn under_way(error: Error, doc: &RingDoc) -> Error {
 }
 
 /// The path of the directory beside the opened ones, for a member of this name.
-pub(crate) fn beside(target: &Target, name: &str) -> Option<PathBuf> {
-    let dir = target.nodes().into_iter().find_map(|id| target.dir(id))?;
+pub(crate) fn beside(cluster: &Cluster, name: &str) -> Option<PathBuf> {
+    let dir = cluster.nodes().into_iter().find_map(|id| cluster.dir(id))?;
     Some(dir.parent()?.join(name))
 }
 

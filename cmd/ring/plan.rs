@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use kvs::embed::random;
+use kvs::cluster::Access;
 use kvs::error::Error;
+use kvs::os::random;
 use kvs::ring::{Change, Member, NodeId, State, WEIGHT_MAX};
-use kvs::target::Access;
 
 use super::change::{Preview, write_plan};
 use crate::common::Common;
@@ -38,13 +38,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let target = common.open(ui, Access::Read, "ring-plan")?;
+    let cluster = common.open(ui, Access::Read, "ring-plan")?;
     let changes: Vec<Change> = (args.join.iter().cloned().map(Change::Join))
         .chain(args.leave.iter().cloned().map(Change::Leave))
         .chain(args.weight.iter().cloned().map(|(name, weight)| Change::Weight(name, weight)))
         .chain(args.remove.iter().cloned().map(Change::Remove))
         .collect();
-    let preview = Preview::of(&target, &changes)?;
+    let preview = Preview::of(&cluster, &changes)?;
     preview.show_beside(ui, args.output.as_deref())?;
     if ui.is_json() {
         let mut json = preview.json();
@@ -53,7 +53,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.json(&json)?;
     }
     if let Some(file) = &args.output {
-        write_plan(ui, &target.doc().plan_of(changes), file)?;
+        write_plan(ui, &cluster.doc().plan_of(changes), file)?;
     }
     Ok(preview.rehearsed())
 }

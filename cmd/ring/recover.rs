@@ -1,9 +1,9 @@
 //! `kvs ring recover`: makes a ring of the nodes that are left.
 
 use clap::Args as ClapArgs;
-use kvs::embed::set_aside;
-use kvs::repair::{Wish, repair};
-use kvs::target::Access;
+use kvs::cluster::Access;
+use kvs::node_dir::set_aside;
+use kvs::repair::{RepairOptions, repair};
 use serde_json::json;
 
 use super::change::sure;
@@ -32,10 +32,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
-    let mut target = common.open(ui, Access::Write, "ring-recover")?;
-    let doc = target.doc();
-    let gone = target.missing();
-    let copies = target.full_copies(&[]);
+    let mut cluster = common.open(ui, Access::Write, "ring-recover")?;
+    let doc = cluster.doc();
+    let gone = cluster.missing();
+    let copies = cluster.full_copies(&[]);
     let none = copies.values().filter(|c| **c == 0).count();
     let few = copies.values().filter(|c| **c > 0 && **c + doc.majority() <= doc.n()).count();
     if !gone.is_empty() {
@@ -46,18 +46,18 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.say("the ring gets a new id: contexts given out so far are void");
         sure(ui, args.yes, "Shall the ring be cut down to what is left?")?;
     }
-    let strangers = [target.left_out(), target.damaged(), target.odd()].concat();
-    let after = target.recover(args.replicas)?;
+    let strangers = [cluster.left_out(), cluster.damaged(), cluster.odd()].concat();
+    let after = cluster.recover(args.replicas)?;
     for dir in strangers {
         // They are of the ring that was: in the way of the one that is.
         if let Some(aside) = set_aside(&dir, "kvs-ring-recover", common.timeout)? {
             ui.note(&format!("moved {} aside to {}", dir.display(), aside.display()));
         }
     }
-    let mut target = common.open(ui, Access::Write, "ring-recover")?;
-    let wish = Wish { accept_open: true, ..Wish::default() };
-    let report = repair(&mut target, &wish, &mut |_, _, _| true);
-    ui.warn_all(target.warnings());
+    let mut cluster = common.open(ui, Access::Write, "ring-recover")?;
+    let options = RepairOptions { accept_open: true, ..RepairOptions::default() };
+    let report = repair(&mut cluster, &options, &mut |_, _, _| true);
+    ui.warn_all(cluster.warnings());
     let report = report?;
     ui.has_applied(format!("The ring is {} now.", after.id));
     if ui.is_json() {

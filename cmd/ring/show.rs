@@ -1,20 +1,20 @@
 //! `kvs ring show` and `kvs ring where`: what the ring document says. They never write.
 
+use kvs::cluster::Access;
 use kvs::key::Key;
-use kvs::target::Access;
 use serde_json::json;
 
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-use crate::get::object;
+use crate::render::object;
 use crate::ui::Ui;
 
 pub(crate) fn run(ui: &mut Ui, common: &Common) -> Outcome {
-    let target = common.open(ui, Access::Read, "ring-show")?;
-    let doc = target.doc();
+    let cluster = common.open(ui, Access::Read, "ring-show")?;
+    let doc = cluster.doc();
     let loads = doc.read_layout().loads(doc.members.len());
     let slots = f64::from(doc.q.count()) * doc.n() as f64;
-    let addresses = target.addresses();
+    let addresses = cluster.addresses();
     let hash = blake3::Hash::from(doc.hash()).to_hex().to_string();
     let mut rows = Vec::new();
     let mut members = Vec::new();
@@ -61,10 +61,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common) -> Outcome {
 }
 
 pub(crate) fn run_where(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
-    let target = common.open(ui, Access::Read, "ring-where")?;
-    let doc = target.doc();
+    let cluster = common.open(ui, Access::Read, "ring-where")?;
+    let doc = cluster.doc();
     let p = doc.q.partition(key);
-    let open = target.nodes();
+    let open = cluster.nodes();
     let owners = doc.writers(p);
     let fallbacks = doc.preference(p).into_iter().filter(|id| !owners.contains(id));
     let all = owners.iter().map(|id| (*id, "owner")).chain(fallbacks.map(|id| (id, "fallback")));

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use kvs::cluster::{Cluster, View};
 use kvs::ring::NodeId;
-use kvs::target::{Target, View};
 
 /// Names of those that see a member up, and of those that see it down.
 type Views = (Vec<String>, Vec<String>);
@@ -20,15 +20,15 @@ pub(crate) struct Seen(BTreeMap<NodeId, Views>);
 
 impl Seen {
     /// Asks every node that answers.
-    pub(crate) fn by_nodes(target: &mut Target) -> Self {
+    pub(crate) fn by_nodes(cluster: &mut Cluster) -> Self {
         let mut seen = Self::default();
-        if !target.is_live() {
+        if !cluster.is_live() {
             return seen;
         }
-        let doc = target.doc();
-        for viewer in target.nodes() {
+        let doc = cluster.doc();
+        for viewer in cluster.nodes() {
             // One that has just gone sees nobody.
-            let news = target.news(viewer).unwrap_or_default();
+            let news = cluster.news(viewer).unwrap_or_default();
             for one in news.into_iter().filter(|one| one.row.id != viewer) {
                 let (up, down) = seen.0.entry(one.row.id).or_default();
                 let list = if one.up { up } else { down };

@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::error::{Error, Result, word};
-use crate::os::{self, Kind, NewFile};
+use crate::os::{self, Kind, NewFile, random_bytes};
 
 /// A secret of 32 bytes: a ring's key, or a node's static one.
 pub type Secret = [u8; 32];
@@ -95,10 +95,7 @@ pub fn key_text(keys: &[Secret]) -> String {
 /// # Errors
 /// [`Error::Denied`] when the system has none to give.
 pub fn fresh_key() -> Result<Secret> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key)
-        .map_err(|e| Error::Denied(format!("The system gives no random numbers: {e}.")))?;
-    Ok(key)
+    random_bytes()
 }
 
 /// Sixteen digits that tell keys apart and say nothing else of them.

@@ -10,27 +10,22 @@
 //! or, to write, not write. Limits of this process and a full disk end the command. Reading never
 //! writes: a node whose file may be older counts as filling for this run only.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::ErrorKind;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::fit::{barred, is_closed, refuse_unwritable};
-use super::{Embed, Slot, random};
-use crate::config::{NODE_FILE, NodeConfig, name_of, read};
+use super::state::{Embed, Slot};
+use crate::config::{NODE_FILE, name_of};
 use crate::error::{Error, Result, operand, word};
-use crate::node::{Boot, Node, Ticket};
-use crate::os::{irregular, parent};
+use crate::node_dir::{
+    Mode, OpenDir, barred, configured, is_closed, is_damage, is_odd, open_dir, refuse_irregular,
+};
+use crate::os::{now, parent};
 use crate::ring::State;
-use crate::store::lmdb::{Access, FILE, LOCK_FILE, Lmdb, Map};
-use crate::store::lock::{self, Holder, Lock, Want};
-use crate::store::sidecar::{self, Trust};
+use crate::store::lmdb::{Access, Map};
 
 /// More files than this in one process share the address space: smaller maps.
 const WIDE_MAPS_MAX: usize = 16;
-/// Records whose keys a served node reads before others have their turn: some ms.
-const AUDIT_SLICE: u64 = 1 << 15;
-
 /// A directory that cannot be opened, and why.
 type Damaged = (PathBuf, Error);
 
@@ -57,19 +52,7 @@ impl Embed {
     /// [`Error::Corrupt`] when no directory can be read, [`Error::Unreachable`] when all are down.
     /// Nothing is changed.
     pub fn open(opening: &Opening) -> Result<Self> {
-        let mut embed = Self {
-            slots: BTreeMap::new(),
-            queue: VecDeque::new(),
-            replies: BTreeMap::new(),
-            mono_ms: 0,
-            warnings: Vec::new(),
-            damaged: Vec::new(),
-            odd: Vec::new(),
-            left_out: Vec::new(),
-            salvaged: Vec::new(),
-            ticket: Ticket(0),
-            before: None,
-        };
+        let mut embed = Self::empty();
         let mut dirs = opening.dirs.clone();
         dirs.sort();
         dirs.dedup();
@@ -99,7 +82,8 @@ impl Embed {
         for dir in dirs {
             // All locks together are waited for as long as one.
             let timeout = until.saturating_duration_since(now());
-            match open_slot(dir, &Opening { timeout, ..opening.clone() }, map) {
+            let mode = Mode { access: opening.access, timeout, purpose: &opening.purpose, map };
+            match open_slot(dir, opening, &mode) {
                 Ok(Some(slot)) => self.insert(slot)?,
                 Ok(None) => {}
                 Err(error) if is_damage(&error) || is_odd(&error) => {
@@ -208,11 +192,6 @@ impl Embed {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
-fn now() -> Instant {
-    Instant::now()
-}
-
 /// One map size for all: 1 TiB each, or less where many files share 47 bits.
 fn map(dirs: &[PathBuf]) -> Map {
     if dirs.len() <= WIDE_MAPS_MAX {
@@ -220,23 +199,6 @@ fn map(dirs: &[PathBuf]) -> Map {
     }
     let size = |dir: &PathBuf| dir.join("data.mdb").metadata().map_or(0, |m| m.len());
     Map::among_many(dirs.iter().map(size).max().unwrap_or(0))
-}
-
-/// Whether an error says that the file is damaged or gone, rather than that we may not have it.
-#[must_use]
-pub fn is_damage(error: &Error) -> bool {
-    match error.root() {
-        Error::Corrupt(_) => true,
-        Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
-        _ => false,
-    }
-}
-
-/// Whether an error says that a file is not what it should be, and nothing of the data: it is no file,
-/// says what this kvs does not know, or is not for this user.
-#[must_use]
-pub fn is_odd(error: &Error) -> bool {
-    matches!(error.root(), Error::Usage(_) | Error::Denied(_)) || is_closed(error)
 }
 
 /// Why no directory is open. What another user may have had is not said to be damaged.
@@ -273,26 +235,8 @@ fn advised(error: Error, dir: &Path, dirs: usize) -> Error {
     })
 }
 
-/// Refuses a directory in which something has the name of a node's file and is none.
-fn refuse_irregular(dir: &Path) -> Result<()> {
-    for name in [NODE_FILE, sidecar::FILE, lock::FILE, LOCK_FILE] {
-        let path = dir.join(name);
-        // A configuration may be kept elsewhere; what is written here may not.
-        let link = name != NODE_FILE && path.is_symlink();
-        let what = if link { Some("a symbolic link") } else { irregular(&path) };
-        let Some(what) = what else { continue };
-        let (shown, from, to) =
-            (path.display(), word(&path), word(dir.join(format!("{name}.odd"))));
-        return Err(Error::Denied(format!(
-            "{shown} is {what}; a node's files are regular ones. Nothing was changed."
-        ))
-        .hint(format!("put the file itself in its place, or move that away: mv {from} {to}")));
-    }
-    Ok(())
-}
-
 /// Opens a directory; `None` when its member is to be taken as down.
-fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
+fn open_slot(dir: &Path, opening: &Opening, mode: &Mode<'_>) -> Result<Option<Slot>> {
     let config = match refuse_irregular(dir).and_then(|()| configured(dir)) {
         // What it is called cannot be read; its directory is.
         Err(_) if opening.down.iter().any(|d| dir.ends_with(d)) => return Ok(None),
@@ -301,79 +245,6 @@ fn open_slot(dir: &Path, opening: &Opening, map: Map) -> Result<Option<Slot>> {
     if opening.down.contains(&config.name) {
         return Ok(None);
     }
-    let want = if opening.access != Access::Write {
-        Want::Shared
-    } else {
-        refuse_unwritable(dir)?;
-        let (kind, pid) = (opening.purpose.clone(), std::process::id());
-        Want::Exclusive(Holder { kind, pid, address: None })
-    };
-    let lock = Lock::wait_unless(dir, &want, opening.timeout, &Holder::serves)?;
-    if !dir.join(FILE).is_file() {
-        let dir = dir.display();
-        return Err(Error::Corrupt(format!("{dir} has lost its {FILE}. Nothing was changed.")));
-    }
-    let (store, node) = node_of(dir, &config, opening.access, map, 0)?;
-    Ok(Some(Slot { dir: dir.to_path_buf(), node, store, commit: None, _lock: lock }))
-}
-
-/// Opens the node of a directory to be served: it acts once it has heard another member. The caller
-/// holds the directory's lock.
-///
-/// # Errors
-/// As [`Lmdb::open`] and [`Node::open`].
-pub fn open_node(dir: &Path, config: &NodeConfig) -> Result<(Lmdb, Node)> {
-    node_of(dir, config, Access::Write, Map::default(), 1)
-}
-
-fn node_of(
-    dir: &Path,
-    config: &NodeConfig,
-    access: Access,
-    map: Map,
-    witnesses: usize,
-) -> Result<(Lmdb, Node)> {
-    let mut opened = Lmdb::open(dir, access, map)?;
-    opened.store.set_quota(config.quota_bytes);
-    let suspect = match opened.trust {
-        Trust::Proven => None,
-        Trust::Suspect(reason) => Some(reason.to_string()),
-    };
-    let read_only = access != Access::Write;
-    // A served node has others to answer meanwhile.
-    let audit_slice = (witnesses > 0).then_some(AUDIT_SLICE);
-    let boot = Boot { seed: random()?, suspect, read_only, witnesses, audit_slice };
-    let node = Node::open(&opened.store, boot)?;
-    let owner = node.doc().member(node.id()).map(|member| member.name.clone());
-    if let Some(owner) = owner.filter(|owner| *owner != config.name) {
-        let (dir, name) = (dir.display(), &config.name);
-        return Err(Error::Denied(format!(
-            "{dir} is the directory of {name} and holds the file of {owner}. Nothing was changed."
-        ))
-        .hint(format!(
-            "put its own file back, or rebuild it from the others: kvs replace {}",
-            operand(name)
-        )));
-    }
-    Ok((opened.store, node))
-}
-
-/// A node's configuration. What a person wrote wrong is for that person; a file without text is
-/// damage.
-///
-/// # Errors
-/// [`Error::Usage`] naming line and column, [`Error::Corrupt`], [`Error::Io`].
-pub fn configured(dir: &Path) -> Result<NodeConfig> {
-    let path = dir.join(NODE_FILE);
-    let empty = path.metadata().is_ok_and(|m| m.len() == 0);
-    match read(&path) {
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::InvalidData => Err("no text"),
-        Err(_) if empty => Err("empty"),
-        Err(error @ Error::Usage(_)) => Ok(Err(error.hint("correct that file"))),
-        other => Ok(other),
-    }
-    .unwrap_or_else(|how| {
-        let path = path.display();
-        Err(Error::Corrupt(format!("The file {path} is {how}. Nothing was changed.")))
-    })
+    let OpenDir { path, node, store, lock } = open_dir(dir, &config, mode)?;
+    Ok(Some(Slot { dir: path, node, store, commit: None, _lock: lock }))
 }

@@ -9,12 +9,21 @@
 //! in one order, so the same directories and request give the same messages. For many requests see
 //! `stream`.
 
-use super::{Embed, STEP_MS, STEPS_MAX};
+use std::collections::BTreeSet;
+
+use super::state::Embed;
 use crate::error::{Error, Result, option};
-use crate::node::{BatchSeq, Event, Fate, Reply, Request};
+use crate::node::{BatchSeq, Driver, Event, Fate, Note, Reply, Request, Ticket, Time};
+use crate::os::wall_ms;
+use crate::protocol::Message;
 use crate::ring::NodeId;
 use crate::store::lmdb::Lmdb;
 use crate::store::{Batch, Failure, Store};
+
+/// How far time moves when nothing else does, in ms.
+pub(super) const STEP_MS: u64 = 250;
+/// So many steps without a reply are a defect of ours.
+pub(super) const STEPS_MAX: u32 = 1_000_000;
 
 /// A commit: whose, which, what, where.
 type Work<'a> = (NodeId, BatchSeq, Batch, &'a mut Lmdb);
@@ -47,6 +56,25 @@ impl Embed {
             self.pass_time();
         }
         Err(stopped(fate, &self.doc().name(at)))
+    }
+
+    /// Has a node handle an event, and does what it wants done.
+    pub(super) fn feed(&mut self, id: NodeId, event: Event) {
+        let now = Time { wall_ms: wall_ms(), mono_ms: self.mono_ms };
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let actions = slot.node.handle(&slot.store, now, event);
+        let mut turn = Turn { embed: self, id };
+        for action in actions {
+            action.carry_out(&mut turn);
+        }
+    }
+
+    /// Tells every node who can be reached: those that are open.
+    pub(super) fn tell_alive(&mut self) {
+        let open: BTreeSet<NodeId> = self.slots.keys().copied().collect();
+        for id in open.clone() {
+            self.feed(id, Event::Alive(open.clone()));
+        }
     }
 
     /// Lets some time pass for every node.
@@ -92,6 +120,53 @@ impl Embed {
             self.feed(id, event);
         }
         any
+    }
+}
+
+impl Drop for Embed {
+    /// What the nodes remember of each other outlives this process: it is how a directory that is put
+    /// back later is noticed. It is written once for all requests, all files at once.
+    fn drop(&mut self) {
+        if self.slots.values().any(|slot| slot.node.remembers_more()) {
+            self.pass_time();
+            self.settle();
+        }
+    }
+}
+
+/// One node's turn: it does what that node wants done.
+struct Turn<'a> {
+    embed: &'a mut Embed,
+    id: NodeId,
+}
+
+impl Driver for Turn<'_> {
+    fn send(&mut self, to: NodeId, message: Message) {
+        self.embed.queue.push_back((to, self.id, message));
+    }
+
+    fn commit(&mut self, seq: BatchSeq, batch: Batch) {
+        if let Some(slot) = self.embed.slots.get_mut(&self.id) {
+            debug_assert!(slot.commit.is_none(), "one batch at a time");
+            slot.commit = Some((seq, batch));
+        }
+    }
+
+    fn reply(&mut self, ticket: Ticket, reply: Reply) {
+        self.embed.replies.insert(ticket, reply);
+    }
+
+    fn note(&mut self, note: Note) {
+        let text = note.text(&self.embed.doc());
+        self.embed.warn(self.id, &text);
+    }
+
+    fn stop(&mut self, why: String) {
+        let embed = &mut *self.embed;
+        embed.warn(self.id, &format!("it was stopped: {why}"));
+        embed.before = Some(embed.doc());
+        embed.damaged.extend(embed.slots.remove(&self.id).map(|slot| slot.dir));
+        embed.tell_alive();
     }
 }
 

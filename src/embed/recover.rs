@@ -10,9 +10,10 @@
 //! full copy stays full, all else fills; each node takes a new actor. Caveat: a failure between two
 //! files leaves two rings; each can be opened and recovered by itself.
 
-use super::{Embed, random};
+use super::state::Embed;
 use crate::clock::Actor;
 use crate::error::{Error, Result};
+use crate::os::random;
 use crate::ring::{Candidate, NodeId, RingDoc, RingId, State, Step, plan};
 use crate::store::{Batch, Op, Store, Table};
 

@@ -13,12 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::pump::{stopped, told};
-use super::{Embed, STEP_MS, STEPS_MAX, Slot, wall_ms};
+use super::pump::{STEP_MS, STEPS_MAX, stopped, told};
+use super::state::{Embed, Slot};
 use crate::error::{Error, Result};
-use crate::node::{Action, Event, Fate, Note, Reply, Request, Time};
+use crate::node::{BatchSeq, Driver, Event, Fate, Note, Reply, Request, Ticket, Time};
+use crate::os::wall_ms;
+use crate::protocol::Message;
 use crate::ring::NodeId;
-use crate::store::Store;
+use crate::store::{Batch, Store};
 
 /// Gives the next request and the node to ask, while there is one.
 pub type Source<'a> = dyn FnMut() -> Option<(NodeId, Request)> + 'a;
@@ -64,16 +66,17 @@ impl Embed {
         for (id, slot) in slots {
             let (door, inbox) = channel();
             doors.insert(id, door);
-            threads.push((Worker { id, slot, tell: tell.clone(), doors: BTreeMap::new() }, inbox));
+            threads.push((id, slot, inbox));
         }
-        drop(tell);
         let shared = &shared;
         let outcome = std::thread::scope(|scope| {
             let mut running = Vec::new();
-            for (mut worker, inbox) in threads {
-                worker.doors.clone_from(&doors);
-                running.push(scope.spawn(move || worker.run(&inbox, shared)));
+            for (id, slot, inbox) in threads {
+                let (tell, doors) = (tell.clone(), doors.clone());
+                let worker = Worker { id, slot, tell, doors, shared, is_running: true };
+                running.push(scope.spawn(move || worker.run(&inbox)));
             }
+            drop(tell);
             let outcome = self.crowd(window, source, sink, &doors, &told, shared);
             for door in doors.values() {
                 // A thread that is gone already needs no word.
@@ -122,7 +125,10 @@ impl Embed {
                     waiting -= 1;
                     sink(reply);
                 }
-                Ok(Told::Note(id, note)) => self.note(id, &note),
+                Ok(Told::Note(id, note)) => {
+                    let text = note.text(&self.doc());
+                    self.warn(id, &text);
+                }
                 Ok(Told::Warning(id, text)) => self.warn(id, &text),
                 Ok(Told::Stopped(id, why)) => {
                     self.warn(id, &format!("it was stopped: {why}"));
@@ -167,17 +173,19 @@ fn post(
 }
 
 /// One node on its thread.
-struct Worker {
+struct Worker<'a> {
     id: NodeId,
     slot: Slot,
     tell: Sender<Told>,
     doors: BTreeMap<NodeId, Sender<Option<Event>>>,
+    shared: &'a Shared,
+    /// Until it is stopped by a failure of its file.
+    is_running: bool,
 }
 
-impl Worker {
+impl Worker<'_> {
     /// Handles what comes until it is told to end; gives the node back unless it was stopped.
-    fn run(mut self, inbox: &Receiver<Option<Event>>, shared: &Shared) -> Option<(NodeId, Slot)> {
-        let mut alive = true;
+    fn run(mut self, inbox: &Receiver<Option<Event>>) -> Option<(NodeId, Slot)> {
         while let Ok(Some(first)) = inbox.recv() {
             let mut events = vec![first];
             let mut ending = false;
@@ -188,43 +196,32 @@ impl Worker {
                 }
             }
             let handled = events.len();
-            if alive {
-                alive = self.handle(events, shared);
+            if self.is_running {
+                self.handle(events);
             }
-            if shared.open.fetch_sub(handled, Ordering::SeqCst) == handled {
+            if self.shared.open.fetch_sub(handled, Ordering::SeqCst) == handled {
                 self.say(Told::Idle);
             }
             if ending {
                 break;
             }
         }
-        alive.then_some((self.id, self.slot))
+        self.is_running.then_some((self.id, self.slot))
     }
 
-    /// Acts on events and commits; `false` when the node was stopped.
-    fn handle(&mut self, events: Vec<Event>, shared: &Shared) -> bool {
+    /// Acts on events and commits, until nothing more is wanted or the node is stopped.
+    fn handle(&mut self, events: Vec<Event>) {
         let mut events = events;
         loop {
-            let mono_ms = shared.mono_ms.load(Ordering::SeqCst);
+            let mono_ms = self.shared.mono_ms.load(Ordering::SeqCst);
             let now = Time { wall_ms: wall_ms(), mono_ms };
-            let actions = self.slot.node.handle_all(&self.slot.store, now, events);
-            let mut commit = None;
-            for action in actions {
-                match action {
-                    Action::Send(to, message) => {
-                        // A member that is not open is down: what is sent to it is lost.
-                        drop(post(&self.doors, to, Event::Message(self.id, message), shared));
-                    }
-                    Action::Commit(seq, batch) => commit = Some((seq, batch)),
-                    Action::Reply(_, reply) => self.say(Told::Reply(reply)),
-                    Action::Note(note) => self.say(Told::Note(self.id, note)),
-                    Action::Stop(why) => {
-                        self.say(Told::Stopped(self.id, why.to_string()));
-                        return false;
-                    }
+            for action in self.slot.node.handle_all(&self.slot.store, now, events) {
+                action.carry_out(self);
+                if !self.is_running {
+                    return;
                 }
             }
-            let Some((seq, batch)) = commit else { return true };
+            let Some((seq, batch)) = self.slot.commit.take() else { return };
             events = vec![match self.slot.store.apply(&batch) {
                 Ok(()) => Event::Committed(seq),
                 Err(failure) => {
@@ -238,5 +235,30 @@ impl Worker {
     /// Tells the main thread; when it is gone, nobody wants to know.
     fn say(&self, told: Told) {
         drop(self.tell.send(told));
+    }
+}
+
+impl Driver for Worker<'_> {
+    fn send(&mut self, to: NodeId, message: Message) {
+        // A member that is not open is down: what is sent to it is lost.
+        drop(post(&self.doors, to, Event::Message(self.id, message), self.shared));
+    }
+
+    fn commit(&mut self, seq: BatchSeq, batch: Batch) {
+        debug_assert!(self.slot.commit.is_none(), "one batch at a time");
+        self.slot.commit = Some((seq, batch));
+    }
+
+    fn reply(&mut self, _ticket: Ticket, reply: Reply) {
+        self.say(Told::Reply(reply));
+    }
+
+    fn note(&mut self, note: Note) {
+        self.say(Told::Note(self.id, note));
+    }
+
+    fn stop(&mut self, why: String) {
+        self.is_running = false;
+        self.say(Told::Stopped(self.id, why));
     }
 }

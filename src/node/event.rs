@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::{some_text, text};
-use crate::key::{Key, Partition};
+use crate::key::{Key, Partition, escape};
 use crate::protocol::Message;
 use crate::quorum::{GetReply, Options, PutReply, PutRequest};
 use crate::record::Stored;
@@ -85,6 +85,40 @@ pub enum Note {
     Lost(String),
     /// A peer said what cannot be, and was not heard.
     Refused(NodeId, String),
+}
+
+impl Note {
+    /// The one text of it, for a log or a person; `doc` names the members.
+    #[must_use]
+    pub fn text(&self, doc: &RingDoc) -> String {
+        match self {
+            Self::Unreadable(p, key) => {
+                format!("the record of {} in partition {p} fails its checksum", escape(key))
+            }
+            Self::Clash(key) => format!("two values of {key} carry one dot: corruption"),
+            Self::Lost(why) => format!("records may have been lost; filling anew: {why}"),
+            Self::Refused(from, why) => {
+                format!("a message was refused, from {}: {why}", doc.name(*from))
+            }
+        }
+    }
+
+    /// What it is in a word, to count it by.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreadable(..) => "unreadable",
+            Self::Clash(_) => "clash",
+            Self::Lost(_) => "lost",
+            Self::Refused(..) => "refused",
+        }
+    }
+
+    /// Whether something that was written is damaged, rather than missing or foreign.
+    #[must_use]
+    pub fn is_corruption(&self) -> bool {
+        matches!(self, Self::Unreadable(..) | Self::Clash(_))
+    }
 }
 
 /// What a client asks of a node.

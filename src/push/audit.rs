@@ -21,10 +21,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use super::{Event, Watch, fleet};
 use crate::error::{Error, Result};
+use crate::os::WallTime;
 
 /// Files that stay, this run's among them.
 const KEPT: usize = 100;
@@ -60,7 +60,9 @@ impl Audit {
         let dir = state.join(ring);
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.map_err(Error::io("create", &dir))?;
-        let began = humantime::format_rfc3339_seconds(now()).to_string().replace(['-', ':'], "");
+        let began = humantime::format_rfc3339_seconds(WallTime::now().system())
+            .to_string()
+            .replace(['-', ':'], "");
         let stem = format!("push-{began}-{}", std::process::id());
         let (path, file) = fresh(&dir, &stem)?;
         let state = State { file, ended: false, trouble: None };
@@ -90,7 +92,7 @@ impl Audit {
     }
 
     fn line(&self, host: &str, words: &str) {
-        let mut text = format!("{} ", humantime::format_rfc3339_millis(now()));
+        let mut text = format!("{} ", humantime::format_rfc3339_millis(WallTime::now().system()));
         for part in [host, " ", words] {
             for c in part.chars() {
                 if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
@@ -157,11 +159,6 @@ fn fresh(dir: &Path, stem: &str) -> Result<(PathBuf, File)> {
             Err(e) => return Err(Error::io("create", &path)(e)),
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "people look for what was done at an hour")]
-fn now() -> SystemTime {
-    SystemTime::now()
 }
 
 #[cfg(test)]

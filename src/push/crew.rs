@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Event, Far, Fleet, Host, Watch};
 use crate::error::{Error, Result};
+use crate::os::now;
 
 /// How often an idle connection shows life.
 const BEAT: Duration = Duration::from_secs(10);
@@ -251,9 +252,4 @@ fn with_hints(error: &Error) -> String {
 
 fn defect(name: &str) -> Error {
     Error::Unknown(format!("The work on {name} broke off; what it did there is not known."))
-}
-
-#[expect(clippy::disallowed_methods, reason = "work on hosts takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }

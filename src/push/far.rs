@@ -32,12 +32,13 @@ mod unit;
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use self::scripts::Deed;
 pub use self::unit::FINAL_CODES;
 use super::{Host, Output, Script, ServiceKind, Shell, Watch};
 use crate::error::{Error, Result};
+use crate::os::random_bytes;
 
 /// What only looks, or makes a link, takes no longer.
 const SHORT: Duration = Duration::from_secs(60);
@@ -454,17 +455,10 @@ fn seconds(time: Duration) -> String {
 
 /// A number nobody else draws.
 fn token() -> Result<String> {
-    let mut bytes = [0; TOKEN_BYTES];
-    getrandom::fill(&mut bytes).map_err(|e| {
-        let source = std::io::Error::other(e.to_string());
-        Error::io("read", Path::new("the system's random numbers"))(source)
-    })?;
-    Ok(release::hex(&bytes))
+    Ok(release::hex(&random_bytes::<TOKEN_BYTES>()?))
 }
 
 /// Our wall clock, to compare with theirs.
-#[expect(clippy::disallowed_methods, reason = "hosts' clocks are compared with ours")]
 fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(crate::os::wall_ms()).unwrap_or(i64::MAX)
 }

@@ -13,28 +13,28 @@
 
 use std::collections::BTreeMap;
 
+use crate::cluster::Cluster;
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::ring::{NodeId, RingDoc, Step};
-use crate::target::Target;
 
 /// Sums of every partition of every node that answers.
 pub(super) type Sums = BTreeMap<NodeId, BTreeMap<Partition, Sum>>;
 
 /// Why a member is not up, if so.
-pub(super) fn not_up(target: &mut Target, name: &str) -> Option<String> {
-    let doc = target.doc();
+pub(super) fn not_up(cluster: &mut Cluster, name: &str) -> Option<String> {
+    let doc = cluster.doc();
     let Some(id) = doc.present().find(|m| m.name == name).map(|m| m.id) else {
         return Some(format!("{name} is no member"));
     };
-    match target.info(id) {
+    match cluster.info(id) {
         Ok(info) if info.waiting => return Some(format!("{name} has not heard the others yet")),
         Ok(_) => {}
         Err(error) => return Some(error.to_string()),
     }
-    for other in target.nodes() {
-        let Ok(news) = target.news(other) else { continue };
+    for other in cluster.nodes() {
+        let Ok(news) = cluster.news(other) else { continue };
         if !news.iter().any(|n| n.row.id == id && n.up) && other != id {
             return Some(format!("{} does not take {name} to be up", doc.name(other)));
         }
@@ -43,8 +43,8 @@ pub(super) fn not_up(target: &mut Target, name: &str) -> Option<String> {
 }
 
 /// What stopping these would cost, if it is too much.
-pub(super) fn short_without(target: &mut Target, names: &[&str]) -> Result<Option<String>> {
-    let doc = target.doc();
+pub(super) fn short_without(cluster: &mut Cluster, names: &[&str]) -> Result<Option<String>> {
+    let doc = cluster.doc();
     if doc.step != Step::Settled {
         return Ok(Some(format!("A change of the ring is under way, at step {}", doc.step)));
     }
@@ -53,7 +53,7 @@ pub(super) fn short_without(target: &mut Target, names: &[&str]) -> Result<Optio
         gone.push(doc.named(name)?.id);
     }
     let need = doc.majority(); // the ring's own R and W
-    let copies = target.full_copies(&gone);
+    let copies = cluster.full_copies(&gone);
     let short: Vec<_> = copies.values().filter(|copies| **copies < need).collect();
     let Some(least) = short.iter().min() else { return Ok(None) };
     let (count, least, names) = (short.len(), **least, names.join(" and "));
@@ -62,7 +62,7 @@ pub(super) fn short_without(target: &mut Target, names: &[&str]) -> Result<Optio
          and writes need, some only {least}"
     );
     // With everything well it will never be otherwise.
-    let whole = target.full_copies(&[]).values().all(|copies| *copies == doc.n());
+    let whole = cluster.full_copies(&[]).values().all(|copies| *copies == doc.n());
     if whole {
         return Err(Error::Denied(format!("{why}. Nothing was stopped."))
             .hint("accept it: --accept-downtime"));

@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 
 use super::gate::{Sums, differing, not_up, short_without};
 use super::{Fleet, Host, Watch};
+use crate::cluster::{Access, Cluster, Opening};
 use crate::config::{Secret, create_key, fresh_key, read_keys};
-use crate::embed::random;
 use crate::error::{Error, Result};
 use crate::key::Q;
+use crate::os::{now, random};
 use crate::repair::{Peers, sync_pass};
 use crate::ring::{Change, NodeId, RingDoc, RingId, Step};
-use crate::target::{Access, Opening, Target};
 
 /// How often a condition is looked at.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -91,12 +91,12 @@ impl<'a> Home<'a> {
     ///
     /// # Errors
     /// [`Error::Denied`] when the key is not the ring's.
-    pub fn open(&self) -> Result<Option<Target>> {
+    pub fn open(&self) -> Result<Option<Cluster>> {
         if !self.fleet.key.exists() {
             return Ok(None);
         }
         match self.must_open() {
-            Ok(target) => Ok(Some(target)),
+            Ok(cluster) => Ok(Some(cluster)),
             Err(error) if matches!(error.root(), Error::Unreachable(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -105,8 +105,8 @@ impl<'a> Home<'a> {
     /// The running ring.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when nobody answers, and as [`Target::open`].
-    pub fn must_open(&self) -> Result<Target> {
+    /// [`Error::Unreachable`] when nobody answers, and as [`Cluster::open`].
+    pub fn must_open(&self) -> Result<Cluster> {
         match self.open_by(&self.near) {
             Err(error) if matches!(error.root(), Error::Unreachable(_)) => {
                 self.open_by(&self.far).map_err(|_| error)
@@ -115,14 +115,14 @@ impl<'a> Home<'a> {
         }
     }
 
-    fn open_by(&self, hosts: &[&Host]) -> Result<Target> {
+    fn open_by(&self, hosts: &[&Host]) -> Result<Cluster> {
         if hosts.is_empty() {
             return Err(Error::Unreachable("No host can be asked for the ring.".into()));
         }
         let mut addresses: Vec<String> = hosts.iter().map(|host| address(host)).collect();
         let elsewhere = self.heard.iter().filter(|at| !addresses.contains(at));
         addresses.extend(elsewhere.cloned().collect::<Vec<_>>());
-        Target::open(&Opening {
+        Cluster::open(&Opening {
             specs: vec![addresses.join(",")],
             access: Access::Write,
             timeout: self.timeout,
@@ -179,8 +179,8 @@ impl<'a> Home<'a> {
     /// [`Error::Partial`] naming what is missing when the time is over.
     pub fn await_up(&self, names: &[&str], patience: Duration) -> Result<()> {
         self.until(patience, || {
-            let mut target = self.must_open()?;
-            Ok(names.iter().find_map(|name| not_up(&mut target, name)))
+            let mut cluster = self.must_open()?;
+            Ok(names.iter().find_map(|name| not_up(&mut cluster, name)))
         })
     }
 
@@ -210,12 +210,12 @@ impl<'a> Home<'a> {
     /// [`Error::Partial`] with what is missing when the time is over.
     pub fn await_in_sync(&self, name: &str, patience: Duration) -> Result<()> {
         self.until(patience, || {
-            let mut target = self.must_open()?;
-            let id = target.doc().named(name)?.id;
-            if !target.nodes().contains(&id) {
+            let mut cluster = self.must_open()?;
+            let id = cluster.doc().named(name)?.id;
+            if !cluster.nodes().contains(&id) {
                 return Ok(Some(format!("{name} is not up")));
             }
-            sync_pass(&mut target, id, Peers::Up)
+            sync_pass(&mut cluster, id, Peers::Up)
         })
     }
 
@@ -224,12 +224,12 @@ impl<'a> Home<'a> {
     /// # Errors
     /// As [`Home::must_open`].
     pub fn sums(&self) -> Result<Sums> {
-        let target = self.must_open()?;
+        let cluster = self.must_open()?;
         let of = |id: NodeId| {
-            let sums = target.store(id)?.sums().ok()?;
+            let sums = cluster.store(id)?.sums().ok()?;
             Some((id, sums.into_iter().collect()))
         };
-        Ok(target.nodes().into_iter().filter_map(of).collect())
+        Ok(cluster.nodes().into_iter().filter_map(of).collect())
     }
 
     /// Waits until a node holds what the others do of all that has not been written to since `before`.
@@ -238,8 +238,8 @@ impl<'a> Home<'a> {
     /// [`Error::Corrupt`] naming how many partitions differ when the time is over.
     pub fn await_equal(&self, name: &str, before: &Sums, patience: Duration) -> Result<()> {
         let equal = self.until(patience, || {
-            let target = self.must_open()?;
-            let doc = target.doc();
+            let cluster = self.must_open()?;
+            let doc = cluster.doc();
             let (id, after) = (doc.named(name)?.id, self.sums()?);
             let Some(own) = after.get(&id) else {
                 return Ok(Some(format!("{name} does not tell what it holds")));
@@ -258,7 +258,7 @@ impl<'a> Home<'a> {
     /// Whether these wishes can be granted.
     ///
     /// # Errors
-    /// As [`Target::admit`].
+    /// As [`Cluster::admit`].
     pub fn admit(&self, changes: &[Change]) -> Result<()> {
         self.must_open()?.admit(changes, false)
     }
@@ -266,19 +266,19 @@ impl<'a> Home<'a> {
     /// Goes on with a change that is under way, and has these wishes granted.
     ///
     /// # Errors
-    /// As [`Target::propose`] and [`Target::advance`].
+    /// As [`Cluster::propose`] and [`Cluster::advance`].
     pub fn change(&self, changes: Vec<Change>) -> Result<RingDoc> {
-        let mut target = self.must_open()?;
-        if target.doc().step != Step::Settled {
-            target.advance()?;
+        let mut cluster = self.must_open()?;
+        if cluster.doc().step != Step::Settled {
+            cluster.advance()?;
         }
         if !changes.is_empty() {
-            target.admit(&changes, false)?;
-            let plan = target.doc().plan_of(changes);
-            target.propose(&plan)?;
-            target.advance()?;
+            cluster.admit(&changes, false)?;
+            let plan = cluster.doc().plan_of(changes);
+            cluster.propose(&plan)?;
+            cluster.advance()?;
         }
-        Ok((*target.doc()).clone())
+        Ok((*cluster.doc()).clone())
     }
 
     /// Looks until there is nothing missing.
@@ -326,9 +326,4 @@ fn are(names: &[&str]) -> String {
 fn is_passing(error: &Error) -> bool {
     use Error::{Busy, Partial, Refused, Unknown, Unreachable};
     matches!(error.root(), Busy(_) | Partial(_) | Refused(_) | Unknown(_) | Unreachable(_))
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for other processes takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -18,8 +18,8 @@ use super::apply::Job;
 use super::home::address;
 use super::plan;
 use crate::config::Secret;
-use crate::embed::Birth;
 use crate::error::{Error, Result};
+use crate::node_dir::Provision;
 use crate::ring::{Change, Member, NodeId, RingDoc, State};
 
 impl<'a> Job<'_, 'a> {
@@ -251,7 +251,7 @@ impl<'a> Job<'_, 'a> {
     ) {
         let survey = self.survey;
         survey.crew.each(names, usize::MAX, |far| {
-            let birth = Birth::new(plan::wanted(far.host), keys, doc, addresses, founder);
+            let birth = Provision::new(plan::wanted(far.host), keys, doc, addresses, founder);
             far.make(&survey.releases[far.host.name.as_str()].id, &birth.text()?)
         });
     }

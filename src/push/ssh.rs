@@ -30,12 +30,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use self::hostkey::HostKey;
-use self::link::{Broken, Link, now};
+use self::link::{Broken, Link};
 use self::spare::Spare;
 use self::talk::Talk;
 use super::shell::{Output, Script, Shell};
 use super::{Become, SshRules, Watch};
 use crate::error::{Error, Result};
+use crate::os::now;
 
 /// Between two beats while something runs.
 const BEAT: Duration = Duration::from_secs(10);

@@ -20,10 +20,10 @@ use super::home::Home;
 use super::plan::{Standing, Step, Todo, foreign, todo};
 use super::report::Report;
 use super::{Facts, Fleet, Host, Release, Service, Watch};
+use crate::cluster::View;
 use crate::config::{self, NodeConfig, Secret, key_text};
 use crate::error::{Error, Result};
 use crate::ring::{Change, RingDoc, Step as RingStep};
-use crate::target::View;
 
 /// What is to be pushed, and how far.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +74,7 @@ impl<'a> Survey<'a> {
     /// Looks at hosts and ring.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown host or a binary that is none; as [`crate::target::Target::open`]. What is wrong
+    /// [`Error::Usage`] for an unknown host or a binary that is none; as [`crate::cluster::Cluster::open`]. What is wrong
     /// with a single host is that host's fault, in the crew.
     pub fn of(
         fleet: &'a Fleet,
@@ -123,7 +123,7 @@ impl<'a> Survey<'a> {
     /// Asks the ring for its document and its members.
     ///
     /// # Errors
-    /// As [`crate::target::Target::open`].
+    /// As [`crate::cluster::Cluster::open`].
     pub fn look_at_ring(&mut self) -> Result<()> {
         (self.doc, self.views) = match self.home.open()? {
             Some(mut target) => (Some((*target.doc()).clone()), target.views()?),
@@ -196,7 +196,7 @@ impl<'a> Survey<'a> {
     /// Looks again at hosts that somebody may have changed meanwhile.
     ///
     /// # Errors
-    /// As [`crate::target::Target::open`].
+    /// As [`crate::cluster::Cluster::open`].
     pub fn again(&mut self, names: &[&'a str]) -> Result<()> {
         let facts = self.crew.each(names, usize::MAX, super::Far::facts);
         self.facts.extend(facts);

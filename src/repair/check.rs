@@ -10,14 +10,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::shared;
+use super::diff::shared;
+use super::reach::opened;
+use crate::cluster::Cluster;
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::verify::audit;
 use crate::store::{BadHints, Loss, Store, Table};
-use crate::target::Target;
 
 /// How often what differs is looked at again.
 const LOOKS: usize = 3;
@@ -35,9 +36,9 @@ pub struct Doubt {
 ///
 /// # Errors
 /// When the node is not open or cannot be asked. A table that cannot be read is a doubt.
-pub fn doubts(target: &Target, id: NodeId, only: Option<&[Partition]>) -> Result<Vec<Doubt>> {
-    let store = opened(target, id)?;
-    let partitions = only.map_or_else(|| target.doc().owned(id), <[_]>::to_vec);
+pub fn doubts(cluster: &Cluster, id: NodeId, only: Option<&[Partition]>) -> Result<Vec<Doubt>> {
+    let store = opened(cluster, id)?;
+    let partitions = only.map_or_else(|| cluster.doc().owned(id), <[_]>::to_vec);
     let mut found = Vec::new();
     for (partition, loss) in losses(store)? {
         if partitions.contains(&partition) {
@@ -53,7 +54,7 @@ pub fn doubts(target: &Target, id: NodeId, only: Option<&[Partition]>) -> Result
         why: format!("holds {n} damaged records"),
     };
     found.extend(bad.into_iter().map(listed));
-    if !target.runs(id) {
+    if !cluster.runs(id) {
         found.extend(partitions.into_iter().filter_map(|p| audited(store, p)));
     }
     Ok(found)
@@ -62,9 +63,9 @@ pub fn doubts(target: &Target, id: NodeId, only: Option<&[Partition]>) -> Result
 /// Why the file of an open node must not be written to, if so. A file that nobody serves is read as a
 /// whole; a running node looks at what all else hangs on, and at the rest by and by.
 #[must_use]
-pub fn unsound(target: &Target, id: NodeId) -> Option<Error> {
-    let store = target.store(id)?;
-    let runs = target.runs(id);
+pub fn unsound(cluster: &Cluster, id: NodeId) -> Option<Error> {
+    let store = cluster.store(id)?;
+    let runs = cluster.runs(id);
     let whole = |()| if runs { Ok(()) } else { store.structure() };
     // One that has gone meanwhile is told of elsewhere.
     store.base().and_then(whole).err().filter(|error| !runs || is_damage(error))
@@ -76,10 +77,10 @@ pub(super) fn is_damage(error: &Error) -> bool {
 }
 
 /// Whether the file of a node that nobody serves can be read, and is what its digests say.
-pub(super) fn is_sound(target: &Target, id: NodeId) -> Result<bool> {
-    let store = opened(target, id)?;
-    let owned = target.doc().owned(id);
-    Ok(target.runs(id) || owned.into_iter().all(|p| audited(store, p).is_none()))
+pub(super) fn is_sound(cluster: &Cluster, id: NodeId) -> Result<bool> {
+    let store = opened(cluster, id)?;
+    let owned = cluster.doc().owned(id);
+    Ok(cluster.runs(id) || owned.into_iter().all(|p| audited(store, p).is_none()))
 }
 
 /// What an audit finds wrong with a partition.
@@ -118,12 +119,12 @@ pub fn losses(store: &dyn Store) -> Result<Vec<(Partition, Loss)>> {
 pub(super) type Apart = BTreeMap<(NodeId, NodeId, Partition), (Sum, Sum)>;
 
 /// The owners whose sums differ now, in the partitions wanted.
-pub(super) fn differing(target: &Target, only: Option<&[Partition]>) -> Result<Apart> {
+pub(super) fn differing(cluster: &Cluster, only: Option<&[Partition]>) -> Result<Apart> {
     let mut sums: BTreeMap<NodeId, BTreeMap<Partition, Sum>> = BTreeMap::new();
-    for (id, read) in target.gather(|store| store.sums()) {
+    for (id, read) in cluster.gather(|store| store.sums()) {
         sums.insert(id, read?.into_iter().collect());
     }
-    let (doc, nodes) = (target.doc(), target.nodes());
+    let (doc, nodes) = (cluster.doc(), cluster.nodes());
     let mut apart = Apart::new();
     for (i, a) in nodes.iter().enumerate() {
         for b in &nodes[i + 1..] {
@@ -145,18 +146,18 @@ pub(super) fn differing(target: &Target, only: Option<&[Partition]>) -> Result<A
 /// # Errors
 /// When a node's sums cannot be read.
 pub fn apart_still(
-    target: &Target,
+    cluster: &Cluster,
     pause: &mut dyn FnMut(),
 ) -> Result<Vec<(NodeId, NodeId, usize)>> {
-    let mut apart = differing(target, None)?;
+    let mut apart = differing(cluster, None)?;
     for _ in 0..LOOKS {
         if apart.is_empty() {
             break;
         }
         pause();
-        apart = unmoved(&apart, &differing(target, None)?);
+        apart = unmoved(&apart, &differing(cluster, None)?);
     }
-    Ok(pairs(&target.doc(), &apart))
+    Ok(pairs(&cluster.doc(), &apart))
 }
 
 /// How many partitions each two owners differ in, in the order of the ring document.
@@ -185,9 +186,9 @@ pub(super) fn partitions(apart: &Apart) -> Vec<Partition> {
 ///
 /// # Errors
 /// When a node's hints cannot be read.
-pub fn bad_hints(target: &Target) -> Result<Vec<(NodeId, BadHints)>> {
+pub fn bad_hints(cluster: &Cluster) -> Result<Vec<(NodeId, BadHints)>> {
     let mut found = Vec::new();
-    for (id, read) in target.gather(|store| store.bad_hints()) {
+    for (id, read) in cluster.gather(|store| store.bad_hints()) {
         found.push((id, read?));
     }
     found.retain(|(_, hints)| !hints.is_empty());
@@ -196,14 +197,7 @@ pub fn bad_hints(target: &Target) -> Result<Vec<(NodeId, BadHints)>> {
 
 /// The open nodes whose hints cannot all be read, and why: nobody knows how many are left there.
 #[must_use]
-pub fn unread_hints(target: &Target) -> Vec<(NodeId, Error)> {
-    let counted = target.gather(|store| store.hint_stats()).into_iter();
+pub fn unread_hints(cluster: &Cluster) -> Vec<(NodeId, Error)> {
+    let counted = cluster.gather(|store| store.hint_stats()).into_iter();
     counted.filter_map(|(id, stats)| Some((id, stats.err()?))).collect()
-}
-
-fn opened(target: &Target, id: NodeId) -> Result<&dyn Store> {
-    target.store(id).ok_or_else(|| {
-        let name = target.doc().name(id);
-        Error::Unreachable(format!("The node {name} is not open; nothing was read."))
-    })
 }

@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use crate::clock::Causality;
+use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::key::{Key, LEAVES, Partition, Position, Q};
 use crate::record::{Record, Term, stored_term};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::Store;
-use crate::target::Target;
 
 /// How two copies of a key stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,11 +94,11 @@ pub fn shared(doc: &RingDoc, a: NodeId, b: NodeId) -> Vec<Partition> {
 ///
 /// # Errors
 /// As [`diff`].
-pub fn count(target: &Target, a: NodeId, b: NodeId) -> Result<u64> {
-    let (Some(one), Some(two)) = (target.store(a), target.store(b)) else {
+pub fn count(cluster: &Cluster, a: NodeId, b: NodeId) -> Result<u64> {
+    let (Some(one), Some(two)) = (cluster.store(a), cluster.store(b)) else {
         return Err(Error::Unreachable("A node that is to be compared is not open.".into()));
     };
-    let doc = target.doc();
+    let doc = cluster.doc();
     let mut keys = 0;
     diff(doc.q, one, two, &shared(&doc, a, b), &mut |_| {
         keys += 1;

@@ -11,25 +11,27 @@
 
 use std::collections::BTreeMap;
 
-use super::{ask, digest, shared};
+use super::diff::shared;
+use super::digest::digest;
+use super::reach::ask;
+use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::key::Partition;
 use crate::node::{RepairRequest, Reply, Request};
 use crate::ring::NodeId;
-use crate::target::Target;
 
 /// Pairs of nodes whose copies differ by their sums, and in how many partitions.
 ///
 /// # Errors
 /// When a node's file cannot be read.
-pub fn apart(target: &Target) -> Result<Vec<(NodeId, NodeId, usize)>> {
+pub fn apart(cluster: &Cluster) -> Result<Vec<(NodeId, NodeId, usize)>> {
     let mut sums: BTreeMap<NodeId, BTreeMap<Partition, _>> = BTreeMap::new();
-    for id in target.nodes() {
-        let rows = digest(target, id, None, 1)?;
+    for id in cluster.nodes() {
+        let rows = digest(cluster, id, None, 1)?;
         let of_partitions = rows.into_iter().filter_map(|row| Some((row.partition?, row.sum)));
         sums.insert(id, of_partitions.collect());
     }
-    let (doc, nodes) = (target.doc(), target.nodes());
+    let (doc, nodes) = (cluster.doc(), cluster.nodes());
     let mut pairs = Vec::new();
     for (i, a) in nodes.iter().enumerate() {
         for b in &nodes[i + 1..] {
@@ -56,13 +58,13 @@ pub enum Peers {
 ///
 /// # Errors
 /// When the node cannot be asked. What was synced stays so.
-pub fn sync_pass(target: &mut Target, id: NodeId, with: Peers) -> Result<Option<String>> {
-    let (doc, request) = (target.doc(), Request::Repair(RepairRequest::default()));
+pub fn sync_pass(cluster: &mut Cluster, id: NodeId, with: Peers) -> Result<Option<String>> {
+    let (doc, request) = (cluster.doc(), Request::Repair(RepairRequest::default()));
     let name = doc.name(id);
-    let Some(Reply::Repair(report)) = ask(target, id, request)? else {
+    let Some(Reply::Repair(report)) = ask(cluster, id, request)? else {
         return Ok(Some(format!("{name} has failed")));
     };
-    let up = target.nodes();
+    let up = cluster.nodes();
     let counts = |peer: &&NodeId| with == Peers::All || up.contains(peer);
     let missed: Vec<_> = report.missed.iter().filter(counts).map(|peer| doc.name(*peer)).collect();
     if !missed.is_empty() {

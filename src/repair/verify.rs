@@ -8,14 +8,15 @@
 //! Of a file nothing is written; a running node reads for itself and lists what is damaged. What cannot
 //! be read is a finding, never a shorter list. Caveat: which key a lost record had, no file can tell.
 
-use super::{losses, opened};
+use super::check::losses;
+use super::reach::opened;
+use crate::cluster::{Cluster, defect};
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
 use crate::ring::NodeId;
 use crate::store::verify::{Verdict, verify};
 use crate::store::{BadHints, Loss};
-use crate::target::{Target, defect};
 
 /// What reading one node's every record found.
 #[derive(Clone, Debug, Default)]
@@ -53,29 +54,29 @@ impl Findings {
 /// # Errors
 /// When the node is not open, cannot be asked, or no longer answers. What cannot be read is a finding.
 pub fn verify_node(
-    target: &mut Target,
+    cluster: &mut Cluster,
     id: NodeId,
     only: Option<Partition>,
     progress: &mut dyn FnMut(u32),
 ) -> Result<Findings> {
     let mut findings = Findings::default();
-    let listed = opened(target, id)?.bad();
+    let listed = opened(cluster, id)?.bad();
     findings.listed = findings.read(listed).unwrap_or_default();
-    for p in target.doc().q.all().filter(|p| only.is_none_or(|o| o == *p)) {
-        if target.runs(id) {
-            let Reply::Verify(verdict) = target.ask(id, Request::Verify(p))? else {
+    for p in cluster.doc().q.all().filter(|p| only.is_none_or(|o| o == *p)) {
+        if cluster.runs(id) {
+            let Reply::Verify(verdict) = cluster.ask(id, Request::Verify(p))? else {
                 return Err(defect());
             };
             findings.note(p, verdict);
         } else {
-            let verdict = verify(opened(target, id)?, p);
+            let verdict = verify(opened(cluster, id)?, p);
             if let Some(verdict) = findings.read(verdict) {
                 findings.note(p, verdict);
             }
         }
         progress(u32::from(p.0) + 1);
     }
-    let store = opened(target, id)?;
+    let store = opened(cluster, id)?;
     // What a running node has found it keeps in mind by now; a file does what was found earlier.
     for (p, loss) in findings.read(losses(store)).unwrap_or_default() {
         if only.is_none_or(|o| o == p) && findings.lost.iter().all(|l| l.0 != p) {
@@ -86,9 +87,9 @@ pub fn verify_node(
     findings.read(store.structure());
     findings.read(store.base());
     findings.hints = findings.read(store.bad_hints()).unwrap_or_default();
-    if target.runs(id) {
+    if cluster.runs(id) {
         // What a node that has gone did not tell is no finding about its file.
-        opened(target, id)?;
+        opened(cluster, id)?;
     }
     Ok(findings)
 }

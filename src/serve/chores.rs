@@ -16,9 +16,9 @@ use super::core::Core;
 use super::event::Stopping;
 use super::meter;
 use crate::config::{self, PEERS_FILE};
-use crate::embed;
 use crate::node::{Event, RepairRequest, Reply, Request, Ticket, scrubbed_ms};
-use crate::os;
+use crate::node_dir;
+use crate::os::{self, wall_ms};
 use crate::ring::{Member, NodeId, Step};
 use crate::store::Store;
 
@@ -84,7 +84,7 @@ impl Core {
         let scrub = &mut self.chores.scrub;
         if scrub.due_ms == 0 {
             let last = scrubbed_ms(&self.store).unwrap_or(0);
-            let rest = last.saturating_add(SCRUB_REST_MS).saturating_sub(embed::wall_ms());
+            let rest = last.saturating_add(SCRUB_REST_MS).saturating_sub(wall_ms());
             scrub.due_ms = now + SCRUB_MS + rest.min(SCRUB_REST_MS);
         }
         if scrub.is_due(now) {
@@ -233,7 +233,7 @@ impl Core {
         let own = self.node.id();
         let known =
             |m: &Member| self.gossip.row(m.id).map(|r| r.address.clone()).filter(|a| !a.is_empty());
-        let peers = embed::peers(doc, &known);
+        let peers = node_dir::peers(doc, &known);
         // Not yet a member, it knows the others by what it was given.
         if peers == self.chores.written || doc.member(own).is_none() && peers.peers.is_empty() {
             return;

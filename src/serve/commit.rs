@@ -22,6 +22,7 @@ use super::event::In;
 use super::meter;
 use crate::error::{Error, Result};
 use crate::node::BatchSeq;
+use crate::os::now;
 use crate::store::lmdb::Lmdb;
 use crate::store::{Batch, Failure, Store};
 
@@ -104,11 +105,6 @@ fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(BatchSeq, Batch)>, tell: &Sender
             return;
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]

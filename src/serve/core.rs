@@ -24,10 +24,10 @@ use super::quiet::Quiet;
 use super::tickets::Desk;
 use super::{Ended, meter};
 use crate::channel::{PARCEL_BYTES_MAX, Parcel};
-use crate::embed::wall_ms;
 use crate::error::{Error, Result, operand};
 use crate::gossip::{Gossip, Mood};
-use crate::node::{Action, BatchSeq, Event, Node, Note, Ticket, Time};
+use crate::node::{BatchSeq, Driver, Event, Node, Note, Reply, Ticket, Time};
+use crate::os::wall_ms;
 use crate::protocol::{Body, Message};
 use crate::ring::{NodeId, State};
 use crate::store::lmdb::{Head, Lmdb};
@@ -153,24 +153,7 @@ impl Core {
             let events = std::mem::take(&mut self.events);
             let actions = self.node.handle_all(&self.store, self.time(), events);
             for action in actions {
-                self.act(action);
-            }
-        }
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Send(to, message) => self.send(to, message),
-            Action::Commit(seq, batch) => self.commit(seq, batch),
-            Action::Reply(Ticket(ticket), reply) => self.replied(ticket, reply),
-            Action::Note(note) => noted(&note),
-            Action::Stop(why) => {
-                let why = format!("The node's file failed, so it stopped: {why}");
-                let name = operand(self.node.doc().name(self.node.id()));
-                self.failed = Some(Error::Corrupt(why).hint(format!(
-                    "see to the disk, then start it again; where it ends like this again, rebuild it: \
-                     kvs replace {name}"
-                )));
+                action.carry_out(self);
             }
         }
     }
@@ -193,11 +176,6 @@ impl Core {
         if !sent && op != 0 {
             self.events.push(Event::Unsent(to, op));
         }
-    }
-
-    fn commit(&mut self, seq: BatchSeq, batch: Batch) {
-        self.store.rest();
-        self.committer.commit(seq, batch);
     }
 
     fn committed(&mut self, seq: BatchSeq, outcome: std::result::Result<Head, Failure>) {
@@ -377,25 +355,36 @@ pub(super) fn twin(name: &str) -> Error {
     Error::Denied(text.into()).hint(hint)
 }
 
-/// Says what a person should know.
-fn noted(note: &Note) {
-    match note {
-        Note::Unreadable(p, key) => {
-            meter::note("unreadable");
-            let key = crate::key::escape(key);
-            tracing::error!(%p, key, "a record fails its checksum; it is healed from the others");
+impl Driver for Core {
+    fn send(&mut self, to: NodeId, message: Message) {
+        Self::send(self, to, message);
+    }
+
+    fn commit(&mut self, seq: BatchSeq, batch: Batch) {
+        self.store.rest();
+        self.committer.commit(seq, batch);
+    }
+
+    fn reply(&mut self, ticket: Ticket, reply: Reply) {
+        self.replied(ticket.0, reply);
+    }
+
+    fn note(&mut self, note: Note) {
+        meter::note(note.kind());
+        let text = note.text(self.node.doc());
+        if note.is_corruption() {
+            tracing::error!("{text}");
+        } else {
+            tracing::warn!("{text}");
         }
-        Note::Clash(key) => {
-            meter::note("clash");
-            tracing::error!(%key, "two values carry one dot: corruption");
-        }
-        Note::Lost(why) => {
-            meter::note("lost");
-            tracing::warn!("records may have been lost; filling anew: {why}");
-        }
-        Note::Refused(from, why) => {
-            meter::note("refused");
-            tracing::warn!(%from, "a message was refused: {why}");
-        }
+    }
+
+    fn stop(&mut self, why: String) {
+        let why = format!("The node's file failed, so it stopped: {why}");
+        let name = operand(self.node.doc().name(self.node.id()));
+        self.failed = Some(Error::Corrupt(why).hint(format!(
+            "see to the disk, then start it again; where it ends like this again, rebuild it: \
+             kvs replace {name}"
+        )));
     }
 }

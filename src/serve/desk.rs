@@ -23,9 +23,9 @@ use crate::channel::{
     Ask, End, Fault, Info, Load, Look, News, PARCEL_BYTES_MAX, Parcel, Seen, Told,
 };
 use crate::digest::Sum;
-use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::node::{Event, Reply, Request, Ticket};
+use crate::os::wall_ms;
 use crate::protocol::WIRE_LOWEST;
 use crate::quorum::Verdict;
 use crate::store::lmdb::FILE;

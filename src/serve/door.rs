@@ -28,6 +28,7 @@ use super::quiet::Quiet;
 use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, Opened, RingKeys, Static, other_key};
 use crate::config;
 use crate::error::{Error, Result};
+use crate::os::now;
 use crate::ring::NodeId;
 
 /// How long a stranger may take to show the ring's key.
@@ -97,11 +98,6 @@ pub(super) fn open(listener: TcpListener, porter: Porter) -> AbortHandle {
 
 /// A connection whose handshake is done, and when this side said its last word of it.
 type Shaken = (TcpStream, Opened, Instant);
-
-#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
-fn now() -> Instant {
-    Instant::now()
-}
 
 /// What it takes to answer the door.
 #[derive(Clone)]

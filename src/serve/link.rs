@@ -28,6 +28,7 @@ use super::guests::{Gathered, Guests, Outbox, QUESTION_BYTES_MAX, Seat};
 use crate::channel::{Ask, Opener, OtherClock, Parcel, Sealer};
 use crate::error::{Error, Result};
 use crate::node::Request;
+use crate::os::now;
 
 /// Bytes that may wait to be sent over one link.
 const OUTBOX_BYTES_MAX: usize = 64 << 20;
@@ -346,11 +347,6 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 fn lost(why: &str) -> Error {

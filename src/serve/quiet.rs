@@ -12,6 +12,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::os::now;
+
 /// Lines written at once, and the time in ms after which there is one more.
 const BURST: u64 = 10;
 const ANOTHER_MS: u64 = 10_000;
@@ -54,11 +56,6 @@ impl Said {
         self.left -= 1;
         Some(std::mem::take(&mut self.unsaid))
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a log is read by people, in real time")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]

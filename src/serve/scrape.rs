@@ -22,6 +22,7 @@ use super::crowd::{Crowd, Source};
 use super::door::ACCEPT_REST;
 use super::quiet::Quiet;
 use crate::error::{Error, Result};
+use crate::os::now;
 
 /// Bytes of a question with all its headers.
 const HEAD_MAX: usize = 8 << 10;
@@ -143,11 +144,6 @@ fn is_http(head: &[u8]) -> bool {
     let line = head.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_end();
     let words: Vec<_> = line.split(|b| *b == b' ').collect();
     is_whole(head) && matches!(words[..], [_, _, version] if version.starts_with(b"HTTP/1."))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,11 +28,11 @@ use super::tickets::Desk;
 use super::{Ended, Ready, Serving, meter, scrape};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
-use crate::embed::{self, RING_KEY, random, wall_ms};
 use crate::error::{Error, Result};
 use crate::gossip::{Gossip, Mood, Row};
 use crate::node::Node;
-use crate::os;
+use crate::node_dir::{self, RING_KEY};
+use crate::os::{self, now, random, wall_ms};
 use crate::ring::State;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::{Holder, Lock, Want};
@@ -48,13 +48,13 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 /// Serves a node until it is told to stop. `ready` is called once it listens.
 ///
 /// # Errors
-/// [`Error::Busy`] when the directory or the port is in use, as [`crate::embed::Embed::open`] for its
+/// [`Error::Busy`] when the directory or the port is in use, as [`crate::node_dir::open_node`] for its
 /// files; [`Error::Corrupt`] when its file failed while it served.
 pub fn serve(serving: Serving, ready: &mut dyn FnMut(&Ready)) -> Result<Ended> {
-    let config = embed::configured(&serving.dir)?;
-    embed::refuse_unwritable(&serving.dir)?;
+    let config = node_dir::configured(&serving.dir)?;
+    node_dir::refuse_unwritable(&serving.dir)?;
     let lock = lock(&serving)?;
-    let (store, node) = embed::open_node(&serving.dir, &config)?;
+    let (store, node) = node_dir::open_node(&serving.dir, &config)?;
     if let Trust::Suspect(reason) = store.trust() {
         tracing::warn!("records may have been lost; filling anew: {reason}");
     }
@@ -103,7 +103,7 @@ async fn run(
         return Err(Error::Denied(format!("{name} was removed from the ring; it is not served."))
             .hint("make a new node: kvs join DIR"));
     }
-    let keys = embed::keys(&serving.dir, &config.name, doc.member(node.id()))?;
+    let keys = node_dir::keys(&serving.dir, &config.name, doc.member(node.id()))?;
     let (own, key_file) = (Static::of(keys.own), serving.dir.join(RING_KEY));
     let hello = Hello { run: random()? as u64, ..Hello::new(Some(doc.id), Some(node.id())) };
     let papers = Papers { key_file, own, hello };
@@ -206,8 +206,8 @@ fn gossip(node: &Node, address: &str, written: &config::Peers, dir: &Path) -> Re
     };
     let mut gossip = Gossip::new(own, random()? as u64, 0);
     let doc = node.doc();
-    let beside = embed::neighbours(dir).into_iter().filter(|(id, _)| doc.member(*id).is_some());
-    for (id, address) in embed::addresses(written.clone()).chain(beside) {
+    let beside = node_dir::neighbours(dir).into_iter().filter(|(id, _)| doc.member(*id).is_some());
+    for (id, address) in node_dir::addresses(written.clone()).chain(beside) {
         gossip.hint(id, address);
     }
     Ok(gossip)
@@ -226,9 +226,4 @@ fn watch_signals(tell: Sender<In>) -> Result<()> {
         }));
     }
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a driver gives the core its time")]
-fn now() -> Instant {
-    Instant::now()
 }

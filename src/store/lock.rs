@@ -21,10 +21,11 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::files;
 use crate::error::{Error, Result};
+use crate::os::now;
 
 /// The name of the file.
 pub const FILE: &str = "kvs.lock";
@@ -281,11 +282,6 @@ fn read_holder(mut file: &File) -> Option<Holder> {
     let mut text = String::new();
     file.by_ref().take(TEXT_BYTES_MAX).read_to_string(&mut text).ok()?;
     Holder::parse(&text)
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for another process takes real time")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]

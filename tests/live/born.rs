@@ -9,11 +9,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kvs::cluster::{Access, Cluster, Opening};
 use kvs::config::{NodeConfig, create_key};
-use kvs::embed::Birth;
 use kvs::key::Q;
+use kvs::node_dir::Provision;
 use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State, Step};
-use kvs::target::{Access, Opening, Target};
 
 use crate::support::served::{Served, ports};
 use crate::support::shell::Place;
@@ -67,7 +67,7 @@ impl Ring {
             metrics: Some("off".into()),
             quota_bytes: None,
         };
-        let birth = Birth::new(node, &[KEY], &self.doc, &self.addresses, founder);
+        let birth = Provision::new(node, &[KEY], &self.doc, &self.addresses, founder);
         let name = &member.name;
         place.write("birth", birth.text().expect("a text"));
         let line = format!("kvs node make r/{name} < birth");
@@ -75,7 +75,7 @@ impl Ring {
         place.sh(&line).ends(0).says("already");
     }
 
-    fn open(&self, place: &Place) -> Target {
+    fn open(&self, place: &Place) -> Cluster {
         let opening = Opening {
             specs: self.addresses.values().cloned().collect(),
             access: Access::Write,
@@ -87,7 +87,7 @@ impl Ring {
             zone: None,
             purpose: "kvs-test".into(),
         };
-        Target::open(&opening).expect("a ring that runs")
+        Cluster::open(&opening).expect("a ring that runs")
     }
 }
 

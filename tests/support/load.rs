@@ -17,12 +17,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use kvs::clock::VersionVector;
-use kvs::embed::wall_ms;
+use kvs::cluster::{Access, Cluster, Opening};
 use kvs::error::{Error, Result};
 use kvs::key::Key;
+use kvs::os::wall_ms;
 use kvs::quorum::{Basis, Item, ItemReply, Options};
 use kvs::record::Record;
-use kvs::target::{Access, Opening, Target};
 use serde::{Deserialize, Serialize};
 
 use super::log::{End, Op, What};
@@ -62,7 +62,7 @@ struct Client<'a> {
     rng: Rng,
     /// Its addresses, beginning with one of its own.
     specs: Vec<String>,
-    target: Option<Target>,
+    target: Option<Cluster>,
     /// What it last saw of each key.
     seen: BTreeMap<String, VersionVector>,
     count: u64,
@@ -216,7 +216,7 @@ impl<'a> Client<'a> {
     }
 
     /// Asks the ring. Directories are opened for this only: others want them too.
-    fn ask<T>(&mut self, question: impl FnOnce(&mut Target) -> Result<T>) -> Result<T> {
+    fn ask<T>(&mut self, question: impl FnOnce(&mut Cluster) -> Result<T>) -> Result<T> {
         let mut target = match self.target.take() {
             Some(target) => target,
             None => open(self.plan, &self.specs)?,
@@ -248,8 +248,8 @@ impl<'a> Client<'a> {
     }
 }
 
-fn open(plan: &Plan, specs: &[String]) -> Result<Target> {
-    Target::open(&Opening {
+fn open(plan: &Plan, specs: &[String]) -> Result<Cluster> {
+    Cluster::open(&Opening {
         specs: specs.to_vec(),
         access: Access::Write,
         timeout: PATIENCE,

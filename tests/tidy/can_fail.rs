@@ -72,11 +72,32 @@ fn self_small_files() {
 }
 
 #[test]
+fn self_clocks() {
+    finds(
+        clocks_and_random_bits_are_in_os,
+        r#"
+        src/client.rs:1: only src/os | fn f() { Instant::now() }
+        cmd/up.rs:2: only src/os     | \n    let a = std::time::SystemTime::now();
+        src/push.rs:1: only src/os   | getrandom::fill(&mut a)
+        "#,
+    );
+    accepts(
+        clocks_and_random_bits_are_in_os,
+        r#"
+        src/os/clock.rs  | fn now() -> Instant { Instant::now() }
+        src/os/random.rs | getrandom::fill(&mut a)
+        src/client.rs    | use std::time::Instant; fn f(a: Instant) { now() }
+        tests/live.rs    | Instant::now()
+        "#,
+    );
+}
+
+#[test]
 fn self_renames() {
     finds(
         renames_are_in_os,
         r#"
-        src/embed/seat.rs:1: only src/os | std::fs::rename(a, b)
+        src/node_dir/aside.rs:1: only src/os | std::fs::rename(a, b)
         cmd/dump.rs:2: only src/os       | \n    fs::rename(a, b)
         cmd/dump.rs:1: only src/os       | file.persist(path)
         "#,
@@ -123,7 +144,7 @@ fn self_arrows() {
         src/clock.rs     | fn f() { crate::ensure!(a); my_crate::ring(); }
         src/clock.rs     | #[cfg(test)]\nmod tests { use crate::ring::Ring; fn f() {} }
         src/ring/plan.rs | use super::node;
-        src/push.rs      | use crate::{config, error::Result, ring::Ring, target::Target};
+        src/push.rs      | use crate::{config, error::Result, ring::Ring, cluster::Cluster};
         src/node/sync.rs | use crate::store::Store; use crate::protocol::Message;
         tests/sim.rs     | use crate::anything;
         "#,

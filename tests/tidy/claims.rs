@@ -5,7 +5,7 @@
 //! "never prints", "the one thing that prints"              against the macros and streams
 //! "reads no clock", "opens no file", "alone is unsafe" …   against the words of the code
 //! exit 8, Usage 2                                          against the table of `cmd/exit.rs`
-//! `tests/tidy.rs`, cmd/exit.rs                             the file is there
+//! `tests/tidy/main.rs`, cmd/exit.rs                            the file is there
 //! ```
 //!
 //! A head speaks of its file and of the folder named after it; the head of `src/lib.rs` of `src/`.

@@ -9,15 +9,16 @@
 
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::Fleet;
 use super::super::home::Home;
 use super::{Condition, Sample, Sight, TooSlow};
 use crate::channel::Load;
+use crate::cluster::{Cluster, View};
 use crate::error::Result;
+use crate::os::now;
 use crate::ring::{NodeId, RingDoc, Step};
-use crate::target::{Target, View};
 
 /// What was seen of a ring.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl Look {
     /// Looks at the ring of a fleet for as long as the window says.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unreachable`] when no node answers, and as [`Target::open`].
+    /// [`crate::error::Error::Unreachable`] when no node answers, and as [`Cluster::open`].
     pub fn at(fleet: &Fleet, window: Duration, timeout: Duration) -> Result<Self> {
         let home = Home::new(fleet, &[], timeout);
         let before = home.must_open()?;
@@ -45,11 +46,11 @@ impl Look {
         drop(before);
         thread::sleep(window.saturating_sub(now() - start));
         // Nodes may have come and gone meanwhile.
-        let mut target = home.must_open()?;
-        let (second, late) = loads(&target);
+        let mut cluster = home.must_open()?;
+        let (second, late) = loads(&cluster);
         silent.extend(late.into_iter().filter(|why| !silent.contains(why)).collect::<Vec<_>>());
-        let doc = target.doc();
-        let members = samples(&doc, &target.views()?, &first, &second);
+        let doc = cluster.doc();
+        let members = samples(&doc, &cluster.views()?, &first, &second);
         let names = |hosts: &[super::super::Host]| hosts.iter().map(|h| h.name.clone()).collect();
         Ok(Self {
             members,
@@ -78,9 +79,9 @@ impl Look {
 type Loads = BTreeMap<NodeId, Load>;
 
 /// What each node tells, and why some do not.
-fn loads(target: &Target) -> (Loads, Vec<String>) {
+fn loads(cluster: &Cluster) -> (Loads, Vec<String>) {
     let (mut told, mut silent) = (Loads::new(), Vec::new());
-    for (id, load) in target.loads(target.nodes()) {
+    for (id, load) in cluster.loads(cluster.nodes()) {
         match load {
             Ok(load) => drop(told.insert(id, load)),
             Err(error) => silent.push(error.to_string()),
@@ -102,9 +103,4 @@ fn samples(doc: &RingDoc, views: &[View], first: &Loads, second: &Loads) -> Vec<
         Sample { name: member.name.clone(), condition, loads }
     };
     doc.present().map(sample).collect()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a window is one of real time")]
-fn now() -> Instant {
-    Instant::now()
 }

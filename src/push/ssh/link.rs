@@ -20,6 +20,7 @@ use ssh2::{BlockDirections, ErrorCode, MethodType, Session};
 use super::Access;
 use super::hostkey::HostKey;
 use crate::error::{Error, Result};
+use crate::os::now;
 
 /// LIBSSH2_ERROR_EAGAIN
 const GIVES_WAY: ErrorCode = ErrorCode::Session(-37);
@@ -286,9 +287,4 @@ impl Drop for Link {
         self.session.set_blocking(false);
         self.cut();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a driver: sockets have clocks")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }

@@ -21,9 +21,10 @@ use ssh2::{ErrorCode, Session};
 
 use super::agent::{self, Asked, Held};
 use super::keyfile::{KeyFile, State};
-use super::link::{Link, now};
+use super::link::Link;
 use super::{Access, words};
 use crate::error::{Error, Result};
+use crate::os::now;
 
 /// Identities of the agent that are tried though no key file is of them.
 const STRANGERS_MAX: usize = 3;

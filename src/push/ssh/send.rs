@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use super::super::shell::{Output, Script};
 use super::super::{Event, Watch};
-use super::link::{Broken, now};
+use super::link::Broken;
 use super::talk::Talk;
 use super::{Ssh, words};
 use crate::error::{Error, Result};
+use crate::os::now;
 
 /// `$1` is the file, `$2` its length.
 const TAKE: &str = r#"umask 077

@@ -1,31 +1,24 @@
-//! Questions to the nodes of a target, whatever drives them: to one, to each, as a stream.
+//! Questions to the nodes of a cluster, whatever drives them: to one, to each, as a stream.
 //!
 //! ```text
 //! files     one after the other, in this process
 //! running   all at once; who does not answer is down from then on, and is left out
 //! ```
 //!
-//! It knows nothing of what is asked. Caveat: a node that was left out once stays so until the target
+//! It knows nothing of what is asked. Caveat: a node that was left out once stays so until the cluster
 //! learns anew who is up.
 
-use super::{Target, nobody};
-use crate::embed::{self, Embed};
+use super::failures::nobody;
+use super::handle::Cluster;
+use crate::embed::{Sink, Source};
 use crate::error::Result;
 use crate::node::{Reply, Request};
 use crate::ring::NodeId;
 use crate::store::Store;
 
-impl Target {
+impl Cluster {
     pub(crate) fn ask(&mut self, at: NodeId, request: Request) -> Result<Reply> {
-        let has_file = |e: &&mut Embed| e.store(at).is_some();
-        match (self.embed.as_mut().filter(has_file), &mut self.live) {
-            (Some(embed), _) => embed.request(at, request),
-            (None, Some(live)) => live.request(at, request),
-            (None, None) => match &mut self.embed {
-                Some(embed) => embed.request(at, request),
-                None => Err(nobody()),
-            },
-        }
+        self.nodes.request(at, request)
     }
 
     /// Asks several nodes the same: running ones all at once.
@@ -34,7 +27,7 @@ impl Target {
         nodes: Vec<NodeId>,
         request: &Request,
     ) -> Vec<(NodeId, Result<Reply>)> {
-        match &self.live {
+        match self.nodes.running() {
             Some(live) => live.client.each(nodes, |id| live.client.request(id, request.clone())),
             None => nodes.into_iter().map(|id| (id, self.ask(id, request.clone()))).collect(),
         }
@@ -44,14 +37,10 @@ impl Target {
     pub(crate) fn ask_stream(
         &mut self,
         window: usize,
-        source: &mut embed::Source<'_>,
-        sink: &mut embed::Sink<'_>,
+        source: &mut Source<'_>,
+        sink: &mut Sink<'_>,
     ) -> Result<()> {
-        match (&mut self.live, &mut self.embed) {
-            (Some(live), _) => live.client.stream(window, source, sink),
-            (None, Some(embed)) => embed.stream(window, source, sink),
-            (None, None) => Err(nobody()),
-        }
+        self.nodes.stream(window, source, sink)
     }
 
     /// What was asked of a node; `None` when it no longer answers, or its file has failed: it is down
@@ -83,7 +72,7 @@ impl Target {
         &self,
         read: impl Fn(&dyn Store) -> Result<T> + Sync,
     ) -> Vec<(NodeId, Result<T>)> {
-        match &self.live {
+        match self.nodes.running() {
             Some(live) => live.client.each(self.nodes(), |id| {
                 live.store(id).ok_or_else(nobody).and_then(|store| read(store))
             }),

@@ -1,4 +1,4 @@
-//! Making rings and members: directories that appear whole or not at all.
+//! New rings and members: directories that appear whole or not at all.
 //!
 //! ```text
 //! r.tmp-…/ring.key, n1/{node.yaml node.key peers.yaml ring.key data.mdb kvs.id kvs.lock}, …
@@ -13,26 +13,20 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::random;
+use super::files::{NODE_KEY, RING_KEY, public};
+use super::peers::peers;
 use crate::clock::Actor;
-use crate::config::{
-    NODE_FILE, NodeConfig, PEERS_FILE, Peer, Peers, Secret, fresh_key, key_text, text,
-};
+use crate::config::{NODE_FILE, NodeConfig, PEERS_FILE, Peers, Secret, fresh_key, key_text, text};
 use crate::error::{Error, Result};
 use crate::key::Q;
 use crate::node::genesis;
-use crate::os;
+use crate::os::{self, random};
 use crate::ring::{Member, NodeId, RingDoc, RingId, State};
 use crate::store::lmdb::Lmdb;
 
-/// The ring's key, beside the nodes and in each of them.
-pub const RING_KEY: &str = "ring.key";
-/// A node's static key.
-pub const NODE_KEY: &str = "node.key";
-
 /// A member that is to be made.
 #[derive(Clone, Debug)]
-pub struct Seat {
+pub struct MemberSpec {
     /// Its name and the name of its directory.
     pub name: String,
     /// Its zone.
@@ -45,39 +39,39 @@ pub struct Seat {
 
 /// A ring that is to be made.
 #[derive(Clone, Debug)]
-pub struct Ring {
+pub struct RingSpec {
     /// Its partitions.
     pub q: Q,
     /// Its replicas.
     pub replicas: u8,
     /// Its members.
-    pub seats: Vec<Seat>,
+    pub members: Vec<MemberSpec>,
 }
 
-/// Makes a ring directory with one node directory per seat.
+/// Makes a ring directory with one node directory per member.
 ///
 /// # Errors
 /// [`Error::Denied`] when the directory exists and is not empty, [`Error::Usage`] for a bad shape,
 /// [`Error::Io`]. Nothing is left behind.
-pub fn create_ring(dir: &Path, ring: &Ring) -> Result<RingDoc> {
+pub fn create_ring(dir: &Path, ring: &RingSpec) -> Result<RingDoc> {
     let mut keys = Vec::new();
     let mut members = Vec::new();
-    for seat in &ring.seats {
-        let (member, key) = draw(seat, State::Normal)?;
+    for spec in &ring.members {
+        let (member, key) = draw(spec, State::Normal)?;
         keys.push(key);
         members.push(member);
     }
     let doc = RingDoc::first(RingId(random()?), ring.q, ring.replicas, members)?;
     let ring_key = [fresh_key()?];
     let listens =
-        |m: &Member| ring.seats.iter().find(|s| s.name == m.name).and_then(|s| s.listen.clone());
+        |m: &Member| ring.members.iter().find(|s| s.name == m.name).and_then(|s| s.listen.clone());
     let peers = peers(&doc, &listens);
     whole(dir, |tmp| {
         write_secrets(&tmp.join(RING_KEY), &ring_key)?;
-        for ((seat, member), key) in ring.seats.iter().zip(&doc.members).zip(&keys) {
-            let path = tmp.join(&seat.name);
+        for ((spec, member), key) in ring.members.iter().zip(&doc.members).zip(&keys) {
+            let path = tmp.join(&spec.name);
             make_dir(&path)?;
-            let config = config(seat);
+            let config = config(spec);
             fill(&path, &config, member.id, key, &ring_key, &doc, &peers, true)?;
         }
         Ok(())
@@ -92,53 +86,34 @@ pub fn create_ring(dir: &Path, ring: &Ring) -> Result<RingDoc> {
 /// As [`create_ring`].
 pub fn create_member(
     dir: &Path,
-    seat: &Seat,
+    spec: &MemberSpec,
     doc: &RingDoc,
     ring_keys: &[Secret],
     addresses: &BTreeMap<NodeId, String>,
 ) -> Result<Member> {
-    let (member, key) = draw(seat, State::Joining)?;
+    let (member, key) = draw(spec, State::Joining)?;
     let peers = peers(doc, &|m| addresses.get(&m.id).cloned());
-    let config = config(seat);
+    let config = config(spec);
     whole(dir, |tmp| fill(tmp, &config, member.id, &key, ring_keys, doc, &peers, false))?;
     Ok(member)
 }
 
-fn draw(seat: &Seat, state: State) -> Result<(Member, Secret)> {
+fn draw(spec: &MemberSpec, state: State) -> Result<(Member, Secret)> {
     let key = fresh_key()?;
     let member = Member {
         id: NodeId(random()? as u64),
-        name: seat.name.clone(),
-        zone: seat.zone.clone(),
-        weight: seat.weight.max(1),
+        name: spec.name.clone(),
+        zone: spec.zone.clone(),
+        weight: spec.weight.max(1),
         state,
         public_key: public(&key),
     };
     Ok((member, key))
 }
 
-/// The public half of a node's key.
-pub(super) fn public(key: &Secret) -> [u8; 32] {
-    x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(*key)).to_bytes()
-}
-
-fn config(seat: &Seat) -> NodeConfig {
-    let (name, listen) = (seat.name.clone(), seat.listen.clone());
+fn config(spec: &MemberSpec) -> NodeConfig {
+    let (name, listen) = (spec.name.clone(), spec.listen.clone());
     NodeConfig { name, listen, advertise: None, metrics: None, quota_bytes: None }
-}
-
-/// What is written of the members of a ring, each with its address as far as one is known.
-#[must_use]
-pub fn peers(doc: &RingDoc, address: &dyn Fn(&Member) -> Option<String>) -> Peers {
-    let peer =
-        |m: &Member| Peer { id: m.id.to_string(), name: m.name.clone(), address: address(m) };
-    Peers { peers: doc.present().map(peer).collect() }
-}
-
-/// The addresses that are written down, each with its member.
-pub fn addresses(peers: Peers) -> impl Iterator<Item = (NodeId, String)> {
-    let row = |p: Peer| Some((NodeId(u64::from_str_radix(&p.id, 16).ok()?), p.address?));
-    peers.peers.into_iter().filter_map(row)
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call per file of a node directory")]

@@ -1,4 +1,4 @@
-//! Changing the ring through a target: have a document chosen, take it to its end, clean up.
+//! Changing the ring through a cluster: have a document chosen, take it to its end, clean up.
 //!
 //! ```text
 //! Propose (1) -> Advance: barrier, fill, (2), barrier, (3) -> Cleanup of what nobody needs
@@ -11,14 +11,15 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use super::Target;
-use super::data::defect;
-use super::find::now;
+use super::failures::defect;
+use super::handle::Cluster;
+use super::nodes::ClusterNodes;
 use crate::digest::Sum;
 use crate::embed::Embed;
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
+use crate::os::now;
 use crate::ring::{Change, NodeId, Plan, RingDoc, State, Step};
 
 /// How often a change that waits is tried.
@@ -60,7 +61,7 @@ pub struct Moves {
 pub const GIVE_UP: &str = "a member that never comes back is given up, and the change with it, when every \
                            node is stopped: kvs ring recover --accept-minority";
 
-impl Target {
+impl Cluster {
     /// What going from one layout to the next would move.
     #[must_use]
     pub fn moves(&self, from: &RingDoc, to: &RingDoc) -> Moves {
@@ -94,13 +95,13 @@ impl Target {
     /// may be good.
     #[must_use]
     pub fn odd(&self) -> &[PathBuf] {
-        self.embed.as_ref().map(Embed::odd).unwrap_or_default()
+        self.nodes.files().map(Embed::odd).unwrap_or_default()
     }
 
     /// Directories whose files are damaged and are read as far as they go.
     #[must_use]
     pub fn salvaged(&self) -> &[PathBuf] {
-        self.embed.as_ref().map(Embed::salvaged).unwrap_or_default()
+        self.nodes.files().map(Embed::salvaged).unwrap_or_default()
     }
 
     /// Has the first document of a plan's change chosen.
@@ -141,8 +142,8 @@ impl Target {
     /// # Errors
     /// [`Error::Partial`] when it has to wait; what is done stays done.
     pub fn advance(&mut self) -> Result<()> {
-        let patience = |target: &Self| {
-            now() + target.live.as_ref().map_or(target.timeout, |live| live.client.left())
+        let patience = |cluster: &Self| {
+            now() + cluster.nodes.running().map_or(cluster.timeout, |live| live.client.left())
         };
         let mut until = patience(self);
         while self.doc().step != Step::Settled {
@@ -192,7 +193,7 @@ impl Target {
     /// Who carries a change out: of running nodes one that stays a member to its end.
     fn helm(&self, doc: &RingDoc) -> Result<NodeId> {
         let entry = self.entry()?;
-        let Some(live) = &self.live else { return Ok(entry) };
+        let Some(live) = self.nodes.running() else { return Ok(entry) };
         let stays = |id: &NodeId| doc.member(*id).is_some_and(|m| m.state == State::Normal);
         let at = [entry].into_iter().chain(live.nodes()).find(stays).unwrap_or(entry);
         live.client.enter_at(at);
@@ -204,7 +205,7 @@ impl Target {
     /// # Errors
     /// [`Error::Unreachable`] when a node's file failed.
     pub fn clean_up(&mut self) -> Result<()> {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.nodes.running_mut() {
             live.refresh()?;
         }
         for id in self.nodes() {
@@ -249,9 +250,9 @@ impl Target {
     /// [`Error::Denied`] when nobody is missing, fewer members than replicas are left, or the nodes
     /// run: nothing is changed. [`Error::Partial`] when a file failed between the others.
     pub fn recover(self, replicas: Option<u8>) -> Result<RingDoc> {
-        match self.embed.filter(|_| self.live.is_none()) {
-            Some(embed) => embed.recover(replicas),
-            None => Err(Error::Denied(
+        match self.nodes {
+            ClusterNodes::Files(files) => files.recover(replicas),
+            _ => Err(Error::Denied(
                 "A ring is recovered in the files of its nodes, and these run; nothing was changed."
                     .into(),
             )
@@ -259,7 +260,7 @@ impl Target {
         }
     }
 
-    /// Whether a wish can be granted as far as this target can see.
+    /// Whether a wish can be granted as far as this cluster can see.
     ///
     /// # Errors
     /// [`Error::Denied`] for a removal that may lose acknowledged writes, unless accepted.

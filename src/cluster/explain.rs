@@ -11,8 +11,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Target;
-use super::data::defect;
+use super::failures::defect;
+use super::handle::Cluster;
 use crate::clock::{Actor, Causality, Dot, VersionVector};
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -223,17 +223,17 @@ impl Inspection {
     }
 }
 
-impl Target {
+impl Cluster {
     /// The node behind each actor, as far as open nodes tell, or running ones have heard.
     #[must_use]
     pub fn actors(&self) -> Actors {
         let doc = self.doc();
         let actor = |id: NodeId| {
-            let row = self.embed.as_ref()?.store(id)?.row(Table::Meta, "actor").ok()??;
+            let row = self.nodes.files()?.store(id)?.row(Table::Meta, "actor").ok()??;
             Some((Actor(u64::from_le_bytes(row.try_into().ok()?)), doc.name(id)))
         };
         let mut actors: BTreeMap<_, _> = self.nodes().into_iter().filter_map(actor).collect();
-        if let Some(live) = &self.live {
+        if let Some(live) = self.nodes.running() {
             let news = live.client.members();
             let heard = news.iter().filter(|n| n.row.generation > 0);
             actors.extend(heard.map(|n| (n.row.actor, doc.name(n.row.id))));

@@ -1,9 +1,9 @@
 //! Members whose data are good, and whose nodes could not run all the same.
 
-use super::Target;
-use crate::embed::{Keys, fit_to_run, fit_to_run_again, is_full};
+use super::handle::Cluster;
+use crate::node_dir::{Keys, fit_to_run, fit_to_run_again, is_full};
 
-impl Target {
+impl Cluster {
     /// What keeps members whose directories are here from being run as nodes, or those that run from
     /// being run again, and what to do about it: one line each. Their data can be read, and be written
     /// by who may.

@@ -1,14 +1,14 @@
 //! A node's directory made where the node will live, its secret never leaving that place.
 //!
 //! ```text
-//! there    identity(DIR)       DIR.key made beside DIR; only the public half is told
-//! here     Birth::new(…)       the ring's keys, its document that names the public half, addresses
-//! there    be_born(DIR, birth) DIR appears whole, DIR.key within it as node.key; DIR.key goes
+//! there    identity(DIR)            DIR.key made beside DIR; only the public half is told
+//! here     Provision::new(…)        the ring's keys, its document that names the public half, addresses
+//! there    create_node_dir(DIR, …)  DIR appears whole, DIR.key within it as node.key; DIR.key goes
 //! ```
 //!
 //! Both halves may be repeated after a crash at any point: what is made stays made, and what was left
 //! half made is cleared away. One at a time: DIR.key is locked meanwhile. It starts nothing and knows
-//! nothing of how the text of a birth travels. Caveat: a birth holds the ring's keys; it is shown
+//! nothing of how the text of a provision travels. Caveat: a provision holds the ring's keys; it is shown
 //! nowhere.
 
 use std::collections::BTreeMap;
@@ -22,8 +22,10 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::configured;
-use super::create::{NODE_KEY, RING_KEY, fill, leftovers, peers, public, whole};
+use super::create::{fill, leftovers, whole};
+use super::files::{NODE_KEY, RING_KEY, public};
+use super::open::configured;
+use super::peers::peers;
 use crate::config::{
     self, NODE_FILE, NodeConfig, Peers, Secret, create_key, fresh_key, key_text, keys_in, read_key,
     read_keys,
@@ -39,7 +41,7 @@ use crate::store::{Store, Table};
 /// What a node needs to come to be: a YAML text, for its host alone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Birth {
+pub struct Provision {
     /// Its `node.yaml`.
     pub node: NodeConfig,
     /// The ring's keys, 64 hexadecimal digits each, the one used to dial first.
@@ -62,7 +64,7 @@ pub enum Made {
     Already,
 }
 
-impl Birth {
+impl Provision {
     /// What a node of the ring of `doc` needs: a founder named in it, or one that is to join.
     #[must_use]
     pub fn new(
@@ -77,7 +79,7 @@ impl Birth {
         Self { node, ring_keys, doc: STANDARD.encode(doc.encode()), peers, founder }
     }
 
-    /// The text that [`Birth::parse`] reads.
+    /// The text that [`Provision::parse`] reads.
     ///
     /// # Errors
     /// As [`config::text`].
@@ -85,7 +87,7 @@ impl Birth {
         config::text(self)
     }
 
-    /// Reads the text of a birth.
+    /// Reads the text of a provision.
     ///
     /// # Errors
     /// [`Error::Usage`], which never quotes a value: it may be a key.
@@ -119,7 +121,7 @@ impl Birth {
         RingDoc::decode(&bytes)
     }
 
-    /// Whether the ring knows a node with this key as the birth says.
+    /// Whether the ring knows a node with this key as the provision says.
     fn admit(&self, dir: &Path, doc: &RingDoc, public: &[u8; 32]) -> Result<NodeId> {
         let (id, shown) = (NodeId::of_key(public), dir.display());
         let deny = |why: String| {
@@ -148,11 +150,11 @@ impl Birth {
     }
 }
 
-/// Shows whose birth it is and none of its keys.
-impl fmt::Debug for Birth {
+/// Shows whose provision it is and none of its keys.
+impl fmt::Debug for Provision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { node, peers, founder, .. } = self;
-        let mut shown = f.debug_struct("Birth");
+        let mut shown = f.debug_struct("Provision");
         shown.field("node", node).field("peers", peers).field("founder", founder);
         shown.finish_non_exhaustive()
     }
@@ -184,11 +186,11 @@ pub fn identity(dir: &Path) -> Result<[u8; 32]> {
 /// Makes a node's directory, with the key that [`identity`] told of.
 ///
 /// # Errors
-/// [`Error::Denied`] when the directory is another's, or the ring and the birth do not fit;
-/// [`Error::Busy`] while another process makes it; [`Error::Usage`] for a birth that says nothing of
+/// [`Error::Denied`] when the directory is another's, or the ring and the provision do not fit;
+/// [`Error::Busy`] while another process makes it; [`Error::Usage`] for a provision that says nothing of
 /// use, [`Error::Corrupt`] for a damaged one, [`Error::Io`]. Nothing is made then.
-pub fn be_born(dir: &Path, birth: &Birth) -> Result<Made> {
-    let (keys, doc) = (birth.keys()?, birth.doc()?);
+pub fn create_node_dir(dir: &Path, provision: &Provision) -> Result<Made> {
+    let (keys, doc) = (provision.keys()?, provision.doc()?);
     let file = key_file(dir)?;
     let lock = match open_small(&file) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
@@ -198,7 +200,7 @@ pub fn be_born(dir: &Path, birth: &Birth) -> Result<Made> {
         hold(lock, dir, &file)?;
     }
     if dir.join(NODE_FILE).exists() {
-        refuse_other(dir, birth, &keys, &doc)?;
+        refuse_other(dir, provision, &keys, &doc)?;
         drop_key(dir, &file)?;
         return Ok(Made::Already);
     }
@@ -209,12 +211,14 @@ pub fn be_born(dir: &Path, birth: &Birth) -> Result<Made> {
             .hint(format!("kvs node make --identity {}", operand(dir))));
     }
     let key = read_key(&file)?;
-    let id = birth.admit(dir, &doc, &public(&key))?;
+    let id = provision.admit(dir, &doc, &public(&key))?;
     for left in leftovers(dir)? {
         fs::remove_dir_all(&left).map_err(Error::io("remove", &left))?;
     }
-    whole(dir, |tmp| fill(tmp, &birth.node, id, &key, &keys, &doc, &birth.peers, birth.founder))
-        .map_err(mounted)?;
+    whole(dir, |tmp| {
+        fill(tmp, &provision.node, id, &key, &keys, &doc, &provision.peers, provision.founder)
+    })
+    .map_err(mounted)?;
     drop_key(dir, &file)?;
     Ok(Made::New)
 }
@@ -271,8 +275,8 @@ fn refuse_stranger(dir: &Path) -> Result<()> {
     .hint("choose another directory, or see to what is in it"))
 }
 
-/// Whether a node's directory is the one this birth is for.
-fn refuse_other(dir: &Path, birth: &Birth, keys: &[Secret], doc: &RingDoc) -> Result<()> {
+/// Whether a node's directory is the one this provision is for.
+fn refuse_other(dir: &Path, provision: &Provision, keys: &[Secret], doc: &RingDoc) -> Result<()> {
     let shown = dir.display();
     let deny = |why: String| Err(Error::Denied(format!("{shown} {why}; nothing was changed.")));
     let name = configured(dir)?.name;
@@ -283,13 +287,13 @@ fn refuse_other(dir: &Path, birth: &Birth, keys: &[Secret], doc: &RingDoc) -> Re
     if gone || doc.member(id).is_some_and(|m| m.state == State::Removed) {
         return deny(format!("is the node {name}, which was removed from the ring for good"));
     }
-    if name != birth.node.name {
-        return deny(format!("is the node {name} of this ring, not {}", birth.node.name));
+    if name != provision.node.name {
+        return deny(format!("is the node {name} of this ring, not {}", provision.node.name));
     }
     let key = public(&read_key(&dir.join(NODE_KEY))?);
     match doc.member(id) {
         Some(member) if member.public_key != key => deny("has not the key of its member".into()),
-        None if birth.founder => deny(format!("is the node {name}, and none of the founders")),
+        None if provision.founder => deny(format!("is the node {name}, and none of the founders")),
         _ => Ok(()),
     }
 }

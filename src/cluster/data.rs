@@ -1,11 +1,12 @@
-//! Reading and writing keys through a target.
+//! Reading and writing keys through its cluster.
 //!
 //! A quorum that could not be had becomes an error here; a key that is absent does not. It does not
 //! choose what to do with siblings; its caller does.
 
 use std::cell::RefCell;
 
-use super::Target;
+use super::failures::defect;
+use super::handle::Cluster;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
@@ -23,7 +24,7 @@ const PAGE: u32 = 2_048;
 /// Called with each key and record of a scan, in order.
 pub type OnRecord<'a> = dyn FnMut(&Key, &Record) -> Result<()> + 'a;
 
-impl Target {
+impl Cluster {
     /// Reads one key from a quorum.
     ///
     /// # Errors
@@ -69,7 +70,7 @@ impl Target {
     /// requests at once. `done` takes each reply.
     ///
     /// # Errors
-    /// As [`Target::put`], for the first that failed; what was written before stays.
+    /// As [`Cluster::put`], for the first that failed; what was written before stays.
     pub(crate) fn put_stream(
         &mut self,
         options: &Options,
@@ -184,7 +185,7 @@ impl Target {
         }
     }
 
-    /// Options with this target's timeout, their quorum held against the ring's N.
+    /// Options with this cluster's timeout, their quorum held against the ring's N.
     ///
     /// # Errors
     /// [`Error::Usage`] when it asks for more than N.
@@ -279,11 +280,6 @@ fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {
             Err(Error::Unreachable(format!("{what} could not begin: {why}.")).hint(hint))
         }
     }
-}
-
-/// A reply of another kind than was asked for.
-pub(crate) fn defect() -> Error {
-    Error::Corrupt("A node answered another question than it was asked: a defect of kvs.".into())
 }
 
 #[cfg(test)]

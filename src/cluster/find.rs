@@ -16,9 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::NODE_FILE;
-use crate::embed::{OLD_NODE_FILE, is_odd};
 use crate::error::{Error, Result, operand, word};
-use crate::os::irregular;
+use crate::node_dir::{OLD_NODE_FILE, is_odd};
+use crate::os::{irregular, now};
 use crate::store::lmdb::FILE as DATA_FILE;
 use crate::store::lock::{Attempt, Holder, Lock, Want};
 
@@ -231,9 +231,4 @@ pub fn nodes_in(path: &Path) -> Result<Vec<PathBuf>> {
     let mut found: Vec<_> = dirs.filter(|d| may_be_node(d)).collect();
     found.sort();
     Ok(found)
-}
-
-#[expect(clippy::disallowed_methods, reason = "waiting for another process takes real time")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }

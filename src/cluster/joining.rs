@@ -13,13 +13,16 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Target;
-use super::find::{Door, door, now};
+use super::find::{Door, door};
+use super::handle::Cluster;
 use crate::channel::RingKeys;
 use crate::client::{Client, Opening};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
-use crate::embed::{OLD_NODE_FILE, RING_KEY, Seat, create_member, found_member, would_join};
 use crate::error::{Error, Result, operand, word};
+use crate::node_dir::{
+    MemberSpec, OLD_NODE_FILE, RING_KEY, create_member, found_member, would_join,
+};
+use crate::os::now;
 use crate::ring::{Member, NodeId, State};
 use crate::store::sidecar::{self, Found};
 
@@ -28,24 +31,24 @@ const START: Duration = Duration::from_secs(15);
 /// How often it is looked for.
 const PAUSE: Duration = Duration::from_millis(50);
 
-impl Target {
+impl Cluster {
     /// Makes the directory of a member that is to join, with this ring's key and document. One that
     /// was made for this ring earlier and has not joined yet is taken as it is.
     ///
     /// # Errors
     /// [`Error::Denied`] when the directory is not empty, is a node already, or the key file is open
     /// to others; nothing is left behind.
-    pub fn seat(&self, dir: &Path, seat: &Seat) -> Result<Member> {
+    pub fn prepare_member(&self, dir: &Path, spec: &MemberSpec) -> Result<Member> {
         if dir.join(NODE_FILE).exists() {
-            return self.found(dir, seat);
+            return self.found(dir, spec);
         }
-        create_member(dir, seat, &self.doc(), &self.keys()?, &self.addresses())
+        create_member(dir, spec, &self.doc(), &self.keys()?, &self.addresses())
     }
 
     /// Whether the directory was made for this member earlier and waits to take its place.
     #[must_use]
-    pub fn is_seat(&self, dir: &Path, seat: &Seat) -> bool {
-        self.found(dir, seat).is_ok()
+    pub fn is_prepared(&self, dir: &Path, spec: &MemberSpec) -> bool {
+        self.found(dir, spec).is_ok()
     }
 
     /// The member whose directory this is, as its small files say: whatever it is called itself.
@@ -105,7 +108,7 @@ impl Target {
     /// # Errors
     /// [`Error::Partial`] when nobody starts it in time: the directory is made, the ring unchanged.
     pub fn await_member(&self, dir: &Path, member: NodeId) -> Result<()> {
-        if self.live.is_none() {
+        if !self.is_live() {
             return Ok(());
         }
         let (until, late) = (now() + self.timeout, now() + self.timeout.max(START));
@@ -138,7 +141,7 @@ impl Target {
         let until = now() + patience;
         loop {
             let Err(error) = self.answers(address, member, until) else { return Ok(()) };
-            if self.live.is_none() || now() + PAUSE >= until {
+            if !self.is_live() || now() + PAUSE >= until {
                 return Err(error);
             }
             thread::sleep(PAUSE);
@@ -147,7 +150,7 @@ impl Target {
 
     /// Whether a node answers at an address as this member.
     fn answers(&self, address: &str, member: NodeId, until: Instant) -> Result<()> {
-        let live = self.live.as_ref().ok_or_else(|| {
+        let live = self.nodes.running().ok_or_else(|| {
             Error::Unreachable("The ring does not run; no node was waited for.".into())
         })?;
         let left = until.saturating_duration_since(now()).clamp(PAUSE, self.timeout.max(PAUSE));
@@ -166,15 +169,15 @@ impl Target {
     }
 
     /// The member that a directory was made for.
-    fn found(&self, dir: &Path, seat: &Seat) -> Result<Member> {
+    fn found(&self, dir: &Path, spec: &MemberSpec) -> Result<Member> {
         let doc = self.doc();
         match door(dir)? {
             Door::Open(address) => {
                 let keys = read_keys(&dir.join(RING_KEY))?;
                 let client = self.meet(&address, &keys, self.timeout)?;
-                would_join(dir, seat, &doc, client.doc().id, client.entry())
+                would_join(dir, spec, &doc, client.doc().id, client.entry())
             }
-            _ => found_member(dir, seat, &doc, self.timeout),
+            _ => found_member(dir, spec, &doc, self.timeout),
         }
     }
 
@@ -190,7 +193,7 @@ impl Target {
     }
 
     fn keys(&self) -> Result<Vec<Secret>> {
-        if let Some(live) = &self.live {
+        if let Some(live) = self.nodes.running() {
             return Ok(live.secrets.clone());
         }
         let home = self.nodes().into_iter().find_map(|id| self.dir(id));

@@ -1,4 +1,4 @@
-//! The part of a target that is running nodes: which of them, and where their directories are.
+//! The part of a cluster that is running nodes: which of them, and where their directories are.
 //!
 //! ```text
 //! r/n1 open, r/n2 open, r/n3 shut   ->  connect to n1; it says who is up; n3 is down, file or no file
@@ -12,14 +12,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::failures::defect;
 use super::find::Places;
-use super::{Opening, Target, View};
-use crate::channel::{Ask, Info, Load, News, Told};
+use super::opening::Opening;
+use super::view::{View, lost};
+use crate::channel::Info;
 use crate::client::{self, Client, Remote};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
-use crate::embed::RING_KEY;
 use crate::error::{Error, Result};
-use crate::node::{Reply, Request, Status, Transfer};
+use crate::node::{Reply, Request, Status};
+use crate::node_dir::RING_KEY;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::sidecar::{self, Found};
 use crate::store::{HintStats, Store};
@@ -165,10 +167,10 @@ struct Standing {
 /// How one running node is.
 fn state(client: &Arc<Client>, id: NodeId) -> Result<Standing> {
     let Reply::Status(status) = client.request(id, Request::Status)? else {
-        return Err(super::data::defect());
+        return Err(defect());
     };
     let (info, file) = (client.info(id)?, Remote::new(client.clone(), id));
-    Ok(Standing { status, info, hints: file.hint_stats()?, lost: super::lost(&file)? })
+    Ok(Standing { status, info, hints: file.hint_stats()?, lost: lost(&file)? })
 }
 
 /// The ring's keys: of a running node's directory, or of the file that was named.
@@ -197,95 +199,4 @@ fn owner(dir: &Path, doc: &RingDoc) -> Option<NodeId> {
     }
     let config: NodeConfig = config::read(&dir.join(NODE_FILE)).ok()?;
     Some(doc.named(&config.name).ok()?.id)
-}
-
-/// What only running nodes can be asked.
-impl Target {
-    /// Whether nodes that run are asked, rather than files.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.live.is_some()
-    }
-
-    /// Whether this node runs, rather than its file being open here.
-    #[must_use]
-    pub fn runs(&self, id: NodeId) -> bool {
-        self.is_live() && self.embed.as_ref().is_none_or(|e| e.store(id).is_none())
-    }
-
-    /// The node that answers at an address that was named.
-    #[must_use]
-    pub fn node_at(&self, address: &str) -> Option<NodeId> {
-        let live = self.live.as_ref()?;
-        let news = live.client.members();
-        let at = |n: &&News| n.row.address == address;
-        news.iter().find(at).map(|n| n.row.id)
-    }
-
-    /// How a running node is.
-    ///
-    /// # Errors
-    /// [`Error::Unreachable`] when no node runs, and as [`Client::ask`].
-    pub fn info(&mut self, id: NodeId) -> Result<Info> {
-        self.running()?.info(id)
-    }
-
-    /// What a running node has counted since its start.
-    ///
-    /// # Errors
-    /// As [`Target::info`], and [`Error::Denied`] when its build is too old to tell.
-    pub fn load(&self, id: NodeId) -> Result<Load> {
-        self.running()?.load(id)
-    }
-
-    /// The same of several nodes, all at once.
-    pub fn loads(&self, nodes: Vec<NodeId>) -> Vec<(NodeId, Result<Load>)> {
-        match self.running() {
-            Ok(client) => client.each(nodes, |id| client.load(id)),
-            Err(_) => nodes.into_iter().map(|id| (id, self.load(id))).collect(),
-        }
-    }
-
-    /// What a running node is moving now.
-    ///
-    /// # Errors
-    /// As [`Target::info`].
-    pub fn transfers(&mut self, id: NodeId) -> Result<Vec<Transfer>> {
-        self.running()?.transfers(id)
-    }
-
-    /// Has a running node take no more clients, or again.
-    ///
-    /// # Errors
-    /// As [`Target::info`].
-    pub fn drain(&mut self, id: NodeId, on: bool) -> Result<()> {
-        self.running()?.drain(id, on)
-    }
-
-    /// Has a running node finish and stop.
-    ///
-    /// # Errors
-    /// As [`Target::info`].
-    pub fn stop(&mut self, id: NodeId) -> Result<()> {
-        self.running()?.stop(id)
-    }
-
-    /// What a running node has heard of all members.
-    ///
-    /// # Errors
-    /// As [`Target::info`].
-    pub fn news(&mut self, id: NodeId) -> Result<Vec<News>> {
-        match self.running()?.ask_only(id, Ask::Members)? {
-            Told::Members(news) => Ok(news),
-            _ => Err(super::data::defect()),
-        }
-    }
-
-    fn running(&self) -> Result<&Arc<Client>> {
-        let live = self.live.as_ref().ok_or_else(|| {
-            Error::Unreachable("The nodes of this ring are not running; nothing was tried.".into())
-                .hint("start them: kvs up DIR, or kvs node run DIR")
-        })?;
-        Ok(&live.client)
-    }
 }
