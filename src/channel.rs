@@ -5,11 +5,11 @@
 //! out, so that the event loop of a node and the blocking client use the same code.
 //!
 //! ```text
-//! frame    length u16 BE | Noise message of at most 65,535 bytes      no length can claim more
-//! parcel   one or more pieces: more-follows u8 | bytes                at most 64 MiB together
+//! packet    length u16 BE | Noise message of at most 65,535 bytes      no length can claim more
+//! frame   one or more pieces: more-follows u8 | bytes                at most 64 MiB together
 //! ```
 //!
-//! What it does not do: sockets, time limits, or what a parcel means.
+//! What it does not do: sockets, time limits, or what a frame means.
 //! Caveat: the ring's key is known to every node and client; it proves belonging, not identity.
 
 mod load;
@@ -20,4 +20,6 @@ mod talk;
 pub use self::load::{BUCKETS, End, Load, p99};
 pub use self::noise::*;
 pub use self::stamp::{OtherClock, STAMPS_SINCE};
-pub use self::talk::{Ask, Fault, Hello, Info, Look, News, Parcel, Seen, Told};
+pub use self::talk::{
+    ClientRequest, ClientResponse, Fault, Frame, Hello, Info, MemberView, StoreQuery, StoreResult,
+};

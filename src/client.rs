@@ -18,7 +18,7 @@
 mod ask;
 #[cfg(test)]
 mod fake;
-mod fate;
+mod effect;
 mod link;
 mod patience;
 mod ports;
@@ -37,7 +37,7 @@ use self::patience::Patience;
 pub use self::ports::{free_port, free_ports};
 pub use self::remote::Remote;
 pub use self::stream::{Sink, Source};
-use crate::channel::{Ask, News, RingKeys, Static, Told};
+use crate::channel::{ClientRequest, ClientResponse, MemberView, RingKeys, Static};
 use crate::error::{Error, Result};
 use crate::ring::{NodeId, RingDoc, State};
 
@@ -71,7 +71,7 @@ pub struct Client {
 struct Known {
     entry: NodeId,
     doc: Arc<RingDoc>,
-    news: Arc<Vec<News>>,
+    news: Arc<Vec<MemberView>>,
     patience: Patience,
     /// Nodes that have left the last question unanswered, silent or gone: another one gets little time.
     silent: BTreeSet<NodeId>,
@@ -106,7 +106,7 @@ impl Client {
 
     /// What the entry knew of the members when it was last asked.
     #[must_use]
-    pub fn members(&self) -> Arc<Vec<News>> {
+    pub fn members(&self) -> Arc<Vec<MemberView>> {
         self.known().news.clone()
     }
 
@@ -151,10 +151,10 @@ impl Client {
     /// As [`Client::ask`] of a read.
     pub fn refresh(&self) -> Result<()> {
         self.known().silent.clear();
-        if let Told::Ring(doc) = self.ask(self.entry(), Ask::Ring)? {
+        if let ClientResponse::Ring(doc) = self.ask(self.entry(), ClientRequest::Ring)? {
             self.learn(Arc::new(*doc));
         }
-        if let Told::Members(news) = self.ask(self.entry(), Ask::Members)? {
+        if let ClientResponse::Members(news) = self.ask(self.entry(), ClientRequest::Members)? {
             self.known().news = Arc::new(news);
         }
         Ok(())
@@ -210,7 +210,7 @@ fn enter(
     own: &Static,
     addresses: &[String],
     until: Instant,
-) -> Result<(Link, RingDoc, Vec<News>)> {
+) -> Result<(Link, RingDoc, Vec<MemberView>)> {
     let mut why = BTreeMap::new();
     let mut denied = false;
     loop {
@@ -253,17 +253,19 @@ fn meet(
     own: &Static,
     address: &str,
     until: Instant,
-) -> std::result::Result<(Link, RingDoc, Vec<News>), NoLink> {
-    let first = [Ask::Ring, Ask::Members];
+) -> std::result::Result<(Link, RingDoc, Vec<MemberView>), NoLink> {
+    let first = [ClientRequest::Ring, ClientRequest::Members];
     let dial = Dial { keys: &opening.keys, own, ring: None, node: None, first: &first };
     let mut link = Link::dial(address, &dial, until)?;
     let mut told = |ticket| match link.wait(ticket, until, None) {
-        Ok(Told::Fault(fault)) => Err(NoLink::new(format!("refuses: {}", Error::from(fault)))),
+        Ok(ClientResponse::Fault(fault)) => {
+            Err(NoLink::new(format!("refuses: {}", Error::from(fault))))
+        }
         Ok(told) => Ok(told),
         Err(link::Cut::Silent) => Err(NoLink::new("gives no answer")),
         Err(link::Cut::Broken(why)) => Err(NoLink::new(format!("hangs up: {why}"))),
     };
-    let (Told::Ring(doc), Told::Members(news)) = (told(1)?, told(2)?) else {
+    let (ClientResponse::Ring(doc), ClientResponse::Members(news)) = (told(1)?, told(2)?) else {
         return Err(NoLink::new("answers another question than it was asked"));
     };
     let doc = *doc;

@@ -74,7 +74,7 @@ const PAUSE_MS: u64 = 2000;
 
 /// What a node says of itself, as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
+pub struct GossipRow {
     /// Who.
     pub id: NodeId,
     /// Which run of its process: its wall clock at the start, ms since 1970, or one more than any
@@ -90,10 +90,10 @@ pub struct Row {
     /// Its version of the ring document.
     pub version: u64,
     /// How it is.
-    pub mood: Mood,
+    pub health: NodeHealth,
 }
 
-impl Row {
+impl GossipRow {
     /// The higher, the newer.
     fn age(&self) -> (u64, u64) {
         (self.generation, self.beat)
@@ -111,7 +111,7 @@ impl Row {
 
 /// How a node says it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mood {
+pub enum NodeHealth {
     /// In service.
     #[default]
     Well,
@@ -126,8 +126,8 @@ pub enum Mood {
 }
 
 /// Another node, as far as heard.
-struct Known {
-    row: Row,
+struct KnownMember {
+    row: GossipRow,
     /// When the row last became newer.
     heard_ms: u64,
     /// What it last said itself over the link that stands, and when.
@@ -135,13 +135,13 @@ struct Known {
     detector: Detector,
 }
 
-impl Known {
-    fn new(row: Row, heard_ms: u64) -> Self {
+impl KnownMember {
+    fn new(row: GossipRow, heard_ms: u64) -> Self {
         Self { row, heard_ms, said: None, detector: Detector::default() }
     }
 
     /// Whether hearsay of it can be so, after what it has said itself.
-    fn can_be(&self, row: &Row, now_ms: u64) -> bool {
+    fn can_be(&self, row: &GossipRow, now_ms: u64) -> bool {
         self.said.is_none_or(|((generation, beat), at_ms)| {
             let passed_ms = now_ms.saturating_sub(at_ms);
             let beats = beat + 2 * (passed_ms / BEAT_MS) + BEATS_AHEAD;
@@ -150,7 +150,7 @@ impl Known {
     }
 
     /// It says so itself: hearsay that is ahead of it was wrong.
-    fn hear_itself(&mut self, row: Row, now_ms: u64) {
+    fn hear_itself(&mut self, row: GossipRow, now_ms: u64) {
         let last = self.said.map(|said| said.0);
         self.said = Some((row.age(), now_ms));
         let wrong = row.generation < self.row.generation
@@ -163,7 +163,7 @@ impl Known {
         self.hear(row, now_ms);
     }
 
-    fn hear(&mut self, row: Row, now_ms: u64) {
+    fn hear(&mut self, row: GossipRow, now_ms: u64) {
         if row.age() <= self.row.age() {
             return;
         }
@@ -178,8 +178,8 @@ impl Known {
 
 /// The list of one node. See the module.
 pub struct Gossip {
-    own: Row,
-    others: BTreeMap<NodeId, Known>,
+    own: GossipRow,
+    others: BTreeMap<NodeId, KnownMember>,
     echoes: u32,
     /// When the last echo was counted.
     echoed_ms: Option<u64>,
@@ -198,7 +198,7 @@ pub struct Gossip {
 impl Gossip {
     /// A list that holds only its own row. `seed` draws whom to exchange with.
     #[must_use]
-    pub fn new(mut own: Row, seed: u64, now_ms: u64) -> Self {
+    pub fn new(mut own: GossipRow, seed: u64, now_ms: u64) -> Self {
         own.generation = own.generation.max(1); // 0 is for what was never heard
         let beat_ms = now_ms + BEAT_MS;
         Self {
@@ -217,13 +217,13 @@ impl Gossip {
 
     /// Its own row.
     #[must_use]
-    pub fn own(&self) -> &Row {
+    pub fn own(&self) -> &GossipRow {
         &self.own
     }
 
-    /// Changes what it says of itself: address, actor, version, mood. The change spreads at once:
+    /// Changes what it says of itself: address, actor, version, health. The change spreads at once:
     /// the beat rises, and the next tick names whom to tell. What changes nothing is not told.
-    pub fn set(&mut self, change: impl FnOnce(&mut Row)) {
+    pub fn set(&mut self, change: impl FnOnce(&mut GossipRow)) {
         let before = self.own.clone();
         change(&mut self.own);
         (self.own.id, self.own.generation, self.own.beat) =
@@ -243,9 +243,16 @@ impl Gossip {
             Some(known) if known.row.generation > 0 => {}
             Some(known) => known.row.address = address,
             None => {
-                let (version, mood) = (0, Mood::Well);
-                let row =
-                    Row { id, generation: 0, beat: 0, address, actor: Actor(0), version, mood };
+                let (version, health) = (0, NodeHealth::Well);
+                let row = GossipRow {
+                    id,
+                    generation: 0,
+                    beat: 0,
+                    address,
+                    actor: Actor(0),
+                    version,
+                    health,
+                };
                 self.add(row, self.born_ms);
             }
         }
@@ -281,13 +288,13 @@ impl Gossip {
 
     /// Every row, to be pushed.
     #[must_use]
-    pub fn rows(&self) -> Vec<Row> {
+    pub fn rows(&self) -> Vec<GossipRow> {
         self.all().cloned().collect()
     }
 
     /// Takes rows that `from` has pushed, or that were pulled from it; gives those that it knows less
     /// well. A row that cannot be one is passed over.
-    pub fn merge(&mut self, from: NodeId, rows: Vec<Row>, now_ms: u64) -> Vec<Row> {
+    pub fn merge(&mut self, from: NodeId, rows: Vec<GossipRow>, now_ms: u64) -> Vec<GossipRow> {
         self.forgive_pause(now_ms);
         let mut told: BTreeMap<NodeId, (u64, u64)> = BTreeMap::new();
         for row in rows.into_iter().take(ROWS_MAX) {
@@ -298,13 +305,13 @@ impl Gossip {
             *age = row.age().max(*age);
             self.take(from, row, now_ms);
         }
-        let newer = |row: &&Row| told.get(&row.id).is_none_or(|age| row.age() > *age);
+        let newer = |row: &&GossipRow| told.get(&row.id).is_none_or(|age| row.age() > *age);
         self.all().filter(newer).cloned().collect()
     }
 
     /// What is known of a member.
     #[must_use]
-    pub fn row(&self, id: NodeId) -> Option<&Row> {
+    pub fn row(&self, id: NodeId) -> Option<&GossipRow> {
         if id == self.own.id { Some(&self.own) } else { self.others.get(&id).map(|k| &k.row) }
     }
 
@@ -314,7 +321,9 @@ impl Gossip {
         match self.row(id) {
             None => f64::INFINITY,
             Some(row) if row.generation == 0 => f64::INFINITY,
-            Some(row) if matches!(row.mood, Mood::Starting | Mood::Stopping) => f64::INFINITY,
+            Some(row) if matches!(row.health, NodeHealth::Starting | NodeHealth::Stopping) => {
+                f64::INFINITY
+            }
             Some(_) => {
                 let silence = self.silent_ms(id, now_ms);
                 self.others.get(&id).map_or(0.0, |known| known.detector.phi(silence))
@@ -345,11 +354,11 @@ impl Gossip {
         self.echoes
     }
 
-    fn all(&self) -> impl Iterator<Item = &Row> {
+    fn all(&self) -> impl Iterator<Item = &GossipRow> {
         std::iter::once(&self.own).chain(self.others.values().map(|known| &known.row))
     }
 
-    fn take(&mut self, from: NodeId, row: Row, now_ms: u64) {
+    fn take(&mut self, from: NodeId, row: GossipRow, now_ms: u64) {
         if row.id == self.own.id {
             return self.hear_self(&row, now_ms);
         }
@@ -363,7 +372,7 @@ impl Gossip {
     }
 
     /// A clock set back between two runs must not make this node mute: it outbids its former self.
-    fn hear_self(&mut self, row: &Row, now_ms: u64) {
+    fn hear_self(&mut self, row: &GossipRow, now_ms: u64) {
         if row.age() <= self.own.age() || row.generation >= AGE_MAX {
             return;
         }
@@ -374,9 +383,9 @@ impl Gossip {
         }
     }
 
-    fn add(&mut self, row: Row, heard_ms: u64) {
+    fn add(&mut self, row: GossipRow, heard_ms: u64) {
         if self.others.len() + 1 < ROWS_MAX {
-            self.others.insert(row.id, Known::new(row, heard_ms));
+            self.others.insert(row.id, KnownMember::new(row, heard_ms));
         }
     }
 

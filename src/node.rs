@@ -48,7 +48,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use self::event::{
-    Action, Event, Fate, Note, RepairRequest, Reply, Request, Status, Time, Transfer, TransferKind,
+    Action, Effect, Event, Note, RepairRequest, Reply, Request, Status, Time, Transfer,
+    TransferKind,
 };
 pub use self::identity::{Boot, genesis};
 pub use self::repair::RepairReport;
@@ -57,7 +58,7 @@ pub use self::scrub::scrubbed_ms;
 use self::stage::{Stage, Then};
 use crate::error::{Error, Result};
 use crate::planted::{self, Bug};
-use crate::protocol::{Body, Kind, Message};
+use crate::protocol::{Body, BodyKind, Message};
 use crate::ring::{NodeId, RingDoc, State};
 use crate::store::{Failure, Store};
 
@@ -271,7 +272,7 @@ impl Node {
         }
         // The number of an operation is its asker's: what is told to an answer must not carry ours, or
         // that it could not be sent would be taken for what we asked.
-        let theirs = if message.body.kind() == Kind::Request { message.op } else { 0 };
+        let theirs = if message.body.kind() == BodyKind::Request { message.op } else { 0 };
         let removed = self.doc.member(from).is_some_and(|m| m.state == State::Removed);
         if removed {
             // It is told so, and nothing else: whatever it says, and however it got in.
@@ -333,11 +334,11 @@ impl Node {
                     Body::Write { .. } | Body::Replicate { .. } => {
                         self.send(cx, from, op, Body::NotStored(STARTING.into()))
                     }
-                    body if body.kind() == Kind::Request => {}
+                    body if body.kind() == BodyKind::Request => {}
                     body => self.resume(cx, op, Wake::Said(from, body)),
                 }
             }
-            body if body.kind() == Kind::Request => self.answer(cx, from, version, op, body),
+            body if body.kind() == BodyKind::Request => self.answer(cx, from, version, op, body),
             body => self.resume(cx, op, Wake::Said(from, body)),
         }
     }

@@ -24,7 +24,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::body::{Ballot, Body, FilePoint, Kind, Scope};
+pub use self::body::{Ballot, Body, BodyKind, FilePoint, Scope};
 pub use self::check::{at_most, refused, within};
 pub use self::limits::*;
 use crate::error::{Error, Result};

@@ -5,7 +5,7 @@
 //! thread of their own: whatever waits while one commit runs goes into the next.
 //!
 //! ```text
-//! accept, dial --handshake--> link tasks --parcels--> [ core: one loop ] --batch--> commit thread
+//! accept, dial --handshake--> link tasks --frames--> [ core: one loop ] --batch--> commit thread
 //!                                ^                      | node, gossip,  <--done---
 //!                                +------ outboxes ------+ desk, chores
 //! ```
@@ -15,7 +15,7 @@
 //! | `event`, `core` | the loop: events in, the node's actions carried out |
 //! | `door`, `crowd` | listening, dialling, handshakes; who has not shown the key yet |
 //! | `bounds`, `quiet` | how many connections of each kind; how many lines they may cause |
-//! | `link` | one open connection: frames in and out |
+//! | `link` | one open connection: packets in and out |
 //! | `lobby` | who may stay, and as what |
 //! | `guests` | what all clients together may cost |
 //! | `peers` | who is linked, who is alive, when to dial again |
@@ -35,7 +35,7 @@
 //! | long questions being read | | 24 MiB, and 8 MiB of one that always ends | 60 s each |
 //! | questions open | 1,024 of a client | 16 MiB, by size and guessed answer | the request's own |
 //! | answers unread | | 64 MiB of all, 1 MiB for who is modest | 10 s without a byte taken |
-//! | peers | one each | 64 MiB queued, 64 MiB a parcel | 4 s of silence |
+//! | peers | one each | 64 MiB queued, 64 MiB a frame | 4 s of silence |
 //! | log | | ten lines of a kind, then one every 10 s | |
 //!
 //! Whoever has no key takes no place from one who has; a peer takes none from a client, nor a client

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
-use kvs::channel::{Ask, Look, RingKeys, Seen, Told};
+use kvs::channel::{ClientRequest, ClientResponse, RingKeys, StoreQuery, StoreResult};
 use kvs::client::{Client, Opening};
 use kvs::config::read_keys;
 use kvs::digest::Sum;
@@ -186,8 +186,8 @@ impl Ring {
 
     /// Hints that nodes keep, all together.
     pub(crate) fn hints(clients: &BTreeMap<String, Client>) -> u64 {
-        let count = |client: &Client| match look(client, Look::HintStats) {
-            Seen::HintStats(stats) => stats.count,
+        let count = |client: &Client| match look(client, StoreQuery::HintStats) {
+            StoreResult::HintStats(stats) => stats.count,
             _ => panic!("another answer"),
         };
         clients.values().map(count).sum()
@@ -212,7 +212,9 @@ impl Ring {
 pub(crate) fn are_equal(clients: &BTreeMap<String, Client>) -> bool {
     let mut sums: BTreeMap<NodeId, BTreeMap<Partition, Sum>> = BTreeMap::new();
     for client in clients.values() {
-        let Seen::Sums(told) = look(client, Look::Sums) else { panic!("another answer") };
+        let StoreResult::Sums(told) = look(client, StoreQuery::Sums) else {
+            panic!("another answer")
+        };
         sums.insert(client.entry(), told.into_iter().collect());
     }
     let doc = clients.values().next().expect("a node").doc();
@@ -230,8 +232,8 @@ pub(crate) fn are_equal(clients: &BTreeMap<String, Client>) -> bool {
 
 /// Whether this node takes another to be up.
 pub(crate) fn is_up(client: &Client, id: NodeId) -> bool {
-    match client.ask_only(client.entry(), Ask::Members) {
-        Ok(Told::Members(news)) => news.iter().any(|n| n.row.id == id && n.up),
+    match client.ask_only(client.entry(), ClientRequest::Members) {
+        Ok(ClientResponse::Members(news)) => news.iter().any(|n| n.row.id == id && n.up),
         other => panic!("who is up: {other:?}"),
     }
 }
@@ -240,15 +242,15 @@ pub(crate) fn is_up(client: &Client, id: NodeId) -> bool {
 pub(crate) fn size(client: &Client, key: &str) -> usize {
     let key = Key::new(key).expect("a key");
     let p = client.doc().q.partition(&key);
-    match look(client, Look::Get(p, key.clone())) {
-        Seen::Record(Some(stored)) => key.as_bytes().len() + stored.bytes().len(),
+    match look(client, StoreQuery::Get(p, key.clone())) {
+        StoreResult::Record(Some(stored)) => key.as_bytes().len() + stored.bytes().len(),
         other => panic!("a record: {other:?}"),
     }
 }
 
-fn look(client: &Client, look: Look) -> Seen {
-    match client.ask_only(client.entry(), Ask::File(look)) {
-        Ok(Told::File(seen)) => seen,
+fn look(client: &Client, look: StoreQuery) -> StoreResult {
+    match client.ask_only(client.entry(), ClientRequest::File(look)) {
+        Ok(ClientResponse::File(seen)) => seen,
         other => panic!("a look at a file: {other:?}"),
     }
 }

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::digest::{Arc, Sum};
-use kvs::gossip::{Mood, Row};
+use kvs::gossip::{GossipRow, NodeHealth};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{Action, Boot, Event, Node, RepairRequest, Request, Time, genesis};
 use kvs::protocol::{Ballot, Body, FilePoint, Message, Scope, WIRE};
@@ -414,10 +414,18 @@ impl World<'_> {
         (key.clone(), Stored::new(&key, &record))
     }
 
-    fn row(&mut self) -> Row {
+    fn row(&mut self) -> GossipRow {
         let (id, generation, beat) = (self.id(), self.bytes.number(), self.bytes.number());
         let (actor, version) = (self.actor(), self.bytes.number());
-        Row { id, generation, beat, address: "h:1".into(), actor, version, mood: Mood::Well }
+        GossipRow {
+            id,
+            generation,
+            beat,
+            address: "h:1".into(),
+            actor,
+            version,
+            health: NodeHealth::Well,
+        }
     }
 
     /// A document that may be next, or is nearly so.

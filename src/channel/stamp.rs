@@ -1,8 +1,8 @@
-//! When a parcel was sent, on the clock of whoever receives it.
+//! When a frame was sent, on the clock of whoever receives it.
 //!
 //! A request may lie in a queue, in a paused process or behind a cut link and arrive long after its
 //! asker gave it up. Its time must not begin anew then. Monotonic clocks of two machines have nothing
-//! in common, so each side tells the other what its clock shows, and stamps every parcel with what the
+//! in common, so each side tells the other what its clock shows, and stamps every frame with what the
 //! other's clock showed *at least* when it was sent:
 //!
 //! ```text
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Law: what is said to have been sent at a moment was sent then or later, so a request never lives
-//! longer than its asker waits. It is off by at most what the last parcel the other way was under way,
+//! longer than its asker waits. It is off by at most what the last frame the other way was under way,
 //! and by how far two clocks drift apart, which is allowed for. Before anything was heard the
 //! handshake stands in: whatever comes was sent after this side's last word of it.
 //!
@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 
 /// The lowest wire version whose builds know stamps.
 pub const STAMPS_SINCE: u8 = 2;
-/// The first byte of a parcel that carries a stamp; the parcel itself follows it.
+/// The first byte of a frame that carries a stamp; the frame itself follows it.
 const STAMPED: u8 = 6;
 /// Two clocks run apart by at most one part in so many.
 const DRIFT: u64 = 2_000;
@@ -52,7 +52,7 @@ impl Offset {
 }
 
 impl OtherClock {
-    /// A parcel has come that was sent when the other clock showed `sent_ms`.
+    /// A frame has come that was sent when the other clock showed `sent_ms`.
     fn heard(&self, sent_ms: u64, now_ms: u64) {
         let ms = i128::from(sent_ms) - i128::from(now_ms);
         let Ok(ms) = i64::try_from(ms) else { return };
@@ -68,18 +68,18 @@ impl OtherClock {
         known.map(|offset| now_ms.saturating_add_signed(offset.at(now_ms)))
     }
 
-    /// The bytes of a parcel with its stamp, as they are sent now.
+    /// The bytes of a frame with its stamp, as they are sent now.
     #[must_use]
-    pub fn stamp(&self, parcel: &[u8], now_ms: u64) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(1 + 2 * VARINT_BYTES_MAX + parcel.len());
+    pub fn stamp(&self, frame: &[u8], now_ms: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(1 + 2 * VARINT_BYTES_MAX + frame.len());
         bytes.push(STAMPED);
         put_varint(&mut bytes, now_ms);
         put_varint(&mut bytes, self.shows(now_ms).map_or(0, |ms| ms.saturating_add(1)));
-        bytes.extend(parcel);
+        bytes.extend(frame);
         bytes
     }
 
-    /// Takes the stamp off: the parcel, and when it was sent on our clock, never later than it was.
+    /// Takes the stamp off: the frame, and when it was sent on our clock, never later than it was.
     /// `since_ms` is when this side said its last word of the handshake. Bytes without a stamp come
     /// from an older build: then nothing is known.
     ///
@@ -92,7 +92,7 @@ impl OtherClock {
         now_ms: u64,
     ) -> Result<(&'b [u8], Option<u64>)> {
         let Some((&STAMPED, mut rest)) = bytes.split_first() else { return Ok((bytes, None)) };
-        let malformed = || Error::Corrupt("The stamp of a parcel cannot be read.".into());
+        let malformed = || Error::Corrupt("The stamp of a frame cannot be read.".into());
         let sent_ms = varint(&mut rest).ok_or_else(malformed)?;
         let ours = varint(&mut rest).ok_or_else(malformed)?;
         if rest.first() == Some(&STAMPED) {

@@ -14,12 +14,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::fate::{self, Nature};
+use super::effect::{self, Nature};
 use super::link::Cut;
 use super::{Client, lock, meet, now};
-use crate::channel::{Ask, Info, Load, Told};
+use crate::channel::{ClientRequest, ClientResponse, Info, Load};
 use crate::error::{Error, Result};
-use crate::node::{Fate, Reply, Request, Transfer};
+use crate::node::{Effect, Reply, Request, Transfer};
 use crate::quorum::Verdict;
 use crate::ring::NodeId;
 
@@ -38,10 +38,10 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn request(&self, at: NodeId, request: Request) -> Result<Reply> {
-        let told = self.ask(at, Ask::Node(request))?;
+        let told = self.ask(at, ClientRequest::Node(request))?;
         told.check(&self.doc())?;
         match told {
-            Told::Reply(reply) => Ok(self.heed(reply)),
+            ClientResponse::Reply(reply) => Ok(self.heed(reply)),
             _ => Err(defect()),
         }
     }
@@ -60,7 +60,7 @@ impl Client {
     /// What the node says; else [`Error::Unreachable`] when nobody could be asked; when the answer
     /// does not come, [`Error::Refused`] of a read, [`Error::Unknown`] of a write, else
     /// [`Error::Partial`].
-    pub fn ask(&self, at: NodeId, ask: Ask) -> Result<Told> {
+    pub fn ask(&self, at: NodeId, ask: ClientRequest) -> Result<ClientResponse> {
         let nature = Nature::of(&ask);
         let until = now() + self.left();
         if !nature.anyones || at != self.entry() {
@@ -73,7 +73,8 @@ impl Client {
         let start = now();
         let half = start + until.saturating_duration_since(start) / 2;
         // A read leaves time for another node, if there is one.
-        let first = if nature.fate == Fate::Read && self.has_others() { half } else { until };
+        let first =
+            if nature.effect == Effect::ReadOnly && self.has_others() { half } else { until };
         let mut asked = self.ask_one(other.unwrap_or(at), &ask, nature, first);
         while tried.len() < TRIED_MAX && now() < until && self.is_for_others(&asked, nature) {
             let Some(next) = self.next_entry(&mut tried, until) else { break };
@@ -89,12 +90,12 @@ impl Client {
     }
 
     /// Whether another node may do better, and asking it does nothing twice.
-    fn is_for_others(&self, asked: &Result<Told>, nature: Nature) -> bool {
+    fn is_for_others(&self, asked: &Result<ClientResponse>, nature: Nature) -> bool {
         match asked {
             Ok(told) => is_refused(told),
             Err(error) => match error.root() {
                 Error::Unreachable(_) | Error::Busy(_) => true,
-                Error::Refused(_) => nature.fate == Fate::Read && self.is_down(),
+                Error::Refused(_) => nature.effect == Effect::ReadOnly && self.is_down(),
                 _ => false,
             },
         }
@@ -104,12 +105,15 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub fn ask_only(&self, at: NodeId, ask: Ask) -> Result<Told> {
+    pub fn ask_only(&self, at: NodeId, ask: ClientRequest) -> Result<ClientResponse> {
         self.ask_one(at, &ask, Nature::of(&ask), now() + self.left())
     }
 
     /// Asks several nodes at once, each within the time: those that are gone do not add up.
-    pub fn ask_all(&self, asks: Vec<(NodeId, Ask)>) -> Vec<(NodeId, Result<Told>)> {
+    pub fn ask_all(
+        &self,
+        asks: Vec<(NodeId, ClientRequest)>,
+    ) -> Vec<(NodeId, Result<ClientResponse>)> {
         let asks: BTreeMap<_, _> = asks.into_iter().collect();
         self.each(asks.keys().copied().collect(), |at| self.ask_only(at, asks[&at].clone()))
     }
@@ -137,8 +141,8 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn info(&self, at: NodeId) -> Result<Info> {
-        match self.ask(at, Ask::Info)? {
-            Told::Info(info) => Ok(*info),
+        match self.ask(at, ClientRequest::Info)? {
+            ClientResponse::Info(info) => Ok(*info),
             _ => Err(defect()),
         }
     }
@@ -148,13 +152,13 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`]; [`Error::Denied`] when its build does not know the question.
     pub fn load(&self, at: NodeId) -> Result<Load> {
-        let (ask, until) = (Ask::Load, self.until(at, now() + self.left()));
+        let (ask, until) = (ClientRequest::Load, self.until(at, now() + self.left()));
         let mut tries = 0;
         loop {
             tries += 1;
             match self.try_at(at, &ask, Nature::of(&ask), until)? {
-                Ok(Told::Load(load)) => return Ok(*load),
-                Ok(Told::Fault(fault)) => return Err(fault.into()),
+                Ok(ClientResponse::Load(load)) => return Ok(*load),
+                Ok(ClientResponse::Fault(fault)) => return Err(fault.into()),
                 Ok(_) => return Err(defect()),
                 Err(lost @ Lost { sent: true, cut: Cut::Broken(_) }) if tries > 1 => {
                     // An older build hangs up on what it does not know, and answers all the rest. It is
@@ -162,7 +166,7 @@ impl Client {
                     self.known().silent.remove(&at);
                     let info = self.info(at);
                     return Err(info.map_or_else(
-                        |_| self.lost(at, &lost, Fate::Read),
+                        |_| self.lost(at, &lost, Effect::ReadOnly),
                         |info| {
                             let name = self.doc().name(at);
                             Error::Denied(format!(
@@ -175,7 +179,7 @@ impl Client {
                     ));
                 }
                 Err(lost) if tries > 1 || lost.cut == Cut::Silent => {
-                    return Err(self.lost(at, &lost, Fate::Read));
+                    return Err(self.lost(at, &lost, Effect::ReadOnly));
                 }
                 Err(_) => {}
             }
@@ -187,8 +191,8 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn transfers(&self, at: NodeId) -> Result<Vec<Transfer>> {
-        match self.ask(at, Ask::Transfers)? {
-            Told::Transfers(transfers) => Ok(transfers),
+        match self.ask(at, ClientRequest::Transfers)? {
+            ClientResponse::Transfers(transfers) => Ok(transfers),
             _ => Err(defect()),
         }
     }
@@ -198,8 +202,8 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn drain(&self, at: NodeId, on: bool) -> Result<()> {
-        match self.ask(at, Ask::Drain(on))? {
-            Told::Done => Ok(()),
+        match self.ask(at, ClientRequest::Drain(on))? {
+            ClientResponse::Done => Ok(()),
             _ => Err(defect()),
         }
     }
@@ -220,12 +224,12 @@ impl Client {
                 Err(_) => {}
             }
         }
-        match self.try_at(at, &Ask::Stop, Nature::of(&Ask::Stop), until)? {
-            Ok(Told::Done) | Err(Lost { sent: true, cut: Cut::Broken(_) }) => Ok(()),
-            Ok(Told::Fault(fault)) => Err(fault.into()),
+        match self.try_at(at, &ClientRequest::Stop, Nature::of(&ClientRequest::Stop), until)? {
+            Ok(ClientResponse::Done) | Err(Lost { sent: true, cut: Cut::Broken(_) }) => Ok(()),
+            Ok(ClientResponse::Fault(fault)) => Err(fault.into()),
             Ok(_) => Err(defect()),
             Err(Lost { sent: true, cut: Cut::Silent }) => Err(self.hangs(at)),
-            Err(lost) => Err(self.lost(at, &lost, Fate::Worked)),
+            Err(lost) => Err(self.lost(at, &lost, Effect::Job)),
         }
     }
 
@@ -256,21 +260,27 @@ impl Client {
     }
 
     /// Asks one node and no other, on a new connection if the old one broke and that is safe.
-    fn ask_one(&self, at: NodeId, ask: &Ask, nature: Nature, until: Instant) -> Result<Told> {
+    fn ask_one(
+        &self,
+        at: NodeId,
+        ask: &ClientRequest,
+        nature: Nature,
+        until: Instant,
+    ) -> Result<ClientResponse> {
         let until = self.until(at, until);
         let (asked, mut again) = (now(), true);
         loop {
             let lost = match self.try_at(at, ask, nature, until)? {
-                Ok(Told::Fault(fault)) => return Err(fault.into()),
+                Ok(ClientResponse::Fault(fault)) => return Err(fault.into()),
                 Ok(told) => return Ok(told),
                 Err(lost) => lost,
             };
-            let safe = !lost.sent || nature.fate == Fate::Read;
+            let safe = !lost.sent || nature.effect == Effect::ReadOnly;
             if !again || !safe || lost.cut == Cut::Silent {
-                if lost.sent && nature.fate == Fate::Written {
+                if lost.sent && nature.effect == Effect::Write {
                     outlive(asked, until);
                 }
-                return Err(self.lost(at, &lost, nature.fate));
+                return Err(self.lost(at, &lost, nature.effect));
             }
             again = false;
         }
@@ -280,10 +290,10 @@ impl Client {
     fn try_at(
         &self,
         at: NodeId,
-        ask: &Ask,
+        ask: &ClientRequest,
         nature: Nature,
         until: Instant,
-    ) -> Result<std::result::Result<Told, Lost>> {
+    ) -> Result<std::result::Result<ClientResponse, Lost>> {
         let start = now();
         let tried = self.once_at(at, ask, nature, until);
         let silent = match &tried {
@@ -300,10 +310,10 @@ impl Client {
     fn once_at(
         &self,
         at: NodeId,
-        ask: &Ask,
+        ask: &ClientRequest,
         nature: Nature,
         until: Instant,
-    ) -> Result<std::result::Result<Told, Lost>> {
+    ) -> Result<std::result::Result<ClientResponse, Lost>> {
         let place = self.link(at);
         let mut place = lock(&place);
         let mut link = match place.take() {
@@ -330,14 +340,14 @@ impl Client {
         lock(&self.link(at)).as_ref().is_some_and(|link| link.wire() == 1)
     }
 
-    fn lost(&self, at: NodeId, lost: &Lost, fate: Fate) -> Error {
+    fn lost(&self, at: NodeId, lost: &Lost, effect: Effect) -> Error {
         let name = self.doc().name(at);
         let why = match &lost.cut {
             Cut::Silent => "gave no answer in time".to_owned(),
             Cut::Broken(why) => format!("broke off before it answered ({why})"),
         };
         match lost.sent {
-            true => fate::error(fate, &name, &why),
+            true => effect::error(effect, &name, &why),
             false => Error::Unreachable(format!(
                 "{name} could not be asked: it {why}. Nothing was tried."
             ))
@@ -384,11 +394,11 @@ pub(super) fn outlive(asked: Instant, until: Instant) {
 }
 
 /// Whether a node could not have it done, and nothing was: it may be cut off from those who could.
-fn is_refused(told: &Told) -> bool {
+fn is_refused(told: &ClientResponse) -> bool {
     let verdict = match told {
-        Told::Reply(Reply::Put(reply)) => &reply.verdict,
-        Told::Reply(Reply::Get(reply)) => &reply.verdict,
-        Told::Reply(Reply::Scan(Err(_))) => return true,
+        ClientResponse::Reply(Reply::Put(reply)) => &reply.verdict,
+        ClientResponse::Reply(Reply::Get(reply)) => &reply.verdict,
+        ClientResponse::Reply(Reply::Scan(Err(_))) => return true,
         _ => return false,
     };
     matches!(verdict, Verdict::Refused(_) | Verdict::Unreachable(_))

@@ -1,8 +1,8 @@
-//! One connection to one node: TCP, the handshake, parcels in and out, each with a time limit.
+//! One connection to one node: TCP, the handshake, frames in and out, each with a time limit.
 //!
 //! ```text
-//! connect -> first frame -> answer -> last frame + first asks -> Welcome, Told …
-//!            one way each; what is asked first travels with the last frame
+//! connect -> first packet -> answer -> last packet + first asks -> Welcome, Told …
+//!            one way each; what is asked first travels with the last packet
 //! ```
 //!
 //! It blocks, but never longer than the time it is given. What it does not do: it asks nobody else
@@ -18,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use super::now;
 use crate::channel::{
-    Ask, Handshake, Hello, Opener, OtherClock, Parcel, RingKeys, STAMPS_SINCE, Sealer, Static, Told,
+    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RingKeys,
+    STAMPS_SINCE, Sealer, Static,
 };
 use crate::error::Error;
 use crate::ring::{NodeId, RingId};
 
-/// Bytes read at a time: the longest frame.
+/// Bytes read at a time: the longest packet.
 const READ_BYTES: usize = 1 << 16;
 /// A time limit of the system is at least this; 0 would mean for ever.
 const LIMIT_MIN: Duration = Duration::from_millis(1);
@@ -69,8 +70,8 @@ pub(super) struct Dial<'a> {
     pub(super) ring: Option<RingId>,
     /// The node that must answer, if it matters which.
     pub(super) node: Option<NodeId>,
-    /// Asked with the last frame, under the tickets 1, 2, …
-    pub(super) first: &'a [Ask],
+    /// Asked with the last packet, under the tickets 1, 2, …
+    pub(super) first: &'a [ClientRequest],
 }
 
 /// The clocks of both ends: what is asked carries when it was.
@@ -88,9 +89,9 @@ impl Clocks {
         now().saturating_duration_since(self.began).as_millis() as u64
     }
 
-    /// The bytes of a parcel as they are sent now.
-    fn stamp(&self, parcel: &[u8]) -> Vec<u8> {
-        if self.stamped { self.other.stamp(parcel, self.now_ms()) } else { parcel.to_vec() }
+    /// The bytes of a frame as they are sent now.
+    fn stamp(&self, frame: &[u8]) -> Vec<u8> {
+        if self.stamped { self.other.stamp(frame, self.now_ms()) } else { frame.to_vec() }
     }
 }
 
@@ -115,7 +116,7 @@ pub(super) struct In {
 pub(super) struct Link {
     out: Out,
     inn: In,
-    told: BTreeMap<u64, Told>,
+    told: BTreeMap<u64, ClientResponse>,
     ticket: u64,
     /// Who answers.
     pub(super) node: NodeId,
@@ -139,11 +140,11 @@ impl Link {
         };
         let defect = |error: Error| NoLink::new(error.to_string());
         let hello = Hello::new(dial.ring, None);
-        let (handshake, frame) = Handshake::dial(dial.keys, dial.own, &hello).map_err(defect)?;
-        write(&mut stream, &frame, until).map_err(broken)?;
+        let (handshake, packet) = Handshake::dial(dial.keys, dial.own, &hello).map_err(defect)?;
+        write(&mut stream, &packet, until).map_err(broken)?;
         let mut bytes = Vec::new();
         let body = loop {
-            if let Some(body) = take_frame(&mut bytes) {
+            if let Some(body) = take_packet(&mut bytes) {
                 break body;
             }
             read(&mut stream, &mut bytes, until).map_err(broken)?;
@@ -158,9 +159,9 @@ impl Link {
         let inn = In { stream: receiver, opener: opened.opener, bytes, clocks: clocks.clone() };
         let mut out = Out { stream, sealer: opened.sealer, clocks, wire };
         // The first stamp says when the handshake ended here.
-        let asks = (1..).zip(dial.first).map(|(n, ask)| Parcel::Ask(n, Box::new(ask.clone())));
-        for parcel in std::iter::once(Parcel::Beat).chain(asks) {
-            let bytes = out.clocks.stamp(&parcel.encode());
+        let asks = (1..).zip(dial.first).map(|(n, ask)| Frame::Request(n, Box::new(ask.clone())));
+        for frame in std::iter::once(Frame::Beat).chain(asks) {
+            let bytes = out.clocks.stamp(&frame.encode());
             out.sealer.seal(&bytes, &mut last).map_err(defect)?;
         }
         write(&mut out.stream, &last, until).map_err(broken)?;
@@ -174,11 +175,11 @@ impl Link {
     fn welcomed(&mut self, until: Instant) -> Result<(), NoLink> {
         loop {
             match self.inn.next(until) {
-                Ok(Parcel::Welcome { .. }) => return Ok(()),
-                Ok(Parcel::Refused(fault)) => {
+                Ok(Frame::Welcome { .. }) => return Ok(()),
+                Ok(Frame::Refused(fault)) => {
                     return Err(NoLink::new(format!("refuses: {}", Error::from(fault))));
                 }
-                Ok(Parcel::Beat) => {}
+                Ok(Frame::Beat) => {}
                 Ok(_) => return Err(NoLink::new("says what no node says first")),
                 Err(Cut::Silent) => return Err(NoLink::new("gives no answer")),
                 Err(Cut::Broken(why)) => return Err(NoLink::new(format!("hangs up: {why}"))),
@@ -187,7 +188,7 @@ impl Link {
     }
 
     /// Sends a question. After an error it was certainly not understood: its end was never sent.
-    pub(super) fn post(&mut self, ask: Ask, until: Instant) -> Result<u64, Cut> {
+    pub(super) fn post(&mut self, ask: ClientRequest, until: Instant) -> Result<u64, Cut> {
         self.catch_up()?;
         self.ticket += 1;
         self.out.post(self.ticket, ask, until)?;
@@ -200,13 +201,13 @@ impl Link {
         ticket: u64,
         mut until: Instant,
         renew: Option<Duration>,
-    ) -> Result<Told, Cut> {
+    ) -> Result<ClientResponse, Cut> {
         loop {
             if let Some(told) = self.told.remove(&ticket) {
                 return Ok(told);
             }
             match self.inn.next(until)? {
-                Parcel::Told(to, told) if *told == Told::Busy => {
+                Frame::Response(to, told) if *told == ClientResponse::Busy => {
                     if to == ticket
                         && let Some(more) = renew
                     {
@@ -215,8 +216,8 @@ impl Link {
                         self.out.beat(until)?;
                     }
                 }
-                Parcel::Told(to, told) => drop(self.told.insert(to, *told)),
-                Parcel::Refused(fault) => {
+                Frame::Response(to, told) => drop(self.told.insert(to, *told)),
+                Frame::Refused(fault) => {
                     return Err(Cut::Broken(Error::from(fault).to_string()));
                 }
                 _ => {}
@@ -256,21 +257,26 @@ impl Link {
 
 impl Out {
     /// Sends a question under a ticket of the caller's.
-    pub(super) fn post(&mut self, ticket: u64, ask: Ask, until: Instant) -> Result<(), Cut> {
-        self.send(&Parcel::Ask(ticket, Box::new(ask)), until)
+    pub(super) fn post(
+        &mut self,
+        ticket: u64,
+        ask: ClientRequest,
+        until: Instant,
+    ) -> Result<(), Cut> {
+        self.send(&Frame::Request(ticket, Box::new(ask)), until)
     }
 
     fn beat(&mut self, until: Instant) -> Result<(), Cut> {
-        self.send(&Parcel::Beat, until)
+        self.send(&Frame::Beat, until)
     }
 
-    fn send(&mut self, parcel: &Parcel, until: Instant) -> Result<(), Cut> {
-        let mut frames = Vec::new();
+    fn send(&mut self, frame: &Frame, until: Instant) -> Result<(), Cut> {
+        let mut packets = Vec::new();
         let older = || Cut::Broken("it runs an older kvs, which cannot be asked this".into());
-        let bytes = parcel.encode_for(self.wire).ok_or_else(older)?;
-        let sealed = self.sealer.seal(&self.clocks.stamp(&bytes), &mut frames);
+        let bytes = frame.encode_for(self.wire).ok_or_else(older)?;
+        let sealed = self.sealer.seal(&self.clocks.stamp(&bytes), &mut packets);
         sealed.map_err(|e| Cut::Broken(e.to_string()))?;
-        write(&mut self.stream, &frames, until)
+        write(&mut self.stream, &packets, until)
     }
 
     /// Ends the connection: whoever reads from it wakes.
@@ -281,15 +287,15 @@ impl Out {
 }
 
 impl In {
-    /// The next parcel.
-    pub(super) fn next(&mut self, until: Instant) -> Result<Parcel, Cut> {
+    /// The next frame.
+    pub(super) fn next(&mut self, until: Instant) -> Result<Frame, Cut> {
         loop {
-            while let Some(body) = take_frame(&mut self.bytes) {
+            while let Some(body) = take_packet(&mut self.bytes) {
                 let opened = self.opener.open(&body).map_err(|e| Cut::Broken(e.to_string()))?;
-                if let Some(parcel) = opened {
-                    let taken = self.clocks.other.take(&parcel, 0, self.clocks.now_ms());
-                    let parcel = taken.and_then(|(parcel, _)| Parcel::decode(parcel));
-                    return parcel.map_err(|e| Cut::Broken(e.to_string()));
+                if let Some(frame) = opened {
+                    let taken = self.clocks.other.take(&frame, 0, self.clocks.now_ms());
+                    let frame = taken.and_then(|(frame, _)| Frame::decode(frame));
+                    return frame.map_err(|e| Cut::Broken(e.to_string()));
                 }
             }
             read(&mut self.stream, &mut self.bytes, until)?;
@@ -368,8 +374,8 @@ fn resolve(address: &str, until: Instant) -> Result<Vec<SocketAddr>, NoLink> {
     }
 }
 
-/// The body of the first whole frame.
-fn take_frame(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
+/// The body of the first whole packet.
+fn take_packet(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
     let length = usize::from(u16::from_be_bytes(*length));
     let body = rest.get(..length)?.to_vec();

@@ -13,12 +13,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::ask::{defect, outlive};
-use super::fate::{self, Nature};
+use super::effect::{self, Nature};
 use super::link::{Cut, In, Out};
 use super::{Client, lock, now};
-use crate::channel::{Ask, Parcel, Told};
+use crate::channel::{ClientRequest, ClientResponse, Frame};
 use crate::error::{Error, Result};
-use crate::node::{Fate, Reply, Request};
+use crate::node::{Effect, Reply, Request};
 use crate::ring::NodeId;
 
 /// Gives the next request and the node to ask, while there is one.
@@ -32,15 +32,15 @@ const FIRST_TICKET: u64 = 1 << 32;
 const READER_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// What a reader heard.
-type Heard = (NodeId, std::result::Result<(u64, Told), String>);
+type Heard = (NodeId, std::result::Result<(u64, ClientResponse), String>);
 /// Starts a reader.
 type Start<'a> = dyn FnMut(NodeId, In) + 'a;
 
 /// A question that was sent.
 struct Open {
     at: NodeId,
-    ask: Ask,
-    fate: Fate,
+    ask: ClientRequest,
+    effect: Effect,
     asked: Instant,
     until: Instant,
 }
@@ -100,7 +100,7 @@ impl Crowd<'_> {
         loop {
             while !ended && self.open.len() < window {
                 match source() {
-                    Some((at, request)) => self.post(at, Ask::Node(request), start)?,
+                    Some((at, request)) => self.post(at, ClientRequest::Node(request), start)?,
                     None => ended = true,
                 }
             }
@@ -122,20 +122,20 @@ impl Crowd<'_> {
     fn take(
         &mut self,
         ticket: u64,
-        told: Told,
+        told: ClientResponse,
         sink: &mut Sink<'_>,
         start: &mut Start<'_>,
     ) -> Result<()> {
-        if told == Told::Busy {
+        if told == ClientResponse::Busy {
             return Ok(());
         }
         let Some(open) = self.open.remove(&ticket) else { return Ok(()) };
         match told {
-            Told::Reply(reply) => {
+            ClientResponse::Reply(reply) => {
                 sink(self.client.heed(reply));
                 Ok(())
             }
-            Told::Fault(fault) => match Error::from(fault) {
+            ClientResponse::Fault(fault) => match Error::from(fault) {
                 // It did nothing: another one may.
                 error if matches!(error.root(), Error::Busy(_)) => {
                     self.closed.insert(open.at);
@@ -150,15 +150,15 @@ impl Crowd<'_> {
     /// The error of the open questions that are meant, the worst first; none is no error.
     fn fail(&self, meant: impl Fn(&Open) -> bool, why: &str) -> Result<()> {
         let lost: Vec<_> = self.open.values().filter(|o| meant(o)).collect();
-        let worst = lost.iter().find(|o| o.fate == Fate::Written).or(lost.first());
-        if let Some(open) = worst.filter(|o| o.fate == Fate::Written) {
+        let worst = lost.iter().find(|o| o.effect == Effect::Write).or(lost.first());
+        if let Some(open) = worst.filter(|o| o.effect == Effect::Write) {
             outlive(open.asked, open.until);
         }
-        worst.map_or(Ok(()), |o| Err(fate::error(o.fate, &self.client.doc().name(o.at), why)))
+        worst.map_or(Ok(()), |o| Err(effect::error(o.effect, &self.client.doc().name(o.at), why)))
     }
 
     /// Sends a question to a node, or to others that are up when that node cannot be had.
-    fn post(&mut self, at: NodeId, mut ask: Ask, start: &mut Start<'_>) -> Result<()> {
+    fn post(&mut self, at: NodeId, mut ask: ClientRequest, start: &mut Start<'_>) -> Result<()> {
         let asked = now();
         let until = asked + self.client.left();
         let nature = Nature::of(&ask);
@@ -179,8 +179,10 @@ impl Crowd<'_> {
                 .and_then(|out| out.post(ticket, ask.clone(), until).map_err(|cut| unsent(&cut)));
             match posted {
                 Ok(()) => {
-                    self.open
-                        .insert(ticket, Open { at: node, ask, fate: nature.fate, asked, until });
+                    self.open.insert(
+                        ticket,
+                        Open { at: node, ask, effect: nature.effect, asked, until },
+                    );
                     return Ok(());
                 }
                 Err(error) => {
@@ -218,8 +220,8 @@ fn unsent(cut: &Cut) -> Error {
 fn listen(node: NodeId, mut inn: In, tell: &Sender<Heard>) {
     loop {
         let heard = match inn.next(now() + READER_LIMIT) {
-            Ok(Parcel::Told(ticket, told)) => Ok((ticket, *told)),
-            Ok(Parcel::Refused(fault)) => Err(Error::from(fault).to_string()),
+            Ok(Frame::Response(ticket, told)) => Ok((ticket, *told)),
+            Ok(Frame::Refused(fault)) => Err(Error::from(fault).to_string()),
             Ok(_) | Err(Cut::Silent) => continue,
             Err(Cut::Broken(why)) => Err(why),
         };

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::fake::{Act, KEY, World};
 use super::*;
-use crate::channel::{Fault, Info, Look, Seen};
+use crate::channel::{Fault, Info, StoreQuery, StoreResult};
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
 use crate::quorum::{GetReply, Options, PutReply, PutRequest, Verdict};
@@ -40,22 +40,22 @@ fn got() -> Act {
         r: 1,
         clashes: Vec::new(),
     };
-    Act::Say(vec![Told::Reply(Reply::Get(reply))])
+    Act::Say(vec![ClientResponse::Reply(Reply::Get(reply))])
 }
 
 fn done() -> Act {
-    Act::Say(vec![Told::Reply(Reply::Put(PutReply::none(Verdict::Done)))])
+    Act::Say(vec![ClientResponse::Reply(Reply::Put(PutReply::none(Verdict::Done)))])
 }
 
 fn info() -> Act {
-    Act::Say(vec![Told::Info(Box::default())])
+    Act::Say(vec![ClientResponse::Info(Box::default())])
 }
 
-fn hang_up(_: &Ask) -> Act {
+fn hang_up(_: &ClientRequest) -> Act {
     Act::HangUp
 }
 
-fn keep(_: &Ask) -> Act {
+fn keep(_: &ClientRequest) -> Act {
     Act::Keep
 }
 
@@ -101,7 +101,7 @@ fn a_put_that_was_not_sent_goes_to_the_next_address() {
     let world = World::new(2);
     // The first node ends the connection after it was asked how it is: the put finds it closed.
     let one = world.start(1, |ask| match ask {
-        Ask::Info => Act::HangUp,
+        ClientRequest::Info => Act::HangUp,
         _ => panic!("a closed connection carries nothing"),
     });
     let two = world.start(2, |_| done());
@@ -121,10 +121,10 @@ fn silence_ends_with_the_timeout_as_what_the_question_was() {
     let world = World::new(1);
     let client = open(&[&world.start(1, keep)]);
     for (ask, is) in [
-        (Ask::Node(get()), "refused"),
-        (Ask::Node(put()), "unknown"),
-        (Ask::Node(Request::Deliver), "partial"),
-        (Ask::Info, "refused"),
+        (ClientRequest::Node(get()), "refused"),
+        (ClientRequest::Node(put()), "unknown"),
+        (ClientRequest::Node(Request::Deliver), "partial"),
+        (ClientRequest::Info, "refused"),
     ] {
         let start = now();
         let error = client.ask(NodeId(1), ask).expect_err("nobody answers");
@@ -146,7 +146,7 @@ fn a_job_lives_as_long_as_it_shows_life() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     // Its answers come one by one, each after most of the timeout.
     let one = world.start(1, |ask| match ask {
-        Ask::Node(Request::Deliver) => {
+        ClientRequest::Node(Request::Deliver) => {
             let slow = || {
                 let until = now() + TIMEOUT * 2 / 3;
                 while now() < until {
@@ -155,9 +155,9 @@ fn a_job_lives_as_long_as_it_shows_life() {
             };
             ASKED.fetch_add(1, Ordering::SeqCst);
             slow();
-            Act::Say(vec![Told::Busy])
+            Act::Say(vec![ClientResponse::Busy])
         }
-        Ask::Info => Act::Say(vec![Told::Info(Box::<Info>::default())]),
+        ClientRequest::Info => Act::Say(vec![ClientResponse::Info(Box::<Info>::default())]),
         _ => Act::Keep,
     });
     let client = open(&[&one]);
@@ -173,7 +173,7 @@ fn what_a_node_refuses_is_its_own_error() {
     let world = World::new(2);
     let one = world.start(1, |_| {
         let error = Error::Denied("not from here".into()).hint("go away");
-        Act::Say(vec![Told::Fault(Fault::from(&error))])
+        Act::Say(vec![ClientResponse::Fault(Fault::from(&error))])
     });
     let error = open(&[&one]).request(NodeId(1), get()).expect_err("it refuses");
     assert!(matches!(error.root(), Error::Denied(_)), "{error}");
@@ -186,12 +186,12 @@ fn a_build_that_does_not_know_a_question_is_told_from_a_node_that_is_gone() {
     // What it is asked after it hung up has all the time that is left, not the tenth of one that is gone.
     let patient = Duration::from_secs(5);
     let old = world.start(1, move |ask| match ask {
-        Ask::Info => {
+        ClientRequest::Info => {
             let until = now() + patient / 8;
             while now() < until {
                 thread::park_timeout(patient / 100);
             }
-            Act::Say(vec![Told::Info(Box::<Info>::default())])
+            Act::Say(vec![ClientResponse::Info(Box::<Info>::default())])
         }
         _ => Act::HangUp,
     });
@@ -259,10 +259,10 @@ fn several_silent_nodes_cost_one_timeout() {
     for i in 1..=4 {
         world.start(i, keep);
     }
-    let five = world.start(5, |_| Act::Say(vec![Told::Info(Box::<Info>::default())]));
+    let five = world.start(5, |_| Act::Say(vec![ClientResponse::Info(Box::<Info>::default())]));
     let client = open(&[&five]);
     let start = now();
-    let all = client.ask_all((1..=5).map(|i| (NodeId(i), Ask::Info)).collect());
+    let all = client.ask_all((1..=5).map(|i| (NodeId(i), ClientRequest::Info)).collect());
     let good: Vec<_> = all.iter().filter(|a| a.1.is_ok()).map(|a| a.0).collect();
     assert_eq!((all.len(), good), (5, vec![NodeId(5)]));
     assert!(now() - start < TIMEOUT * 3, "{:?}", now() - start);
@@ -290,7 +290,7 @@ fn a_stream_goes_round_nodes_that_drain_and_nodes_that_are_gone() {
     let one = world.start(1, |_| done());
     world.start(2, |_| {
         let error = Error::Busy("draining".into());
-        Act::Say(vec![Told::Fault(Fault::from(&error))])
+        Act::Say(vec![ClientResponse::Fault(Fault::from(&error))])
     });
     let client = open(&[&one]);
     // Behind the third address there is another node.
@@ -327,7 +327,7 @@ fn a_node_is_given_less_time_than_its_client_has() {
     static ALLOWED: AtomicU64 = AtomicU64::new(0);
     let world = World::new(1);
     let one = world.start(1, |ask| {
-        if let Ask::Node(Request::Get(_, options)) = ask {
+        if let ClientRequest::Node(Request::Get(_, options)) = ask {
             ALLOWED.store(options.timeout_ms, Ordering::SeqCst);
         }
         got()
@@ -346,18 +346,18 @@ fn a_remote_file_reads_page_by_page() {
     let one = world.start(1, |ask| {
         let bytes = |text: &str| serde_bytes::ByteBuf::from(text.as_bytes());
         let seen = match ask {
-            Ask::File(Look::Visit(_, None)) => {
-                Seen::Page(vec![(bytes("a"), bytes("1")), (bytes("b"), bytes("2"))], false)
+            ClientRequest::File(StoreQuery::Visit(_, None)) => {
+                StoreResult::Page(vec![(bytes("a"), bytes("1")), (bytes("b"), bytes("2"))], false)
             }
-            Ask::File(Look::Visit(_, Some(after))) if after == b"b" => {
-                Seen::Page(vec![(bytes("c"), bytes("3"))], true)
+            ClientRequest::File(StoreQuery::Visit(_, Some(after))) if after == b"b" => {
+                StoreResult::Page(vec![(bytes("c"), bytes("3"))], true)
             }
-            Ask::File(Look::Leaves(_)) => {
-                Seen::Leaves(vec![(3, crate::digest::Sum { terms: 9, count: 1 })])
+            ClientRequest::File(StoreQuery::Leaves(_)) => {
+                StoreResult::Leaves(vec![(3, crate::digest::Sum { terms: 9, count: 1 })])
             }
             _ => return Act::HangUp,
         };
-        Act::Say(vec![Told::File(seen)])
+        Act::Say(vec![ClientResponse::File(seen)])
     });
     let mut remote = Remote::new(Arc::new(open(&[&one])), NodeId(1));
     let mut keys = Vec::new();

@@ -11,7 +11,7 @@
 
 use super::{Embed, STEP_MS, STEPS_MAX};
 use crate::error::{Error, Result, option};
-use crate::node::{Event, Fate, Reply, Request};
+use crate::node::{Effect, Event, Reply, Request};
 use crate::ring::NodeId;
 use crate::store::lmdb::Lmdb;
 use crate::store::{Batch, Failure, Store};
@@ -34,7 +34,7 @@ impl Embed {
         }
         self.ticket += 1;
         let ticket = self.ticket;
-        let fate = request.fate();
+        let effect = request.effect();
         self.feed(at, Event::Request(ticket, request));
         for _ in 0..STEPS_MAX {
             self.settle();
@@ -46,7 +46,7 @@ impl Embed {
             }
             self.pass_time();
         }
-        Err(stopped(fate, &self.doc().name(at)))
+        Err(stopped(effect, &self.doc().name(at)))
     }
 
     /// Lets some time pass for every node.
@@ -96,14 +96,14 @@ impl Embed {
 }
 
 /// The error of a request whose node was stopped before it answered.
-pub(super) fn stopped(fate: Fate, name: &str) -> Error {
+pub(super) fn stopped(effect: Effect, name: &str) -> Error {
     let stopped = format!("{name} was stopped by a failure of its file before it answered");
-    match fate {
-        Fate::Read => Error::Refused(format!("{stopped}; nothing was changed."))
+    match effect {
+        Effect::ReadOnly => Error::Refused(format!("{stopped}; nothing was changed."))
             .hint(format!("ask the others: {}", option("--down", name))),
-        Fate::Written => Error::Unknown(format!("{stopped}; the write may have taken effect."))
+        Effect::Write => Error::Unknown(format!("{stopped}; the write may have taken effect."))
             .hint("see to its disk, then repeat the write until it no longer says so"),
-        Fate::Worked => Error::Partial(format!("{stopped}; what is done stays done."))
+        Effect::Job => Error::Partial(format!("{stopped}; what is done stays done."))
             .hint("see to its disk, then run the command again"),
     }
 }

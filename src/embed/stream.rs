@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::pump::{stopped, told};
 use super::{Embed, STEP_MS, STEPS_MAX, Slot, wall_ms};
 use crate::error::{Error, Result};
-use crate::node::{Action, Event, Fate, Note, Reply, Request, Time};
+use crate::node::{Action, Effect, Event, Note, Reply, Request, Time};
 use crate::ring::NodeId;
 use crate::store::Store;
 
@@ -127,7 +127,7 @@ impl Embed {
                 Ok(Told::Stopped(id, why)) => {
                     self.warn(id, &format!("it was stopped: {why}"));
                     if asked.contains(&id) {
-                        return Err(stopped(Fate::Written, &self.doc().name(id)));
+                        return Err(stopped(Effect::Write, &self.doc().name(id)));
                     }
                 }
                 Ok(Told::Idle) if shared.open.load(Ordering::SeqCst) == 0 => {

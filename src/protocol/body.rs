@@ -15,7 +15,7 @@ use super::limits::{ARCS_MAX, BALLOT_JUMP, KEYS_MAX, LEAVES_MAX, PAGE_MAX, PARTI
 use crate::bounded::{at_most, text};
 use crate::clock::Actor;
 use crate::digest::{Arc, Sum};
-use crate::gossip::{ROWS_MAX, Row};
+use crate::gossip::{GossipRow, ROWS_MAX};
 use crate::key::{Key, Partition};
 use crate::quorum::{Answer, PutReply, PutRequest};
 use crate::record::{Stored, Term};
@@ -188,7 +188,7 @@ pub enum Body {
     Gossip {
         /// One row per member.
         #[serde(deserialize_with = "at_most::<_, _, ROWS_MAX>")]
-        rows: Vec<Row>,
+        rows: Vec<GossipRow>,
         /// It answers another: no answer is wanted.
         answer: bool,
     },
@@ -243,7 +243,7 @@ pub enum Body {
 
 /// What a body is to whoever gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum BodyKind {
     /// It asks for something: it is answered from this node's own state, or begins a task.
     Request,
     /// It answers one of this node's tasks.
@@ -264,7 +264,7 @@ impl Body {
 
     /// Request, reply or news.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> BodyKind {
         match self {
             Self::Put(_)
             | Self::Read(_)
@@ -278,7 +278,7 @@ impl Body {
             | Self::Accept(..)
             | Self::Barrier
             | Self::Fill
-            | Self::Deliver => Kind::Request,
+            | Self::Deliver => BodyKind::Request,
             Self::PutDone(_)
             | Self::NotMine(_)
             | Self::Answers(_)
@@ -293,14 +293,14 @@ impl Body {
             | Self::Accepted
             | Self::Rejected(_)
             | Self::Muted
-            | Self::Cleared { .. } => Kind::Reply,
+            | Self::Cleared { .. } => BodyKind::Reply,
             Self::Hello { .. }
             | Self::Seen { .. }
             | Self::Greet { .. }
             | Self::Met { .. }
             | Self::Chosen(_)
             | Self::WantRing
-            | Self::Gossip { .. } => Kind::News,
+            | Self::Gossip { .. } => BodyKind::News,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The commit thread: one batch at a time, durable before it is told.
 //!
 //! ```text
-//! core --(41, batch)--> apply, fsync --Committed(41, head)--> core: its twin reads from there on
+//! core --(41, batch)--> apply, fsync --Committed(41, head)--> core: its reader reads from there on
 //! ```
 //!
 //! While a batch is being made durable the next one gathers in the node: group commit without a

@@ -23,10 +23,10 @@ use super::peers::Peers;
 use super::quiet::Quiet;
 use super::tickets::Desk;
 use super::{Ended, meter};
-use crate::channel::{PARCEL_BYTES_MAX, Parcel};
+use crate::channel::{FRAME_BYTES_MAX, Frame};
 use crate::embed::wall_ms;
 use crate::error::{Error, Result, operand};
-use crate::gossip::{Gossip, Mood};
+use crate::gossip::{Gossip, NodeHealth};
 use crate::node::{Action, Event, Node, Note, Time};
 use crate::protocol::{Body, Message};
 use crate::ring::{NodeId, State};
@@ -72,7 +72,7 @@ pub(super) struct Core {
     /// Why it has to end.
     pub(super) failed: Option<Error>,
     /// Since when others say that another process is this node.
-    pub(super) twin_ms: Option<u64>,
+    pub(super) duplicate_ms: Option<u64>,
 }
 
 impl Core {
@@ -134,9 +134,9 @@ impl Core {
                     tracing::debug!(peer, "not reached: {why}");
                 }
             }
-            In::Parcel(link, parcel, seat, sent_ms) => {
+            In::Frame(link, frame, seat, sent_ms) => {
                 let age_ms = sent_ms.map_or(0, |at| now.saturating_sub(at));
-                self.parcel(link, parcel, seat, age_ms);
+                self.frame(link, frame, seat, age_ms);
             }
             In::Ended(link, why) => self.link_ended(link, why),
             In::Committed(seq, outcome) => self.committed(seq, outcome),
@@ -177,14 +177,14 @@ impl Core {
 
     fn send(&mut self, to: NodeId, message: Message) {
         let op = message.op;
-        let parcel = Parcel::Message(Box::new(message));
+        let frame = Frame::Message(Box::new(message));
         // What the other has no word for is not sent.
-        let bytes = parcel.encode_for(self.peers.wire(to));
-        if let (Parcel::Message(message), Some(bytes)) = (&parcel, &bytes) {
+        let bytes = frame.encode_for(self.peers.wire(to));
+        if let (Frame::Message(message), Some(bytes)) = (&frame, &bytes) {
             meter::sent(&message.body, bytes.len());
         }
         // One that is too long would end the link, and again after each dial.
-        let fits = bytes.as_ref().is_none_or(|bytes| bytes.len() <= PARCEL_BYTES_MAX);
+        let fits = bytes.as_ref().is_none_or(|bytes| bytes.len() <= FRAME_BYTES_MAX);
         if !fits && let Some(unsaid) = self.quiet.may_say() {
             let (peer, bytes) = (self.node.doc().name(to), bytes.as_ref().map_or(0, Vec::len));
             tracing::error!(peer, bytes, unsaid, "a message is too long to be sent");
@@ -237,7 +237,12 @@ impl Core {
         self.events.push(Event::Message(from, message));
     }
 
-    pub(super) fn gossip_to(&mut self, to: NodeId, rows: Vec<crate::gossip::Row>, answer: bool) {
+    pub(super) fn gossip_to(
+        &mut self,
+        to: NodeId,
+        rows: Vec<crate::gossip::GossipRow>,
+        answer: bool,
+    ) {
         let doc = self.node.doc();
         let body = Body::Gossip { rows, answer };
         let message = Message { ring: doc.id, version: doc.version, op: 0, body };
@@ -254,7 +259,7 @@ impl Core {
             self.gossip_to(peer, self.gossip.rows(), false);
         }
         if self.gossip.echoes() > ECHOES_MAX {
-            self.failed = Some(twin(&self.node.doc().name(self.node.id())));
+            self.failed = Some(duplicate_process(&self.node.doc().name(self.node.id())));
         }
         self.dial_all(now);
         self.see_alive();
@@ -266,18 +271,18 @@ impl Core {
     /// Keeps the own row true.
     fn say_of_itself(&mut self) {
         let (actor, version) = (self.node.actor(), self.node.doc().version);
-        let mood = match self.stopping {
-            Stopping::Goodbye(_) => Mood::Stopping,
-            Stopping::Finishing(_) => Mood::Draining,
-            Stopping::No if !self.node.is_ready() => Mood::Starting,
-            Stopping::No if !self.node.has_room() => Mood::Full,
-            Stopping::No if self.desk.draining => Mood::Draining,
-            Stopping::No => Mood::Well,
+        let health = match self.stopping {
+            Stopping::Goodbye(_) => NodeHealth::Stopping,
+            Stopping::Finishing(_) => NodeHealth::Draining,
+            Stopping::No if !self.node.is_ready() => NodeHealth::Starting,
+            Stopping::No if !self.node.has_room() => NodeHealth::Full,
+            Stopping::No if self.desk.draining => NodeHealth::Draining,
+            Stopping::No => NodeHealth::Well,
         };
         let own = self.gossip.own();
-        if (own.actor, own.version, own.mood) != (actor, version, mood) {
-            let told = own.mood != mood;
-            self.gossip.set(|row| (row.actor, row.version, row.mood) = (actor, version, mood));
+        if (own.actor, own.version, own.health) != (actor, version, health) {
+            let told = own.health != health;
+            self.gossip.set(|row| (row.actor, row.version, row.health) = (actor, version, health));
             if told {
                 self.say_to_all();
             }
@@ -370,7 +375,7 @@ impl Core {
 }
 
 /// The end of a node that is not the only one of its identity.
-pub(super) fn twin(name: &str) -> Error {
+pub(super) fn duplicate_process(name: &str) -> Error {
     let text = "Another process runs with this node's identity, so this one stopped.";
     let name = operand(name);
     let hint = format!("end one of them; a copy needs an identity of its own: kvs replace {name}");

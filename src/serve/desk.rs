@@ -20,7 +20,8 @@ use super::guests::Seat;
 use super::meter;
 use super::tickets::{Asked, Held};
 use crate::channel::{
-    Ask, End, Fault, Info, Load, Look, News, PARCEL_BYTES_MAX, Parcel, Seen, Told,
+    ClientRequest, ClientResponse, End, FRAME_BYTES_MAX, Fault, Frame, Info, Load, MemberView,
+    StoreQuery, StoreResult,
 };
 use crate::digest::Sum;
 use crate::embed::wall_ms;
@@ -42,46 +43,46 @@ const HINTS_MAX: usize = 1_024;
 
 impl Core {
     /// Answers a question, or has it answered.
-    pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: Ask, seat: Option<Seat>) {
+    pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: ClientRequest, seat: Option<Seat>) {
         if !is_operators(&ask) && self.peers.conn(link).is_some_and(|c| c.operator) {
             let text = "This node has as many clients as it has room for; nothing was tried.";
             let error = Error::Busy(text.into()).hint("ask another node of the ring");
-            return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
+            return self.tell(link, ticket, ClientResponse::Fault(Fault::from(&error)));
         }
         if let Err(error) = ask.check(self.node.doc()) {
             tracing::warn!("a question was refused: {error}");
-            return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
+            return self.tell(link, ticket, ClientResponse::Fault(Fault::from(&error)));
         }
         let told = match ask {
-            Ask::Node(request) => return self.ask_node(link, ticket, request, seat),
-            Ask::File(look) => seen(&self.store, &look).map(Told::File),
-            Ask::Ring => Ok(Told::Ring(Box::new((**self.node.doc()).clone()))),
-            Ask::Info => self.info().map(|info| Told::Info(Box::new(info))),
-            Ask::Members => Ok(Told::Members(self.members())),
-            Ask::Transfers => Ok(Told::Transfers(self.transfers())),
-            Ask::Load => self.load().map(|load| Told::Load(Box::new(load))),
-            Ask::Drain(draining) => return self.drain(link, ticket, draining),
-            Ask::Stop => {
+            ClientRequest::Node(request) => return self.ask_node(link, ticket, request, seat),
+            ClientRequest::File(look) => seen(&self.store, &look).map(ClientResponse::File),
+            ClientRequest::Ring => Ok(ClientResponse::Ring(Box::new((**self.node.doc()).clone()))),
+            ClientRequest::Info => self.info().map(|info| ClientResponse::Info(Box::new(info))),
+            ClientRequest::Members => Ok(ClientResponse::Members(self.members())),
+            ClientRequest::Transfers => Ok(ClientResponse::Transfers(self.transfers())),
+            ClientRequest::Load => self.load().map(|load| ClientResponse::Load(Box::new(load))),
+            ClientRequest::Drain(draining) => return self.drain(link, ticket, draining),
+            ClientRequest::Stop => {
                 self.stop();
-                Ok(Told::Done)
+                Ok(ClientResponse::Done)
             }
         };
-        self.tell(link, ticket, told.unwrap_or_else(|e| Told::Fault(Fault::from(&e))));
+        self.tell(link, ticket, told.unwrap_or_else(|e| ClientResponse::Fault(Fault::from(&e))));
     }
 
-    fn tell(&mut self, link: u64, ticket: u64, told: Told) {
-        let reads = !matches!(told, Told::Busy | Told::Reply(Reply::Put(_)));
+    fn tell(&mut self, link: u64, ticket: u64, told: ClientResponse) {
+        let reads = !matches!(told, ClientResponse::Busy | ClientResponse::Reply(Reply::Put(_)));
         let wire = self.peers.conn(link).map_or(WIRE_LOWEST, |conn| conn.wire);
         let mut bytes =
-            Parcel::Told(ticket, Box::new(told)).encode_for(wire).unwrap_or_else(|| {
+            Frame::Response(ticket, Box::new(told)).encode_for(wire).unwrap_or_else(|| {
                 let error = Error::Usage("The answer is one that an older kvs cannot read.".into());
                 let fault = Fault::from(&error.hint("upgrade the kvs that asks"));
-                Parcel::Told(ticket, Box::new(Told::Fault(fault))).encode()
+                Frame::Response(ticket, Box::new(ClientResponse::Fault(fault))).encode()
             });
-        if bytes.len() > PARCEL_BYTES_MAX {
-            let text = format!("The answer has {} bytes: too many for one parcel.", bytes.len());
-            let told = Told::Fault(Fault::from(&Error::Denied(text)));
-            bytes = Parcel::Told(ticket, Box::new(told)).encode();
+        if bytes.len() > FRAME_BYTES_MAX {
+            let text = format!("The answer has {} bytes: too many for one frame.", bytes.len());
+            let told = ClientResponse::Fault(Fault::from(&Error::Denied(text)));
+            bytes = Frame::Response(ticket, Box::new(told)).encode();
         }
         if reads {
             self.desk.guests.answered(bytes.len());
@@ -94,7 +95,7 @@ impl Core {
         if closed && request.is_data() {
             let text = "This node takes no more requests; nothing was tried.".to_owned();
             let error = Error::Busy(text).hint("ask another node of the ring");
-            return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
+            return self.tell(link, ticket, ClientResponse::Fault(Fault::from(&error)));
         }
         let now = self.now_ms();
         if !self.node.is_ready() && request.is_data() {
@@ -126,7 +127,7 @@ impl Core {
             };
             self.desk.load.count(end, single.then_some(took));
         }
-        self.tell(asked.link, asked.ticket, Told::Reply(reply));
+        self.tell(asked.link, asked.ticket, ClientResponse::Reply(reply));
     }
 
     /// Lets those who wait know, and lets go of those who waited too long for a start.
@@ -138,7 +139,7 @@ impl Core {
             busy.push((asked.link, asked.ticket));
         }
         for (link, ticket) in busy {
-            self.tell(link, ticket, Told::Busy);
+            self.tell(link, ticket, ClientResponse::Busy);
         }
         let ready = self.node.is_ready();
         for mut held in std::mem::take(&mut self.desk.held) {
@@ -153,7 +154,7 @@ impl Core {
                      write these into the peers.yaml of one node and restart it (kvs-concepts(7), \
                      RUNNING NODES)",
                 );
-                self.tell(held.link, held.ticket, Told::Fault(Fault::from(&error)));
+                self.tell(held.link, held.ticket, ClientResponse::Fault(Fault::from(&error)));
             } else {
                 self.desk.held.push(held);
             }
@@ -165,7 +166,7 @@ impl Core {
         self.desk.draining = draining;
         self.node.rest(draining);
         if !draining {
-            return self.tell(link, ticket, Told::Done);
+            return self.tell(link, ticket, ClientResponse::Done);
         }
         tracing::info!("draining");
         self.chores.wake();
@@ -182,8 +183,8 @@ impl Core {
             return;
         }
         let told = match left {
-            0 => Told::Done,
-            left => Told::Fault(Fault::from(
+            0 => ClientResponse::Done,
+            left => ClientResponse::Fault(Fault::from(
                 &Error::Partial(format!(
                     "The node takes no more requests; {left} hints wait for members that are down."
                 ))
@@ -235,11 +236,11 @@ impl Core {
         })
     }
 
-    fn members(&self) -> Vec<News> {
+    fn members(&self) -> Vec<MemberView> {
         let now = self.now_ms();
         let own = self.node.id();
         let row = |id| self.gossip.row(id).cloned();
-        let news = |row: crate::gossip::Row| {
+        let news = |row: crate::gossip::GossipRow| {
             let id = row.id;
             let up = id == own || self.alive.contains(&id);
             let (phi, silent_ms) = if id == own {
@@ -247,7 +248,7 @@ impl Core {
             } else {
                 (self.gossip.phi(id, now), self.gossip.silent_ms(id, now))
             };
-            News { row, up, phi, silent_ms }
+            MemberView { row, up, phi, silent_ms }
         };
         self.node.doc().present().filter_map(|m| row(m.id)).map(news).collect()
     }
@@ -259,11 +260,17 @@ impl Core {
 }
 
 /// What an operator asks: short, answered at once, and answered when the node has no room for clients.
-pub(super) fn is_operators(ask: &Ask) -> bool {
+pub(super) fn is_operators(ask: &ClientRequest) -> bool {
     match ask {
-        Ask::Ring | Ask::Info | Ask::Members | Ask::Transfers | Ask::Load => true,
-        Ask::Drain(_) | Ask::Stop | Ask::Node(Request::Status) => true,
-        Ask::Node(_) | Ask::File(_) => false,
+        ClientRequest::Ring
+        | ClientRequest::Info
+        | ClientRequest::Members
+        | ClientRequest::Transfers
+        | ClientRequest::Load => true,
+        ClientRequest::Drain(_) | ClientRequest::Stop | ClientRequest::Node(Request::Status) => {
+            true
+        }
+        ClientRequest::Node(_) | ClientRequest::File(_) => false,
     }
 }
 
@@ -304,10 +311,10 @@ fn outcome(reply: &Reply) -> &'static str {
 }
 
 /// Reads the file for a client.
-fn seen(store: &crate::store::lmdb::Lmdb, look: &Look) -> Result<Seen> {
+fn seen(store: &crate::store::lmdb::Lmdb, look: &StoreQuery) -> Result<StoreResult> {
     Ok(match look {
-        Look::Get(p, key) => Seen::Record(store.get(*p, key)?),
-        Look::Visit(p, after) => {
+        StoreQuery::Get(p, key) => StoreResult::Record(store.get(*p, key)?),
+        StoreQuery::Visit(p, after) => {
             let (mut rows, mut bytes, mut end) = (Vec::new(), 0, true);
             store.visit(*p, after.as_deref(), &mut |key, stored| {
                 if bytes > PAGE_BYTES {
@@ -318,26 +325,26 @@ fn seen(store: &crate::store::lmdb::Lmdb, look: &Look) -> Result<Seen> {
                 rows.push((ByteBuf::from(key), ByteBuf::from(stored)));
                 ControlFlow::Continue(())
             })?;
-            Seen::Page(rows, end)
+            StoreResult::Page(rows, end)
         }
-        Look::Sums => Seen::Sums(store.sums()?),
-        Look::Sum(p) => Seen::Sum(store.sum(*p)?),
-        Look::Leaves(p) => {
+        StoreQuery::Sums => StoreResult::Sums(store.sums()?),
+        StoreQuery::Sum(p) => StoreResult::Sum(store.sum(*p)?),
+        StoreQuery::Leaves(p) => {
             let leaves = store.leaves(*p)?;
             let filled = (0..=u8::MAX).zip(leaves.iter().copied());
-            Seen::Leaves(filled.filter(|(_, sum)| *sum != Sum::default()).collect())
+            StoreResult::Leaves(filled.filter(|(_, sum)| *sum != Sum::default()).collect())
         }
-        Look::Hints(after, limit) => {
+        StoreQuery::Hints(after, limit) => {
             let limit = HINTS_MAX.min(*limit as usize);
-            Seen::Hints(hint_page(store, after.as_ref(), limit, PAGE_BYTES)?)
+            StoreResult::Hints(hint_page(store, after.as_ref(), limit, PAGE_BYTES)?)
         }
-        Look::HintStats => Seen::HintStats(store.hint_stats()?),
-        Look::HintsOf(p, key) => Seen::Hints(store.hints_of(*p, key)?),
-        Look::Bad => Seen::Bad(store.bad()?),
-        Look::Row(table, name) => Seen::Row(store.row(*table, name)?),
-        Look::Rows(table, prefix) => Seen::Rows(store.rows(*table, prefix)?),
-        Look::BadHints => Seen::BadHints(store.bad_hints()?),
-        Look::Base => store.base().map(|()| Seen::Base)?,
-        Look::Size => Seen::Size(store.used_bytes()?, store.commit_number()),
+        StoreQuery::HintStats => StoreResult::HintStats(store.hint_stats()?),
+        StoreQuery::HintsOf(p, key) => StoreResult::Hints(store.hints_of(*p, key)?),
+        StoreQuery::Bad => StoreResult::Bad(store.bad()?),
+        StoreQuery::Row(table, name) => StoreResult::Row(store.row(*table, name)?),
+        StoreQuery::Rows(table, prefix) => StoreResult::Rows(store.rows(*table, prefix)?),
+        StoreQuery::BadHints => StoreResult::BadHints(store.bad_hints()?),
+        StoreQuery::Base => store.base().map(|()| StoreResult::Base)?,
+        StoreQuery::Size => StoreResult::Size(store.used_bytes()?, store.commit_number()),
     })
 }

@@ -1,7 +1,7 @@
 //! The door: who comes in, whom we go to, and the handshakes of both.
 //!
 //! ```text
-//! accept -> strangers (5 s) --first frame opens with a ring key--> keyed (5 s) -> Arrived
+//! accept -> strangers (5 s) --first packet opens with a ring key--> keyed (5 s) -> Arrived
 //! dial   -> connect (2 s) -> handshake (5 s)                                   -> Arrived | Undialled
 //! ```
 //!
@@ -9,7 +9,7 @@
 //! place of one who has. Until then a connection costs a descriptor, a task and at most 1 KiB; after
 //! that a handshake. The ring's keys are read from their file for each handshake, so that a rotation
 //! needs no restart.
-//! It decides nothing about who may stay: the core does. Caveat: a first frame that somebody recorded
+//! It decides nothing about who may stay: the core does. Caveat: a first packet that somebody recorded
 //! shows the key again; such a handshake never ends and is one of the keyed for 5 s.
 
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use super::crowd::{Crowd, Place, Source};
 use super::event::{Arrival, In};
 use super::quiet::Quiet;
-use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, Opened, RingKeys, Static, other_key};
+use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, RingKeys, Session, Static, other_key};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::ring::NodeId;
@@ -96,7 +96,7 @@ pub(super) fn open(listener: TcpListener, porter: Porter) -> AbortHandle {
 }
 
 /// A connection whose handshake is done, and when this side said its last word of it.
-type Shaken = (TcpStream, Opened, Instant);
+type Shaken = (TcpStream, Session, Instant);
 
 #[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
 fn now() -> Instant {
@@ -139,7 +139,7 @@ impl Porter {
     ) -> Result<(Shaken, Place)> {
         let crowded = || Error::Unreachable("it took too long, or there were too many".into());
         ready(&stream)?;
-        let first = place.during(STRANGER_WAIT, small_frame(&mut stream)).await;
+        let first = place.during(STRANGER_WAIT, handshake_packet(&mut stream)).await;
         let first = first.ok_or_else(crowded)??;
         let Papers { own, hello, .. } = &self.papers;
         let (shake, reply) = Handshake::answer(&self.papers.keys()?, own, hello, &first)?;
@@ -147,7 +147,7 @@ impl Porter {
         let since = now();
         let last = async {
             write(&mut stream, &reply).await?;
-            small_frame(&mut stream).await
+            handshake_packet(&mut stream).await
         };
         let last = place.during(HANDSHAKE_WAIT, last).await.ok_or_else(crowded)??;
         Ok(((stream, shake.answered(&last)?, since), place))
@@ -183,7 +183,7 @@ async fn reach(address: &str, papers: &Papers) -> Result<Shaken> {
     let (shake, first) = Handshake::dial(&papers.keys()?, &papers.own, &papers.hello)?;
     write(&mut stream, &first).await?;
     // Whoever has another key breaks off without a word.
-    let reply = small_frame(&mut stream).await.map_err(|_| other_key())?;
+    let reply = handshake_packet(&mut stream).await.map_err(|_| other_key())?;
     let (opened, last) = shake.dialled(&reply)?;
     let since = now();
     write(&mut stream, &last).await?;
@@ -199,8 +199,8 @@ async fn write(stream: &mut TcpStream, bytes: &[u8]) -> Result<()> {
     stream.write_all(bytes).await.map_err(|e| Error::Unreachable(e.to_string()))
 }
 
-/// A frame of the handshake: short, or none of ours.
-async fn small_frame(stream: &mut TcpStream) -> Result<Vec<u8>> {
+/// A packet of the handshake: short, or none of ours.
+async fn handshake_packet(stream: &mut TcpStream) -> Result<Vec<u8>> {
     use tokio::io::AsyncReadExt;
     let mut length = [0; 2];
     let gone = |e: std::io::Error| Error::Unreachable(format!("it hung up in the handshake: {e}"));

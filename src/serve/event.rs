@@ -1,7 +1,7 @@
 //! What happens to a served node, and how far its end is: the words between its tasks and its loop.
 //!
 //! ```text
-//! door -> Arrived Undialled    link -> Parcel Ended    commit -> Committed    signals -> Stop
+//! door -> Arrived Undialled    link -> Frame Ended    commit -> Committed    signals -> Stop
 //! ```
 //!
 //! Values only; the loop decides.
@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 
 use super::guests::Seat;
-use crate::channel::{Opened, Parcel};
+use crate::channel::{Frame, Session};
 use crate::error::Error;
 use crate::ring::NodeId;
 use crate::store::Failure;
@@ -24,7 +24,7 @@ pub(super) enum In {
     /// One that we began is not.
     Undialled(NodeId, Error),
     /// The other end of a link says something; when it was sent, on this node's clock, if that is known.
-    Parcel(u64, Parcel, Option<Seat>, Option<u64>),
+    Frame(u64, Frame, Option<Seat>, Option<u64>),
     /// A link has ended.
     Ended(u64, Option<Error>),
     /// A batch is durable, or is not.
@@ -38,7 +38,7 @@ pub(super) enum In {
 /// A connection whose handshake is done.
 pub(super) struct Arrival {
     pub(super) stream: TcpStream,
-    pub(super) opened: Opened,
+    pub(super) opened: Session,
     /// When this side said its last word of the handshake.
     pub(super) since: Instant,
     /// Whom this side has dialled, if it has.

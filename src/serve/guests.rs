@@ -4,7 +4,7 @@
 //! a put of 200 bytes            1 unit of 2,048; then it goes to the desk
 //! a put of 1 MiB                129 units; waits until others are answered
 //! a read                        17 units, more where answers were longer than 128 KiB of late
-//! a frame of more than 4 KiB    not read before its bytes have a place among those being gathered
+//! a packet of more than 4 KiB    not read before its bytes have a place among those being gathered
 //! answers that nobody reads     64 MiB of all clients, then who hoards is cut
 //! ```
 //!
@@ -27,8 +27,8 @@ const UNIT_BYTES: usize = 8 << 10;
 const UNITS: usize = 2_048;
 /// What one question takes at the most, so that some more are open beside it.
 const UNITS_MAX: usize = UNITS / 8;
-/// A frame of no more bytes is read at once: every question of an operator is shorter.
-pub(super) const FRAME_FREE: usize = 4 << 10;
+/// A packet of no more bytes is read at once: every question of an operator is shorter.
+pub(super) const PACKET_BYTES_FREE: usize = 4 << 10;
 /// Units of all questions that are being gathered, beside the one that needs none: 24 MiB.
 const GATHER_UNITS: usize = 3_072;
 /// No answer to a reader is taken to be shorter.
@@ -73,7 +73,7 @@ impl Guests {
 
     /// Waits until so many bytes more of a question may be read. `None` once the node has ended.
     pub(super) async fn gather(&self, so_far: &mut Gathered, bytes: usize) -> Option<()> {
-        if bytes <= FRAME_FREE || so_far.onward.is_some() {
+        if bytes <= PACKET_BYTES_FREE || so_far.onward.is_some() {
             return Some(());
         }
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).ok()?;
@@ -203,8 +203,8 @@ mod tests {
         guests.gather(&mut long, 64 << 10).await.expect("it goes on without");
         assert!(long.onward.is_some() && long.units.is_none());
         guests.gather(&mut long, QUESTION_BYTES_MAX).await.expect("to its end");
-        guests.gather(&mut other, FRAME_FREE).await.expect("it is short");
-        let waits = guests.gather(&mut other, FRAME_FREE + 1);
+        guests.gather(&mut other, PACKET_BYTES_FREE).await.expect("it is short");
+        let waits = guests.gather(&mut other, PACKET_BYTES_FREE + 1);
         tokio::pin!(waits);
         tokio::select! {
             biased;

@@ -1,12 +1,12 @@
-//! One open connection: frames in, frames out, each side bounded.
+//! One open connection: packets in, packets out, each side bounded.
 //!
 //! ```text
-//! socket --frames--> opener --parcel--> core          waits while the core is busy
-//! core --bytes--> outbox --> sealer --frames--> socket    refused when the outbox is full
+//! socket --packets--> opener --frame--> core          waits while the core is busy
+//! core --bytes--> outbox --> sealer --packets--> socket    refused when the outbox is full
 //! ```
 //!
 //! Between peers each side says something every second and takes silence for death. What it does
-//! not do: it does not know what a parcel means. Caveat: a parcel waits behind those before it; the
+//! not do: it does not know what a frame means. Caveat: a frame waits behind those before it; the
 //! pieces of a long one count as signs of life.
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use super::desk::is_operators;
 use super::event::In;
 use super::guests::{Gathered, Guests, Outbox, QUESTION_BYTES_MAX, Seat};
-use crate::channel::{Ask, Opener, OtherClock, Parcel, Sealer};
+use crate::channel::{ClientRequest, Frame, Opener, OtherClock, Sealer};
 use crate::error::{Error, Result};
 use crate::node::Request;
 
@@ -45,7 +45,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 const ASKS_MAX: usize = 1_024;
 /// The bytes of one question have to come within this, what it waits for a place not counted.
 const GATHER_WAIT: Duration = Duration::from_secs(60);
-/// Frames are gathered up to so many bytes before they are written.
+/// Packets are gathered up to so many bytes before they are written.
 const WRITE_BYTES: usize = 256 << 10;
 
 /// The clocks of both ends of a link: how old what comes over it is.
@@ -72,12 +72,12 @@ impl Clocks {
         self.began.elapsed().as_millis() as u64
     }
 
-    /// The bytes of a parcel as they are sent now.
-    fn stamp(&self, parcel: Vec<u8>) -> Vec<u8> {
-        if self.stamped { self.other.stamp(&parcel, self.now_ms()) } else { parcel }
+    /// The bytes of a frame as they are sent now.
+    fn stamp(&self, frame: Vec<u8>) -> Vec<u8> {
+        if self.stamped { self.other.stamp(&frame, self.now_ms()) } else { frame }
     }
 
-    /// The bytes of a parcel that has come, and when it was sent, on this side's clock.
+    /// The bytes of a frame that has come, and when it was sent, on this side's clock.
     fn take<'b>(&self, bytes: &'b [u8]) -> Result<(&'b [u8], Option<u64>)> {
         let since = self.since.saturating_duration_since(self.began).as_millis() as u64;
         self.other.take(bytes, since, self.now_ms())
@@ -143,14 +143,14 @@ impl Link {
         Self { clocks, outbox, waiting, reading: reading.abort_handle(), writing }
     }
 
-    /// Queues the bytes of a parcel; `false` when too much waits already, or the link has ended.
-    pub(super) fn send(&self, parcel: Vec<u8>) -> bool {
+    /// Queues the bytes of a frame; `false` when too much waits already, or the link has ended.
+    pub(super) fn send(&self, frame: Vec<u8>) -> bool {
         if self.waiting.waiting() > OUTBOX_BYTES_MAX || self.waiting.hoards() {
             return false;
         }
-        let parcel = self.clocks.stamp(parcel);
-        self.waiting.put(parcel.len());
-        self.outbox.send(parcel).is_ok()
+        let frame = self.clocks.stamp(frame);
+        self.waiting.put(frame.len());
+        self.outbox.send(frame).is_ok()
     }
 
     /// What it was in the middle of has come to the core.
@@ -212,14 +212,14 @@ impl Reader {
         loop {
             let mut gathered = Gathered::default();
             let Some(bytes) = self.bytes(&mut gathered).await? else { return Ok(()) };
-            let (parcel, sent_ms) = self.clocks.take(&bytes)?;
-            let parcel = Parcel::decode(parcel)?;
-            let seat = match &parcel {
-                Parcel::Beat => {
+            let (frame, sent_ms) = self.clocks.take(&bytes)?;
+            let frame = Frame::decode(frame)?;
+            let seat = match &frame {
+                Frame::Beat => {
                     self.listening.listening.store(false, Ordering::Relaxed);
                     continue;
                 }
-                Parcel::Ask(_, ask) => {
+                Frame::Request(_, ask) => {
                     let length = bytes.len();
                     drop(bytes);
                     Some(self.seat(length, ask).await?)
@@ -227,7 +227,7 @@ impl Reader {
                 _ => None,
             };
             drop(gathered);
-            if self.tell.send(In::Parcel(self.id, parcel, seat, sent_ms)).await.is_err() {
+            if self.tell.send(In::Frame(self.id, frame, seat, sent_ms)).await.is_err() {
                 return Ok(());
             }
         }
@@ -235,7 +235,7 @@ impl Reader {
 }
 
 impl Reader {
-    /// The bytes of the next parcel; none at the end of the stream. Of a client no more is read than
+    /// The bytes of the next frame; none at the end of the stream. Of a client no more is read than
     /// there is room for.
     async fn bytes(&mut self, gathered: &mut Gathered) -> Result<Option<Vec<u8>>> {
         let (mut body, mut left) = (Vec::new(), GATHER_WAIT);
@@ -267,13 +267,13 @@ impl Reader {
     }
 
     /// Waits for a place for a question of so many bytes.
-    async fn seat(&self, bytes: usize, ask: &Ask) -> Result<Seat> {
+    async fn seat(&self, bytes: usize, ask: &ClientRequest) -> Result<Seat> {
         let closed = || lost("it is closed");
         let of_link = self.asks.clone().acquire_owned().await.map_err(|_| closed())?;
         let of_all = match is_operators(ask) {
             true => None,
             false => {
-                let reads = !matches!(ask, Ask::Node(Request::Put(_)));
+                let reads = !matches!(ask, ClientRequest::Node(Request::Put(_)));
                 Some(self.guests.admit(bytes, reads).await.ok_or_else(closed)?)
             }
         };
@@ -287,7 +287,7 @@ fn heard<T>(read: std::result::Result<std::io::Result<T>, Elapsed>) -> Result<T>
     read.map_err(|e| lost(&e.to_string()))
 }
 
-/// Reads how long the next frame is; none at the end of the stream.
+/// Reads how long the next packet is; none at the end of the stream.
 async fn length(read: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Option<usize>> {
     let mut length = [0; 2];
     if read.read(&mut length[..1]).await? == 0 {
@@ -308,30 +308,30 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self) -> Result<()> {
-        let mut frames = Vec::new();
+        let mut packets = Vec::new();
         loop {
             match timeout(BEAT_EVERY, self.inbox.recv()).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(parcel)) => self.seal(&parcel, &mut frames)?,
+                Ok(Some(frame)) => self.seal(&frame, &mut packets)?,
                 Err(_) if self.peer => {
-                    let beat = self.clocks.stamp(Parcel::Beat.encode());
-                    self.sealer.seal(&beat, &mut frames)?;
+                    let beat = self.clocks.stamp(Frame::Beat.encode());
+                    self.sealer.seal(&beat, &mut packets)?;
                 }
                 Err(_) => continue,
             }
-            while frames.len() < WRITE_BYTES {
-                let Ok(parcel) = self.inbox.try_recv() else { break };
-                self.seal(&parcel, &mut frames)?;
+            while packets.len() < WRITE_BYTES {
+                let Ok(frame) = self.inbox.try_recv() else { break };
+                self.seal(&frame, &mut packets)?;
             }
-            self.write(&frames).await?;
-            frames.clear();
-            frames.shrink_to(WRITE_BYTES);
+            self.write(&packets).await?;
+            packets.clear();
+            packets.shrink_to(WRITE_BYTES);
         }
     }
 
-    fn seal(&mut self, parcel: &[u8], frames: &mut Vec<u8>) -> Result<()> {
-        self.waiting.take(parcel.len());
-        self.sealer.seal(parcel, frames)
+    fn seal(&mut self, frame: &[u8], packets: &mut Vec<u8>) -> Result<()> {
+        self.waiting.take(frame.len());
+        self.sealer.seal(frame, packets)
     }
 
     /// Writes all, as long as some of it can be written in time.

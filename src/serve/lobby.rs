@@ -13,20 +13,20 @@
 //! it does not do: it opens no sockets. Caveat: a member that this node does not know yet is let in as
 //! a client, and comes again as a peer once the ring's document names it.
 
-use super::core::{Core, twin};
+use super::core::{Core, duplicate_process};
 use super::crowd::Source;
 use super::event::Arrival;
 use super::guests::Seat;
 use super::link::{Clocks, Link};
 use super::peers::{Conn, Who};
-use crate::channel::{Ask, Fault, Hello, OtherClock, Parcel, STAMPS_SINCE};
+use crate::channel::{ClientRequest, Fault, Frame, Hello, OtherClock, STAMPS_SINCE};
 use crate::error::{Error, Result, operand};
 use crate::node::Event;
 use crate::protocol::{Body, Message, WIRE_LOWEST};
 use crate::ring::{NodeId, State};
 
 /// Another process that is this node has shown life for so long, in ms: it is not our former self.
-const TWIN_MS: u64 = 6_000;
+const DUPLICATE_MS: u64 = 6_000;
 
 impl Core {
     /// Lets a newcomer in, or tells it why not.
@@ -75,7 +75,7 @@ impl Core {
             }
             Ok(Who::Pending(_)) => {}
             Ok(who) => {
-                let welcome = Parcel::Welcome { peer: matches!(who, Who::Peer(_)) };
+                let welcome = Frame::Welcome { peer: matches!(who, Who::Peer(_)) };
                 self.peers.tell(number, welcome.encode());
                 if let Who::Peer(id) = who {
                     self.raise(number, id);
@@ -183,10 +183,10 @@ impl Core {
 
     /// A peer knows another process that is this node: a copy of its directory, or its own former
     /// self, which is taken for alive until its silence is noticed.
-    fn hear_of_twin(&mut self) {
+    fn hear_of_duplicate(&mut self) {
         let now = self.now_ms();
-        if now >= *self.twin_ms.get_or_insert(now) + TWIN_MS {
-            self.failed = Some(twin(&self.node.doc().name(self.node.id())));
+        if now >= *self.duplicate_ms.get_or_insert(now) + DUPLICATE_MS {
+            self.failed = Some(duplicate_process(&self.node.doc().name(self.node.id())));
         }
     }
 
@@ -199,10 +199,10 @@ impl Core {
             let body = Body::Chosen(Box::new((**doc).clone()));
             let message = Message { ring: doc.id, version: doc.version, op: 0, body };
             let wire = self.peers.conn(number).map_or(WIRE_LOWEST, |c| c.wire);
-            let parcel = Parcel::Message(Box::new(message)).encode_for(wire);
-            parcel.into_iter().for_each(|bytes| self.peers.tell(number, bytes));
+            let frame = Frame::Message(Box::new(message)).encode_for(wire);
+            frame.into_iter().for_each(|bytes| self.peers.tell(number, bytes));
         }
-        self.peers.tell(number, Parcel::Refused(Fault::from(error)).encode());
+        self.peers.tell(number, Frame::Refused(Fault::from(error)).encode());
         self.peers.close(number);
     }
 
@@ -227,7 +227,7 @@ impl Core {
             return;
         }
         tracing::info!(peer = self.node.doc().name(id), "linked");
-        self.twin_ms = None;
+        self.duplicate_ms = None;
         self.see_alive();
         self.gossip_to(id, self.gossip.rows(), false);
     }
@@ -249,45 +249,45 @@ impl Core {
         pending.into_iter().for_each(|id| self.undialled(id));
     }
 
-    pub(super) fn parcel(&mut self, number: u64, parcel: Parcel, seat: Option<Seat>, age_ms: u64) {
+    pub(super) fn frame(&mut self, number: u64, frame: Frame, seat: Option<Seat>, age_ms: u64) {
         let Some(who) = self.peers.conn(number).map(|c| c.who) else { return };
         self.peers.heard(number, self.now_ms());
-        match (who, parcel) {
-            (Who::Peer(id), Parcel::Message(mut message)) => {
+        match (who, frame) {
+            (Who::Peer(id), Frame::Message(mut message)) => {
                 message.body.age(age_ms);
                 self.message(id, *message);
             }
-            (Who::Client, Parcel::Ask(ticket, mut ask)) => {
-                if let Ask::Node(request) = &mut *ask {
+            (Who::Client, Frame::Request(ticket, mut ask)) => {
+                if let ClientRequest::Node(request) = &mut *ask {
                     request.age(age_ms);
                 }
                 self.asked(number, ticket, *ask, seat);
             }
-            (Who::Pending(id), Parcel::Welcome { peer: true }) => self.raise(number, id),
-            (Who::Pending(id), Parcel::Welcome { peer: false }) => {
+            (Who::Pending(id), Frame::Welcome { peer: true }) => self.raise(number, id),
+            (Who::Pending(id), Frame::Welcome { peer: false }) => {
                 tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");
                 self.peers.cut(number);
                 self.peers.unknown(id, self.now_ms());
             }
-            (Who::Pending(id), Parcel::Refused(fault)) => {
+            (Who::Pending(id), Frame::Refused(fault)) => {
                 let why = Error::from(fault);
                 if let Some(unsaid) = self.quiet.may_say() {
                     tracing::warn!(peer = self.node.doc().name(id), unsaid, "it refuses us: {why}");
                 }
                 if matches!(why.root(), Error::Busy(_)) {
-                    self.hear_of_twin();
+                    self.hear_of_duplicate();
                 }
                 self.peers.cut(number);
                 self.undialled(id);
             }
             // Only a chosen document may come from one that refuses us: that we were removed.
-            (Who::Pending(id), Parcel::Message(message))
+            (Who::Pending(id), Frame::Message(message))
                 if matches!(message.body, Body::Chosen(_)) =>
             {
                 self.events.push(Event::Message(id, *message));
             }
             // It is early with its first words, or speaks as what it is not.
-            (Who::Pending(_), Parcel::Message(_)) => {}
+            (Who::Pending(_), Frame::Message(_)) => {}
             _ => self.link_ended(number, Some(Error::Denied("it speaks out of turn".into()))),
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! kvs_request_seconds{op="put",outcome="done"}   histogram, from the first byte to the answer
 //! kvs_commit_seconds, kvs_commit_ops             each durable transaction
-//! kvs_sent_bytes{kind="sync"}                    parcels by what they are for
+//! kvs_sent_bytes{kind="sync"}                    frames by what they are for
 //! kvs_records_synced, kvs_hints_delivered, kvs_notes{kind}
 //! kvs_keys kvs_hints kvs_filling kvs_links kvs_clients kvs_tables_bytes   as they stand
 //! kvs_scrubbed_timestamp_seconds                 when everything was last read and proven

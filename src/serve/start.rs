@@ -30,7 +30,7 @@ use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
 use crate::embed::{self, RING_KEY, random, wall_ms};
 use crate::error::{Error, Result};
-use crate::gossip::{Gossip, Mood, Row};
+use crate::gossip::{Gossip, GossipRow, NodeHealth};
 use crate::node::Node;
 use crate::os;
 use crate::ring::State;
@@ -119,7 +119,7 @@ async fn run(
     let door = door::open(listener, porter(&papers, bounds, &tell)?);
     let written = written(&serving.dir);
     let gossip = gossip(&node, &address, &written, &serving.dir)?;
-    let twin = store.twin()?;
+    let reader = store.reader_handle()?;
     let metrics_at = metrics.clone();
     let chores =
         Chores::new(serving.dir.clone(), metrics_at, serving.sync_every, serving.hints, written);
@@ -129,7 +129,7 @@ async fn run(
         checked: doc.version,
         quiet: Quiet::new(),
         committer: Committer::start(store, tell.clone())?,
-        store: twin,
+        store: reader,
         node,
         gossip,
         desk: Desk::default(),
@@ -142,7 +142,7 @@ async fn run(
         events: Vec::new(),
         alive: BTreeSet::new(),
         failed: None,
-        twin_ms: None,
+        duplicate_ms: None,
     };
     let name = config.name.clone();
     tracing::info!(name, address, dir = %serving.dir.display(), "serving");
@@ -195,14 +195,14 @@ fn written(dir: &Path) -> config::Peers {
 /// What is known of the others at the start: as written down, but for those that are being served beside
 /// this one: a whole ring may have come back at other addresses.
 fn gossip(node: &Node, address: &str, written: &config::Peers, dir: &Path) -> Result<Gossip> {
-    let own = Row {
+    let own = GossipRow {
         id: node.id(),
         generation: wall_ms(),
         beat: 0,
         address: address.to_owned(),
         actor: node.actor(),
         version: node.doc().version,
-        mood: Mood::Starting,
+        health: NodeHealth::Starting,
     };
     let mut gossip = Gossip::new(own, random()? as u64, 0);
     let doc = node.doc();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::find::Places;
 use super::{Opening, Target, View};
-use crate::channel::{Ask, Info, Load, News, Told};
+use crate::channel::{ClientRequest, ClientResponse, Info, Load, MemberView};
 use crate::client::{self, Client, Remote};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
 use crate::embed::RING_KEY;
@@ -218,7 +218,7 @@ impl Target {
     pub fn node_at(&self, address: &str) -> Option<NodeId> {
         let live = self.live.as_ref()?;
         let news = live.client.members();
-        let at = |n: &&News| n.row.address == address;
+        let at = |n: &&MemberView| n.row.address == address;
         news.iter().find(at).map(|n| n.row.id)
     }
 
@@ -274,9 +274,9 @@ impl Target {
     ///
     /// # Errors
     /// As [`Target::info`].
-    pub fn news(&mut self, id: NodeId) -> Result<Vec<News>> {
-        match self.running()?.ask_only(id, Ask::Members)? {
-            Told::Members(news) => Ok(news),
+    pub fn news(&mut self, id: NodeId) -> Result<Vec<MemberView>> {
+        match self.running()?.ask_only(id, ClientRequest::Members)? {
+            ClientResponse::Members(news) => Ok(news),
             _ => Err(super::data::defect()),
         }
     }

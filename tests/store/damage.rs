@@ -498,7 +498,7 @@ fn a_head_that_is_half_written_is_no_damage_to_who_reads_the_other_state() {
     let mut store = writer(dir.path());
     for round in 0..2 {
         store.apply(&puts(0..50, round, 10)).unwrap();
-        let twin = store.twin().unwrap();
+        let reader = store.reader_handle().unwrap();
         let data = dir.path().join("data.mdb");
         let file = fs::OpenOptions::new().read(true).write(true).open(data).unwrap();
         let txn = |head: u64| {
@@ -509,11 +509,11 @@ fn a_head_that_is_half_written_is_no_damage_to_who_reads_the_other_state() {
         let older = if txn(0) < txn(1) { 0 } else { pages::PAGE as u64 };
         // Its new trees lie beyond the last page that it still names.
         file.write_all_at(&(1_u64 << 40).to_le_bytes(), older + 128).unwrap();
-        twin.prove_absent(place(999), &key(999)).unwrap();
+        reader.prove_absent(place(999), &key(999)).unwrap();
         let all = &mut |_: &[u8], _: &[u8]| ControlFlow::Continue(());
-        q().all().for_each(|p| twin.visit(p, None, all).unwrap());
+        q().all().for_each(|p| reader.visit(p, None, all).unwrap());
         assert!(store.structure().is_err(), "it is damage when it stays");
-        drop(twin);
+        drop(reader);
         store.apply(&puts(0..1, round, 20)).unwrap();
         store.structure().unwrap();
     }

@@ -6,11 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc as Shared;
 
-use kvs::channel::{Ask, Fault, Info, Load, Look, News, Parcel, Seen, Told};
+use kvs::channel::{
+    ClientRequest, ClientResponse, Fault, Frame, Info, Load, MemberView, StoreQuery, StoreResult,
+};
 use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::digest::{Arc, Sum};
 use kvs::error::Error;
-use kvs::gossip::{Mood, Row};
+use kvs::gossip::{GossipRow, NodeHealth};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{RepairReport, RepairRequest, Reply, Request, Status, Transfer, TransferKind};
 use kvs::protocol::{Ballot, Body, FilePoint, Message, Scope};
@@ -36,10 +38,10 @@ variants! { body_name, BODIES, Body,
     Fullness, Filling, Sums, Differ, List, Listing, Prepare, Promise, Accept, Accepted, Rejected,
     Muted, Chosen, WantRing, Barrier, Cleared, Fill, Deliver, Gossip, Replicate, Greet, Met, Copies,
 }
-variants! { ask_name, ASKS, Ask,
+variants! { ask_name, ASKS, ClientRequest,
     Node, File, Ring, Info, Members, Transfers, Drain, Stop, Load,
 }
-variants! { told_name, TOLDS, Told,
+variants! { told_name, TOLDS, ClientResponse,
     Busy, Reply, File, Ring, Info, Members, Transfers, Done, Fault, Load,
 }
 variants! { request_name, REQUESTS, Request,
@@ -49,11 +51,11 @@ variants! { request_name, REQUESTS, Request,
 variants! { reply_name, REPLIES, Reply,
     Put, Get, Scan, Repair, Verify, Deliver, Ring, Status, Scrub, Refused,
 }
-variants! { look_name, LOOKS, Look,
+variants! { look_name, LOOKS, StoreQuery,
     Get, Visit, Sums, Sum, Leaves, Hints, HintStats, HintsOf, Bad, Row, Rows, Size,
     BadHints, Base,
 }
-variants! { seen_name, SEENS, Seen,
+variants! { seen_name, SEENS, StoreResult,
     Record, Page, Sums, Sum, Leaves, Hints, HintStats, Bad, Row, Rows, Size, BadHints,
     Base,
 }
@@ -65,8 +67,17 @@ variants! { verdict_name, VERDICTS, Verdict, Done, Refused, Unknown, Unreachable
 variants! { level_name, LEVELS, Level, One, Quorum, All, LocalQuorum, EachQuorum }
 variants! { answer_name, ANSWERS, Answer, Vote, Extra, Unreadable }
 variants! { scope_name, SCOPES, Scope, Shared, Only }
-variants! { mood_name, MOODS, Mood, Well, Draining, Full, Starting, Stopping }
-variants! { parcel_name, PARCELS, Parcel, Welcome, Refused, Beat, Message, Ask, Told }
+variants! { health_name, HEALTHS, NodeHealth, Well, Draining, Full, Starting, Stopping }
+variants! { variant_name, VARIANTS, Frame, Welcome, Refused, Beat, Message, Request, Response }
+
+/// The names of two kinds of frame are older than those of their variants, and stay in the files.
+fn frame_name(frame: &Frame) -> &'static str {
+    match variant_name(frame) {
+        "Request" => "Ask",
+        "Response" => "Told",
+        name => name,
+    }
+}
 
 /// Samples under their names, a number after each that comes more than once.
 fn named<T>(samples: Vec<T>, name: fn(&T) -> &'static str, names: &[&str]) -> Vec<(String, T)> {
@@ -133,15 +144,15 @@ pub(crate) fn docs() -> Vec<RingDoc> {
     vec![doc(), one, two, three]
 }
 
-pub(crate) fn row() -> Row {
-    Row {
+pub(crate) fn row() -> GossipRow {
+    GossipRow {
         id: NodeId(1),
         generation: 1_700_000_000_000,
         beat: 4,
         address: "h:1".into(),
         actor: Actor(7),
         version: 2,
-        mood: Mood::Well,
+        health: NodeHealth::Well,
     }
 }
 
@@ -236,10 +247,16 @@ fn answers() -> Vec<Answer> {
     named(all, answer_name, ANSWERS).into_iter().map(|(_, a)| a).collect()
 }
 
-fn rows() -> Vec<Row> {
-    let moods = vec![Mood::Well, Mood::Draining, Mood::Full, Mood::Starting, Mood::Stopping];
-    let of = |(_, mood)| Row { mood, ..row() };
-    named(moods, mood_name, MOODS).into_iter().map(of).collect()
+fn rows() -> Vec<GossipRow> {
+    let healths = vec![
+        NodeHealth::Well,
+        NodeHealth::Draining,
+        NodeHealth::Full,
+        NodeHealth::Starting,
+        NodeHealth::Stopping,
+    ];
+    let of = |(_, health)| GossipRow { health, ..row() };
+    named(healths, health_name, HEALTHS).into_iter().map(of).collect()
 }
 
 fn sum() -> Sum {
@@ -338,40 +355,40 @@ fn requests() -> Vec<Request> {
     named(all, request_name, REQUESTS).into_iter().map(|(_, r)| r).collect()
 }
 
-fn looks() -> Vec<Look> {
+fn looks() -> Vec<StoreQuery> {
     let all = vec![
-        Look::Get(Partition(1), key()),
-        Look::Visit(Partition(1), Some(b"raw".to_vec())),
-        Look::Sums,
-        Look::Sum(Partition(2)),
-        Look::Leaves(Partition(2)),
-        Look::Hints(Some((NodeId(1), Partition(2), key())), 10),
-        Look::HintStats,
-        Look::HintsOf(Partition(2), key()),
-        Look::Bad,
-        Look::Row(Table::Ring, "doc".into()),
-        Look::Rows(Table::Meta, "seen/".into()),
-        Look::Size,
-        Look::BadHints,
-        Look::Base,
+        StoreQuery::Get(Partition(1), key()),
+        StoreQuery::Visit(Partition(1), Some(b"raw".to_vec())),
+        StoreQuery::Sums,
+        StoreQuery::Sum(Partition(2)),
+        StoreQuery::Leaves(Partition(2)),
+        StoreQuery::Hints(Some((NodeId(1), Partition(2), key())), 10),
+        StoreQuery::HintStats,
+        StoreQuery::HintsOf(Partition(2), key()),
+        StoreQuery::Bad,
+        StoreQuery::Row(Table::Ring, "doc".into()),
+        StoreQuery::Rows(Table::Meta, "seen/".into()),
+        StoreQuery::Size,
+        StoreQuery::BadHints,
+        StoreQuery::Base,
     ];
     named(all, look_name, LOOKS).into_iter().map(|(_, l)| l).collect()
 }
 
 /// One question at least of every kind.
-pub(crate) fn asks() -> Vec<(String, Ask)> {
+pub(crate) fn asks() -> Vec<(String, ClientRequest)> {
     let plain = [
-        Ask::Ring,
-        Ask::Info,
-        Ask::Members,
-        Ask::Transfers,
-        Ask::Drain(true),
-        Ask::Drain(false),
-        Ask::Stop,
-        Ask::Load,
+        ClientRequest::Ring,
+        ClientRequest::Info,
+        ClientRequest::Members,
+        ClientRequest::Transfers,
+        ClientRequest::Drain(true),
+        ClientRequest::Drain(false),
+        ClientRequest::Stop,
+        ClientRequest::Load,
     ];
-    let of_node = requests().into_iter().map(Ask::Node);
-    let all = of_node.chain(looks().into_iter().map(Ask::File)).chain(plain).collect();
+    let of_node = requests().into_iter().map(ClientRequest::Node);
+    let all = of_node.chain(looks().into_iter().map(ClientRequest::File)).chain(plain).collect();
     named(all, ask_name, ASKS)
 }
 
@@ -426,25 +443,25 @@ fn replies() -> Vec<Reply> {
     named(all, reply_name, REPLIES).into_iter().map(|(_, r)| r).collect()
 }
 
-fn seens() -> Vec<Seen> {
+fn seens() -> Vec<StoreResult> {
     let raw = |text: &str| serde_bytes::ByteBuf::from(text);
     let target = NodeId(2);
     let hint = Hint { target, partition: partition(), key: key(), stored: Some(stored()) };
     let all = vec![
-        Seen::Record(Some(stored())),
-        Seen::Record(None),
-        Seen::Page(vec![(raw("k"), raw("\u{0}any bytes"))], true),
-        Seen::Sums(vec![(Partition(1), sum())]),
-        Seen::Sum(sum()),
-        Seen::Leaves(vec![(255, sum())]),
-        Seen::Hints(vec![hint.clone(), Hint { stored: None, ..hint }]),
-        Seen::HintStats(HintStats { count: 1, acknowledged: 2, bytes: 3 }),
-        Seen::Bad(vec![(Partition(1), b"raw".to_vec())]),
-        Seen::Row(Some(b"row".to_vec())),
-        Seen::Rows(vec![("name".into(), b"row".to_vec())]),
-        Seen::Size(7, u64::MAX),
-        Seen::BadHints(BadHints::default()),
-        Seen::Base,
+        StoreResult::Record(Some(stored())),
+        StoreResult::Record(None),
+        StoreResult::Page(vec![(raw("k"), raw("\u{0}any bytes"))], true),
+        StoreResult::Sums(vec![(Partition(1), sum())]),
+        StoreResult::Sum(sum()),
+        StoreResult::Leaves(vec![(255, sum())]),
+        StoreResult::Hints(vec![hint.clone(), Hint { stored: None, ..hint }]),
+        StoreResult::HintStats(HintStats { count: 1, acknowledged: 2, bytes: 3 }),
+        StoreResult::Bad(vec![(Partition(1), b"raw".to_vec())]),
+        StoreResult::Row(Some(b"row".to_vec())),
+        StoreResult::Rows(vec![("name".into(), b"row".to_vec())]),
+        StoreResult::Size(7, u64::MAX),
+        StoreResult::BadHints(BadHints::default()),
+        StoreResult::Base,
     ];
     named(all, seen_name, SEENS).into_iter().map(|(_, s)| s).collect()
 }
@@ -485,22 +502,25 @@ fn load() -> Load {
 }
 
 /// One answer at least of every kind.
-pub(crate) fn tolds() -> Vec<(String, Told)> {
-    let news = News { row: row(), up: false, phi: 8.5, silent_ms: 9 };
+pub(crate) fn tolds() -> Vec<(String, ClientResponse)> {
+    let news = MemberView { row: row(), up: false, phi: 8.5, silent_ms: 9 };
     let transfer =
         |kind| Transfer { kind, peer: NodeId(2), pulled: 1, pushed: 2, partitions: 3, age_ms: 4 };
     let plain = [
-        Told::Busy,
-        Told::Ring(Box::new(doc())),
-        Told::Info(Box::new(info())),
-        Told::Members(vec![news]),
-        Told::Transfers(vec![transfer(TransferKind::Sync), transfer(TransferKind::Hints)]),
-        Told::Done,
-        Told::Fault(fault()),
-        Told::Load(Box::new(load())),
+        ClientResponse::Busy,
+        ClientResponse::Ring(Box::new(doc())),
+        ClientResponse::Info(Box::new(info())),
+        ClientResponse::Members(vec![news]),
+        ClientResponse::Transfers(vec![
+            transfer(TransferKind::Sync),
+            transfer(TransferKind::Hints),
+        ]),
+        ClientResponse::Done,
+        ClientResponse::Fault(fault()),
+        ClientResponse::Load(Box::new(load())),
     ];
-    let of_node = replies().into_iter().map(Told::Reply);
-    let all = of_node.chain(seens().into_iter().map(Told::File)).chain(plain).collect();
+    let of_node = replies().into_iter().map(ClientResponse::Reply);
+    let all = of_node.chain(seens().into_iter().map(ClientResponse::File)).chain(plain).collect();
     named(all, told_name, TOLDS)
 }
 
@@ -508,16 +528,18 @@ pub(crate) fn fault() -> Fault {
     Fault::from(&Error::Refused("No.".into()).hint("again"))
 }
 
-/// One parcel at least of every kind.
-pub(crate) fn parcels() -> Vec<(String, Parcel)> {
+/// One frame at least of every kind.
+pub(crate) fn frames() -> Vec<(String, Frame)> {
     let plain = [
-        Parcel::Welcome { peer: true },
-        Parcel::Welcome { peer: false },
-        Parcel::Refused(fault()),
-        Parcel::Beat,
-        Parcel::Message(Box::new(message(Body::Accepted))),
-        Parcel::Ask(u64::MAX, Box::new(Ask::Ring)),
-        Parcel::Told(7, Box::new(Told::Done)),
+        Frame::Welcome { peer: true },
+        Frame::Welcome { peer: false },
+        Frame::Refused(fault()),
+        Frame::Beat,
+        Frame::Message(Box::new(message(Body::Accepted))),
+        Frame::Request(u64::MAX, Box::new(ClientRequest::Ring)),
+        Frame::Response(7, Box::new(ClientResponse::Done)),
     ];
-    named(plain.into(), parcel_name, PARCELS)
+    let missed = |name: &&&str| !plain.iter().any(|frame| variant_name(frame) == **name);
+    assert_eq!(VARIANTS.iter().find(missed), None, "no sample of it");
+    named(plain.into(), frame_name, &[])
 }
