@@ -43,24 +43,24 @@
 //! async. What it does not do: it decides nothing about data, and never prints; it logs through
 //! `tracing`. Caveat: the loop reads its file itself, so a slow disk slows everything it does.
 
-mod bounds;
-mod chores;
+mod connection_limits;
+mod maintenance;
 mod commit;
 mod core;
-mod crowd;
-mod desk;
-mod door;
-mod due;
+mod slots;
+mod client_requests;
+mod listener;
+mod schedule;
 mod event;
-mod guests;
+mod limits;
 mod link;
-mod lobby;
+mod admission;
 mod meter;
-mod peers;
-mod quiet;
+mod links;
+mod log_limiter;
 mod scrape;
 mod start;
-mod tickets;
+mod requests;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -70,7 +70,7 @@ pub use self::start::serve;
 
 /// What to serve, and how.
 #[derive(Debug)]
-pub struct Serving {
+pub struct ServeOptions {
     /// The node's directory.
     pub dir: PathBuf,
     /// Its lock file, locked by whoever started this process and handed down.
@@ -100,7 +100,7 @@ pub struct Ready {
 
 /// Why a node ended in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum StopReason {
     /// It was told to: a signal, or `kvs node stop`.
     Stopped,
     /// It is no member of the ring any more.

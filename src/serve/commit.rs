@@ -18,40 +18,40 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::Sender;
 
-use super::event::In;
+use super::event::ServerEvent;
 use super::meter;
 use crate::error::{Error, Result};
 use crate::store::lmdb::Lmdb;
 use crate::store::{Batch, Failure, Store};
 
 /// The way to the thread.
-pub(super) struct Committer {
-    door: Option<mpsc::Sender<(u64, Batch)>>,
+pub(super) struct CommitThread {
+    batches: Option<mpsc::Sender<(u64, Batch)>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl Committer {
+impl CommitThread {
     /// Starts the thread over the writing half of a file.
-    pub(super) fn start(store: Lmdb, tell: Sender<In>) -> Result<Self> {
-        let (door, inbox) = mpsc::channel();
+    pub(super) fn start(store: Lmdb, tell: Sender<ServerEvent>) -> Result<Self> {
+        let (batches, inbox) = mpsc::channel();
         let thread = thread::Builder::new().name("commit".into());
         let thread = thread
             .spawn(move || watched(&tell, || run(store, &inbox, &tell)))
             .map_err(|e| Error::Denied(format!("No thread could be started: {e}.")))?;
-        Ok(Self { door: Some(door), thread: Some(thread) })
+        Ok(Self { batches: Some(batches), thread: Some(thread) })
     }
 
     /// Hands a batch over.
     pub(super) fn commit(&self, seq: u64, batch: Batch) {
-        if let Some(door) = &self.door {
-            // The thread outlives the door, unless it panicked: then the core has been told.
-            drop(door.send((seq, batch)));
+        if let Some(batches) = &self.batches {
+            // The thread outlives the batches, unless it panicked: then the core has been told.
+            drop(batches.send((seq, batch)));
         }
     }
 
     /// Waits until everything handed over is decided and the file is closed.
     pub(super) fn end(&mut self) {
-        drop(self.door.take());
+        drop(self.batches.take());
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
@@ -59,13 +59,13 @@ impl Committer {
 }
 
 /// A thread that panics is the end of its node: nothing would be committed any more.
-fn watched(tell: &Sender<In>, run: impl FnOnce()) {
+fn watched(tell: &Sender<ServerEvent>, run: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(run)).is_err() {
         let text =
             "The thread that writes the node's file met a defect of kvs, so the node stopped.";
         let error = Error::Corrupt(text.into())
             .hint("keep the log and report it; then start the node again: kvs node run DIR");
-        drop(tell.blocking_send(In::Broken(error)));
+        drop(tell.blocking_send(ServerEvent::Fatal(error)));
     }
 }
 
@@ -90,7 +90,7 @@ impl Looks {
     }
 }
 
-fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(u64, Batch)>, tell: &Sender<In>) {
+fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(u64, Batch)>, tell: &Sender<ServerEvent>) {
     let mut looks = Looks { due: now() };
     for (seq, batch) in inbox {
         let began = now();
@@ -99,7 +99,7 @@ fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(u64, Batch)>, tell: &Sender<In>)
         meter::commit(batch.ops.len(), began.elapsed());
         let fatal = matches!(applied, Err(Failure::Fatal(_)));
         let outcome = applied.map(|()| store.head());
-        if tell.blocking_send(In::Committed(seq, outcome)).is_err() || fatal {
+        if tell.blocking_send(ServerEvent::Committed(seq, outcome)).is_err() || fatal {
             return;
         }
     }
@@ -120,6 +120,6 @@ mod tests {
         watched(&tell, || {});
         assert!(told.try_recv().is_err());
         watched(&tell, || panic!("a defect"));
-        assert!(matches!(told.try_recv(), Ok(In::Broken(_))));
+        assert!(matches!(told.try_recv(), Ok(ServerEvent::Fatal(_))));
     }
 }

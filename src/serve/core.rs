@@ -14,15 +14,15 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::bounds::Bounds;
-use super::commit::Committer;
-use super::door::Papers;
-use super::due::Chores;
-use super::event::{In, Stopping};
-use super::peers::Peers;
-use super::quiet::Quiet;
-use super::tickets::Desk;
-use super::{Ended, meter};
+use super::commit::CommitThread;
+use super::connection_limits::ConnectionLimits;
+use super::event::{ServerEvent, Stopping};
+use super::links::LinkTable;
+use super::listener::Credentials;
+use super::log_limiter::LogLimiter;
+use super::requests::RequestTable;
+use super::schedule::Schedule;
+use super::{StopReason, meter};
 use crate::channel::{FRAME_BYTES_MAX, Frame};
 use crate::embed::wall_ms;
 use crate::error::{Error, Result, operand};
@@ -52,16 +52,16 @@ pub(super) struct Core {
     /// The reading half of the file.
     pub(super) store: Lmdb,
     pub(super) gossip: Gossip,
-    pub(super) peers: Peers,
-    pub(super) desk: Desk,
-    pub(super) chores: Chores,
-    pub(super) committer: Committer,
-    pub(super) papers: Papers,
-    pub(super) tell: Sender<In>,
-    pub(super) door: AbortHandle,
-    pub(super) bounds: Bounds,
+    pub(super) links: LinkTable,
+    pub(super) requests: RequestTable,
+    pub(super) schedule: Schedule,
+    pub(super) committer: CommitThread,
+    pub(super) credentials: Credentials,
+    pub(super) tell: Sender<ServerEvent>,
+    pub(super) accepting: AbortHandle,
+    pub(super) connection_limits: ConnectionLimits,
     /// What others can have it log.
-    pub(super) quiet: Quiet,
+    pub(super) log_limiter: LogLimiter,
     /// The version of the document that the links were last held against.
     pub(super) checked: u64,
     pub(super) began: Instant,
@@ -77,7 +77,7 @@ pub(super) struct Core {
 
 impl Core {
     /// Runs until it has to end.
-    pub(super) async fn run(mut self, mut inbox: Receiver<In>) -> Result<Ended> {
+    pub(super) async fn run(mut self, mut inbox: Receiver<ServerEvent>) -> Result<StopReason> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut taken = Vec::new();
@@ -99,8 +99,8 @@ impl Core {
                 break Ok(ended);
             }
         };
-        self.door.abort();
-        for conn in self.peers.drain() {
+        self.accepting.abort();
+        for conn in self.links.drain() {
             conn.link.finish().await;
         }
         // What the file still has to say is said to nobody.
@@ -122,26 +122,26 @@ impl Core {
         Time { wall_ms: wall_ms(), mono_ms: self.now_ms() }
     }
 
-    fn take(&mut self, what: In) {
+    fn take(&mut self, what: ServerEvent) {
         let now = self.now_ms();
         match what {
-            In::Arrived(arrival) => self.arrive(*arrival),
-            In::Undialled(id, why) => {
-                let (peer, tries) = (self.node.doc().name(id), self.peers.undialled(id, now));
+            ServerEvent::Connected(arrival) => self.arrive(*arrival),
+            ServerEvent::DialFailed(id, why) => {
+                let (peer, tries) = (self.node.doc().name(id), self.links.undialled(id, now));
                 if tries == REFUSALS && matches!(why.root(), Error::Denied(_)) {
                     tracing::warn!(peer, "not let in: {why}");
                 } else {
                     tracing::debug!(peer, "not reached: {why}");
                 }
             }
-            In::Frame(link, frame, seat, sent_ms) => {
+            ServerEvent::Frame(link, frame, permit, sent_ms) => {
                 let age_ms = sent_ms.map_or(0, |at| now.saturating_sub(at));
-                self.frame(link, frame, seat, age_ms);
+                self.frame(link, frame, permit, age_ms);
             }
-            In::Ended(link, why) => self.link_ended(link, why),
-            In::Committed(seq, outcome) => self.committed(seq, outcome),
-            In::Broken(error) => self.failed = Some(error),
-            In::Stop => self.stop(),
+            ServerEvent::LinkClosed(link, why) => self.link_ended(link, why),
+            ServerEvent::Committed(seq, outcome) => self.committed(seq, outcome),
+            ServerEvent::Fatal(error) => self.failed = Some(error),
+            ServerEvent::Stop => self.stop(),
         }
     }
 
@@ -179,17 +179,17 @@ impl Core {
         let op = message.op;
         let frame = Frame::Message(Box::new(message));
         // What the other has no word for is not sent.
-        let bytes = frame.encode_for(self.peers.wire(to));
+        let bytes = frame.encode_for(self.links.wire(to));
         if let (Frame::Message(message), Some(bytes)) = (&frame, &bytes) {
             meter::sent(&message.body, bytes.len());
         }
         // One that is too long would end the link, and again after each dial.
         let fits = bytes.as_ref().is_none_or(|bytes| bytes.len() <= FRAME_BYTES_MAX);
-        if !fits && let Some(unsaid) = self.quiet.may_say() {
+        if !fits && let Some(suppressed) = self.log_limiter.allow() {
             let (peer, bytes) = (self.node.doc().name(to), bytes.as_ref().map_or(0, Vec::len));
-            tracing::error!(peer, bytes, unsaid, "a message is too long to be sent");
+            tracing::error!(peer, bytes, suppressed, "a message is too long to be sent");
         }
-        let sent = fits && bytes.is_some_and(|bytes| self.peers.send(to, bytes));
+        let sent = fits && bytes.is_some_and(|bytes| self.links.send(to, bytes));
         if !sent && op != 0 {
             self.events.push(Event::Unsent(to, op));
         }
@@ -254,7 +254,7 @@ impl Core {
     fn tick(&mut self) {
         let now = self.now_ms();
         self.events.push(Event::Tick);
-        let linked = self.peers.linked();
+        let linked = self.links.linked();
         for peer in self.gossip.tick(now, &linked) {
             self.gossip_to(peer, self.gossip.rows(), false);
         }
@@ -263,8 +263,8 @@ impl Core {
         }
         self.dial_all(now);
         self.see_alive();
-        self.desk_tick();
-        self.chores_tick();
+        self.requests_tick();
+        self.maintenance_tick();
         self.stop_tick(now);
     }
 
@@ -276,7 +276,7 @@ impl Core {
             Stopping::Finishing(_) => NodeHealth::Draining,
             Stopping::No if !self.node.is_ready() => NodeHealth::Starting,
             Stopping::No if !self.node.has_room() => NodeHealth::Full,
-            Stopping::No if self.desk.draining => NodeHealth::Draining,
+            Stopping::No if self.requests.draining => NodeHealth::Draining,
             Stopping::No => NodeHealth::Well,
         };
         let own = self.gossip.own();
@@ -292,7 +292,7 @@ impl Core {
     /// Tells every peer at once how it is, where waiting for the next round would cost requests.
     fn say_to_all(&mut self) {
         let row = self.gossip.own().clone();
-        for peer in self.peers.linked() {
+        for peer in self.links.linked() {
             self.gossip_to(peer, vec![row.clone()], true);
         }
     }
@@ -307,8 +307,8 @@ impl Core {
         for id in members {
             let address = self.gossip.row(id).map(|r| r.address.clone());
             let Some(address) = address.filter(|a| !a.is_empty()) else { continue };
-            if self.peers.is_due(id, now) {
-                super::door::dial(id, address, self.papers.clone(), self.tell.clone());
+            if self.links.is_due(id, now) {
+                super::listener::dial(id, address, self.credentials.clone(), self.tell.clone());
             }
         }
     }
@@ -317,11 +317,11 @@ impl Core {
     /// reached.
     pub(super) fn see_alive(&mut self) {
         let now = self.now_ms();
-        let linked = self.peers.linked();
+        let linked = self.links.linked();
         let alive: BTreeSet<NodeId> =
             linked.into_iter().filter(|id| self.gossip.is_up(*id, now)).collect();
         let before = std::mem::replace(&mut self.alive, alive.clone());
-        let cut = self.peers.take_lost();
+        let cut = self.links.take_lost();
         if cut.is_empty() && alive == before {
             return;
         }
@@ -331,7 +331,7 @@ impl Core {
         for back in alive.difference(&before) {
             tracing::info!(peer = self.node.doc().name(*back), "up");
         }
-        self.chores.wake();
+        self.schedule.wake();
         self.events.extend(cut.into_iter().map(Event::Cut));
         self.events.push(Event::Alive(alive));
     }
@@ -343,7 +343,7 @@ impl Core {
         if self.stopping == Stopping::No {
             tracing::info!("stopping");
             drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
-            self.door.abort();
+            self.accepting.abort();
             self.node.rest(true);
             self.stopping = Stopping::Finishing(self.now_ms() + FINISH_MS);
         }
@@ -351,7 +351,7 @@ impl Core {
 
     fn stop_tick(&mut self, now: u64) {
         let Stopping::Finishing(until) = self.stopping else { return };
-        if now < until && !(self.desk.is_empty() && self.node.is_coordinating_nothing()) {
+        if now < until && !(self.requests.is_empty() && self.node.is_coordinating_nothing()) {
             return;
         }
         self.write_peers();
@@ -359,15 +359,15 @@ impl Core {
         self.say_of_itself();
     }
 
-    fn is_over(&self) -> Option<Ended> {
+    fn is_over(&self) -> Option<StopReason> {
         let removed = self.node.doc().member(self.node.id());
         if removed.is_some_and(|m| m.state == State::Removed) && !self.node.is_committing() {
             tracing::info!("this node is no member of the ring any more");
-            return Some(Ended::Removed);
+            return Some(StopReason::Removed);
         }
         match self.stopping {
             Stopping::Goodbye(at) if self.now_ms() >= at && !self.node.is_committing() => {
-                Some(Ended::Stopped)
+                Some(StopReason::Stopped)
             }
             _ => None,
         }

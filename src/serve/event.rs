@@ -1,7 +1,7 @@
 //! What happens to a served node, and how far its end is: the words between its tasks and its loop.
 //!
 //! ```text
-//! door -> Arrived Undialled    link -> Frame Ended    commit -> Committed    signals -> Stop
+//! listener -> Arrived Undialled    link -> Frame Ended    commit -> Committed    signals -> Stop
 //! ```
 //!
 //! Values only; the loop decides.
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use tokio::net::TcpStream;
 
-use super::guests::Seat;
+use super::limits::RequestPermit;
 use crate::channel::{Frame, Session};
 use crate::error::Error;
 use crate::ring::NodeId;
@@ -18,27 +18,27 @@ use crate::store::Failure;
 use crate::store::lmdb::Head;
 
 /// What happens to a served node.
-pub(super) enum In {
+pub(super) enum ServerEvent {
     /// A handshake is done.
-    Arrived(Box<Arrival>),
+    Connected(Box<NewConnection>),
     /// One that we began is not.
-    Undialled(NodeId, Error),
+    DialFailed(NodeId, Error),
     /// The other end of a link says something; when it was sent, on this node's clock, if that is known.
-    Frame(u64, Frame, Option<Seat>, Option<u64>),
+    Frame(u64, Frame, Option<RequestPermit>, Option<u64>),
     /// A link has ended.
-    Ended(u64, Option<Error>),
+    LinkClosed(u64, Option<Error>),
     /// A batch is durable, or is not.
     Committed(u64, std::result::Result<Head, Failure>),
     /// A part of the node has ended that it cannot do without.
-    Broken(Error),
+    Fatal(Error),
     /// A signal: finish and stop.
     Stop,
 }
 
 /// A connection whose handshake is done.
-pub(super) struct Arrival {
+pub(super) struct NewConnection {
     pub(super) stream: TcpStream,
-    pub(super) opened: Session,
+    pub(super) session: Session,
     /// When this side said its last word of the handshake.
     pub(super) since: Instant,
     /// Whom this side has dialled, if it has.

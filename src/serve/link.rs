@@ -22,9 +22,9 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::desk::is_operators;
-use super::event::In;
-use super::guests::{Gathered, Guests, Outbox, QUESTION_BYTES_MAX, Seat};
+use super::client_requests::is_operators;
+use super::event::ServerEvent;
+use super::limits::{ClientBudget, QUESTION_BYTES_MAX, ReceivePermit, RequestPermit, SendQueue};
 use crate::channel::{ClientRequest, Frame, Opener, OtherClock, Sealer};
 use crate::error::{Error, Result};
 use crate::node::Request;
@@ -50,7 +50,7 @@ const WRITE_BYTES: usize = 256 << 10;
 
 /// The clocks of both ends of a link: how old what comes over it is.
 #[derive(Clone)]
-pub(super) struct Clocks {
+pub(super) struct LinkClocks {
     /// This side's clock is counted from here.
     pub(super) began: Instant,
     /// When this side said its last word of the handshake.
@@ -60,7 +60,7 @@ pub(super) struct Clocks {
     pub(super) other: OtherClock,
 }
 
-impl Clocks {
+impl LinkClocks {
     /// Those of a link without stamps.
     #[cfg(test)]
     pub(super) fn plain() -> Self {
@@ -85,33 +85,33 @@ impl Clocks {
 }
 
 /// The core's end of a link.
-pub(super) struct Link {
-    clocks: Clocks,
+pub(super) struct LinkHandle {
+    clocks: LinkClocks,
     outbox: UnboundedSender<Vec<u8>>,
-    waiting: Arc<Outbox>,
+    waiting: Arc<SendQueue>,
     reading: AbortHandle,
     writing: JoinHandle<()>,
 }
 
-impl Link {
+impl LinkHandle {
     /// Starts the tasks of a connection whose handshake is done.
     pub(super) fn start(
         id: u64,
         stream: TcpStream,
         sealer: Sealer,
         mut opener: Opener,
-        guests: Option<&Guests>,
-        clocks: Clocks,
-        tell: Sender<In>,
+        budget: Option<&ClientBudget>,
+        clocks: LinkClocks,
+        tell: Sender<ServerEvent>,
     ) -> Self {
-        let peer = guests.is_none();
+        let peer = budget.is_none();
         if !peer {
             opener.at_most(QUESTION_BYTES_MAX);
         }
         let (read, write) = stream.into_split();
         let (outbox, inbox) = unbounded_channel();
-        let waiting = Arc::new(guests.map_or_else(Outbox::default, Guests::outbox));
-        let (tell_too, guests) = (tell.clone(), guests.cloned().unwrap_or_default());
+        let waiting = Arc::new(budget.map_or_else(SendQueue::default, ClientBudget::outbox));
+        let (tell_too, budget) = (tell.clone(), budget.cloned().unwrap_or_default());
         let asks = Arc::new(Semaphore::new(ASKS_MAX));
         let listening = waiting.clone();
         let of_reader = clocks.clone();
@@ -122,7 +122,7 @@ impl Link {
             peer,
             tell: tell_too,
             asks,
-            guests,
+            budget,
             listening,
             clocks: of_reader,
         };
@@ -133,11 +133,11 @@ impl Link {
         let reading = tokio::spawn(async move {
             let _defect = Defect(id, tell.clone());
             let why = reader.run().await.err();
-            drop(tell.send(In::Ended(id, why)).await);
+            drop(tell.send(ServerEvent::LinkClosed(id, why)).await);
         });
         let writing = tokio::spawn(async move {
             if let Err(error) = writer.run().await {
-                drop(ended.send(In::Ended(id, Some(error))).await);
+                drop(ended.send(ServerEvent::LinkClosed(id, Some(error))).await);
             }
         });
         Self { clocks, outbox, waiting, reading: reading.abort_handle(), writing }
@@ -145,7 +145,7 @@ impl Link {
 
     /// Queues the bytes of a frame; `false` when too much waits already, or the link has ended.
     pub(super) fn send(&self, frame: Vec<u8>) -> bool {
-        if self.waiting.waiting() > OUTBOX_BYTES_MAX || self.waiting.hoards() {
+        if self.waiting.waiting() > OUTBOX_BYTES_MAX || self.waiting.is_over_share() {
             return false;
         }
         let frame = self.clocks.stamp(frame);
@@ -184,13 +184,13 @@ impl Link {
 }
 
 /// A reader that panics over what it has read takes its link along, and nothing else.
-struct Defect(u64, Sender<In>);
+struct Defect(u64, Sender<ServerEvent>);
 
 impl Drop for Defect {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let why = Error::Corrupt("what it said met a defect of kvs".into());
-            drop(self.1.try_send(In::Ended(self.0, Some(why))));
+            drop(self.1.try_send(ServerEvent::LinkClosed(self.0, Some(why))));
         }
     }
 }
@@ -200,21 +200,21 @@ struct Reader {
     read: OwnedReadHalf,
     opener: Opener,
     peer: bool,
-    tell: Sender<In>,
+    tell: Sender<ServerEvent>,
     asks: Arc<Semaphore>,
-    guests: Guests,
-    listening: Arc<Outbox>,
-    clocks: Clocks,
+    budget: ClientBudget,
+    listening: Arc<SendQueue>,
+    clocks: LinkClocks,
 }
 
 impl Reader {
     async fn run(mut self) -> Result<()> {
         loop {
-            let mut gathered = Gathered::default();
-            let Some(bytes) = self.bytes(&mut gathered).await? else { return Ok(()) };
+            let mut received = ReceivePermit::default();
+            let Some(bytes) = self.bytes(&mut received).await? else { return Ok(()) };
             let (frame, sent_ms) = self.clocks.take(&bytes)?;
             let frame = Frame::decode(frame)?;
-            let seat = match &frame {
+            let permit = match &frame {
                 Frame::Beat => {
                     self.listening.listening.store(false, Ordering::Relaxed);
                     continue;
@@ -222,12 +222,12 @@ impl Reader {
                 Frame::Request(_, ask) => {
                     let length = bytes.len();
                     drop(bytes);
-                    Some(self.seat(length, ask).await?)
+                    Some(self.permit(length, ask).await?)
                 }
                 _ => None,
             };
-            drop(gathered);
-            if self.tell.send(In::Frame(self.id, frame, seat, sent_ms)).await.is_err() {
+            drop(received);
+            if self.tell.send(ServerEvent::Frame(self.id, frame, permit, sent_ms)).await.is_err() {
                 return Ok(());
             }
         }
@@ -237,7 +237,7 @@ impl Reader {
 impl Reader {
     /// The bytes of the next frame; none at the end of the stream. Of a client no more is read than
     /// there is room for.
-    async fn bytes(&mut self, gathered: &mut Gathered) -> Result<Option<Vec<u8>>> {
+    async fn bytes(&mut self, received: &mut ReceivePermit) -> Result<Option<Vec<u8>>> {
         let (mut body, mut left) = (Vec::new(), GATHER_WAIT);
         let mut silence = if self.peer { PEER_SILENCE } else { CLIENT_SILENCE };
         loop {
@@ -250,7 +250,7 @@ impl Reader {
                     left = left.saturating_sub(began.elapsed());
                 }
                 let closed = || lost("it is closed");
-                self.guests.gather(gathered, length).await.ok_or_else(closed)?;
+                self.budget.gather(received, length).await.ok_or_else(closed)?;
                 silence = left;
             }
             let began = now();
@@ -267,17 +267,17 @@ impl Reader {
     }
 
     /// Waits for a place for a question of so many bytes.
-    async fn seat(&self, bytes: usize, ask: &ClientRequest) -> Result<Seat> {
+    async fn permit(&self, bytes: usize, ask: &ClientRequest) -> Result<RequestPermit> {
         let closed = || lost("it is closed");
         let of_link = self.asks.clone().acquire_owned().await.map_err(|_| closed())?;
         let of_all = match is_operators(ask) {
             true => None,
             false => {
                 let reads = !matches!(ask, ClientRequest::Node(Request::Put(_)));
-                Some(self.guests.admit(bytes, reads).await.ok_or_else(closed)?)
+                Some(self.budget.admit(bytes, reads).await.ok_or_else(closed)?)
             }
         };
-        Ok(Seat { _of_link: of_link, _of_all: of_all })
+        Ok(RequestPermit { _of_link: of_link, _of_all: of_all })
     }
 }
 
@@ -301,9 +301,9 @@ struct Writer {
     write: OwnedWriteHalf,
     sealer: Sealer,
     inbox: UnboundedReceiver<Vec<u8>>,
-    waiting: Arc<Outbox>,
+    waiting: Arc<SendQueue>,
     peer: bool,
-    clocks: Clocks,
+    clocks: LinkClocks,
 }
 
 impl Writer {

@@ -18,9 +18,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::crowd::{Crowd, Source};
-use super::door::ACCEPT_REST;
-use super::quiet::Quiet;
+use super::listener::ACCEPT_REST;
+use super::log_limiter::LogLimiter;
+use super::slots::{SlotPool, SourceNetwork};
 use crate::error::{Error, Result};
 
 /// Bytes of a question with all its headers.
@@ -60,7 +60,11 @@ impl Text {
 }
 
 /// Listens; gives where. Within a runtime only.
-pub(super) async fn open(at: &str, figures: PrometheusHandle, crowd: Crowd) -> Result<String> {
+pub(super) async fn open(
+    at: &str,
+    figures: PrometheusHandle,
+    slot_pool: SlotPool,
+) -> Result<String> {
     let refused = |e: std::io::Error| {
         Error::Busy(format!("The figures cannot be offered at {at}: {e}. Nothing is served."))
             .hint("choose another address with --metrics HOST:PORT, or --metrics off")
@@ -68,7 +72,7 @@ pub(super) async fn open(at: &str, figures: PrometheusHandle, crowd: Crowd) -> R
     let listener = TcpListener::bind(at).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let text = Text { figures: figures.clone(), made: Arc::default() };
-    drop(tokio::spawn(accept(listener, text, crowd)));
+    drop(tokio::spawn(accept(listener, text, slot_pool)));
     drop(tokio::spawn(async move {
         loop {
             tokio::time::sleep(UPKEEP).await;
@@ -78,24 +82,27 @@ pub(super) async fn open(at: &str, figures: PrometheusHandle, crowd: Crowd) -> R
     Ok(address.to_string())
 }
 
-async fn accept(listener: TcpListener, text: Text, crowd: Crowd) {
-    let quiet = Quiet::new();
+async fn accept(listener: TcpListener, text: Text, slot_pool: SlotPool) {
+    let log_limiter = LogLimiter::new();
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                if let Some(unsaid) = quiet.may_say() {
-                    tracing::warn!(unsaid, "a connection to the figures was not accepted: {error}");
+                if let Some(suppressed) = log_limiter.allow() {
+                    tracing::warn!(
+                        suppressed,
+                        "a connection to the figures was not accepted: {error}"
+                    );
                 }
                 tokio::time::sleep(ACCEPT_REST).await;
                 continue;
             }
         };
-        let (text, mut place) = (text.clone(), crowd.enter(Source::of(from.ip())));
+        let (text, mut slot) = (text.clone(), slot_pool.enter(SourceNetwork::of(from.ip())));
         drop(tokio::spawn(async move {
             let time = ASK_WAIT + ANSWER_WAIT + REST_WAIT;
             // Whoever hangs up or comes too late has no answer, and knows it.
-            drop(place.during(time, answer(stream, &text)).await);
+            drop(slot.during(time, answer(stream, &text)).await);
         }));
     }
 }

@@ -15,17 +15,17 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::bounds::Bounds;
-use super::commit::Committer;
+use super::commit::CommitThread;
+use super::connection_limits::ConnectionLimits;
 use super::core::Core;
-use super::crowd::Crowd;
-use super::door::{self, Papers, Porter};
-use super::due::Chores;
-use super::event::{In, Stopping};
-use super::peers::Peers;
-use super::quiet::Quiet;
-use super::tickets::Desk;
-use super::{Ended, Ready, Serving, meter, scrape};
+use super::event::{ServerEvent, Stopping};
+use super::links::LinkTable;
+use super::listener::{self, Credentials, Listener};
+use super::log_limiter::LogLimiter;
+use super::requests::RequestTable;
+use super::schedule::Schedule;
+use super::slots::SlotPool;
+use super::{Ready, ServeOptions, StopReason, meter, scrape};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
 use crate::embed::{self, RING_KEY, random, wall_ms};
@@ -50,7 +50,7 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 /// # Errors
 /// [`Error::Busy`] when the directory or the port is in use, as [`crate::embed::Embed::open`] for its
 /// files; [`Error::Corrupt`] when its file failed while it served.
-pub fn serve(serving: Serving, ready: &mut dyn FnMut(&Ready)) -> Result<Ended> {
+pub fn serve(serving: ServeOptions, ready: &mut dyn FnMut(&Ready)) -> Result<StopReason> {
     let config = embed::configured(&serving.dir)?;
     embed::refuse_unwritable(&serving.dir)?;
     let lock = lock(&serving)?;
@@ -68,7 +68,7 @@ pub fn serve(serving: Serving, ready: &mut dyn FnMut(&Ready)) -> Result<Ended> {
     ended
 }
 
-fn lock(serving: &Serving) -> Result<Lock> {
+fn lock(serving: &ServeOptions) -> Result<Lock> {
     let holder = holder(None);
     match &serving.lock {
         Some(file) => {
@@ -90,13 +90,13 @@ fn holder(address: Option<String>) -> Holder {
 }
 
 async fn run(
-    serving: Serving,
+    serving: ServeOptions,
     config: &NodeConfig,
     lock: &Lock,
     store: Lmdb,
     node: Node,
     ready: &mut dyn FnMut(&Ready),
-) -> Result<Ended> {
+) -> Result<StopReason> {
     let doc = node.doc().clone();
     if doc.member(node.id()).is_some_and(|m| m.state == State::Removed) {
         let name = &config.name;
@@ -106,37 +106,39 @@ async fn run(
     let keys = embed::keys(&serving.dir, &config.name, doc.member(node.id()))?;
     let (own, key_file) = (Static::of(keys.own), serving.dir.join(RING_KEY));
     let hello = Hello { run: random()? as u64, ..Hello::new(Some(doc.id), Some(node.id())) };
-    let papers = Papers { key_file, own, hello };
-    let (listener, address) = listen(&serving, config).await?;
-    let bounds = Bounds::raised();
+    let credentials = Credentials { key_file, own, hello };
+    let (socket, address) = listen(&serving, config).await?;
+    let connection_limits = ConnectionLimits::raised();
     let metrics = match &serving.metrics {
-        Some(at) => Some(scrape::open(at, meter::start()?, crowd(bounds.scrapers)?).await?),
+        Some(at) => {
+            Some(scrape::open(at, meter::start()?, slot_pool(connection_limits.scrapers)?).await?)
+        }
         None => None,
     };
     lock.rename_holder(&serving.dir, &holder(Some(address.clone())))?;
     let (tell, inbox) = channel(INBOX_MAX);
     watch_signals(tell.clone())?;
-    let door = door::open(listener, porter(&papers, bounds, &tell)?);
+    let accepting = listener::open(socket, listener(&credentials, connection_limits, &tell)?);
     let written = written(&serving.dir);
     let gossip = gossip(&node, &address, &written, &serving.dir)?;
     let reader = store.reader_handle()?;
     let metrics_at = metrics.clone();
-    let chores =
-        Chores::new(serving.dir.clone(), metrics_at, serving.sync_every, serving.hints, written);
+    let schedule =
+        Schedule::new(serving.dir.clone(), metrics_at, serving.sync_every, serving.hints, written);
     let core = Core {
-        peers: Peers::new(node.id()),
-        bounds,
+        links: LinkTable::new(node.id()),
+        connection_limits,
         checked: doc.version,
-        quiet: Quiet::new(),
-        committer: Committer::start(store, tell.clone())?,
+        log_limiter: LogLimiter::new(),
+        committer: CommitThread::start(store, tell.clone())?,
         store: reader,
         node,
         gossip,
-        desk: Desk::default(),
-        chores,
-        papers,
+        requests: RequestTable::default(),
+        schedule,
+        credentials,
         tell,
-        door,
+        accepting,
         began: now(),
         stopping: Stopping::No,
         events: Vec::new(),
@@ -151,20 +153,25 @@ async fn run(
     core.run(inbox).await
 }
 
-fn porter(papers: &Papers, bounds: Bounds, tell: &Sender<In>) -> Result<Porter> {
-    let (strangers, keyed) = (crowd(bounds.strangers)?, crowd(bounds.keyed)?);
-    let (papers, tell) = (papers.clone(), tell.clone());
-    Ok(Porter { papers, strangers, keyed, quiet: Quiet::new(), tell })
+fn listener(
+    credentials: &Credentials,
+    connection_limits: ConnectionLimits,
+    tell: &Sender<ServerEvent>,
+) -> Result<Listener> {
+    let (strangers, keyed) =
+        (slot_pool(connection_limits.strangers)?, slot_pool(connection_limits.keyed)?);
+    let (credentials, tell) = (credentials.clone(), tell.clone());
+    Ok(Listener { credentials, strangers, keyed, log_limiter: LogLimiter::new(), tell })
 }
 
-fn crowd(room: usize) -> Result<Crowd> {
-    Ok(Crowd::new(room, random()? as u64))
+fn slot_pool(room: usize) -> Result<SlotPool> {
+    Ok(SlotPool::new(room, random()? as u64))
 }
 
 /// Listens; gives the address that others are told.
-async fn listen(serving: &Serving, config: &NodeConfig) -> Result<(TcpListener, String)> {
+async fn listen(serving: &ServeOptions, config: &NodeConfig) -> Result<(TcpListener, String)> {
     let wanted = serving.listen.as_deref().or(config.listen.as_deref()).unwrap_or(ANYWHERE);
-    let listener = door::listen(wanted).await?;
+    let listener = listener::listen(wanted).await?;
     let bound = listener.local_addr().map_err(|e| Error::Denied(e.to_string()))?;
     if let Some(advertise) = &config.advertise {
         return Ok((listener, advertise.clone()));
@@ -214,14 +221,14 @@ fn gossip(node: &Node, address: &str, written: &config::Peers, dir: &Path) -> Re
 }
 
 /// Signals that are kind requests to stop. One that was ignored when the process began stays so.
-fn watch_signals(tell: Sender<In>) -> Result<()> {
+fn watch_signals(tell: Sender<ServerEvent>) -> Result<()> {
     for kind in os::stop_signals().into_iter().map(SignalKind::from_raw) {
         let mut signals =
             signal(kind).map_err(|e| Error::Denied(format!("Signals cannot be watched: {e}.")))?;
         let tell = tell.clone();
         drop(tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                drop(tell.send(In::Stop).await);
+                drop(tell.send(ServerEvent::Stop).await);
             }
         }));
     }

@@ -17,8 +17,8 @@
 
 use std::collections::BTreeMap;
 
-use super::crowd::Source;
-use super::link::Link;
+use super::link::LinkHandle;
+use super::slots::SourceNetwork;
 use crate::protocol::WIRE_LOWEST;
 use crate::ring::NodeId;
 
@@ -35,7 +35,7 @@ const YIELD_MS: u64 = 300;
 
 /// Who is at the other end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Who {
+pub(super) enum RemoteEnd {
     /// A member, proven.
     Peer(NodeId),
     /// A member we have dialled, proven; it has not yet said that we are welcome.
@@ -45,16 +45,16 @@ pub(super) enum Who {
 }
 
 /// One open link.
-pub(super) struct Conn {
-    pub(super) link: Link,
-    pub(super) who: Who,
+pub(super) struct Connection {
+    pub(super) link: LinkHandle,
+    pub(super) remote_end: RemoteEnd,
     pub(super) dialled: bool,
     /// Which process is at the other end, if it is a node's.
     pub(super) run: u64,
     pub(super) from: String,
     /// The wire version both ends speak.
     pub(super) wire: u8,
-    pub(super) source: Option<Source>,
+    pub(super) source: Option<SourceNetwork>,
     /// A client beyond those there is room for: it may ask what an operator asks.
     pub(super) operator: bool,
     /// When it came, and when it last said something.
@@ -64,7 +64,7 @@ pub(super) struct Conn {
 
 /// When to dial a peer.
 #[derive(Clone, Copy, Default)]
-struct Dial {
+struct DialState {
     under_way: bool,
     due_ms: u64,
     wait_ms: u64,
@@ -73,17 +73,17 @@ struct Dial {
 }
 
 /// See the module.
-pub(super) struct Peers {
+pub(super) struct LinkTable {
     own: NodeId,
-    conns: BTreeMap<u64, Conn>,
+    conns: BTreeMap<u64, Connection>,
     up: BTreeMap<NodeId, u64>,
-    dials: BTreeMap<NodeId, Dial>,
+    dials: BTreeMap<NodeId, DialState>,
     next: u64,
     /// Whose links have ended since somebody asked.
     lost: Vec<NodeId>,
 }
 
-impl Peers {
+impl LinkTable {
     pub(super) fn new(own: NodeId) -> Self {
         let (conns, up, dials) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self { own, conns, up, dials, next: 0, lost: Vec::new() }
@@ -95,11 +95,11 @@ impl Peers {
         self.next
     }
 
-    pub(super) fn insert(&mut self, number: u64, conn: Conn) {
+    pub(super) fn insert(&mut self, number: u64, conn: Connection) {
         self.conns.insert(number, conn);
     }
 
-    pub(super) fn conn(&self, number: u64) -> Option<&Conn> {
+    pub(super) fn conn(&self, number: u64) -> Option<&Connection> {
         self.conns.get(&number)
     }
 
@@ -116,17 +116,17 @@ impl Peers {
 
     /// How many clients are linked.
     pub(super) fn clients(&self) -> usize {
-        self.conns.values().filter(|c| c.who == Who::Client).count()
+        self.conns.values().filter(|c| c.remote_end == RemoteEnd::Client).count()
     }
 
     /// The client to send away for another: of the source that has the most, the one that has been
     /// idle for the longest.
     pub(super) fn idlest(&self, is_asking: impl Fn(u64) -> bool) -> Option<u64> {
-        let clients = || self.conns.iter().filter(|(_, c)| c.who == Who::Client);
+        let clients = || self.conns.iter().filter(|(_, c)| c.remote_end == RemoteEnd::Client);
         let mut counts = BTreeMap::<_, usize>::new();
         clients().for_each(|(_, c)| *counts.entry(c.source).or_default() += 1);
         let idle = clients().filter(|(number, c)| !c.link.is_busy() && !is_asking(**number));
-        let rank = |c: &Conn| (std::cmp::Reverse(counts.get(&c.source)), c.last_ms);
+        let rank = |c: &Connection| (std::cmp::Reverse(counts.get(&c.source)), c.last_ms);
         idle.min_by_key(|(number, c)| (rank(c), **number)).map(|(number, _)| *number)
     }
 
@@ -140,11 +140,11 @@ impl Peers {
 
     /// The links of members, and whose they are or are about to be.
     pub(super) fn members(&self) -> Vec<(u64, NodeId)> {
-        let member = |who| match who {
-            Who::Peer(id) | Who::Pending(id) => Some(id),
-            Who::Client => None,
+        let member = |remote_end| match remote_end {
+            RemoteEnd::Peer(id) | RemoteEnd::Pending(id) => Some(id),
+            RemoteEnd::Client => None,
         };
-        self.conns.iter().filter_map(|(n, c)| member(c.who).map(|id| (*n, id))).collect()
+        self.conns.iter().filter_map(|(n, c)| member(c.remote_end).map(|id| (*n, id))).collect()
     }
 
     /// Whose links have ended since this was last asked.
@@ -155,7 +155,7 @@ impl Peers {
     /// Makes a link that of a peer; `false` when another one stays in its place.
     pub(super) fn raise(&mut self, number: u64, id: NodeId) -> bool {
         let Some(new) = self.conns.get(&number) else { return false };
-        let lower_dialled = |conn: &Conn| conn.dialled == (self.own < id);
+        let lower_dialled = |conn: &Connection| conn.dialled == (self.own < id);
         if let Some(old) = self.up.get(&id).and_then(|n| self.conns.get(n))
             && old.dialled != new.dialled
             && lower_dialled(old)
@@ -172,7 +172,7 @@ impl Peers {
             self.lost.push(id);
         }
         if let Some(conn) = self.conns.get_mut(&number) {
-            conn.who = Who::Peer(id);
+            conn.remote_end = RemoteEnd::Peer(id);
         }
         self.dials.remove(&id);
         true
@@ -200,22 +200,22 @@ impl Peers {
     /// Ends a link at once; whose it was, if it was a peer's.
     pub(super) fn cut(&mut self, number: u64) -> Option<NodeId> {
         let conn = self.conns.remove(&number)?;
-        let who = conn.who;
+        let remote_end = conn.remote_end;
         conn.link.cut();
-        self.forget(number, who)
+        self.forget(number, remote_end)
     }
 
     /// Ends a link after what is queued.
     pub(super) fn close(&mut self, number: u64) {
         if let Some(conn) = self.conns.remove(&number) {
-            let who = conn.who;
+            let remote_end = conn.remote_end;
             conn.link.close();
-            self.forget(number, who);
+            self.forget(number, remote_end);
         }
     }
 
-    fn forget(&mut self, number: u64, who: Who) -> Option<NodeId> {
-        let (Who::Peer(id) | Who::Pending(id)) = who else { return None };
+    fn forget(&mut self, number: u64, remote_end: RemoteEnd) -> Option<NodeId> {
+        let (RemoteEnd::Peer(id) | RemoteEnd::Pending(id)) = remote_end else { return None };
         if self.up.get(&id) == Some(&number) {
             self.up.remove(&id);
             self.lost.push(id);
@@ -225,7 +225,7 @@ impl Peers {
     }
 
     /// All links, to be finished one by one.
-    pub(super) fn drain(&mut self) -> Vec<Conn> {
+    pub(super) fn drain(&mut self) -> Vec<Connection> {
         self.up.clear();
         std::mem::take(&mut self.conns).into_values().collect()
     }
@@ -237,7 +237,7 @@ impl Peers {
         }
         let patience = if self.own < id { 0 } else { YIELD_MS };
         let fresh =
-            Dial { under_way: false, due_ms: now_ms + patience, wait_ms: AGAIN_MS, failed: 0 };
+            DialState { under_way: false, due_ms: now_ms + patience, wait_ms: AGAIN_MS, failed: 0 };
         let dial = self.dials.entry(id).or_insert(fresh);
         if dial.under_way || now_ms < dial.due_ms {
             return false;
@@ -249,7 +249,7 @@ impl Peers {
     /// The peer answers and does not know us yet: a member that is joining asks again soon.
     pub(super) fn unknown(&mut self, id: NodeId, now_ms: u64) {
         let due_ms = now_ms + SOON_MS;
-        self.dials.insert(id, Dial { under_way: false, due_ms, wait_ms: AGAIN_MS, failed: 0 });
+        self.dials.insert(id, DialState { under_way: false, due_ms, wait_ms: AGAIN_MS, failed: 0 });
     }
 
     /// A dial has come to nothing, the so-manieth in a row: again later, each time a little later.
@@ -270,7 +270,7 @@ impl Peers {
 mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::super::link::Clocks;
+    use super::super::link::LinkClocks;
     use super::*;
     use crate::channel::{Handshake, Hello, RingKeys, Static};
 
@@ -279,7 +279,7 @@ mod tests {
     const HIGHER: NodeId = NodeId(9);
 
     /// A link over a real connection; nobody is at its other end.
-    async fn conn(dialled: bool, since_ms: u64) -> Conn {
+    async fn conn(dialled: bool, since_ms: u64) -> Connection {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (keys, own, hello) =
@@ -288,17 +288,35 @@ mod tests {
         let (_, reply) = Handshake::answer(&keys, &own, &hello, &first[2..]).unwrap();
         let (opened, _) = dial.dialled(&reply[2..]).unwrap();
         let (tell, _) = tokio::sync::mpsc::channel(8);
-        let link =
-            Link::start(0, stream, opened.sealer, opened.opener, None, Clocks::plain(), tell);
-        let (who, from) = (Who::Client, String::new());
+        let link = LinkHandle::start(
+            0,
+            stream,
+            opened.sealer,
+            opened.opener,
+            None,
+            LinkClocks::plain(),
+            tell,
+        );
+        let (remote_end, from) = (RemoteEnd::Client, String::new());
         let (source, operator) = (None, false);
         let (last_ms, wire) = (since_ms, WIRE_LOWEST);
-        Conn { link, who, dialled, run: 1, from, source, operator, since_ms, last_ms, wire }
+        Connection {
+            link,
+            remote_end,
+            dialled,
+            run: 1,
+            from,
+            source,
+            operator,
+            since_ms,
+            last_ms,
+            wire,
+        }
     }
 
     /// Two links with a peer, one after the other: whether the second one takes the place of the first.
     async fn replaced(id: NodeId, first: (bool, u64), second: (bool, u64)) -> bool {
-        let mut peers = Peers::new(OWN);
+        let mut peers = LinkTable::new(OWN);
         peers.insert(1, conn(first.0, first.1).await);
         peers.insert(2, conn(second.0, second.1).await);
         assert!(peers.raise(1, id));
@@ -327,7 +345,7 @@ mod tests {
 
     #[tokio::test]
     async fn however_a_link_ends_its_peer_is_lost() {
-        let mut peers = Peers::new(OWN);
+        let mut peers = LinkTable::new(OWN);
         for (number, id) in [(1, LOWER), (2, HIGHER)] {
             peers.insert(number, conn(true, 0).await);
             peers.raise(number, id);
@@ -340,7 +358,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_idle_client_makes_room_and_none_that_waits_for_an_answer() {
-        let mut peers = Peers::new(OWN);
+        let mut peers = LinkTable::new(OWN);
         for number in 1..=4 {
             peers.insert(number, conn(false, number * 10).await);
         }

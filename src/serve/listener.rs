@@ -22,9 +22,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::crowd::{Crowd, Place, Source};
-use super::event::{Arrival, In};
-use super::quiet::Quiet;
+use super::event::{NewConnection, ServerEvent};
+use super::log_limiter::LogLimiter;
+use super::slots::{Slot, SlotPool, SourceNetwork};
 use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, RingKeys, Session, Static, other_key};
 use crate::config;
 use crate::error::{Error, Result};
@@ -41,13 +41,13 @@ pub(super) const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// What a handshake needs of this side.
 #[derive(Clone)]
-pub(super) struct Papers {
+pub(super) struct Credentials {
     pub(super) key_file: PathBuf,
     pub(super) own: Static,
     pub(super) hello: Hello,
 }
 
-impl Papers {
+impl Credentials {
     fn keys(&self) -> Result<RingKeys> {
         keys(&self.key_file)
     }
@@ -75,17 +75,17 @@ pub(super) async fn listen(address: &str) -> Result<TcpListener> {
 }
 
 /// Accepts until it is aborted.
-pub(super) fn open(listener: TcpListener, porter: Porter) -> AbortHandle {
+pub(super) fn open(socket: TcpListener, listener: Listener) -> AbortHandle {
     let run = async move {
         loop {
-            match listener.accept().await {
+            match socket.accept().await {
                 Ok((stream, from)) => {
-                    let place = porter.strangers.enter(Source::of(from.ip()));
-                    drop(tokio::spawn(porter.clone().greet(stream, from, place)));
+                    let slot = listener.strangers.enter(SourceNetwork::of(from.ip()));
+                    drop(tokio::spawn(listener.clone().greet(stream, from, slot)));
                 }
                 Err(error) => {
-                    if let Some(unsaid) = porter.quiet.may_say() {
-                        tracing::warn!(unsaid, "a connection was not accepted: {error}");
+                    if let Some(suppressed) = listener.log_limiter.allow() {
+                        tracing::warn!(suppressed, "a connection was not accepted: {error}");
                     }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
@@ -105,27 +105,27 @@ fn now() -> Instant {
 
 /// What it takes to answer the door.
 #[derive(Clone)]
-pub(super) struct Porter {
-    pub(super) papers: Papers,
-    pub(super) strangers: Crowd,
-    pub(super) keyed: Crowd,
-    pub(super) quiet: Quiet,
-    pub(super) tell: Sender<In>,
+pub(super) struct Listener {
+    pub(super) credentials: Credentials,
+    pub(super) strangers: SlotPool,
+    pub(super) keyed: SlotPool,
+    pub(super) log_limiter: LogLimiter,
+    pub(super) tell: Sender<ServerEvent>,
 }
 
-impl Porter {
+impl Listener {
     /// A handshake that another began, to its end.
-    async fn greet(self, stream: TcpStream, from: SocketAddr, place: Place) {
-        match self.answer(stream, from, place).await {
-            Ok(((stream, opened, since), place)) => {
+    async fn greet(self, stream: TcpStream, from: SocketAddr, slot: Slot) {
+        match self.answer(stream, from, slot).await {
+            Ok(((stream, session, since), slot)) => {
                 let from = from.to_string();
-                let arrival = Arrival { stream, opened, since, dialled: None, from };
-                drop(self.tell.send(In::Arrived(Box::new(arrival))).await);
-                drop(place);
+                let arrival = NewConnection { stream, session, since, dialled: None, from };
+                drop(self.tell.send(ServerEvent::Connected(Box::new(arrival))).await);
+                drop(slot);
             }
             Err(error) => {
-                if let Some(unsaid) = self.quiet.may_say() {
-                    tracing::info!(%from, unsaid, "a handshake failed: {error}");
+                if let Some(suppressed) = self.log_limiter.allow() {
+                    tracing::info!(%from, suppressed, "a handshake failed: {error}");
                 }
             }
         }
@@ -135,59 +135,71 @@ impl Porter {
         &self,
         mut stream: TcpStream,
         from: SocketAddr,
-        mut place: Place,
-    ) -> Result<(Shaken, Place)> {
+        mut slot: Slot,
+    ) -> Result<(Shaken, Slot)> {
         let crowded = || Error::Unreachable("it took too long, or there were too many".into());
         ready(&stream)?;
-        let first = place.during(STRANGER_WAIT, handshake_packet(&mut stream)).await;
+        let first = slot.during(STRANGER_WAIT, handshake_packet(&mut stream)).await;
         let first = first.ok_or_else(crowded)??;
-        let Papers { own, hello, .. } = &self.papers;
-        let (shake, reply) = Handshake::answer(&self.papers.keys()?, own, hello, &first)?;
-        let mut place = self.keyed.enter(Source::of(from.ip()));
+        let Credentials { own, hello, .. } = &self.credentials;
+        let (shake, reply) = Handshake::answer(&self.credentials.keys()?, own, hello, &first)?;
+        let mut slot = self.keyed.enter(SourceNetwork::of(from.ip()));
         let since = now();
         let last = async {
             write(&mut stream, &reply).await?;
             handshake_packet(&mut stream).await
         };
-        let last = place.during(HANDSHAKE_WAIT, last).await.ok_or_else(crowded)??;
-        Ok(((stream, shake.answered(&last)?, since), place))
+        let last = slot.during(HANDSHAKE_WAIT, last).await.ok_or_else(crowded)??;
+        Ok(((stream, shake.answered(&last)?, since), slot))
     }
 }
 
 /// Dials a peer and tells the core how it went.
-pub(super) fn dial(id: NodeId, address: String, papers: Papers, tell: Sender<In>) {
+pub(super) fn dial(
+    id: NodeId,
+    address: String,
+    credentials: Credentials,
+    tell: Sender<ServerEvent>,
+) {
     let run = async move {
-        let dialled = match timeout(HANDSHAKE_WAIT, reach(&address, &papers)).await {
+        let dialled = match timeout(HANDSHAKE_WAIT, reach(&address, &credentials)).await {
             Ok(dialled) => dialled,
             Err(_) => Err(Error::Unreachable("no answer in time".into())),
         };
         let told = match dialled {
-            Ok((stream, opened, since)) => {
+            Ok((stream, session, since)) => {
                 let dialled = Some(id);
-                In::Arrived(Box::new(Arrival { stream, opened, since, dialled, from: address }))
+                ServerEvent::Connected(Box::new(NewConnection {
+                    stream,
+                    session,
+                    since,
+                    dialled,
+                    from: address,
+                }))
             }
-            Err(error) => In::Undialled(id, error),
+            Err(error) => ServerEvent::DialFailed(id, error),
         };
         drop(tell.send(told).await);
     };
     drop(tokio::spawn(run));
 }
 
-async fn reach(address: &str, papers: &Papers) -> Result<Shaken> {
+async fn reach(address: &str, credentials: &Credentials) -> Result<Shaken> {
     let unreachable = |e: std::io::Error| Error::Unreachable(format!("{address}: {e}"));
     let connected = timeout(CONNECT_WAIT, TcpStream::connect(address)).await;
     let mut stream = connected
         .map_err(|_| Error::Unreachable(format!("{address}: no answer in time")))?
         .map_err(unreachable)?;
     ready(&stream)?;
-    let (shake, first) = Handshake::dial(&papers.keys()?, &papers.own, &papers.hello)?;
+    let (shake, first) =
+        Handshake::dial(&credentials.keys()?, &credentials.own, &credentials.hello)?;
     write(&mut stream, &first).await?;
     // Whoever has another key breaks off without a word.
     let reply = handshake_packet(&mut stream).await.map_err(|_| other_key())?;
-    let (opened, last) = shake.dialled(&reply)?;
+    let (session, last) = shake.dialled(&reply)?;
     let since = now();
     write(&mut stream, &last).await?;
-    Ok((stream, opened, since))
+    Ok((stream, session, since))
 }
 
 /// Answers leave at once, not when more has gathered.

@@ -15,32 +15,32 @@ use crate::ring::NodeId;
 
 /// A chore: when it is due, and the ticket of the one under way.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Chore {
+pub(super) struct ScheduledJob {
     pub(super) due_ms: u64,
     pub(super) ticket: Option<u64>,
 }
 
-impl Chore {
+impl ScheduledJob {
     pub(super) fn is_due(self, now: u64) -> bool {
         self.ticket.is_none() && now >= self.due_ms
     }
 }
 
 /// See the module.
-pub(super) struct Chores {
+pub(super) struct Schedule {
     pub(super) dir: PathBuf,
     pub(super) metrics: Option<String>,
     pub(super) sync_every: Option<Duration>,
     pub(super) deliver: bool,
-    pub(super) hints: Chore,
-    pub(super) sync: Chore,
-    pub(super) fill: Chore,
-    pub(super) shepherd: Chore,
-    pub(super) cleanup: Chore,
-    pub(super) peers: Chore,
-    pub(super) gauges: Chore,
-    pub(super) spread: Chore,
-    pub(super) scrub: Chore,
+    pub(super) hints: ScheduledJob,
+    pub(super) sync: ScheduledJob,
+    pub(super) fill: ScheduledJob,
+    pub(super) ring_driver: ScheduledJob,
+    pub(super) cleanup: ScheduledJob,
+    pub(super) address_book: ScheduledJob,
+    pub(super) gauges: ScheduledJob,
+    pub(super) spread: ScheduledJob,
+    pub(super) scrub: ScheduledJob,
     /// Since when members have been down.
     pub(super) down: BTreeMap<NodeId, u64>,
     /// The version of the ring last seen, to tell a change that nobody moves.
@@ -52,7 +52,7 @@ pub(super) struct Chores {
     pub(super) rounds: u64,
 }
 
-impl Chores {
+impl Schedule {
     pub(super) fn new(
         dir: PathBuf,
         metrics: Option<String>,
@@ -60,7 +60,7 @@ impl Chores {
         deliver: bool,
         written: Peers,
     ) -> Self {
-        let none = Chore::default();
+        let none = ScheduledJob::default();
         Self {
             dir,
             metrics,
@@ -69,9 +69,9 @@ impl Chores {
             hints: none,
             sync: none,
             fill: none,
-            shepherd: none,
+            ring_driver: none,
             cleanup: none,
-            peers: none,
+            address_book: none,
             gauges: none,
             spread: none,
             scrub: none,

@@ -27,7 +27,7 @@ use crate::store::Store;
 const HINTS_MS: u64 = 1_000;
 const HINTS_STUCK_MS: u64 = 10_000;
 const FILL_MS: u64 = 5_000;
-const SHEPHERD_MS: u64 = 15_000;
+const RING_DRIVER_MS: u64 = 15_000;
 const PEERS_MS: u64 = 1_000;
 const GAUGES_MS: u64 = 5_000;
 /// A slice of the scrub every so often, in ms; a pass takes two days at the most, and rests for five.
@@ -42,14 +42,14 @@ const OLD_MS: u64 = 3_600_000;
 
 impl Core {
     /// Begins what is due.
-    pub(super) fn chores_tick(&mut self) {
+    pub(super) fn maintenance_tick(&mut self) {
         let now = self.now_ms();
-        if self.chores.gauges.is_due(now) {
-            self.chores.gauges.due_ms = now + GAUGES_MS;
+        if self.schedule.gauges.is_due(now) {
+            self.schedule.gauges.due_ms = now + GAUGES_MS;
             self.set_gauges();
         }
-        if self.chores.peers.is_due(now) {
-            self.chores.peers.due_ms = now + PEERS_MS;
+        if self.schedule.address_book.is_due(now) {
+            self.schedule.address_book.due_ms = now + PEERS_MS;
             self.write_peers();
         }
         if !self.node.is_ready() || self.stopping != Stopping::No {
@@ -62,26 +62,26 @@ impl Core {
     }
 
     fn request(&mut self, request: Request) -> Option<u64> {
-        let ticket = self.desk.ticket();
+        let ticket = self.requests.ticket();
         self.events.push(Event::Request(ticket, request));
         Some(ticket)
     }
 
     fn hints_tick(&mut self, now: u64) {
-        let wanted = self.chores.deliver || self.desk.draining;
-        if !wanted || !self.chores.hints.is_due(now) {
+        let wanted = self.schedule.deliver || self.requests.draining;
+        if !wanted || !self.schedule.hints.is_due(now) {
             return;
         }
-        self.chores.hints.due_ms = now + HINTS_MS;
+        self.schedule.hints.due_ms = now + HINTS_MS;
         if self.store.hint_stats().is_ok_and(|s| s.count > 0) {
-            self.chores.hints.ticket = self.request(Request::Deliver);
+            self.schedule.hints.ticket = self.request(Request::Deliver);
             self.spread_tick(now);
         }
     }
 
     /// Reads a little of everything, whether or not anybody asks for it.
     fn scrub_tick(&mut self, now: u64) {
-        let scrub = &mut self.chores.scrub;
+        let scrub = &mut self.schedule.scrub;
         if scrub.due_ms == 0 {
             let last = scrubbed_ms(&self.store).unwrap_or(0);
             let rest = last.saturating_add(SCRUB_REST_MS).saturating_sub(embed::wall_ms());
@@ -90,7 +90,7 @@ impl Core {
         if scrub.is_due(now) {
             scrub.due_ms = now + SCRUB_MS;
             let bytes = self.store.used_bytes().unwrap_or(0) / SCRUB_SLICES;
-            self.chores.scrub.ticket = self.request(Request::Scrub(bytes.max(SCRUB_BYTES)));
+            self.schedule.scrub.ticket = self.request(Request::Scrub(bytes.max(SCRUB_BYTES)));
         }
     }
 
@@ -99,79 +99,79 @@ impl Core {
         let doc = self.node.doc().clone();
         let up = |id: &NodeId| *id == self.node.id() || self.alive.contains(id);
         let away: Vec<_> = doc.present().map(|m| m.id).filter(|id| !up(id)).collect();
-        self.chores.down.retain(|id, _| away.contains(id));
+        self.schedule.down.retain(|id, _| away.contains(id));
         for id in away {
-            self.chores.down.entry(id).or_insert(now);
+            self.schedule.down.entry(id).or_insert(now);
         }
         let old = |since: &&u64| now >= **since + OLD_MS;
-        let gone = self.chores.down.values().filter(old).count();
-        if gone > 0 && self.chores.spread.is_due(now) {
-            self.chores.spread.due_ms = now + OLD_MS;
+        let gone = self.schedule.down.values().filter(old).count();
+        if gone > 0 && self.schedule.spread.is_due(now) {
+            self.schedule.spread.due_ms = now + OLD_MS;
             tracing::warn!(members = gone, "hints wait for members long down: bring them back");
-            self.chores.spread.ticket = self.request(Request::Spread);
+            self.schedule.spread.ticket = self.request(Request::Spread);
         }
     }
 
     fn sync_tick(&mut self, now: u64) {
-        let idle = self.chores.fill.ticket.is_none() && self.chores.sync.ticket.is_none();
-        if idle && self.chores.fill.is_due(now) {
-            self.chores.fill.due_ms = now + FILL_MS;
+        let idle = self.schedule.fill.ticket.is_none() && self.schedule.sync.ticket.is_none();
+        if idle && self.schedule.fill.is_due(now) {
+            self.schedule.fill.due_ms = now + FILL_MS;
             if self.node.is_unsettled() && !self.alive.is_empty() {
                 let request = Request::Repair(RepairRequest::default());
-                self.chores.fill.ticket = self.request(request);
+                self.schedule.fill.ticket = self.request(request);
                 return;
             }
         }
-        let Some(every) = self.chores.sync_every else { return };
-        if self.chores.sync.due_ms == 0 {
+        let Some(every) = self.schedule.sync_every else { return };
+        if self.schedule.sync.due_ms == 0 {
             // Nodes that start together do not all begin their rounds together.
             let every_ms = every.as_millis() as u64;
-            self.chores.sync.due_ms =
+            self.schedule.sync.due_ms =
                 now + 1 + every_ms / 2 + self.node.id().0 % (every_ms / 2 + 1);
         }
-        if idle && self.chores.sync.is_due(now) {
-            self.chores.sync.due_ms = now + every.as_millis() as u64;
-            self.chores.sync.ticket = self.request(Request::Repair(RepairRequest::default()));
+        if idle && self.schedule.sync.is_due(now) {
+            self.schedule.sync.due_ms = now + every.as_millis() as u64;
+            self.schedule.sync.ticket = self.request(Request::Repair(RepairRequest::default()));
         }
     }
 
     /// Takes up a change of the ring that nobody moves, and drops what nobody owns any more.
     fn ring_tick(&mut self, now: u64) {
         let (version, step) = (self.node.doc().version, self.node.doc().step);
-        if version != self.chores.version {
-            self.chores.version = version;
+        if version != self.schedule.version {
+            self.schedule.version = version;
             // Hints for somebody who is no owner any more have another way to go.
-            self.chores.wake();
+            self.schedule.wake();
             // What a change leaves behind goes soon after it.
-            self.chores.shepherd.due_ms = now + SHEPHERD_MS;
-            self.chores.cleanup.due_ms = now + HINTS_MS;
+            self.schedule.ring_driver.due_ms = now + RING_DRIVER_MS;
+            self.schedule.cleanup.due_ms = now + HINTS_MS;
             return;
         }
         if step == Step::Settled {
-            if self.chores.cleanup.is_due(now) {
-                self.chores.cleanup.due_ms = now + self.cleanup_every();
+            if self.schedule.cleanup.is_due(now) {
+                self.schedule.cleanup.due_ms = now + self.cleanup_every();
                 if self.node.has_leftovers(&self.store) {
-                    self.chores.cleanup.ticket = self.request(Request::Cleanup);
+                    self.schedule.cleanup.ticket = self.request(Request::Cleanup);
                 }
             }
             return;
         }
         let own = self.node.id();
         let lowest = self.alive.iter().chain([&own]).min().copied();
-        if lowest == Some(own) && self.chores.shepherd.is_due(now) {
-            self.chores.shepherd.due_ms = now + SHEPHERD_MS;
-            self.chores.shepherd.ticket = self.request(Request::Advance);
+        if lowest == Some(own) && self.schedule.ring_driver.is_due(now) {
+            self.schedule.ring_driver.due_ms = now + RING_DRIVER_MS;
+            self.schedule.ring_driver.ticket = self.request(Request::Advance);
         }
     }
 
     fn cleanup_every(&self) -> u64 {
-        self.chores.sync_every.map_or(60_000, |every| every.as_millis() as u64)
+        self.schedule.sync_every.map_or(60_000, |every| every.as_millis() as u64)
     }
 
     /// Takes the reply to one of its own requests.
-    pub(super) fn chore_done(&mut self, ticket: u64, reply: &Reply) {
+    pub(super) fn job_done(&mut self, ticket: u64, reply: &Reply) {
         let now = self.now_ms();
-        let chores = &mut self.chores;
+        let chores = &mut self.schedule;
         match reply {
             Reply::Deliver(delivered, left) if chores.hints.ticket == Some(ticket) => {
                 chores.hints.ticket = None;
@@ -211,8 +211,8 @@ impl Core {
                     tracing::info!("everything was read and proven");
                 }
             }
-            Reply::Ring(doc, why) if chores.shepherd.ticket == Some(ticket) => {
-                chores.shepherd.ticket = None;
+            Reply::Ring(doc, why) if chores.ring_driver.ticket == Some(ticket) => {
+                chores.ring_driver.ticket = None;
                 let why = why.as_deref().unwrap_or("done");
                 tracing::info!(version = doc.version, step = %doc.step, "ring change: {why}");
             }
@@ -224,7 +224,7 @@ impl Core {
         let status = self.node.status(&self.store);
         let bytes = self.store.used_bytes().unwrap_or(0);
         meter::scrubbed(scrubbed_ms(&self.store));
-        meter::stand(&status, bytes, self.peers.linked().len(), self.peers.clients());
+        meter::stand(&status, bytes, self.links.linked().len(), self.links.clients());
     }
 
     /// Writes the addresses down, when they have changed. One that is started anew knows nobody else.
@@ -235,14 +235,14 @@ impl Core {
             |m: &Member| self.gossip.row(m.id).map(|r| r.address.clone()).filter(|a| !a.is_empty());
         let peers = embed::peers(doc, &known);
         // Not yet a member, it knows the others by what it was given.
-        if peers == self.chores.written || doc.member(own).is_none() && peers.peers.is_empty() {
+        if peers == self.schedule.written || doc.member(own).is_none() && peers.peers.is_empty() {
             return;
         }
         let text = config::text(&peers);
-        let path = self.chores.dir.join(PEERS_FILE);
+        let path = self.schedule.dir.join(PEERS_FILE);
         let written = text.and_then(|text| os::replace_file(&path, text.as_bytes(), PEERS_KIND));
         match written {
-            Ok(()) => self.chores.written = peers,
+            Ok(()) => self.schedule.written = peers,
             Err(error) => tracing::warn!("the addresses could not be written down: {error}"),
         }
     }

@@ -10,12 +10,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::guests::{Guests, Seat};
+use super::limits::{ClientBudget, RequestPermit};
 use crate::channel::Load;
 use crate::node::Request;
 
 /// A question under way.
-pub(super) struct Asked {
+pub(super) struct OpenRequest {
     pub(super) link: u64,
     pub(super) ticket: u64,
     pub(super) op: &'static str,
@@ -24,34 +24,34 @@ pub(super) struct Asked {
     pub(super) began: Duration,
     pub(super) busy_ms: u64,
     /// Its place among the open questions, given back with it.
-    pub(super) _seat: Option<Seat>,
+    pub(super) _seat: Option<RequestPermit>,
 }
 
 /// A question that waits for the node to be ready.
-pub(super) struct Held {
+pub(super) struct DeferredRequest {
     pub(super) link: u64,
     pub(super) ticket: u64,
     pub(super) request: Request,
     pub(super) since_ms: u64,
     pub(super) until_ms: u64,
-    pub(super) seat: Option<Seat>,
+    pub(super) permit: Option<RequestPermit>,
 }
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Desk {
-    pub(super) asked: BTreeMap<u64, Asked>,
-    pub(super) held: Vec<Held>,
+pub(super) struct RequestTable {
+    pub(super) asked: BTreeMap<u64, OpenRequest>,
+    pub(super) held: Vec<DeferredRequest>,
     pub(super) next: u64,
     pub(super) draining: bool,
     /// Who waits for the draining to end.
     pub(super) drains: Vec<(u64, u64)>,
-    pub(super) guests: Guests,
+    pub(super) budget: ClientBudget,
     /// What was asked for and how that ended, since the start.
     pub(super) load: Load,
 }
 
-impl Desk {
+impl RequestTable {
     /// Whether nobody waits for anything.
     pub(super) fn is_empty(&self) -> bool {
         self.asked.is_empty() && self.held.is_empty()

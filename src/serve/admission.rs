@@ -9,16 +9,16 @@
 //! ```
 //!
 //! The last one holds for whoever dialled, and for links that are open when the document changes.
-//! A peer speaks for itself alone: the sender of a message is the one whose key opened the link. What
+//! A peer speaks for itself alone: the sender of a message is the one whose key session the link. What
 //! it does not do: it opens no sockets. Caveat: a member that this node does not know yet is let in as
 //! a client, and comes again as a peer once the ring's document names it.
 
 use super::core::{Core, duplicate_process};
-use super::crowd::Source;
-use super::event::Arrival;
-use super::guests::Seat;
-use super::link::{Clocks, Link};
-use super::peers::{Conn, Who};
+use super::event::NewConnection;
+use super::limits::RequestPermit;
+use super::link::{LinkClocks, LinkHandle};
+use super::links::{Connection, RemoteEnd};
+use super::slots::SourceNetwork;
 use crate::channel::{ClientRequest, Fault, Frame, Hello, OtherClock, STAMPS_SINCE};
 use crate::error::{Error, Result, operand};
 use crate::node::Event;
@@ -30,33 +30,34 @@ const DUPLICATE_MS: u64 = 6_000;
 
 impl Core {
     /// Lets a newcomer in, or tells it why not.
-    pub(super) fn arrive(&mut self, arrival: Arrival) {
-        let Arrival { stream, opened, since, dialled, from } = arrival;
-        let (number, now_ms) = (self.peers.number(), self.now_ms());
+    pub(super) fn arrive(&mut self, arrival: NewConnection) {
+        let NewConnection { stream, session, since, dialled, from } = arrival;
+        let (number, now_ms) = (self.links.number(), self.now_ms());
         let admitted = match dialled {
-            Some(id) => self.check_dialled(id, &opened.remote, &opened.hello),
-            None => self.admit(&opened.remote, &opened.hello),
+            Some(id) => self.check_dialled(id, &session.remote, &session.hello),
+            None => self.admit(&session.remote, &session.hello),
         };
         let mut operator = false;
-        let admitted = admitted.and_then(|who| {
-            operator = who == Who::Client && self.is_over_full()?;
-            Ok(who)
+        let admitted = admitted.and_then(|remote_end| {
+            operator = remote_end == RemoteEnd::Client && self.is_over_full()?;
+            Ok(remote_end)
         });
-        let source = stream.peer_addr().ok().map(|at| Source::of(at.ip()));
-        let peer = !matches!(admitted, Ok(Who::Client) | Err(_));
-        let (sealer, opener) = (opened.sealer, opened.opener);
-        let guests = if peer { None } else { Some(&self.desk.guests) };
+        let source = stream.peer_addr().ok().map(|at| SourceNetwork::of(at.ip()));
+        let peer = !matches!(admitted, Ok(RemoteEnd::Client) | Err(_));
+        let (sealer, opener) = (session.sealer, session.opener);
+        let budget = if peer { None } else { Some(&self.requests.budget) };
         let own = Hello::new(None, None);
-        let stamped = own.version_with(&opened.hello).is_some_and(|v| v >= STAMPS_SINCE);
-        let clocks = Clocks { began: self.began, since, stamped, other: OtherClock::default() };
-        let link = Link::start(number, stream, sealer, opener, guests, clocks, self.tell.clone());
-        let who = *admitted.as_ref().unwrap_or(&Who::Client);
-        let wire = self.papers.hello.version_with(&opened.hello).unwrap_or(WIRE_LOWEST);
-        let conn = Conn {
+        let stamped = own.version_with(&session.hello).is_some_and(|v| v >= STAMPS_SINCE);
+        let clocks = LinkClocks { began: self.began, since, stamped, other: OtherClock::default() };
+        let link =
+            LinkHandle::start(number, stream, sealer, opener, budget, clocks, self.tell.clone());
+        let remote_end = *admitted.as_ref().unwrap_or(&RemoteEnd::Client);
+        let wire = self.credentials.hello.version_with(&session.hello).unwrap_or(WIRE_LOWEST);
+        let conn = Connection {
             link,
-            who,
+            remote_end,
             dialled: dialled.is_some(),
-            run: opened.hello.run,
+            run: session.hello.run,
             from,
             source,
             operator,
@@ -64,20 +65,20 @@ impl Core {
             last_ms: now_ms,
             wire,
         };
-        self.peers.insert(number, conn);
+        self.links.insert(number, conn);
         match admitted {
             Err(error) => {
-                if let Some(unsaid) = self.quiet.may_say() {
-                    tracing::warn!(from = self.from(number), unsaid, "refused: {error}");
+                if let Some(suppressed) = self.log_limiter.allow() {
+                    tracing::warn!(from = self.from(number), suppressed, "refused: {error}");
                 }
-                self.refuse(number, opened.hello.node, &error);
+                self.refuse(number, session.hello.node, &error);
                 dialled.into_iter().for_each(|id| self.undialled(id));
             }
-            Ok(Who::Pending(_)) => {}
-            Ok(who) => {
-                let welcome = Frame::Welcome { peer: matches!(who, Who::Peer(_)) };
-                self.peers.tell(number, welcome.encode());
-                if let Who::Peer(id) = who {
+            Ok(RemoteEnd::Pending(_)) => {}
+            Ok(remote_end) => {
+                let welcome = Frame::Welcome { peer: matches!(remote_end, RemoteEnd::Peer(_)) };
+                self.links.tell(number, welcome.encode());
+                if let RemoteEnd::Peer(id) = remote_end {
                     self.raise(number, id);
                 }
             }
@@ -85,11 +86,11 @@ impl Core {
     }
 
     fn from(&self, number: u64) -> String {
-        self.peers.conn(number).map_or_else(String::new, |c| c.from.clone())
+        self.links.conn(number).map_or_else(String::new, |c| c.from.clone())
     }
 
     /// Who somebody is that has come to us.
-    fn admit(&self, key: &[u8; 32], hello: &Hello) -> Result<Who> {
+    fn admit(&self, key: &[u8; 32], hello: &Hello) -> Result<RemoteEnd> {
         let doc = self.node.doc();
         self.check_wire(hello)?;
         if let Some(ring) = hello.ring
@@ -98,7 +99,7 @@ impl Core {
             let text = format!("This node is of the ring {}, not of {ring}.", doc.id);
             return Err(Error::Denied(text).hint("see to the addresses in peers.yaml"));
         }
-        let Some(id) = hello.node else { return Ok(Who::Client) };
+        let Some(id) = hello.node else { return Ok(RemoteEnd::Client) };
         if id == self.node.id() {
             let text = "This very node is running here already.";
             return Err(Error::Denied(text.into()).hint(format!(
@@ -106,7 +107,7 @@ impl Core {
                 operand(doc.name(id))
             )));
         }
-        let Some(member) = doc.member(id) else { return Ok(Who::Client) };
+        let Some(member) = doc.member(id) else { return Ok(RemoteEnd::Client) };
         if member.public_key != *key {
             return Err(Error::Denied(format!(
                 "The key is not that of the member {}.",
@@ -115,13 +116,13 @@ impl Core {
         }
         match member.state {
             State::Removed => Err(removed(&member.name)),
-            _ => self.check_run(id, hello).map(|()| Who::Peer(id)),
+            _ => self.check_run(id, hello).map(|()| RemoteEnd::Peer(id)),
         }
     }
 
     /// Whether both have a wire version in common.
     fn check_wire(&self, hello: &Hello) -> Result<()> {
-        let own = &self.papers.hello;
+        let own = &self.credentials.hello;
         if own.version_with(hello).is_some() {
             return Ok(());
         }
@@ -134,20 +135,20 @@ impl Core {
 
     /// Whether another client is one too many, so that it may ask an operator's questions alone.
     fn is_over_full(&mut self) -> Result<bool> {
-        let (clients, room) = (self.peers.clients(), self.bounds.clients);
+        let (clients, room) = (self.links.clients(), self.connection_limits.clients);
         if clients < room {
             return Ok(false);
         }
-        let asking = self.desk.links();
-        if let Some(idle) = self.peers.idlest(|number| asking.contains(&number)) {
-            if let Some(unsaid) = self.quiet.may_say() {
+        let asking = self.requests.links();
+        if let Some(idle) = self.links.idlest(|number| asking.contains(&number)) {
+            if let Some(suppressed) = self.log_limiter.allow() {
                 let from = self.from(idle);
-                tracing::warn!(from, unsaid, "an idle client makes room: there are {clients}");
+                tracing::warn!(from, suppressed, "an idle client makes room: there are {clients}");
             }
-            self.peers.cut(idle);
+            self.links.cut(idle);
             return Ok(false);
         }
-        if clients < room + self.bounds.operators {
+        if clients < room + self.connection_limits.operators {
             return Ok(true);
         }
         Err(Error::Busy(format!("This node has {clients} clients already, and all are busy."))
@@ -155,7 +156,7 @@ impl Core {
     }
 
     /// Whether the one we have dialled is the one we meant.
-    fn check_dialled(&self, id: NodeId, key: &[u8; 32], hello: &Hello) -> Result<Who> {
+    fn check_dialled(&self, id: NodeId, key: &[u8; 32], hello: &Hello) -> Result<RemoteEnd> {
         let doc = self.node.doc();
         if hello.ring.is_some_and(|ring| ring != doc.id) {
             return Err(Error::Denied("A node of another ring answers there.".into()));
@@ -168,14 +169,14 @@ impl Core {
                 return Err(removed(&member.name));
             }
             self.check_run(id, hello)?;
-            return Ok(Who::Pending(id));
+            return Ok(RemoteEnd::Pending(id));
         }
         Err(Error::Denied(format!("It is not {} that answers there.", doc.name(id))))
     }
 
     /// One process of a node at a time: the first stays for as long as it shows life.
     fn check_run(&self, id: NodeId, hello: &Hello) -> Result<()> {
-        let other = self.peers.has_other_run(id, hello.run);
+        let other = self.links.has_other_run(id, hello.run);
         let name = self.node.doc().name(id);
         let text = || format!("Another process is {name}, and it is linked.");
         if other { Err(Error::Busy(text())) } else { Ok(()) }
@@ -198,12 +199,12 @@ impl Core {
         if member.is_some_and(|m| m.state == State::Removed) {
             let body = Body::Chosen(Box::new((**doc).clone()));
             let message = Message { ring: doc.id, version: doc.version, op: 0, body };
-            let wire = self.peers.conn(number).map_or(WIRE_LOWEST, |c| c.wire);
+            let wire = self.links.conn(number).map_or(WIRE_LOWEST, |c| c.wire);
             let frame = Frame::Message(Box::new(message)).encode_for(wire);
-            frame.into_iter().for_each(|bytes| self.peers.tell(number, bytes));
+            frame.into_iter().for_each(|bytes| self.links.tell(number, bytes));
         }
-        self.peers.tell(number, Frame::Refused(Fault::from(error)).encode());
-        self.peers.close(number);
+        self.links.tell(number, Frame::Refused(Fault::from(error)).encode());
+        self.links.close(number);
     }
 
     /// Holds every link against the document, when that has changed.
@@ -212,7 +213,7 @@ impl Core {
         if std::mem::replace(&mut self.checked, doc.version) == doc.version {
             return;
         }
-        for (number, id) in self.peers.members() {
+        for (number, id) in self.links.members() {
             if let Some(member) = doc.member(id).filter(|m| m.state == State::Removed) {
                 tracing::info!(peer = member.name, "sent away: it was removed");
                 self.refuse(number, Some(id), &removed(&member.name));
@@ -223,7 +224,7 @@ impl Core {
 
     /// A link is that of a peer from now on.
     fn raise(&mut self, number: u64, id: NodeId) {
-        if !self.peers.raise(number, id) {
+        if !self.links.raise(number, id) {
             return;
         }
         tracing::info!(peer = self.node.doc().name(id), "linked");
@@ -233,15 +234,15 @@ impl Core {
     }
 
     fn undialled(&mut self, id: NodeId) {
-        self.peers.undialled(id, self.now_ms());
+        self.links.undialled(id, self.now_ms());
     }
 
     pub(super) fn link_ended(&mut self, number: u64, why: Option<Error>) {
-        let pending = match self.peers.conn(number).map(|c| c.who) {
-            Some(Who::Pending(id)) => Some(id),
+        let pending = match self.links.conn(number).map(|c| c.remote_end) {
+            Some(RemoteEnd::Pending(id)) => Some(id),
             _ => None,
         };
-        if let Some(id) = self.peers.cut(number) {
+        if let Some(id) = self.links.cut(number) {
             let why = why.map_or_else(|| "it hung up".into(), |e| e.to_string());
             tracing::info!(peer = self.node.doc().name(id), "link lost: {why}");
             self.see_alive();
@@ -249,45 +250,55 @@ impl Core {
         pending.into_iter().for_each(|id| self.undialled(id));
     }
 
-    pub(super) fn frame(&mut self, number: u64, frame: Frame, seat: Option<Seat>, age_ms: u64) {
-        let Some(who) = self.peers.conn(number).map(|c| c.who) else { return };
-        self.peers.heard(number, self.now_ms());
-        match (who, frame) {
-            (Who::Peer(id), Frame::Message(mut message)) => {
+    pub(super) fn frame(
+        &mut self,
+        number: u64,
+        frame: Frame,
+        permit: Option<RequestPermit>,
+        age_ms: u64,
+    ) {
+        let Some(remote_end) = self.links.conn(number).map(|c| c.remote_end) else { return };
+        self.links.heard(number, self.now_ms());
+        match (remote_end, frame) {
+            (RemoteEnd::Peer(id), Frame::Message(mut message)) => {
                 message.body.age(age_ms);
                 self.message(id, *message);
             }
-            (Who::Client, Frame::Request(ticket, mut ask)) => {
+            (RemoteEnd::Client, Frame::Request(ticket, mut ask)) => {
                 if let ClientRequest::Node(request) = &mut *ask {
                     request.age(age_ms);
                 }
-                self.asked(number, ticket, *ask, seat);
+                self.asked(number, ticket, *ask, permit);
             }
-            (Who::Pending(id), Frame::Welcome { peer: true }) => self.raise(number, id),
-            (Who::Pending(id), Frame::Welcome { peer: false }) => {
+            (RemoteEnd::Pending(id), Frame::Welcome { peer: true }) => self.raise(number, id),
+            (RemoteEnd::Pending(id), Frame::Welcome { peer: false }) => {
                 tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");
-                self.peers.cut(number);
-                self.peers.unknown(id, self.now_ms());
+                self.links.cut(number);
+                self.links.unknown(id, self.now_ms());
             }
-            (Who::Pending(id), Frame::Refused(fault)) => {
+            (RemoteEnd::Pending(id), Frame::Refused(fault)) => {
                 let why = Error::from(fault);
-                if let Some(unsaid) = self.quiet.may_say() {
-                    tracing::warn!(peer = self.node.doc().name(id), unsaid, "it refuses us: {why}");
+                if let Some(suppressed) = self.log_limiter.allow() {
+                    tracing::warn!(
+                        peer = self.node.doc().name(id),
+                        suppressed,
+                        "it refuses us: {why}"
+                    );
                 }
                 if matches!(why.root(), Error::Busy(_)) {
                     self.hear_of_duplicate();
                 }
-                self.peers.cut(number);
+                self.links.cut(number);
                 self.undialled(id);
             }
             // Only a chosen document may come from one that refuses us: that we were removed.
-            (Who::Pending(id), Frame::Message(message))
+            (RemoteEnd::Pending(id), Frame::Message(message))
                 if matches!(message.body, Body::Chosen(_)) =>
             {
                 self.events.push(Event::Message(id, *message));
             }
             // It is early with its first words, or speaks as what it is not.
-            (Who::Pending(_), Frame::Message(_)) => {}
+            (RemoteEnd::Pending(_), Frame::Message(_)) => {}
             _ => self.link_ended(number, Some(Error::Denied("it speaks out of turn".into()))),
         }
     }

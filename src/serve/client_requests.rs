@@ -16,9 +16,9 @@ use serde_bytes::ByteBuf;
 
 use super::core::Core;
 use super::event::Stopping;
-use super::guests::Seat;
+use super::limits::RequestPermit;
 use super::meter;
-use super::tickets::{Asked, Held};
+use super::requests::{DeferredRequest, OpenRequest};
 use crate::channel::{
     ClientRequest, ClientResponse, End, FRAME_BYTES_MAX, Fault, Frame, Info, Load, MemberView,
     StoreQuery, StoreResult,
@@ -43,8 +43,14 @@ const HINTS_MAX: usize = 1_024;
 
 impl Core {
     /// Answers a question, or has it answered.
-    pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: ClientRequest, seat: Option<Seat>) {
-        if !is_operators(&ask) && self.peers.conn(link).is_some_and(|c| c.operator) {
+    pub(super) fn asked(
+        &mut self,
+        link: u64,
+        ticket: u64,
+        ask: ClientRequest,
+        permit: Option<RequestPermit>,
+    ) {
+        if !is_operators(&ask) && self.links.conn(link).is_some_and(|c| c.operator) {
             let text = "This node has as many clients as it has room for; nothing was tried.";
             let error = Error::Busy(text.into()).hint("ask another node of the ring");
             return self.tell(link, ticket, ClientResponse::Fault(Fault::from(&error)));
@@ -54,7 +60,7 @@ impl Core {
             return self.tell(link, ticket, ClientResponse::Fault(Fault::from(&error)));
         }
         let told = match ask {
-            ClientRequest::Node(request) => return self.ask_node(link, ticket, request, seat),
+            ClientRequest::Node(request) => return self.ask_node(link, ticket, request, permit),
             ClientRequest::File(look) => seen(&self.store, &look).map(ClientResponse::File),
             ClientRequest::Ring => Ok(ClientResponse::Ring(Box::new((**self.node.doc()).clone()))),
             ClientRequest::Info => self.info().map(|info| ClientResponse::Info(Box::new(info))),
@@ -72,7 +78,7 @@ impl Core {
 
     fn tell(&mut self, link: u64, ticket: u64, told: ClientResponse) {
         let reads = !matches!(told, ClientResponse::Busy | ClientResponse::Reply(Reply::Put(_)));
-        let wire = self.peers.conn(link).map_or(WIRE_LOWEST, |conn| conn.wire);
+        let wire = self.links.conn(link).map_or(WIRE_LOWEST, |conn| conn.wire);
         let mut bytes =
             Frame::Response(ticket, Box::new(told)).encode_for(wire).unwrap_or_else(|| {
                 let error = Error::Usage("The answer is one that an older kvs cannot read.".into());
@@ -85,13 +91,19 @@ impl Core {
             bytes = Frame::Response(ticket, Box::new(told)).encode();
         }
         if reads {
-            self.desk.guests.answered(bytes.len());
+            self.requests.budget.answered(bytes.len());
         }
-        self.peers.tell(link, bytes);
+        self.links.tell(link, bytes);
     }
 
-    fn ask_node(&mut self, link: u64, ticket: u64, request: Request, seat: Option<Seat>) {
-        let closed = self.desk.draining || self.stopping != Stopping::No;
+    fn ask_node(
+        &mut self,
+        link: u64,
+        ticket: u64,
+        request: Request,
+        permit: Option<RequestPermit>,
+    ) {
+        let closed = self.requests.draining || self.stopping != Stopping::No;
         if closed && request.is_data() {
             let text = "This node takes no more requests; nothing was tried.".to_owned();
             let error = Error::Busy(text).hint("ask another node of the ring");
@@ -100,22 +112,22 @@ impl Core {
         let now = self.now_ms();
         if !self.node.is_ready() && request.is_data() {
             let until_ms = now + HELD_MS.min(patience(&request).unwrap_or(HELD_MS));
-            let held = Held { link, ticket, request, since_ms: now, until_ms, seat };
-            return self.desk.held.push(held);
+            let held = DeferredRequest { link, ticket, request, since_ms: now, until_ms, permit };
+            return self.requests.held.push(held);
         }
-        let own = self.desk.ticket();
+        let own = self.requests.ticket();
         let op = name(&request);
         let data = request.is_data().then_some(!matches!(request, Request::Scan(..)));
         let began = self.now();
-        let asked = Asked { link, ticket, op, data, began, busy_ms: now, _seat: seat };
-        self.desk.asked.insert(own, asked);
+        let asked = OpenRequest { link, ticket, op, data, began, busy_ms: now, _seat: permit };
+        self.requests.asked.insert(own, asked);
         self.events.push(Event::Request(own, request));
     }
 
     /// Passes a reply of the node on to whoever asked for it.
     pub(super) fn replied(&mut self, ticket: u64, reply: Reply) {
-        let Some(asked) = self.desk.asked.remove(&ticket) else {
-            return self.chore_done(ticket, &reply);
+        let Some(asked) = self.requests.asked.remove(&ticket) else {
+            return self.job_done(ticket, &reply);
         };
         let (took, outcome) = (self.now().saturating_sub(asked.began), outcome(&reply));
         meter::request(asked.op, outcome, took);
@@ -125,16 +137,16 @@ impl Core {
                 "refused" => End::Refused,
                 _ => End::Failed,
             };
-            self.desk.load.count(end, single.then_some(took));
+            self.requests.load.count(end, single.then_some(took));
         }
         self.tell(asked.link, asked.ticket, ClientResponse::Reply(reply));
     }
 
     /// Lets those who wait know, and lets go of those who waited too long for a start.
-    pub(super) fn desk_tick(&mut self) {
+    pub(super) fn requests_tick(&mut self) {
         let now = self.now_ms();
         let mut busy = Vec::new();
-        for asked in self.desk.asked.values_mut().filter(|a| now >= a.busy_ms + BUSY_MS) {
+        for asked in self.requests.asked.values_mut().filter(|a| now >= a.busy_ms + BUSY_MS) {
             asked.busy_ms = now;
             busy.push((asked.link, asked.ticket));
         }
@@ -142,10 +154,10 @@ impl Core {
             self.tell(link, ticket, ClientResponse::Busy);
         }
         let ready = self.node.is_ready();
-        for mut held in std::mem::take(&mut self.desk.held) {
+        for mut held in std::mem::take(&mut self.requests.held) {
             if ready {
                 held.request.age(now - held.since_ms);
-                self.ask_node(held.link, held.ticket, held.request, held.seat);
+                self.ask_node(held.link, held.ticket, held.request, held.permit);
             } else if now >= held.until_ms {
                 let text = "The node has just started and waits to hear from another member, to be \
                             sure that its file is not an old one; nothing was tried.";
@@ -156,30 +168,30 @@ impl Core {
                 );
                 self.tell(held.link, held.ticket, ClientResponse::Fault(Fault::from(&error)));
             } else {
-                self.desk.held.push(held);
+                self.requests.held.push(held);
             }
         }
         self.drain_tick();
     }
 
     fn drain(&mut self, link: u64, ticket: u64, draining: bool) {
-        self.desk.draining = draining;
+        self.requests.draining = draining;
         self.node.rest(draining);
         if !draining {
             return self.tell(link, ticket, ClientResponse::Done);
         }
         tracing::info!("draining");
-        self.chores.wake();
-        self.desk.drains.push((link, ticket));
+        self.schedule.wake();
+        self.requests.drains.push((link, ticket));
     }
 
     /// A node is drained when nobody waits for it and every hint that can be delivered is.
     fn drain_tick(&mut self) {
-        if self.desk.drains.is_empty() || !self.desk.is_empty() {
+        if self.requests.drains.is_empty() || !self.requests.is_empty() {
             return;
         }
         let left = self.store.hint_stats().map_or(0, |s| s.count);
-        if left > 0 && !self.chores.is_stuck() {
+        if left > 0 && !self.schedule.is_stuck() {
             return;
         }
         let told = match left {
@@ -191,7 +203,7 @@ impl Core {
                 .hint("bring them back: kvs status shows who is down"),
             )),
         };
-        for (link, ticket) in std::mem::take(&mut self.desk.drains) {
+        for (link, ticket) in std::mem::take(&mut self.requests.drains) {
             self.tell(link, ticket, told.clone());
         }
     }
@@ -202,16 +214,16 @@ impl Core {
             pid: std::process::id(),
             dir: self.store.dir().display().to_string(),
             address: self.gossip.own().address.clone(),
-            metrics: self.chores.metrics.clone(),
+            metrics: self.schedule.metrics.clone(),
             uptime_s: self.now_ms() / 1_000,
             bytes: self.store.used_bytes()?,
             full: !self.node.has_room(),
-            draining: self.desk.draining || self.stopping != Stopping::No,
+            draining: self.requests.draining || self.stopping != Stopping::No,
             waiting: !self.node.is_ready(),
-            requests: (self.desk.asked.len() + self.desk.held.len()) as u64,
-            links: self.peers.linked().len() as u64,
-            clients: self.peers.clients() as u64,
-            rounds: self.chores.rounds,
+            requests: (self.requests.asked.len() + self.requests.held.len()) as u64,
+            links: self.links.linked().len() as u64,
+            clients: self.links.clients() as u64,
+            rounds: self.schedule.rounds,
             wall_ms: wall_ms(),
         })
     }
@@ -226,13 +238,13 @@ impl Core {
         let usable = disk.f_blocks.saturating_sub(disk.f_bfree).saturating_add(disk.f_bavail);
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         Ok(Load {
-            run: self.papers.hello.run,
+            run: self.credentials.hello.run,
             uptime_ms: self.now_ms(),
             bytes: used,
             commits: self.store.commit_number(),
             disk_free: bytes(disk.f_bavail).saturating_add(file.saturating_sub(used)),
             disk_total: bytes(usable),
-            ..self.desk.load.clone()
+            ..self.requests.load.clone()
         })
     }
 

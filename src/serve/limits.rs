@@ -40,7 +40,7 @@ const MODEST: usize = 1 << 20;
 
 /// See the module.
 #[derive(Clone)]
-pub(super) struct Guests {
+pub(super) struct ClientBudget {
     pool: Arc<Semaphore>,
     guess: Arc<AtomicUsize>,
     answers: Arc<AtomicUsize>,
@@ -49,7 +49,7 @@ pub(super) struct Guests {
     onward: Arc<Semaphore>,
 }
 
-impl Default for Guests {
+impl Default for ClientBudget {
     fn default() -> Self {
         Self {
             pool: Arc::new(Semaphore::new(UNITS)),
@@ -61,7 +61,7 @@ impl Default for Guests {
     }
 }
 
-impl Guests {
+impl ClientBudget {
     /// Waits until there is room for a question of so many bytes and, if it reads, its answer.
     /// `None` once the node has ended.
     pub(super) async fn admit(&self, bytes: usize, reads: bool) -> Option<OwnedSemaphorePermit> {
@@ -72,7 +72,7 @@ impl Guests {
     }
 
     /// Waits until so many bytes more of a question may be read. `None` once the node has ended.
-    pub(super) async fn gather(&self, so_far: &mut Gathered, bytes: usize) -> Option<()> {
+    pub(super) async fn gather(&self, so_far: &mut ReceivePermit, bytes: usize) -> Option<()> {
         if bytes <= PACKET_BYTES_FREE || so_far.onward.is_some() {
             return Some(());
         }
@@ -99,36 +99,36 @@ impl Guests {
     }
 
     /// Bytes in an outbox of its own.
-    pub(super) fn outbox(&self) -> Outbox {
+    pub(super) fn outbox(&self) -> SendQueue {
         let (own, listening) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Outbox { own, all: self.answers.clone(), listening }
+        SendQueue { own, all: self.answers.clone(), listening }
     }
 }
 
 /// The place of a question that is being gathered; given back when it is dropped.
 #[derive(Default)]
-pub(super) struct Gathered {
+pub(super) struct ReceivePermit {
     units: Option<OwnedSemaphorePermit>,
     onward: Option<OwnedSemaphorePermit>,
 }
 
 /// Bytes that wait in one outbox, counted with those of others.
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(super) struct SendQueue {
     own: AtomicUsize,
     all: Arc<AtomicUsize>,
     /// The other end is in the middle of saying something.
     pub(super) listening: AtomicBool,
 }
 
-impl Outbox {
+impl SendQueue {
     /// What waits here.
     pub(super) fn waiting(&self) -> usize {
         self.own.load(Ordering::Relaxed)
     }
 
     /// Whether all of them hold too much, and this one has a part in it.
-    pub(super) fn hoards(&self) -> bool {
+    pub(super) fn is_over_share(&self) -> bool {
         self.all.load(Ordering::Relaxed) > ANSWERS_MAX && self.waiting() > MODEST
     }
 
@@ -143,7 +143,7 @@ impl Outbox {
     }
 }
 
-impl Drop for Outbox {
+impl Drop for SendQueue {
     fn drop(&mut self) {
         // What was not sent will not be.
         self.all.fetch_sub(self.waiting(), Ordering::Relaxed);
@@ -151,7 +151,7 @@ impl Drop for Outbox {
 }
 
 /// A question's place among those that are open; given back when it is dropped.
-pub(super) struct Seat {
+pub(super) struct RequestPermit {
     pub(super) _of_link: OwnedSemaphorePermit,
     /// None of an operator's question: it is short, and must not wait for those of others.
     pub(super) _of_all: Option<OwnedSemaphorePermit>,
@@ -163,26 +163,26 @@ mod tests {
 
     #[test]
     fn the_guess_follows_answers_up_at_once_and_down_slowly() {
-        let guests = Guests::default();
-        let guess = || guests.guess.load(Ordering::Relaxed);
-        guests.answered(100);
+        let budget = ClientBudget::default();
+        let guess = || budget.guess.load(Ordering::Relaxed);
+        budget.answered(100);
         assert_eq!(guess(), GUESS_MIN);
-        guests.answered(1 << 20);
-        guests.answered(100);
+        budget.answered(1 << 20);
+        budget.answered(100);
         assert!(guess() > 1_000_000 && guess() < 1 << 20);
-        (0..200).for_each(|_| guests.answered(100));
+        (0..200).for_each(|_| budget.answered(100));
         assert_eq!(guess(), GUESS_MIN);
     }
 
     #[tokio::test]
     async fn questions_wait_for_room_and_get_it() {
-        let guests = Guests::default();
+        let budget = ClientBudget::default();
         let mut open = Vec::new();
-        while let Ok(one) = guests.pool.clone().try_acquire_many_owned(UNITS_MAX as u32) {
+        while let Ok(one) = budget.pool.clone().try_acquire_many_owned(UNITS_MAX as u32) {
             open.push(one);
         }
         assert_eq!(open.len(), 8);
-        let long = guests.admit(QUESTION_BYTES_MAX, false);
+        let long = budget.admit(QUESTION_BYTES_MAX, false);
         tokio::pin!(long);
         tokio::select! {
             biased;
@@ -195,16 +195,16 @@ mod tests {
 
     #[tokio::test]
     async fn one_long_question_at_a_time_needs_no_place_and_short_ones_never_do() {
-        let guests = Guests::default();
-        let mut greedy = Gathered::default();
-        guests.gather(&mut greedy, GATHER_UNITS * UNIT_BYTES).await.expect("room");
+        let budget = ClientBudget::default();
+        let mut greedy = ReceivePermit::default();
+        budget.gather(&mut greedy, GATHER_UNITS * UNIT_BYTES).await.expect("room");
         assert!(greedy.onward.is_none());
-        let (mut long, mut other) = (Gathered::default(), Gathered::default());
-        guests.gather(&mut long, 64 << 10).await.expect("it goes on without");
+        let (mut long, mut other) = (ReceivePermit::default(), ReceivePermit::default());
+        budget.gather(&mut long, 64 << 10).await.expect("it goes on without");
         assert!(long.onward.is_some() && long.units.is_none());
-        guests.gather(&mut long, QUESTION_BYTES_MAX).await.expect("to its end");
-        guests.gather(&mut other, PACKET_BYTES_FREE).await.expect("it is short");
-        let waits = guests.gather(&mut other, PACKET_BYTES_FREE + 1);
+        budget.gather(&mut long, QUESTION_BYTES_MAX).await.expect("to its end");
+        budget.gather(&mut other, PACKET_BYTES_FREE).await.expect("it is short");
+        let waits = budget.gather(&mut other, PACKET_BYTES_FREE + 1);
         tokio::pin!(waits);
         tokio::select! {
             biased;
@@ -217,15 +217,15 @@ mod tests {
 
     #[test]
     fn who_hoards_is_told_from_who_does_not() {
-        let guests = Guests::default();
-        let (greedy, modest) = (guests.outbox(), guests.outbox());
+        let budget = ClientBudget::default();
+        let (greedy, modest) = (budget.outbox(), budget.outbox());
         greedy.put(ANSWERS_MAX);
         modest.put(MODEST);
-        assert!(greedy.hoards() && !modest.hoards());
+        assert!(greedy.is_over_share() && !modest.is_over_share());
         drop(greedy);
         modest.put(1);
-        assert!(!modest.hoards());
+        assert!(!modest.is_over_share());
         modest.take(MODEST + 1);
-        assert_eq!(guests.answers.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.answers.load(Ordering::Relaxed), 0);
     }
 }

@@ -24,9 +24,9 @@ use tokio::time::timeout;
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Source(IpAddr);
+pub(super) struct SourceNetwork(IpAddr);
 
-impl Source {
+impl SourceNetwork {
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(v6) => Self(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into()),
@@ -37,33 +37,33 @@ impl Source {
 
 /// See the module. Clones are the same crowd.
 #[derive(Clone)]
-pub(super) struct Crowd(Arc<Mutex<Inside>>);
+pub(super) struct SlotPool(Arc<Mutex<Inside>>);
 
 struct Inside {
     /// How many may be in, and how many of one source.
     room: usize,
     share: usize,
     all: Vec<One>,
-    counts: BTreeMap<Source, usize>,
+    counts: BTreeMap<SourceNetwork, usize>,
     next: u64,
     dice: u64,
 }
 
 struct One {
     number: u64,
-    source: Source,
+    source: SourceNetwork,
     /// Dropped, it sends its holder out.
     _stay: oneshot::Sender<()>,
 }
 
 /// A place in a crowd, given back when it is dropped.
-pub(super) struct Place {
-    crowd: Crowd,
+pub(super) struct Slot {
+    slot_pool: SlotPool,
     number: u64,
     sent_out: oneshot::Receiver<()>,
 }
 
-impl Crowd {
+impl SlotPool {
     /// Room for so many; one source may have half of it.
     pub(super) fn new(room: usize, seed: u64) -> Self {
         let (all, counts) = (Vec::new(), BTreeMap::new());
@@ -72,7 +72,7 @@ impl Crowd {
     }
 
     /// Takes a newcomer in; another may have to leave for it.
-    pub(super) fn enter(&self, source: Source) -> Place {
+    pub(super) fn enter(&self, source: SourceNetwork) -> Slot {
         let mut inside = self.inside();
         let own = inside.counts.get(&source).copied().unwrap_or(0);
         if inside.all.len() >= inside.room {
@@ -86,7 +86,7 @@ impl Crowd {
         inside.next += 1;
         inside.all.push(One { number, source, _stay: stay });
         *inside.counts.entry(source).or_default() += 1;
-        Place { crowd: self.clone(), number, sent_out }
+        Slot { slot_pool: self.clone(), number, sent_out }
     }
 
     /// How many are in.
@@ -131,7 +131,7 @@ impl Inside {
     }
 }
 
-impl Place {
+impl Slot {
     /// What comes of it, unless it takes too long or the place is lost first.
     pub(super) async fn during<T>(
         &mut self,
@@ -146,9 +146,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut inside = self.crowd.inside();
+        let mut inside = self.slot_pool.inside();
         if let Some(at) = inside.all.iter().position(|one| one.number == self.number) {
             inside.remove(at);
         }
@@ -159,32 +159,32 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn source(last: u8) -> Source {
-        Source::of(IpAddr::from([10, 0, 0, last]))
+    fn source(last: u8) -> SourceNetwork {
+        SourceNetwork::of(IpAddr::from([10, 0, 0, last]))
     }
 
-    fn is_out(place: &mut Place) -> bool {
-        place.sent_out.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    fn is_out(slot: &mut Slot) -> bool {
+        slot.sent_out.try_recv() == Err(oneshot::error::TryRecvError::Closed)
     }
 
     #[test]
     fn a_flood_from_one_source_drives_out_itself_alone() {
-        let crowd = Crowd::new(64, 7);
-        let mut honest: Vec<_> = (2..12).map(|n| crowd.enter(source(n))).collect();
-        let mut flood: Vec<_> = (0..10_000).map(|_| crowd.enter(source(1))).collect();
+        let slot_pool = SlotPool::new(64, 7);
+        let mut honest: Vec<_> = (2..12).map(|n| slot_pool.enter(source(n))).collect();
+        let mut flood: Vec<_> = (0..10_000).map(|_| slot_pool.enter(source(1))).collect();
         assert!(!honest.iter_mut().any(is_out));
         assert_eq!(flood.iter_mut().map(is_out).filter(|out| !out).count(), 32, "half of the room");
-        assert_eq!(crowd.len(), 42);
+        assert_eq!(slot_pool.len(), 42);
         drop(flood);
-        assert_eq!(crowd.len(), 10);
+        assert_eq!(slot_pool.len(), 10);
     }
 
     #[test]
     fn a_flood_does_not_drive_out_the_slow_of_its_own_source_for_certain() {
         let stays = (0..200_u64).filter(|seed| {
-            let crowd = Crowd::new(64, seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            let mut slow = crowd.enter(source(1));
-            let _flood: Vec<_> = (0..64).map(|_| crowd.enter(source(1))).collect();
+            let slot_pool = SlotPool::new(64, seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let mut slow = slot_pool.enter(source(1));
+            let _flood: Vec<_> = (0..64).map(|_| slot_pool.enter(source(1))).collect();
             !is_out(&mut slow)
         });
         // 33 of the flood had to choose between 32: about (31/32)^33 of the slow stay, a third.
@@ -193,21 +193,21 @@ mod tests {
 
     #[test]
     fn many_sources_share_the_room_and_none_is_more() {
-        let crowd = Crowd::new(16, 3);
-        let mut two: Vec<_> = (0..2).map(|_| crowd.enter(source(9))).collect();
-        let _others: Vec<_> = (20..34).map(|n| crowd.enter(source(n))).collect();
-        let _newcomer = crowd.enter(source(40));
+        let slot_pool = SlotPool::new(16, 3);
+        let mut two: Vec<_> = (0..2).map(|_| slot_pool.enter(source(9))).collect();
+        let _others: Vec<_> = (20..34).map(|n| slot_pool.enter(source(n))).collect();
+        let _newcomer = slot_pool.enter(source(40));
         assert_eq!(
             two.iter_mut().map(is_out).filter(|out| *out).count(),
             1,
             "who has the most gives way"
         );
-        assert_eq!(crowd.len(), 16);
+        assert_eq!(slot_pool.len(), 16);
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_source_and_a_mapped_address_is_what_it_maps() {
-        let of = |text: &str| Source::of(text.parse().expect("an address"));
+        let of = |text: &str| SourceNetwork::of(text.parse().expect("an address"));
         assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2:ffff::1"));
         assert_ne!(of("2001:db8:1:2::4"), of("2001:db8:1:3::4"));
         assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
