@@ -16,7 +16,7 @@ use std::process::{ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use kvs::channel::{ClientRequest, ClientResponse, RingKeys, StoreQuery, StoreResult};
-use kvs::client::{Client, Opening};
+use kvs::client::{Client, ConnectOptions};
 use kvs::config::read_keys;
 use kvs::digest::Sum;
 use kvs::key::{Key, Partition};
@@ -162,7 +162,8 @@ impl Ring {
         let keys = RingKeys::new(read_keys(&self.key_file()).expect("the ring's key"));
         let addresses = addresses.collect();
         let (timeout, insist, strangers) = (ANSWER, false, false);
-        Client::open(Opening { addresses, keys, timeout, insist, strangers }).expect("a client")
+        Client::open(ConnectOptions { addresses, keys, timeout, insist, strangers })
+            .expect("a client")
     }
 
     /// A client of each node that runs.

@@ -14,8 +14,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::effect::{self, Nature};
-use super::link::Cut;
+use super::effect::{self, RequestTraits};
+use super::link::LinkError;
 use super::{Client, lock, meet, now};
 use crate::channel::{ClientRequest, ClientResponse, Info, Load};
 use crate::error::{Error, Result};
@@ -27,9 +27,9 @@ use crate::ring::NodeId;
 const TRIED_MAX: usize = 3;
 
 /// How one try failed.
-struct Lost {
+struct FailedTry {
     sent: bool,
-    cut: Cut,
+    cut: LinkError,
 }
 
 impl Client {
@@ -38,9 +38,9 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn request(&self, at: NodeId, request: Request) -> Result<Reply> {
-        let told = self.ask(at, ClientRequest::Node(request))?;
-        told.check(&self.doc())?;
-        match told {
+        let response = self.ask(at, ClientRequest::Node(request))?;
+        response.check(&self.doc())?;
+        match response {
             ClientResponse::Reply(reply) => Ok(self.heed(reply)),
             _ => Err(defect()),
         }
@@ -60,42 +60,42 @@ impl Client {
     /// What the node says; else [`Error::Unreachable`] when nobody could be asked; when the answer
     /// does not come, [`Error::Refused`] of a read, [`Error::Unknown`] of a write, else
     /// [`Error::Partial`].
-    pub fn ask(&self, at: NodeId, ask: ClientRequest) -> Result<ClientResponse> {
-        let nature = Nature::of(&ask);
+    pub fn ask(&self, at: NodeId, request: ClientRequest) -> Result<ClientResponse> {
+        let traits = RequestTraits::of(&request);
         let until = now() + self.left();
-        if !nature.anyones || at != self.entry() {
-            return self.ask_one(at, &ask, nature, until);
+        if !traits.any_node || at != self.entry() {
+            return self.ask_one(at, &request, traits, until);
         }
         let mut tried = BTreeSet::from([at]);
-        let doubted = std::mem::take(&mut self.known().doubted);
+        let entry_doubtful = std::mem::take(&mut self.known().entry_doubtful);
         // One that has kept us waiting in vain is not the first to be asked again.
-        let other = if doubted { self.next_entry(&mut tried, until) } else { None };
+        let other = if entry_doubtful { self.next_entry(&mut tried, until) } else { None };
         let start = now();
         let half = start + until.saturating_duration_since(start) / 2;
         // A read leaves time for another node, if there is one.
         let first =
-            if nature.effect == Effect::ReadOnly && self.has_others() { half } else { until };
-        let mut asked = self.ask_one(other.unwrap_or(at), &ask, nature, first);
-        while tried.len() < TRIED_MAX && now() < until && self.is_for_others(&asked, nature) {
+            if traits.effect == Effect::ReadOnly && self.has_others() { half } else { until };
+        let mut asked = self.ask_one(other.unwrap_or(at), &request, traits, first);
+        while tried.len() < TRIED_MAX && now() < until && self.is_for_others(&asked, traits) {
             let Some(next) = self.next_entry(&mut tried, until) else { break };
-            asked = self.ask_one(next, &ask, nature, until);
+            asked = self.ask_one(next, &request, traits, until);
         }
-        self.known().doubted = asked.is_err() && self.is_down();
+        self.known().entry_doubtful = asked.is_err() && self.is_down();
         asked
     }
 
     /// Whether more than one node could answer.
     fn has_others(&self) -> bool {
-        self.opening.addresses.len() > 1 || self.members().iter().filter(|n| n.up).count() > 1
+        self.options.addresses.len() > 1 || self.members().iter().filter(|n| n.up).count() > 1
     }
 
     /// Whether another node may do better, and asking it does nothing twice.
-    fn is_for_others(&self, asked: &Result<ClientResponse>, nature: Nature) -> bool {
+    fn is_for_others(&self, asked: &Result<ClientResponse>, traits: RequestTraits) -> bool {
         match asked {
-            Ok(told) => is_refused(told),
+            Ok(response) => is_refused(response),
             Err(error) => match error.root() {
                 Error::Unreachable(_) | Error::Busy(_) => true,
-                Error::Refused(_) => nature.effect == Effect::ReadOnly && self.is_down(),
+                Error::Refused(_) => traits.effect == Effect::ReadOnly && self.is_down(),
                 _ => false,
             },
         }
@@ -105,31 +105,31 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub fn ask_only(&self, at: NodeId, ask: ClientRequest) -> Result<ClientResponse> {
-        self.ask_one(at, &ask, Nature::of(&ask), now() + self.left())
+    pub fn ask_only(&self, at: NodeId, request: ClientRequest) -> Result<ClientResponse> {
+        self.ask_one(at, &request, RequestTraits::of(&request), now() + self.left())
     }
 
     /// Asks several nodes at once, each within the time: those that are gone do not add up.
     pub fn ask_all(
         &self,
-        asks: Vec<(NodeId, ClientRequest)>,
+        requests: Vec<(NodeId, ClientRequest)>,
     ) -> Vec<(NodeId, Result<ClientResponse>)> {
-        let asks: BTreeMap<_, _> = asks.into_iter().collect();
-        self.each(asks.keys().copied().collect(), |at| self.ask_only(at, asks[&at].clone()))
+        let requests: BTreeMap<_, _> = requests.into_iter().collect();
+        self.each(requests.keys().copied().collect(), |at| self.ask_only(at, requests[&at].clone()))
     }
 
     /// Does something for each of several nodes, all at once.
     pub fn each<T: Send>(
         &self,
         nodes: Vec<NodeId>,
-        ask: impl Fn(NodeId) -> Result<T> + Sync,
+        call: impl Fn(NodeId) -> Result<T> + Sync,
     ) -> Vec<(NodeId, Result<T>)> {
         if nodes.len() < 2 {
-            return nodes.into_iter().map(|at| (at, ask(at))).collect();
+            return nodes.into_iter().map(|at| (at, call(at))).collect();
         }
-        let ask = &ask;
+        let call = &call;
         std::thread::scope(|scope| {
-            let start = |at| (at, scope.spawn(move || ask(at)));
+            let start = |at| (at, scope.spawn(move || call(at)));
             let running: Vec<_> = nodes.into_iter().map(start).collect();
             let ended = running.into_iter();
             ended.map(|(at, t)| (at, t.join().unwrap_or_else(|_| Err(defect())))).collect()
@@ -152,15 +152,15 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`]; [`Error::Denied`] when its build does not know the question.
     pub fn load(&self, at: NodeId) -> Result<Load> {
-        let (ask, until) = (ClientRequest::Load, self.until(at, now() + self.left()));
+        let (request, until) = (ClientRequest::Load, self.until(at, now() + self.left()));
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_at(at, &ask, Nature::of(&ask), until)? {
+            match self.try_at(at, &request, RequestTraits::of(&request), until)? {
                 Ok(ClientResponse::Load(load)) => return Ok(*load),
                 Ok(ClientResponse::Fault(fault)) => return Err(fault.into()),
                 Ok(_) => return Err(defect()),
-                Err(lost @ Lost { sent: true, cut: Cut::Broken(_) }) if tries > 1 => {
+                Err(lost @ FailedTry { sent: true, cut: LinkError::Closed(_) }) if tries > 1 => {
                     // An older build hangs up on what it does not know, and answers all the rest. It is
                     // there: what it is asked now has all the time that is left.
                     self.known().silent.remove(&at);
@@ -178,7 +178,7 @@ impl Client {
                         },
                     ));
                 }
-                Err(lost) if tries > 1 || lost.cut == Cut::Silent => {
+                Err(lost) if tries > 1 || lost.cut == LinkError::TimedOut => {
                     return Err(self.lost(at, &lost, Effect::ReadOnly));
                 }
                 Err(_) => {}
@@ -224,11 +224,18 @@ impl Client {
                 Err(_) => {}
             }
         }
-        match self.try_at(at, &ClientRequest::Stop, Nature::of(&ClientRequest::Stop), until)? {
-            Ok(ClientResponse::Done) | Err(Lost { sent: true, cut: Cut::Broken(_) }) => Ok(()),
+        match self.try_at(
+            at,
+            &ClientRequest::Stop,
+            RequestTraits::of(&ClientRequest::Stop),
+            until,
+        )? {
+            Ok(ClientResponse::Done) | Err(FailedTry { sent: true, cut: LinkError::Closed(_) }) => {
+                Ok(())
+            }
             Ok(ClientResponse::Fault(fault)) => Err(fault.into()),
             Ok(_) => Err(defect()),
-            Err(Lost { sent: true, cut: Cut::Silent }) => Err(self.hangs(at)),
+            Err(FailedTry { sent: true, cut: LinkError::TimedOut }) => Err(self.hangs(at)),
             Err(lost) => Err(self.lost(at, &lost, Effect::Job)),
         }
     }
@@ -243,7 +250,11 @@ impl Client {
     /// How long this node is asked at the most: little if it was silent before.
     fn until(&self, at: NodeId, until: Instant) -> Instant {
         let known = self.known();
-        if known.silent.contains(&at) { until.min(now() + known.patience.least()) } else { until }
+        if known.silent.contains(&at) {
+            until.min(now() + known.wait_budget.least())
+        } else {
+            until
+        }
     }
 
     /// Remembers how a try ended that began at `start`.
@@ -252,7 +263,7 @@ impl Client {
         if answered {
             known.silent.remove(&at);
         } else {
-            known.patience.waited(start, now());
+            known.wait_budget.waited(start, now());
         }
         if silent {
             known.silent.insert(at);
@@ -263,24 +274,24 @@ impl Client {
     fn ask_one(
         &self,
         at: NodeId,
-        ask: &ClientRequest,
-        nature: Nature,
+        request: &ClientRequest,
+        traits: RequestTraits,
         until: Instant,
     ) -> Result<ClientResponse> {
         let until = self.until(at, until);
         let (asked, mut again) = (now(), true);
         loop {
-            let lost = match self.try_at(at, ask, nature, until)? {
+            let lost = match self.try_at(at, request, traits, until)? {
                 Ok(ClientResponse::Fault(fault)) => return Err(fault.into()),
-                Ok(told) => return Ok(told),
+                Ok(response) => return Ok(response),
                 Err(lost) => lost,
             };
-            let safe = !lost.sent || nature.effect == Effect::ReadOnly;
-            if !again || !safe || lost.cut == Cut::Silent {
-                if lost.sent && nature.effect == Effect::Write {
+            let safe = !lost.sent || traits.effect == Effect::ReadOnly;
+            if !again || !safe || lost.cut == LinkError::TimedOut {
+                if lost.sent && traits.effect == Effect::Write {
                     outlive(asked, until);
                 }
-                return Err(self.lost(at, &lost, nature.effect));
+                return Err(self.lost(at, &lost, traits.effect));
             }
             again = false;
         }
@@ -290,17 +301,17 @@ impl Client {
     fn try_at(
         &self,
         at: NodeId,
-        ask: &ClientRequest,
-        nature: Nature,
+        request: &ClientRequest,
+        traits: RequestTraits,
         until: Instant,
-    ) -> Result<std::result::Result<ClientResponse, Lost>> {
+    ) -> Result<std::result::Result<ClientResponse, FailedTry>> {
         let start = now();
-        let tried = self.once_at(at, ask, nature, until);
+        let tried = self.once_at(at, request, traits, until);
         let silent = match &tried {
             Ok(Ok(_)) => false,
             Err(_) if now() >= until => true,
             // Of a question that any node can take, it may be others who keep it waiting.
-            _ => !nature.anyones,
+            _ => !traits.any_node,
         };
         self.took(at, start, matches!(tried, Ok(Ok(_))), silent);
         tried
@@ -310,28 +321,31 @@ impl Client {
     fn once_at(
         &self,
         at: NodeId,
-        ask: &ClientRequest,
-        nature: Nature,
+        request: &ClientRequest,
+        traits: RequestTraits,
         until: Instant,
-    ) -> Result<std::result::Result<ClientResponse, Lost>> {
+    ) -> Result<std::result::Result<ClientResponse, FailedTry>> {
         let place = self.link(at);
         let mut place = lock(&place);
         let mut link = match place.take() {
             Some(link) => link,
             None => self.dial_node(at, until)?,
         };
-        let mut ask = ask.clone();
-        Nature::limit(&mut ask, until.saturating_duration_since(now()).as_millis() as u64);
-        let ticket = match link.post(ask, until) {
+        let mut request = request.clone();
+        RequestTraits::limit(
+            &mut request,
+            until.saturating_duration_since(now()).as_millis() as u64,
+        );
+        let ticket = match link.post(request, until) {
             Ok(ticket) => ticket,
-            Err(cut) => return Ok(Err(Lost { sent: false, cut })),
+            Err(cut) => return Ok(Err(FailedTry { sent: false, cut })),
         };
-        match link.wait(ticket, until, nature.long.then(|| self.timeout())) {
-            Ok(told) => {
+        match link.wait(ticket, until, traits.renewable.then(|| self.timeout())) {
+            Ok(response) => {
                 *place = Some(link);
-                Ok(Ok(told))
+                Ok(Ok(response))
             }
-            Err(cut) => Ok(Err(Lost { sent: true, cut })),
+            Err(cut) => Ok(Err(FailedTry { sent: true, cut })),
         }
     }
 
@@ -340,11 +354,11 @@ impl Client {
         lock(&self.link(at)).as_ref().is_some_and(|link| link.wire() == 1)
     }
 
-    fn lost(&self, at: NodeId, lost: &Lost, effect: Effect) -> Error {
+    fn lost(&self, at: NodeId, lost: &FailedTry, effect: Effect) -> Error {
         let name = self.doc().name(at);
         let why = match &lost.cut {
-            Cut::Silent => "gave no answer in time".to_owned(),
-            Cut::Broken(why) => format!("broke off before it answered ({why})"),
+            LinkError::TimedOut => "gave no answer in time".to_owned(),
+            LinkError::Closed(why) => format!("broke off before it answered ({why})"),
         };
         match lost.sent {
             true => effect::error(effect, &name, &why),
@@ -366,11 +380,11 @@ impl Client {
         let up = news.iter().filter(|n| n.up && !tried.contains(&n.row.id));
         let mut addresses: Vec<_> = up.map(|n| n.row.address.clone()).collect();
         let gone: Vec<_> = tried.iter().filter_map(|id| self.address(*id)).collect();
-        let more = self.opening.addresses.iter().filter(|a| !gone.contains(a));
+        let more = self.options.addresses.iter().filter(|a| !gone.contains(a));
         addresses.extend(more.filter(|a| !addresses.contains(a)).cloned().collect::<Vec<_>>());
         for (i, address) in addresses.iter().enumerate() {
             let share = until.saturating_duration_since(now()) / (addresses.len() - i) as u32;
-            let Ok((link, doc, news)) = meet(&self.opening, &self.own, address, now() + share)
+            let Ok((link, doc, news)) = meet(&self.options, &self.own, address, now() + share)
             else {
                 continue;
             };
@@ -394,8 +408,8 @@ pub(super) fn outlive(asked: Instant, until: Instant) {
 }
 
 /// Whether a node could not have it done, and nothing was: it may be cut off from those who could.
-fn is_refused(told: &ClientResponse) -> bool {
-    let verdict = match told {
+fn is_refused(response: &ClientResponse) -> bool {
+    let verdict = match response {
         ClientResponse::Reply(Reply::Put(reply)) => &reply.verdict,
         ClientResponse::Reply(Reply::Get(reply)) => &reply.verdict,
         ClientResponse::Reply(Reply::Scan(Err(_))) => return true,

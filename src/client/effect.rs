@@ -12,35 +12,35 @@ use crate::node::{Effect, Request};
 
 /// How a question is to be treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Nature {
+pub(super) struct RequestTraits {
     pub(super) effect: Effect,
     /// Any node can answer it.
-    pub(super) anyones: bool,
+    pub(super) any_node: bool,
     /// It may go on as long as the node shows life.
-    pub(super) long: bool,
+    pub(super) renewable: bool,
 }
 
-impl Nature {
-    pub(super) fn of(ask: &ClientRequest) -> Self {
-        let nature = |effect, anyones, long| Self { effect, anyones, long };
-        match ask {
+impl RequestTraits {
+    pub(super) fn of(request: &ClientRequest) -> Self {
+        let traits = |effect, any_node, renewable| Self { effect, any_node, renewable };
+        match request {
             ClientRequest::Node(request) => {
                 let work = request.effect() == Effect::Job;
-                nature(request.effect(), request.is_anyones(), work)
+                traits(request.effect(), request.is_anyones(), work)
             }
-            ClientRequest::File(_) => nature(Effect::ReadOnly, false, true),
-            ClientRequest::Ring | ClientRequest::Members => nature(Effect::ReadOnly, true, false),
+            ClientRequest::File(_) => traits(Effect::ReadOnly, false, true),
+            ClientRequest::Ring | ClientRequest::Members => traits(Effect::ReadOnly, true, false),
             ClientRequest::Info | ClientRequest::Transfers | ClientRequest::Load => {
-                nature(Effect::ReadOnly, false, false)
+                traits(Effect::ReadOnly, false, false)
             }
-            ClientRequest::Drain(_) | ClientRequest::Stop => nature(Effect::Job, false, true),
+            ClientRequest::Drain(_) | ClientRequest::Stop => traits(Effect::Job, false, true),
         }
     }
 
     /// Gives a request its part of the time: a little less, so that the node's own verdict arrives.
-    pub(super) fn limit(ask: &mut ClientRequest, timeout_ms: u64) {
+    pub(super) fn limit(request: &mut ClientRequest, timeout_ms: u64) {
         let limit = (timeout_ms * 9 / 10).max(1);
-        match ask {
+        match request {
             ClientRequest::Node(Request::Put(put)) => put.options.timeout_ms = limit,
             ClientRequest::Node(Request::Get(_, options) | Request::Scan(.., options)) => {
                 options.timeout_ms = limit;

@@ -116,18 +116,18 @@ impl World {
         loop {
             let Some(bytes) = opener.open(&packet(&mut stream)?).ok()? else { continue };
             let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).ok()?;
-            let Ok(Frame::Request(ticket, ask)) = Frame::decode(bytes) else { continue };
-            let act = match *ask {
+            let Ok(Frame::Request(ticket, request)) = Frame::decode(bytes) else { continue };
+            let act = match *request {
                 ClientRequest::Ring => {
                     Act::Say(vec![ClientResponse::Ring(Box::new(self.doc.clone()))])
                 }
                 ClientRequest::Members => Act::Say(vec![ClientResponse::Members(self.news())]),
-                ask => script(&ask),
+                request => script(&request),
             };
             match act {
                 Act::Say(all) => {
-                    for told in all {
-                        say(&mut stream, Frame::Response(ticket, Box::new(told)))?;
+                    for response in all {
+                        say(&mut stream, Frame::Response(ticket, Box::new(response)))?;
                     }
                 }
                 Act::HangUp => return None,

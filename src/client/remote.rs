@@ -45,10 +45,10 @@ impl Remote {
         }
     }
 
-    fn look(&self, look: StoreQuery) -> Result<StoreResult> {
-        let told = self.client.ask(self.node, ClientRequest::File(look))?;
-        told.check(&self.client.doc())?;
-        match told {
+    fn look(&self, query: StoreQuery) -> Result<StoreResult> {
+        let response = self.client.ask(self.node, ClientRequest::File(query))?;
+        response.check(&self.client.doc())?;
+        match response {
             ClientResponse::File(seen) => Ok(seen),
             _ => Err(defect()),
         }
@@ -57,8 +57,8 @@ impl Remote {
 
 /// What a look shows, if it is of the kind that was asked for.
 macro_rules! see {
-    ($remote:ident, $look:expr, $seen:ident) => {
-        match $remote.look($look)? {
+    ($remote:ident, $query:expr, $seen:ident) => {
+        match $remote.look($query)? {
             StoreResult::$seen(value) => Ok(value),
             _ => Err(defect()),
         }
@@ -82,8 +82,8 @@ impl Store for Remote {
     ) -> Result<()> {
         let mut after = after.map(<[u8]>::to_vec);
         loop {
-            let look = StoreQuery::Visit(partition, after.clone());
-            let StoreResult::Page(records, end) = self.look(look)? else { return Err(defect()) };
+            let query = StoreQuery::Visit(partition, after.clone());
+            let StoreResult::Page(records, end) = self.look(query)? else { return Err(defect()) };
             for (key, stored) in &records {
                 if visit(key, stored) == ControlFlow::Break(()) {
                     return Ok(());

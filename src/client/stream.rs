@@ -13,8 +13,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::ask::{defect, outlive};
-use super::effect::{self, Nature};
-use super::link::{Cut, In, Out};
+use super::effect::{self, RequestTraits};
+use super::link::{LinkError, ReceiveHalf, SendHalf};
 use super::{Client, lock, now};
 use crate::channel::{ClientRequest, ClientResponse, Frame};
 use crate::error::{Error, Result};
@@ -22,9 +22,9 @@ use crate::node::{Effect, Reply, Request};
 use crate::ring::NodeId;
 
 /// Gives the next request and the node to ask, while there is one.
-pub type Source<'a> = dyn FnMut() -> Option<(NodeId, Request)> + 'a;
+pub type RequestSource<'a> = dyn FnMut() -> Option<(NodeId, Request)> + 'a;
 /// Takes each reply.
-pub type Sink<'a> = dyn FnMut(Reply) + 'a;
+pub type ReplySink<'a> = dyn FnMut(Reply) + 'a;
 
 /// Tickets of streams; those of single questions stay far below.
 const FIRST_TICKET: u64 = 1 << 32;
@@ -32,24 +32,24 @@ const FIRST_TICKET: u64 = 1 << 32;
 const READER_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// What a reader heard.
-type Heard = (NodeId, std::result::Result<(u64, ClientResponse), String>);
+type ReaderReport = (NodeId, std::result::Result<(u64, ClientResponse), String>);
 /// Starts a reader.
-type Start<'a> = dyn FnMut(NodeId, In) + 'a;
+type Start<'a> = dyn FnMut(NodeId, ReceiveHalf) + 'a;
 
 /// A question that was sent.
-struct Open {
+struct InFlight {
     at: NodeId,
-    ask: ClientRequest,
+    request: ClientRequest,
     effect: Effect,
     asked: Instant,
     until: Instant,
 }
 
 /// What is open.
-struct Crowd<'a> {
+struct Pipeline<'a> {
     client: &'a Client,
-    outs: BTreeMap<NodeId, Out>,
-    open: BTreeMap<u64, Open>,
+    outs: BTreeMap<NodeId, SendHalf>,
+    open: BTreeMap<u64, InFlight>,
     ticket: u64,
     /// Nodes that take no more questions.
     closed: BTreeSet<NodeId>,
@@ -64,11 +64,11 @@ impl Client {
     pub fn stream(
         &self,
         window: usize,
-        source: &mut Source<'_>,
-        sink: &mut Sink<'_>,
+        source: &mut RequestSource<'_>,
+        sink: &mut ReplySink<'_>,
     ) -> Result<()> {
         let (tell, heard) = channel();
-        let mut crowd = Crowd {
+        let mut pipeline = Pipeline {
             client: self,
             outs: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -76,24 +76,24 @@ impl Client {
             closed: BTreeSet::new(),
         };
         std::thread::scope(|scope| {
-            let mut start = |node, inn: In| {
+            let mut start = |node, receiver: ReceiveHalf| {
                 let tell = tell.clone();
-                scope.spawn(move || listen(node, inn, &tell));
+                scope.spawn(move || listen(node, receiver, &tell));
             };
-            let ended = crowd.run(window, source, sink, &heard, &mut start);
-            crowd.outs.values().for_each(Out::close);
+            let ended = pipeline.run(window, source, sink, &heard, &mut start);
+            pipeline.outs.values().for_each(SendHalf::close);
             ended
         })
     }
 }
 
-impl Crowd<'_> {
+impl Pipeline<'_> {
     fn run(
         &mut self,
         window: usize,
-        source: &mut Source<'_>,
-        sink: &mut Sink<'_>,
-        heard: &Receiver<Heard>,
+        source: &mut RequestSource<'_>,
+        sink: &mut ReplySink<'_>,
+        heard: &Receiver<ReaderReport>,
         start: &mut Start<'_>,
     ) -> Result<()> {
         let mut ended = false;
@@ -106,7 +106,7 @@ impl Crowd<'_> {
             }
             let Some(until) = self.open.values().map(|o| o.until).min() else { return Ok(()) };
             match heard.recv_timeout(until.saturating_duration_since(now())) {
-                Ok((_, Ok((ticket, told)))) => self.take(ticket, told, sink, start)?,
+                Ok((_, Ok((ticket, response)))) => self.take(ticket, response, sink, start)?,
                 Ok((node, Err(why))) => {
                     self.outs.remove(&node);
                     let why = format!("broke off before it answered ({why})");
@@ -122,15 +122,15 @@ impl Crowd<'_> {
     fn take(
         &mut self,
         ticket: u64,
-        told: ClientResponse,
-        sink: &mut Sink<'_>,
+        response: ClientResponse,
+        sink: &mut ReplySink<'_>,
         start: &mut Start<'_>,
     ) -> Result<()> {
-        if told == ClientResponse::Busy {
+        if response == ClientResponse::Busy {
             return Ok(());
         }
         let Some(open) = self.open.remove(&ticket) else { return Ok(()) };
-        match told {
+        match response {
             ClientResponse::Reply(reply) => {
                 sink(self.client.heed(reply));
                 Ok(())
@@ -139,7 +139,7 @@ impl Crowd<'_> {
                 // It did nothing: another one may.
                 error if matches!(error.root(), Error::Busy(_)) => {
                     self.closed.insert(open.at);
-                    self.post(open.at, open.ask, start).map_err(|_| error)
+                    self.post(open.at, open.request, start).map_err(|_| error)
                 }
                 error => Err(error),
             },
@@ -148,7 +148,7 @@ impl Crowd<'_> {
     }
 
     /// The error of the open questions that are meant, the worst first; none is no error.
-    fn fail(&self, meant: impl Fn(&Open) -> bool, why: &str) -> Result<()> {
+    fn fail(&self, meant: impl Fn(&InFlight) -> bool, why: &str) -> Result<()> {
         let lost: Vec<_> = self.open.values().filter(|o| meant(o)).collect();
         let worst = lost.iter().find(|o| o.effect == Effect::Write).or(lost.first());
         if let Some(open) = worst.filter(|o| o.effect == Effect::Write) {
@@ -158,13 +158,21 @@ impl Crowd<'_> {
     }
 
     /// Sends a question to a node, or to others that are up when that node cannot be had.
-    fn post(&mut self, at: NodeId, mut ask: ClientRequest, start: &mut Start<'_>) -> Result<()> {
+    fn post(
+        &mut self,
+        at: NodeId,
+        mut request: ClientRequest,
+        start: &mut Start<'_>,
+    ) -> Result<()> {
         let asked = now();
         let until = asked + self.client.left();
-        let nature = Nature::of(&ask);
-        Nature::limit(&mut ask, until.saturating_duration_since(asked).as_millis() as u64);
+        let traits = RequestTraits::of(&request);
+        RequestTraits::limit(
+            &mut request,
+            until.saturating_duration_since(asked).as_millis() as u64,
+        );
         let mut nodes = vec![at];
-        if nature.anyones {
+        if traits.any_node {
             let news = self.client.members();
             nodes.push(self.client.entry());
             nodes.extend(news.iter().filter(|n| n.up).map(|n| n.row.id));
@@ -174,20 +182,20 @@ impl Crowd<'_> {
         for node in nodes {
             self.ticket += 1;
             let ticket = self.ticket;
-            let posted = self
-                .out(node, until, start)
-                .and_then(|out| out.post(ticket, ask.clone(), until).map_err(|cut| unsent(&cut)));
+            let posted = self.out(node, until, start).and_then(|out| {
+                out.post(ticket, request.clone(), until).map_err(|cut| unsent(&cut))
+            });
             match posted {
                 Ok(()) => {
                     self.open.insert(
                         ticket,
-                        Open { at: node, ask, effect: nature.effect, asked, until },
+                        InFlight { at: node, request, effect: traits.effect, asked, until },
                     );
                     return Ok(());
                 }
                 Err(error) => {
                     // What was sent to it before is lost: its reader says so.
-                    self.closed.extend(nature.anyones.then_some(node));
+                    self.closed.extend(traits.any_node.then_some(node));
                     failed = error;
                 }
             }
@@ -196,34 +204,39 @@ impl Crowd<'_> {
     }
 
     /// The sending half to a node; connects if need be.
-    fn out(&mut self, node: NodeId, until: Instant, start: &mut Start<'_>) -> Result<&mut Out> {
+    fn out(
+        &mut self,
+        node: NodeId,
+        until: Instant,
+        start: &mut Start<'_>,
+    ) -> Result<&mut SendHalf> {
         if !self.outs.contains_key(&node) {
             let kept = lock(&self.client.link(node)).take();
             let link = kept.map_or_else(|| self.client.dial_node(node, until), Ok)?;
-            let (out, inn) = link.split();
+            let (out, receiver) = link.split();
             self.outs.insert(node, out);
-            start(node, inn);
+            start(node, receiver);
         }
         self.outs.get_mut(&node).ok_or_else(defect)
     }
 }
 
-fn unsent(cut: &Cut) -> Error {
+fn unsent(cut: &LinkError) -> Error {
     let why = match cut {
-        Cut::Silent => "takes nothing more",
-        Cut::Broken(why) => why,
+        LinkError::TimedOut => "takes nothing more",
+        LinkError::Closed(why) => why,
     };
     Error::Unreachable(format!("A node could not be asked: {why}. That question was not sent."))
 }
 
 /// Reads what a node says until nothing comes any more or nobody listens.
-fn listen(node: NodeId, mut inn: In, tell: &Sender<Heard>) {
+fn listen(node: NodeId, mut receiver: ReceiveHalf, tell: &Sender<ReaderReport>) {
     loop {
-        let heard = match inn.next(now() + READER_LIMIT) {
-            Ok(Frame::Response(ticket, told)) => Ok((ticket, *told)),
+        let heard = match receiver.next(now() + READER_LIMIT) {
+            Ok(Frame::Response(ticket, response)) => Ok((ticket, *response)),
             Ok(Frame::Refused(fault)) => Err(Error::from(fault).to_string()),
-            Ok(_) | Err(Cut::Silent) => continue,
-            Err(Cut::Broken(why)) => Err(why),
+            Ok(_) | Err(LinkError::TimedOut) => continue,
+            Err(LinkError::Closed(why)) => Err(why),
         };
         let ended = heard.is_err();
         if tell.send((node, heard)).is_err() || ended {

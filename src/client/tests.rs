@@ -13,14 +13,14 @@ use crate::store::Store;
 
 const TIMEOUT: Duration = Duration::from_millis(1_500);
 
-fn opening(addresses: &[&str], timeout: Duration) -> Opening {
+fn options(addresses: &[&str], timeout: Duration) -> ConnectOptions {
     let addresses = addresses.iter().map(|a| (*a).to_owned()).collect();
     let keys = RingKeys::new(vec![KEY]);
-    Opening { addresses, keys, timeout, insist: false, strangers: false }
+    ConnectOptions { addresses, keys, timeout, insist: false, strangers: false }
 }
 
 fn open(addresses: &[&str]) -> Client {
-    Client::open(opening(addresses, TIMEOUT)).expect("somebody answers")
+    Client::open(options(addresses, TIMEOUT)).expect("somebody answers")
 }
 
 fn get() -> Request {
@@ -100,7 +100,7 @@ fn a_put_that_was_sent_when_its_node_broke_is_unknown_and_not_repeated() {
 fn a_put_that_was_not_sent_goes_to_the_next_address() {
     let world = World::new(2);
     // The first node ends the connection after it was asked how it is: the put finds it closed.
-    let one = world.start(1, |ask| match ask {
+    let one = world.start(1, |request| match request {
         ClientRequest::Info => Act::HangUp,
         _ => panic!("a closed connection carries nothing"),
     });
@@ -120,14 +120,14 @@ fn a_put_that_was_not_sent_goes_to_the_next_address() {
 fn silence_ends_with_the_timeout_as_what_the_question_was() {
     let world = World::new(1);
     let client = open(&[&world.start(1, keep)]);
-    for (ask, is) in [
+    for (request, is) in [
         (ClientRequest::Node(get()), "refused"),
         (ClientRequest::Node(put()), "unknown"),
         (ClientRequest::Node(Request::Deliver), "partial"),
         (ClientRequest::Info, "refused"),
     ] {
         let start = now();
-        let error = client.ask(NodeId(1), ask).expect_err("nobody answers");
+        let error = client.ask(NodeId(1), request).expect_err("nobody answers");
         let was = match error.root() {
             Error::Refused(_) => "refused",
             Error::Unknown(_) => "unknown",
@@ -145,7 +145,7 @@ fn a_job_lives_as_long_as_it_shows_life() {
     let world = World::new(1);
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     // Its answers come one by one, each after most of the timeout.
-    let one = world.start(1, |ask| match ask {
+    let one = world.start(1, |request| match request {
         ClientRequest::Node(Request::Deliver) => {
             let slow = || {
                 let until = now() + TIMEOUT * 2 / 3;
@@ -185,7 +185,7 @@ fn a_build_that_does_not_know_a_question_is_told_from_a_node_that_is_gone() {
     let world = World::new(2);
     // What it is asked after it hung up has all the time that is left, not the tenth of one that is gone.
     let patient = Duration::from_secs(5);
-    let old = world.start(1, move |ask| match ask {
+    let old = world.start(1, move |request| match request {
         ClientRequest::Info => {
             let until = now() + patient / 8;
             while now() < until {
@@ -195,7 +195,7 @@ fn a_build_that_does_not_know_a_question_is_told_from_a_node_that_is_gone() {
         }
         _ => Act::HangUp,
     });
-    let (client, start) = (Client::open(opening(&[&old], patient)).expect("it is there"), now());
+    let (client, start) = (Client::open(options(&[&old], patient)).expect("it is there"), now());
     let error = client.load(NodeId(1)).expect_err("it does not know");
     assert!(matches!(error.root(), Error::Denied(_)), "{error}");
     assert!(error.to_string().starts_with("n1 runs a build of kvs"), "{error}");
@@ -218,9 +218,9 @@ fn nobody_names_every_address_and_why() {
     let other = world.start(1, keep);
     let all = [closed.as_str(), "no-such-host.invalid:1", &mute.address(1), &other];
     let keys = RingKeys::new(vec![[9; 32]]);
-    let opening = Opening { keys, ..opening(&all, TIMEOUT) };
+    let options = ConnectOptions { keys, ..options(&all, TIMEOUT) };
     let start = now();
-    let Err(error) = Client::open(opening) else { panic!("nobody has that key") };
+    let Err(error) = Client::open(options) else { panic!("nobody has that key") };
     // One that is there and does not take the key says what is to be done.
     assert!(matches!(error.root(), Error::Denied(_)), "{error}");
     let text = error.to_string();
@@ -248,8 +248,10 @@ fn another_node_or_ring_behind_an_address_is_not_taken_for_the_one_wanted() {
 
     let (keys, own) = (client.keys(), Static::fresh().expect("randomness"));
     let ring = Some(RingId(8));
-    let dial = Dial { keys, own: &own, ring, node: None, first: &[] };
-    let no = Link::dial(&world.address(1), &dial, now() + TIMEOUT).err().expect("another ring");
+    let dial = DialOptions { keys, own: &own, ring, node: None, first: &[] };
+    let no = NodeConnection::dial(&world.address(1), &dial, now() + TIMEOUT)
+        .err()
+        .expect("another ring");
     assert_eq!(no.why, "belongs to another ring");
 }
 
@@ -326,15 +328,15 @@ fn a_stream_ends_with_the_node_that_breaks() {
 fn a_node_is_given_less_time_than_its_client_has() {
     static ALLOWED: AtomicU64 = AtomicU64::new(0);
     let world = World::new(1);
-    let one = world.start(1, |ask| {
-        if let ClientRequest::Node(Request::Get(_, options)) = ask {
+    let one = world.start(1, |request| {
+        if let ClientRequest::Node(Request::Get(_, options)) = request {
             ALLOWED.store(options.timeout_ms, Ordering::SeqCst);
         }
         got()
     });
     // So long that the opening is nothing of it.
     let all = 60_000;
-    let client = Client::open(opening(&[&one], Duration::from_millis(all))).expect("it answers");
+    let client = Client::open(options(&[&one], Duration::from_millis(all))).expect("it answers");
     client.request(NodeId(1), get()).expect("an answer");
     let allowed = ALLOWED.load(Ordering::SeqCst);
     assert!((all / 2..=all * 9 / 10).contains(&allowed), "{allowed} of {all}");
@@ -343,9 +345,9 @@ fn a_node_is_given_less_time_than_its_client_has() {
 #[test]
 fn a_remote_file_reads_page_by_page() {
     let world = World::new(1);
-    let one = world.start(1, |ask| {
+    let one = world.start(1, |request| {
         let bytes = |text: &str| serde_bytes::ByteBuf::from(text.as_bytes());
-        let seen = match ask {
+        let seen = match request {
             ClientRequest::File(StoreQuery::Visit(_, None)) => {
                 StoreResult::Page(vec![(bytes("a"), bytes("1")), (bytes("b"), bytes("2"))], false)
             }
@@ -388,11 +390,11 @@ fn a_silent_node_is_waited_for_once() {
     let world = World::new(2);
     let (one, two) = (world.start(1, |_| info()), world.start(2, keep));
     let timeout = Duration::from_secs(10);
-    let client = Client::open(opening(&[&one, &two], timeout)).expect("somebody answers");
+    let client = Client::open(options(&[&one, &two], timeout)).expect("somebody answers");
     // It has waited for it for all of the time.
-    let mut patience = Patience::new(timeout);
-    patience.waited(now() - timeout, now());
-    client.known().patience = patience;
+    let mut wait_budget = WaitBudget::new(timeout);
+    wait_budget.waited(now() - timeout, now());
+    client.known().wait_budget = wait_budget;
     client.known().silent.insert(NodeId(2));
     assert!(client.left() < timeout / 2, "{:?}", client.left());
     let start = now();

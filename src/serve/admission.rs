@@ -264,11 +264,11 @@ impl Core {
                 message.body.age(age_ms);
                 self.message(id, *message);
             }
-            (RemoteEnd::Client, Frame::Request(ticket, mut ask)) => {
-                if let ClientRequest::Node(request) = &mut *ask {
+            (RemoteEnd::Client, Frame::Request(ticket, mut request)) => {
+                if let ClientRequest::Node(request) = &mut *request {
                     request.age(age_ms);
                 }
-                self.asked(number, ticket, *ask, permit);
+                self.asked(number, ticket, *request, permit);
             }
             (RemoteEnd::Pending(id), Frame::Welcome { peer: true }) => self.raise(number, id),
             (RemoteEnd::Pending(id), Frame::Welcome { peer: false }) => {

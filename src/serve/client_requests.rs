@@ -47,21 +47,21 @@ impl Core {
         &mut self,
         link: u64,
         ticket: u64,
-        ask: ClientRequest,
+        request: ClientRequest,
         permit: Option<RequestPermit>,
     ) {
-        if !is_operators(&ask) && self.links.conn(link).is_some_and(|c| c.operator) {
+        if !is_operators(&request) && self.links.conn(link).is_some_and(|c| c.operator) {
             let text = "This node has as many clients as it has room for; nothing was tried.";
             let error = Error::Busy(text.into()).hint("ask another node of the ring");
             return self.tell(link, ticket, ClientResponse::Fault(Fault::from(&error)));
         }
-        if let Err(error) = ask.check(self.node.doc()) {
+        if let Err(error) = request.check(self.node.doc()) {
             tracing::warn!("a question was refused: {error}");
             return self.tell(link, ticket, ClientResponse::Fault(Fault::from(&error)));
         }
-        let told = match ask {
+        let told = match request {
             ClientRequest::Node(request) => return self.ask_node(link, ticket, request, permit),
-            ClientRequest::File(look) => seen(&self.store, &look).map(ClientResponse::File),
+            ClientRequest::File(query) => seen(&self.store, &query).map(ClientResponse::File),
             ClientRequest::Ring => Ok(ClientResponse::Ring(Box::new((**self.node.doc()).clone()))),
             ClientRequest::Info => self.info().map(|info| ClientResponse::Info(Box::new(info))),
             ClientRequest::Members => Ok(ClientResponse::Members(self.members())),
@@ -272,8 +272,8 @@ impl Core {
 }
 
 /// What an operator asks: short, answered at once, and answered when the node has no room for clients.
-pub(super) fn is_operators(ask: &ClientRequest) -> bool {
-    match ask {
+pub(super) fn is_operators(request: &ClientRequest) -> bool {
+    match request {
         ClientRequest::Ring
         | ClientRequest::Info
         | ClientRequest::Members
@@ -323,8 +323,8 @@ fn outcome(reply: &Reply) -> &'static str {
 }
 
 /// Reads the file for a client.
-fn seen(store: &crate::store::lmdb::Lmdb, look: &StoreQuery) -> Result<StoreResult> {
-    Ok(match look {
+fn seen(store: &crate::store::lmdb::Lmdb, query: &StoreQuery) -> Result<StoreResult> {
+    Ok(match query {
         StoreQuery::Get(p, key) => StoreResult::Record(store.get(*p, key)?),
         StoreQuery::Visit(p, after) => {
             let (mut rows, mut bytes, mut end) = (Vec::new(), 0, true);

@@ -112,7 +112,7 @@ impl LinkHandle {
         let (outbox, inbox) = unbounded_channel();
         let waiting = Arc::new(budget.map_or_else(SendQueue::default, ClientBudget::outbox));
         let (tell_too, budget) = (tell.clone(), budget.cloned().unwrap_or_default());
-        let asks = Arc::new(Semaphore::new(ASKS_MAX));
+        let requests = Arc::new(Semaphore::new(ASKS_MAX));
         let listening = waiting.clone();
         let of_reader = clocks.clone();
         let reader = Reader {
@@ -121,7 +121,7 @@ impl LinkHandle {
             opener,
             peer,
             tell: tell_too,
-            asks,
+            requests,
             budget,
             listening,
             clocks: of_reader,
@@ -201,7 +201,7 @@ struct Reader {
     opener: Opener,
     peer: bool,
     tell: Sender<ServerEvent>,
-    asks: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
     budget: ClientBudget,
     listening: Arc<SendQueue>,
     clocks: LinkClocks,
@@ -219,10 +219,10 @@ impl Reader {
                     self.listening.listening.store(false, Ordering::Relaxed);
                     continue;
                 }
-                Frame::Request(_, ask) => {
+                Frame::Request(_, request) => {
                     let length = bytes.len();
                     drop(bytes);
-                    Some(self.permit(length, ask).await?)
+                    Some(self.permit(length, request).await?)
                 }
                 _ => None,
             };
@@ -267,13 +267,13 @@ impl Reader {
     }
 
     /// Waits for a place for a question of so many bytes.
-    async fn permit(&self, bytes: usize, ask: &ClientRequest) -> Result<RequestPermit> {
+    async fn permit(&self, bytes: usize, request: &ClientRequest) -> Result<RequestPermit> {
         let closed = || lost("it is closed");
-        let of_link = self.asks.clone().acquire_owned().await.map_err(|_| closed())?;
-        let of_all = match is_operators(ask) {
+        let of_link = self.requests.clone().acquire_owned().await.map_err(|_| closed())?;
+        let of_all = match is_operators(request) {
             true => None,
             false => {
-                let reads = !matches!(ask, ClientRequest::Node(Request::Put(_)));
+                let reads = !matches!(request, ClientRequest::Node(Request::Put(_)));
                 Some(self.budget.admit(bytes, reads).await.ok_or_else(closed)?)
             }
         };

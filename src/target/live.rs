@@ -47,7 +47,7 @@ impl Live {
         let secrets = secrets(places, opening)?;
         let local: Vec<_> = places.open().map(|(_, address)| address.to_owned()).collect();
         let held = places.addresses.is_empty();
-        let client = Client::open(client::Opening {
+        let client = Client::open(client::ConnectOptions {
             addresses: places.addresses.iter().cloned().chain(local).collect(),
             keys: crate::channel::RingKeys::new(secrets.clone()),
             timeout: opening.timeout,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::Target;
 use super::find::{Door, door, now};
 use crate::channel::RingKeys;
-use crate::client::{Client, Opening};
+use crate::client::{Client, ConnectOptions};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
 use crate::embed::{OLD_NODE_FILE, RING_KEY, Seat, create_member, found_member, would_join};
 use crate::error::{Error, Result, operand, word};
@@ -180,7 +180,7 @@ impl Target {
 
     /// Connects to a node that may be no member yet.
     fn meet(&self, address: &str, secrets: &[Secret], timeout: Duration) -> Result<Client> {
-        Client::open(Opening {
+        Client::open(ConnectOptions {
             addresses: vec![address.to_owned()],
             keys: RingKeys::new(secrets.to_vec()),
             timeout,
