@@ -21,5 +21,6 @@ pub use self::load::{BUCKETS, End, Load, p99};
 pub use self::noise::*;
 pub use self::stamp::{OtherClock, STAMPS_SINCE};
 pub use self::talk::{
-    ClientRequest, ClientResponse, Fault, Frame, Hello, Info, MemberView, StoreQuery, StoreResult,
+    ClientRequest, ClientResponse, Fault, Frame, Hello, Info, MemberView, RequestId, StoreQuery,
+    StoreResult,
 };

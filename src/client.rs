@@ -37,7 +37,7 @@ pub use self::ports::{free_port, free_ports};
 pub use self::remote::Remote;
 pub use self::stream::{ReplySink, RequestSource};
 use self::wait_budget::WaitBudget;
-use crate::channel::{ClientRequest, ClientResponse, MemberView, RingKeys, Static};
+use crate::channel::{ClientRequest, ClientResponse, MemberView, RequestId, RingKeys, Static};
 use crate::error::{Error, Result};
 use crate::ring::{NodeId, RingDoc, State};
 
@@ -269,7 +269,7 @@ fn meet(
     let first = [ClientRequest::Ring, ClientRequest::Members];
     let dial = DialOptions { keys: &options.keys, own, ring: None, node: None, first: &first };
     let mut link = NodeConnection::dial(address, &dial, until)?;
-    let mut response = |ticket| match link.wait(ticket, until, None) {
+    let mut response = |id| match link.wait(id, until, None) {
         Ok(ClientResponse::Fault(fault)) => {
             Err(DialError::new(format!("refuses: {}", Error::from(fault))))
         }
@@ -277,7 +277,8 @@ fn meet(
         Err(link::LinkError::TimedOut) => Err(DialError::new("gives no answer")),
         Err(link::LinkError::Closed(why)) => Err(DialError::new(format!("hangs up: {why}"))),
     };
-    let (ClientResponse::Ring(doc), ClientResponse::Members(news)) = (response(1)?, response(2)?)
+    let (ClientResponse::Ring(doc), ClientResponse::Members(news)) =
+        (response(RequestId(1))?, response(RequestId(2))?)
     else {
         return Err(DialError::new("answers another question than it was asked"));
     };

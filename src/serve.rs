@@ -43,24 +43,32 @@
 //! async. What it does not do: it decides nothing about data, and never prints; it logs through
 //! `tracing`. Caveat: the loop reads its file itself, so a slow disk slows everything it does.
 
-mod connection_limits;
-mod maintenance;
+mod address_book;
+mod admission;
 mod commit;
+mod connection_limits;
 mod core;
-mod slots;
-mod client_requests;
-mod listener;
-mod schedule;
+mod dialer;
 mod event;
+mod handshake;
+mod id;
 mod limits;
 mod link;
-mod admission;
-mod meter;
 mod links;
+mod listener;
+mod liveness;
 mod log_limiter;
-mod scrape;
-mod start;
+mod maintenance;
+mod meter;
+mod notes;
 mod requests;
+mod schedule;
+mod scrape;
+mod shutdown;
+mod slots;
+mod start;
+mod status;
+mod store_query;
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -60,6 +60,18 @@ impl Hello {
     }
 }
 
+/// The number under which a client asks, of its own choosing: responses repeat it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+impl RequestId {
+    /// The number after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
 /// One frame of an open channel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
@@ -75,9 +87,9 @@ pub enum Frame {
     /// From node to node.
     Message(Box<Message>),
     /// A client asks under a number of its own.
-    Request(u64, Box<ClientRequest>),
+    Request(RequestId, Box<ClientRequest>),
     /// The answer to that number; more may follow after [`ClientResponse::Busy`].
-    Response(u64, Box<ClientResponse>),
+    Response(RequestId, Box<ClientResponse>),
 }
 
 /// A client's question.
@@ -324,8 +336,8 @@ const WELCOME: u8 = 0;
 const REFUSED: u8 = 1;
 const BEAT: u8 = 2;
 const MESSAGE: u8 = 3;
-const ASK: u8 = 4;
-const TOLD: u8 = 5;
+const REQUEST: u8 = 4;
+const RESPONSE: u8 = 5;
 
 impl Frame {
     /// The bytes of a frame for one that speaks this wire version; none if it has no word for it,
@@ -341,10 +353,10 @@ impl Frame {
                 bytes.extend(message.encode(wire)?);
                 bytes
             }
-            Self::Request(_, ask) if ask.since() > wire => return None,
-            Self::Response(_, told) if told.since() > wire => return None,
-            Self::Request(ticket, ask) => pack(ASK, &(ticket, ask)),
-            Self::Response(ticket, told) => pack(TOLD, &(ticket, told)),
+            Self::Request(_, request) if request.since() > wire => return None,
+            Self::Response(_, response) if response.since() > wire => return None,
+            Self::Request(id, request) => pack(REQUEST, &(id, request)),
+            Self::Response(id, response) => pack(RESPONSE, &(id, response)),
         })
     }
 
@@ -368,18 +380,18 @@ impl Frame {
             REFUSED => Self::Refused(unpack(rest)?),
             BEAT => Self::Beat,
             MESSAGE => Self::Message(Box::new(Message::decode(rest)?)),
-            ASK => {
-                let (ticket, ask) = unpack(rest)?;
-                Self::Request(ticket, Box::new(ask))
+            REQUEST => {
+                let (id, request) = unpack(rest)?;
+                Self::Request(id, Box::new(request))
             }
-            TOLD => {
-                let (ticket, told) = unpack(rest)?;
-                match &told {
+            RESPONSE => {
+                let (id, response) = unpack(rest)?;
+                match &response {
                     ClientResponse::Ring(doc) => doc.check()?,
                     ClientResponse::Reply(Reply::Ring(doc, _)) => doc.check()?,
                     _ => {}
                 }
-                Self::Response(ticket, Box::new(told))
+                Self::Response(id, Box::new(response))
             }
             other => return Err(Error::Corrupt(format!("A frame is of no kind known: {other}."))),
         })

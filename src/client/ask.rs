@@ -336,11 +336,11 @@ impl Client {
             &mut request,
             until.saturating_duration_since(now()).as_millis() as u64,
         );
-        let ticket = match link.post(request, until) {
-            Ok(ticket) => ticket,
+        let id = match link.post(request, until) {
+            Ok(id) => id,
             Err(cut) => return Ok(Err(FailedTry { sent: false, cut })),
         };
-        match link.wait(ticket, until, traits.renewable.then(|| self.timeout())) {
+        match link.wait(id, until, traits.renewable.then(|| self.timeout())) {
             Ok(response) => {
                 *place = Some(link);
                 Ok(Ok(response))

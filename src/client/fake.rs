@@ -116,7 +116,7 @@ impl World {
         loop {
             let Some(bytes) = opener.open(&packet(&mut stream)?).ok()? else { continue };
             let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).ok()?;
-            let Ok(Frame::Request(ticket, request)) = Frame::decode(bytes) else { continue };
+            let Ok(Frame::Request(id, request)) = Frame::decode(bytes) else { continue };
             let act = match *request {
                 ClientRequest::Ring => {
                     Act::Say(vec![ClientResponse::Ring(Box::new(self.doc.clone()))])
@@ -127,7 +127,7 @@ impl World {
             match act {
                 Act::Say(all) => {
                     for response in all {
-                        say(&mut stream, Frame::Response(ticket, Box::new(response)))?;
+                        say(&mut stream, Frame::Response(id, Box::new(response)))?;
                     }
                 }
                 Act::HangUp => return None,

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use super::now;
 use crate::channel::{
-    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RingKeys,
-    STAMPS_SINCE, Sealer, Static,
+    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
+    RingKeys, STAMPS_SINCE, Sealer, Static,
 };
 use crate::error::Error;
 use crate::ring::{NodeId, RingId};
@@ -70,7 +70,7 @@ pub(super) struct DialOptions<'a> {
     pub(super) ring: Option<RingId>,
     /// The node that must answer, if it matters which.
     pub(super) node: Option<NodeId>,
-    /// Asked with the last packet, under the tickets 1, 2, …
+    /// Asked with the last packet, under the numbers 1, 2, …
     pub(super) first: &'a [ClientRequest],
 }
 
@@ -116,8 +116,9 @@ pub(super) struct ReceiveHalf {
 pub(super) struct NodeConnection {
     out: SendHalf,
     receiver: ReceiveHalf,
-    response: BTreeMap<u64, ClientResponse>,
-    ticket: u64,
+    response: BTreeMap<RequestId, ClientResponse>,
+    /// The number of the last request.
+    last: RequestId,
     /// Who answers.
     pub(super) node: NodeId,
     /// Its ring, as it says.
@@ -164,16 +165,17 @@ impl NodeConnection {
             ReceiveHalf { stream: receiver, opener: opened.opener, bytes, clocks: clocks.clone() };
         let mut out = SendHalf { stream, sealer: opened.sealer, clocks, wire };
         // The first stamp says when the handshake ended here.
-        let requests =
-            (1..).zip(dial.first).map(|(n, request)| Frame::Request(n, Box::new(request.clone())));
+        let requests = (1..)
+            .zip(dial.first)
+            .map(|(n, request)| Frame::Request(RequestId(n), Box::new(request.clone())));
         for frame in std::iter::once(Frame::Beat).chain(requests) {
             let bytes = out.clocks.stamp(&frame.encode());
             out.sealer.seal(&bytes, &mut last).map_err(defect)?;
         }
         write(&mut out.stream, &last, until).map_err(broken)?;
-        let ticket = dial.first.len() as u64;
+        let last = RequestId(dial.first.len() as u64);
         let (response, public) = (BTreeMap::new(), opened.remote);
-        let mut link = Self { out, receiver, response, ticket, node, ring, public };
+        let mut link = Self { out, receiver, response, last, node, ring, public };
         link.welcomed(until)?;
         Ok(link)
     }
@@ -200,27 +202,27 @@ impl NodeConnection {
         &mut self,
         request: ClientRequest,
         until: Instant,
-    ) -> Result<u64, LinkError> {
+    ) -> Result<RequestId, LinkError> {
         self.catch_up()?;
-        self.ticket += 1;
-        self.out.post(self.ticket, request, until)?;
-        Ok(self.ticket)
+        self.last = self.last.next();
+        self.out.post(self.last, request, until)?;
+        Ok(self.last)
     }
 
     /// Waits for the answer to a question. Signs of life move the limit on by `renew`.
     pub(super) fn wait(
         &mut self,
-        ticket: u64,
+        id: RequestId,
         mut until: Instant,
         renew: Option<Duration>,
     ) -> Result<ClientResponse, LinkError> {
         loop {
-            if let Some(response) = self.response.remove(&ticket) {
+            if let Some(response) = self.response.remove(&id) {
                 return Ok(response);
             }
             match self.receiver.next(until)? {
                 Frame::Response(to, response) if *response == ClientResponse::Busy => {
-                    if to == ticket
+                    if to == id
                         && let Some(more) = renew
                     {
                         until = now() + more;
@@ -268,14 +270,14 @@ impl NodeConnection {
 }
 
 impl SendHalf {
-    /// Sends a question under a ticket of the caller's.
+    /// Sends a question under a number of the caller's.
     pub(super) fn post(
         &mut self,
-        ticket: u64,
+        id: RequestId,
         request: ClientRequest,
         until: Instant,
     ) -> Result<(), LinkError> {
-        self.send(&Frame::Request(ticket, Box::new(request)), until)
+        self.send(&Frame::Request(id, Box::new(request)), until)
     }
 
     fn beat(&mut self, until: Instant) -> Result<(), LinkError> {

@@ -16,7 +16,7 @@ use super::ask::{defect, outlive};
 use super::effect::{self, RequestTraits};
 use super::link::{LinkError, ReceiveHalf, SendHalf};
 use super::{Client, lock, now};
-use crate::channel::{ClientRequest, ClientResponse, Frame};
+use crate::channel::{ClientRequest, ClientResponse, Frame, RequestId};
 use crate::error::{Error, Result};
 use crate::node::{Effect, Reply, Request};
 use crate::ring::NodeId;
@@ -26,13 +26,13 @@ pub type RequestSource<'a> = dyn FnMut() -> Option<(NodeId, Request)> + 'a;
 /// Takes each reply.
 pub type ReplySink<'a> = dyn FnMut(Reply) + 'a;
 
-/// Tickets of streams; those of single questions stay far below.
-const FIRST_TICKET: u64 = 1 << 32;
+/// Numbers of streams; those of single questions stay far below.
+const FIRST_ID: RequestId = RequestId(1 << 32);
 /// A reader has no limit of its own: the main thread has one, and hangs up.
 const READER_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// What a reader heard.
-type ReaderReport = (NodeId, std::result::Result<(u64, ClientResponse), String>);
+type ReaderReport = (NodeId, std::result::Result<(RequestId, ClientResponse), String>);
 /// Starts a reader.
 type Start<'a> = dyn FnMut(NodeId, ReceiveHalf) + 'a;
 
@@ -49,8 +49,8 @@ struct InFlight {
 struct Pipeline<'a> {
     client: &'a Client,
     outs: BTreeMap<NodeId, SendHalf>,
-    open: BTreeMap<u64, InFlight>,
-    ticket: u64,
+    open: BTreeMap<RequestId, InFlight>,
+    last: RequestId,
     /// Nodes that take no more questions.
     closed: BTreeSet<NodeId>,
 }
@@ -72,7 +72,7 @@ impl Client {
             client: self,
             outs: BTreeMap::new(),
             open: BTreeMap::new(),
-            ticket: FIRST_TICKET,
+            last: FIRST_ID,
             closed: BTreeSet::new(),
         };
         std::thread::scope(|scope| {
@@ -106,7 +106,7 @@ impl Pipeline<'_> {
             }
             let Some(until) = self.open.values().map(|o| o.until).min() else { return Ok(()) };
             match heard.recv_timeout(until.saturating_duration_since(now())) {
-                Ok((_, Ok((ticket, response)))) => self.take(ticket, response, sink, start)?,
+                Ok((_, Ok((id, response)))) => self.take(id, response, sink, start)?,
                 Ok((node, Err(why))) => {
                     self.outs.remove(&node);
                     let why = format!("broke off before it answered ({why})");
@@ -121,7 +121,7 @@ impl Pipeline<'_> {
 
     fn take(
         &mut self,
-        ticket: u64,
+        id: RequestId,
         response: ClientResponse,
         sink: &mut ReplySink<'_>,
         start: &mut Start<'_>,
@@ -129,7 +129,7 @@ impl Pipeline<'_> {
         if response == ClientResponse::Busy {
             return Ok(());
         }
-        let Some(open) = self.open.remove(&ticket) else { return Ok(()) };
+        let Some(open) = self.open.remove(&id) else { return Ok(()) };
         match response {
             ClientResponse::Reply(reply) => {
                 sink(self.client.heed(reply));
@@ -180,15 +180,15 @@ impl Pipeline<'_> {
         }
         let mut failed = Error::Unreachable("No node could be asked; nothing was tried.".into());
         for node in nodes {
-            self.ticket += 1;
-            let ticket = self.ticket;
-            let posted = self.out(node, until, start).and_then(|out| {
-                out.post(ticket, request.clone(), until).map_err(|cut| unsent(&cut))
-            });
+            self.last = self.last.next();
+            let id = self.last;
+            let posted = self
+                .out(node, until, start)
+                .and_then(|out| out.post(id, request.clone(), until).map_err(|cut| unsent(&cut)));
             match posted {
                 Ok(()) => {
                     self.open.insert(
-                        ticket,
+                        id,
                         InFlight { at: node, request, effect: traits.effect, asked, until },
                     );
                     return Ok(());
@@ -233,7 +233,7 @@ fn unsent(cut: &LinkError) -> Error {
 fn listen(node: NodeId, mut receiver: ReceiveHalf, tell: &Sender<ReaderReport>) {
     loop {
         let heard = match receiver.next(now() + READER_LIMIT) {
-            Ok(Frame::Response(ticket, response)) => Ok((ticket, *response)),
+            Ok(Frame::Response(id, response)) => Ok((id, *response)),
             Ok(Frame::Refused(fault)) => Err(Error::from(fault).to_string()),
             Ok(_) | Err(LinkError::TimedOut) => continue,
             Err(LinkError::Closed(why)) => Err(why),

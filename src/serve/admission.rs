@@ -1,97 +1,44 @@
-//! The lobby: who comes in over a finished handshake, and what each kind of guest may say.
+//! Admission: who comes in over a finished handshake, and as what.
 //!
 //! ```text
-//! static key of a member     -> Welcome { peer }, its messages go to the node
-//! no node named, or unknown  -> Welcome, a client: its questions go to the desk
-//! a client too many          -> the longest idle goes; all busy: it may ask what an operator asks
-//! another ring, another's name -> Refused, and closed
-//! a removed member           -> the document that removed it, Refused, and closed
+//! static key of a member         -> a peer: its messages go to the node
+//! no node named, or unknown      -> a client: its requests are answered
+//! a client too many              -> the longest idle goes; all busy: it may ask what an operator asks
+//! another ring, another's name   -> Refused, and closed
+//! a removed member               -> the document that removed it, Refused, and closed
 //! ```
 //!
-//! The last one holds for whoever dialled, and for links that are open when the document changes.
-//! A peer speaks for itself alone: the sender of a message is the one whose key session the link. What
-//! it does not do: it opens no sockets. Caveat: a member that this node does not know yet is let in as
-//! a client, and comes again as a peer once the ring's document names it.
+//! The last one holds for both ends, whoever dialled, and for links that are open when the document
+//! changes. It decides only: `core` carries the decisions out. Caveat: a member that this node does not
+//! know yet is let in as a client, and comes again as a peer once the ring's document names it.
 
-use super::core::{Core, duplicate_process};
-use super::event::NewConnection;
-use super::limits::RequestPermit;
-use super::link::{LinkClocks, LinkHandle};
-use super::links::{Connection, RemoteEnd};
-use super::slots::SourceNetwork;
-use crate::channel::{ClientRequest, Fault, Frame, Hello, OtherClock, STAMPS_SINCE};
+use std::collections::BTreeSet;
+
+use super::id::LinkId;
+use super::links::{LinkTable, RemoteEnd, Service};
+use crate::channel::Hello;
 use crate::error::{Error, Result, operand};
-use crate::node::Event;
-use crate::protocol::{Body, Message, WIRE_LOWEST};
-use crate::ring::{NodeId, State};
+use crate::ring::{NodeId, RingDoc, State};
 
 /// Another process that is this node has shown life for so long, in ms: it is not our former self.
 const DUPLICATE_MS: u64 = 6_000;
 
-impl Core {
-    /// Lets a newcomer in, or tells it why not.
-    pub(super) fn arrive(&mut self, arrival: NewConnection) {
-        let NewConnection { stream, session, since, dialled, from } = arrival;
-        let (number, now_ms) = (self.links.number(), self.now_ms());
-        let admitted = match dialled {
-            Some(id) => self.check_dialled(id, &session.remote, &session.hello),
-            None => self.admit(&session.remote, &session.hello),
-        };
-        let mut operator = false;
-        let admitted = admitted.and_then(|remote_end| {
-            operator = remote_end == RemoteEnd::Client && self.is_over_full()?;
-            Ok(remote_end)
-        });
-        let source = stream.peer_addr().ok().map(|at| SourceNetwork::of(at.ip()));
-        let peer = !matches!(admitted, Ok(RemoteEnd::Client) | Err(_));
-        let (sealer, opener) = (session.sealer, session.opener);
-        let budget = if peer { None } else { Some(&self.requests.budget) };
-        let own = Hello::new(None, None);
-        let stamped = own.version_with(&session.hello).is_some_and(|v| v >= STAMPS_SINCE);
-        let clocks = LinkClocks { began: self.began, since, stamped, other: OtherClock::default() };
-        let link =
-            LinkHandle::start(number, stream, sealer, opener, budget, clocks, self.tell.clone());
-        let remote_end = *admitted.as_ref().unwrap_or(&RemoteEnd::Client);
-        let wire = self.credentials.hello.version_with(&session.hello).unwrap_or(WIRE_LOWEST);
-        let conn = Connection {
-            link,
-            remote_end,
-            dialled: dialled.is_some(),
-            run: session.hello.run,
-            from,
-            source,
-            operator,
-            since_ms: now_ms,
-            last_ms: now_ms,
-            wire,
-        };
-        self.links.insert(number, conn);
-        match admitted {
-            Err(error) => {
-                if let Some(suppressed) = self.log_limiter.allow() {
-                    tracing::warn!(from = self.from(number), suppressed, "refused: {error}");
-                }
-                self.refuse(number, session.hello.node, &error);
-                dialled.into_iter().for_each(|id| self.undialled(id));
-            }
-            Ok(RemoteEnd::Pending(_)) => {}
-            Ok(remote_end) => {
-                let welcome = Frame::Welcome { peer: matches!(remote_end, RemoteEnd::Peer(_)) };
-                self.links.tell(number, welcome.encode());
-                if let RemoteEnd::Peer(id) = remote_end {
-                    self.raise(number, id);
-                }
-            }
-        }
-    }
+/// What the decision whom to let in is based on.
+pub(super) struct Admission<'a> {
+    pub(super) doc: &'a RingDoc,
+    pub(super) own: NodeId,
+    /// What this node says of itself in a handshake.
+    pub(super) hello: &'a Hello,
+    pub(super) links: &'a LinkTable,
+}
 
-    fn from(&self, number: u64) -> String {
-        self.links.conn(number).map_or_else(String::new, |c| c.from.clone())
-    }
-
-    /// Who somebody is that has come to us.
-    fn admit(&self, key: &[u8; 32], hello: &Hello) -> Result<RemoteEnd> {
-        let doc = self.node.doc();
+impl Admission<'_> {
+    /// Who it is that has dialled this node.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], [`Error::Busy`] or [`Error::Usage`] with the reason that the other end hears.
+    pub(super) fn accept(&self, key: &[u8; 32], hello: &Hello) -> Result<RemoteEnd> {
+        let doc = self.doc;
         self.check_wire(hello)?;
         if let Some(ring) = hello.ring
             && ring != doc.id
@@ -100,7 +47,7 @@ impl Core {
             return Err(Error::Denied(text).hint("see to the addresses in peers.yaml"));
         }
         let Some(id) = hello.node else { return Ok(RemoteEnd::Client) };
-        if id == self.node.id() {
+        if id == self.own {
             let text = "This very node is running here already.";
             return Err(Error::Denied(text.into()).hint(format!(
                 "a copy of a node needs an identity of its own: kvs replace {}",
@@ -120,44 +67,17 @@ impl Core {
         }
     }
 
-    /// Whether both have a wire version in common.
-    fn check_wire(&self, hello: &Hello) -> Result<()> {
-        let own = &self.credentials.hello;
-        if own.version_with(hello).is_some() {
-            return Ok(());
-        }
-        Err(Error::Usage(format!(
-            "This node speaks the wire versions {} to {}, the other {} to {}.",
-            own.lowest, own.highest, hello.lowest, hello.highest
-        ))
-        .hint("upgrade the older one: a build speaks its own version and the one before"))
-    }
-
-    /// Whether another client is one too many, so that it may ask an operator's questions alone.
-    fn is_over_full(&mut self) -> Result<bool> {
-        let (clients, room) = (self.links.clients(), self.connection_limits.clients);
-        if clients < room {
-            return Ok(false);
-        }
-        let asking = self.requests.links();
-        if let Some(idle) = self.links.idlest(|number| asking.contains(&number)) {
-            if let Some(suppressed) = self.log_limiter.allow() {
-                let from = self.from(idle);
-                tracing::warn!(from, suppressed, "an idle client makes room: there are {clients}");
-            }
-            self.links.cut(idle);
-            return Ok(false);
-        }
-        if clients < room + self.connection_limits.operators {
-            return Ok(true);
-        }
-        Err(Error::Busy(format!("This node has {clients} clients already, and all are busy."))
-            .hint("ask another node of the ring"))
-    }
-
-    /// Whether the one we have dialled is the one we meant.
-    fn check_dialled(&self, id: NodeId, key: &[u8; 32], hello: &Hello) -> Result<RemoteEnd> {
-        let doc = self.node.doc();
+    /// Whether the node that this one has dialled is the one it meant.
+    ///
+    /// # Errors
+    /// As [`Admission::accept`].
+    pub(super) fn check_dialled(
+        &self,
+        id: NodeId,
+        key: &[u8; 32],
+        hello: &Hello,
+    ) -> Result<RemoteEnd> {
+        let doc = self.doc;
         if hello.ring.is_some_and(|ring| ring != doc.id) {
             return Err(Error::Denied("A node of another ring answers there.".into()));
         }
@@ -174,136 +94,102 @@ impl Core {
         Err(Error::Denied(format!("It is not {} that answers there.", doc.name(id))))
     }
 
+    /// Whether both have a wire version in common.
+    fn check_wire(&self, hello: &Hello) -> Result<()> {
+        let own = self.hello;
+        if own.version_with(hello).is_some() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "This node speaks the wire versions {} to {}, the other {} to {}.",
+            own.lowest, own.highest, hello.lowest, hello.highest
+        ))
+        .hint("upgrade the older one: a build speaks its own version and the one before"))
+    }
+
     /// One process of a node at a time: the first stays for as long as it shows life.
     fn check_run(&self, id: NodeId, hello: &Hello) -> Result<()> {
-        let other = self.links.has_other_run(id, hello.run);
-        let name = self.node.doc().name(id);
-        let text = || format!("Another process is {name}, and it is linked.");
-        if other { Err(Error::Busy(text())) } else { Ok(()) }
-    }
-
-    /// A peer knows another process that is this node: a copy of its directory, or its own former
-    /// self, which is taken for alive until its silence is noticed.
-    fn hear_of_duplicate(&mut self) {
-        let now = self.now_ms();
-        if now >= *self.duplicate_ms.get_or_insert(now) + DUPLICATE_MS {
-            self.failed = Some(duplicate_process(&self.node.doc().name(self.node.id())));
-        }
-    }
-
-    /// Tells the other end of a link why it may not stay; one that was removed hears it from the
-    /// document.
-    fn refuse(&mut self, number: u64, node: Option<NodeId>, error: &Error) {
-        let doc = self.node.doc();
-        let member = node.and_then(|id| doc.member(id));
-        if member.is_some_and(|m| m.state == State::Removed) {
-            let body = Body::Chosen(Box::new((**doc).clone()));
-            let message = Message { ring: doc.id, version: doc.version, op: 0, body };
-            let wire = self.links.conn(number).map_or(WIRE_LOWEST, |c| c.wire);
-            let frame = Frame::Message(Box::new(message)).encode_for(wire);
-            frame.into_iter().for_each(|bytes| self.links.tell(number, bytes));
-        }
-        self.links.tell(number, Frame::Refused(Fault::from(error)).encode());
-        self.links.close(number);
-    }
-
-    /// Holds every link against the document, when that has changed.
-    pub(super) fn check_links(&mut self) {
-        let doc = self.node.doc().clone();
-        if std::mem::replace(&mut self.checked, doc.version) == doc.version {
-            return;
-        }
-        for (number, id) in self.links.members() {
-            if let Some(member) = doc.member(id).filter(|m| m.state == State::Removed) {
-                tracing::info!(peer = member.name, "sent away: it was removed");
-                self.refuse(number, Some(id), &removed(&member.name));
+        match self.links.has_other_run(id, hello.run) {
+            true => {
+                let name = self.doc.name(id);
+                Err(Error::Busy(format!("Another process is {name}, and it is linked.")))
             }
-        }
-        self.see_alive();
-    }
-
-    /// A link is that of a peer from now on.
-    fn raise(&mut self, number: u64, id: NodeId) {
-        if !self.links.raise(number, id) {
-            return;
-        }
-        tracing::info!(peer = self.node.doc().name(id), "linked");
-        self.duplicate_ms = None;
-        self.see_alive();
-        self.gossip_to(id, self.gossip.rows(), false);
-    }
-
-    fn undialled(&mut self, id: NodeId) {
-        self.links.undialled(id, self.now_ms());
-    }
-
-    pub(super) fn link_ended(&mut self, number: u64, why: Option<Error>) {
-        let pending = match self.links.conn(number).map(|c| c.remote_end) {
-            Some(RemoteEnd::Pending(id)) => Some(id),
-            _ => None,
-        };
-        if let Some(id) = self.links.cut(number) {
-            let why = why.map_or_else(|| "it hung up".into(), |e| e.to_string());
-            tracing::info!(peer = self.node.doc().name(id), "link lost: {why}");
-            self.see_alive();
-        }
-        pending.into_iter().for_each(|id| self.undialled(id));
-    }
-
-    pub(super) fn frame(
-        &mut self,
-        number: u64,
-        frame: Frame,
-        permit: Option<RequestPermit>,
-        age_ms: u64,
-    ) {
-        let Some(remote_end) = self.links.conn(number).map(|c| c.remote_end) else { return };
-        self.links.heard(number, self.now_ms());
-        match (remote_end, frame) {
-            (RemoteEnd::Peer(id), Frame::Message(mut message)) => {
-                message.body.age(age_ms);
-                self.message(id, *message);
-            }
-            (RemoteEnd::Client, Frame::Request(ticket, mut request)) => {
-                if let ClientRequest::Node(request) = &mut *request {
-                    request.age(age_ms);
-                }
-                self.asked(number, ticket, *request, permit);
-            }
-            (RemoteEnd::Pending(id), Frame::Welcome { peer: true }) => self.raise(number, id),
-            (RemoteEnd::Pending(id), Frame::Welcome { peer: false }) => {
-                tracing::debug!(peer = self.node.doc().name(id), "it does not know us yet");
-                self.links.cut(number);
-                self.links.unknown(id, self.now_ms());
-            }
-            (RemoteEnd::Pending(id), Frame::Refused(fault)) => {
-                let why = Error::from(fault);
-                if let Some(suppressed) = self.log_limiter.allow() {
-                    tracing::warn!(
-                        peer = self.node.doc().name(id),
-                        suppressed,
-                        "it refuses us: {why}"
-                    );
-                }
-                if matches!(why.root(), Error::Busy(_)) {
-                    self.hear_of_duplicate();
-                }
-                self.links.cut(number);
-                self.undialled(id);
-            }
-            // Only a chosen document may come from one that refuses us: that we were removed.
-            (RemoteEnd::Pending(id), Frame::Message(message))
-                if matches!(message.body, Body::Chosen(_)) =>
-            {
-                self.events.push(Event::Message(id, *message));
-            }
-            // It is early with its first words, or speaks as what it is not.
-            (RemoteEnd::Pending(_), Frame::Message(_)) => {}
-            _ => self.link_ended(number, Some(Error::Denied("it speaks out of turn".into()))),
+            false => Ok(()),
         }
     }
 }
 
-fn removed(name: &str) -> Error {
+/// Where a new client finds room.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// There is some.
+    For(Service),
+    /// This idle client has to go for it.
+    InPlaceOf(LinkId),
+}
+
+/// Finds room for one more client beside those that wait for responses (`waiting`).
+///
+/// # Errors
+/// [`Error::Busy`] when all clients are busy, and the places for operators are taken too.
+pub(super) fn room_for_client(
+    links: &LinkTable,
+    waiting: &BTreeSet<LinkId>,
+    limits: &super::connection_limits::ConnectionLimits,
+) -> Result<Room> {
+    let clients = links.clients();
+    if clients < limits.clients {
+        return Ok(Room::For(Service::Full));
+    }
+    if let Some(idle) = links.idlest(|link| waiting.contains(&link)) {
+        return Ok(Room::InPlaceOf(idle));
+    }
+    if clients < limits.clients + limits.operators {
+        return Ok(Room::For(Service::OperatorsOnly));
+    }
+    Err(Error::Busy(format!("This node has {clients} clients already, and all are busy."))
+        .hint("ask another node of the ring"))
+}
+
+/// Since when peers say that another process is this node: a copy of its directory, or its own former
+/// self, which is taken for alive until its silence is noticed.
+#[derive(Default)]
+pub(super) struct DuplicateWatch(Option<u64>);
+
+impl DuplicateWatch {
+    /// A peer says so; whether it cannot be the former self any more.
+    pub(super) fn is_certain(&mut self, now_ms: u64) -> bool {
+        now_ms >= *self.0.get_or_insert(now_ms) + DUPLICATE_MS
+    }
+
+    /// A peer took this process for the node.
+    pub(super) fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+/// The end of a node that is not the only one of its identity.
+pub(super) fn duplicate_process(name: &str) -> Error {
+    let text = "Another process runs with this node's identity, so this one stopped.";
+    let name = operand(name);
+    let hint = format!("end one of them; a copy needs an identity of its own: kvs replace {name}");
+    Error::Denied(text.into()).hint(hint)
+}
+
+/// Why a member that was removed may not stay.
+pub(super) fn removed(name: &str) -> Error {
     Error::Denied(format!("{name} was removed from the ring."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_former_self_is_gone_after_six_seconds() {
+        let mut watch = DuplicateWatch::default();
+        assert!(!watch.is_certain(100) && !watch.is_certain(6_099) && watch.is_certain(6_100));
+        watch.clear();
+        assert!(!watch.is_certain(9_000));
+    }
 }

@@ -1,7 +1,7 @@
-//! The commit thread: one batch at a time, durable before it is told.
+//! The commit pipeline: one batch at a time, durable before the node hears of it.
 //!
 //! ```text
-//! core --(41, batch)--> apply, fsync --Committed(41, head)--> core: its reader reads from there on
+//! core --(batch 41)--> thread: apply, fsync --Committed(41, head)--> core: reads on from there
 //! ```
 //!
 //! While a batch is being made durable the next one gathers in the node: group commit without a
@@ -19,34 +19,53 @@ use std::time::Instant;
 use tokio::sync::mpsc::Sender;
 
 use super::event::ServerEvent;
+use super::id::BatchSeq;
 use super::meter;
 use crate::error::{Error, Result};
-use crate::store::lmdb::Lmdb;
+use crate::store::lmdb::{Head, Lmdb};
 use crate::store::{Batch, Failure, Store};
 
-/// The way to the thread.
-pub(super) struct CommitThread {
-    batches: Option<mpsc::Sender<(u64, Batch)>>,
+/// The node's file: a thread of its own writes it, the event loop reads it. See the module.
+pub(super) struct CommitPipeline {
+    batches: Option<mpsc::Sender<(BatchSeq, Batch)>>,
     thread: Option<thread::JoinHandle<()>>,
+    /// The reading half: it stands where the last batch ended that the loop has heard of.
+    reader: Lmdb,
 }
 
-impl CommitThread {
-    /// Starts the thread over the writing half of a file.
-    pub(super) fn start(store: Lmdb, tell: Sender<ServerEvent>) -> Result<Self> {
+impl CommitPipeline {
+    /// Starts the thread over a file.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when there can be no thread; as [`Lmdb::reader_handle`]. Nothing was changed.
+    pub(super) fn start(store: Lmdb, sender: Sender<ServerEvent>) -> Result<Self> {
+        let reader = store.reader_handle()?;
         let (batches, inbox) = mpsc::channel();
         let thread = thread::Builder::new().name("commit".into());
         let thread = thread
-            .spawn(move || watched(&tell, || run(store, &inbox, &tell)))
+            .spawn(move || watched(&sender, || run(store, &inbox, &sender)))
             .map_err(|e| Error::Denied(format!("No thread could be started: {e}.")))?;
-        Ok(Self { batches: Some(batches), thread: Some(thread) })
+        Ok(Self { batches: Some(batches), thread: Some(thread), reader })
     }
 
-    /// Hands a batch over.
-    pub(super) fn commit(&self, seq: u64, batch: Batch) {
+    /// The file as it was after the last batch that was [advanced](Self::advance) to.
+    pub(super) fn file(&self) -> &Lmdb {
+        &self.reader
+    }
+
+    /// Hands a batch over; how it ended comes as [`ServerEvent::Committed`].
+    pub(super) fn commit(&mut self, seq: BatchSeq, batch: Batch) {
+        // What the reader holds on to cannot be used again by this commit, and the file would grow.
+        self.reader.rest();
         if let Some(batches) = &self.batches {
-            // The thread outlives the batches, unless it panicked: then the core has been told.
+            // The thread outlives its channel, unless it panicked: then the core has been told.
             drop(batches.send((seq, batch)));
         }
+    }
+
+    /// Reads on from here: a batch is durable.
+    pub(super) fn advance(&mut self, head: Head) {
+        self.reader.advance(head);
     }
 
     /// Waits until everything handed over is decided and the file is closed.
@@ -59,13 +78,13 @@ impl CommitThread {
 }
 
 /// A thread that panics is the end of its node: nothing would be committed any more.
-fn watched(tell: &Sender<ServerEvent>, run: impl FnOnce()) {
+fn watched(sender: &Sender<ServerEvent>, run: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(run)).is_err() {
         let text =
             "The thread that writes the node's file met a defect of kvs, so the node stopped.";
         let error = Error::Corrupt(text.into())
             .hint("keep the log and report it; then start the node again: kvs node run DIR");
-        drop(tell.blocking_send(ServerEvent::Fatal(error)));
+        drop(sender.blocking_send(ServerEvent::Fatal(error)));
     }
 }
 
@@ -90,7 +109,7 @@ impl Looks {
     }
 }
 
-fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(u64, Batch)>, tell: &Sender<ServerEvent>) {
+fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(BatchSeq, Batch)>, sender: &Sender<ServerEvent>) {
     let mut looks = Looks { due: now() };
     for (seq, batch) in inbox {
         let began = now();
@@ -99,7 +118,7 @@ fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(u64, Batch)>, tell: &Sender<Serv
         meter::commit(batch.ops.len(), began.elapsed());
         let fatal = matches!(applied, Err(Failure::Fatal(_)));
         let outcome = applied.map(|()| store.head());
-        if tell.blocking_send(ServerEvent::Committed(seq, outcome)).is_err() || fatal {
+        if sender.blocking_send(ServerEvent::Committed(seq, outcome)).is_err() || fatal {
             return;
         }
     }
@@ -116,10 +135,10 @@ mod tests {
 
     #[test]
     fn a_thread_that_panics_is_told_and_one_that_ends_is_not() {
-        let (tell, mut told) = tokio::sync::mpsc::channel(1);
-        watched(&tell, || {});
+        let (sender, mut told) = tokio::sync::mpsc::channel(1);
+        watched(&sender, || {});
         assert!(told.try_recv().is_err());
-        watched(&tell, || panic!("a defect"));
+        watched(&sender, || panic!("a defect"));
         assert!(matches!(told.try_recv(), Ok(ServerEvent::Fatal(_))));
     }
 }

@@ -1,15 +1,17 @@
-//! What happens to a served node, and how far its end is: the words between its tasks and its loop.
+//! What happens to a served node: the values that travel from its tasks and threads to its loop.
 //!
 //! ```text
-//! listener -> Arrived Undialled    link -> Frame Ended    commit -> Committed    signals -> Stop
+//! listener, dialer -> Connected, DialFailed      link    -> Frame, LinkClosed
+//! commit           -> Committed, Fatal           signals -> Stop
 //! ```
 //!
-//! Values only; the loop decides.
+//! Values only; `core` decides. They share one queue, so an event is handled after all that came before it.
 
 use std::time::Instant;
 
 use tokio::net::TcpStream;
 
+use super::id::{BatchSeq, LinkId};
 use super::limits::RequestPermit;
 use crate::channel::{Frame, Session};
 use crate::error::Error;
@@ -23,16 +25,26 @@ pub(super) enum ServerEvent {
     Connected(Box<NewConnection>),
     /// One that we began is not.
     DialFailed(NodeId, Error),
-    /// The other end of a link says something; when it was sent, on this node's clock, if that is known.
-    Frame(u64, Frame, Option<RequestPermit>, Option<u64>),
+    /// The other end of a link says something.
+    Frame(Received),
     /// A link has ended.
-    LinkClosed(u64, Option<Error>),
+    LinkClosed(LinkId, Option<Error>),
     /// A batch is durable, or is not.
-    Committed(u64, std::result::Result<Head, Failure>),
+    Committed(BatchSeq, std::result::Result<Head, Failure>),
     /// A part of the node has ended that it cannot do without.
     Fatal(Error),
     /// A signal: finish and stop.
     Stop,
+}
+
+/// A frame that has come over a link.
+pub(super) struct Received {
+    pub(super) link: LinkId,
+    pub(super) frame: Frame,
+    /// The share of the clients' budget that a request has, given back when it has been answered.
+    pub(super) permit: Option<RequestPermit>,
+    /// When it was sent, on this node's clock in ms, if that is known.
+    pub(super) sent_ms: Option<u64>,
 }
 
 /// A connection whose handshake is done.
@@ -45,15 +57,4 @@ pub(super) struct NewConnection {
     pub(super) dialled: Option<NodeId>,
     /// The other end, for the log.
     pub(super) from: String,
-}
-
-/// How far stopping is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stopping {
-    /// It is not.
-    No,
-    /// What is under way is finished, until this time.
-    Finishing(u64),
-    /// Peers have been told; it ends at this time.
-    Goodbye(u64),
 }

@@ -22,9 +22,10 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::client_requests::is_operators;
-use super::event::ServerEvent;
+use super::event::{Received, ServerEvent};
+use super::id::LinkId;
 use super::limits::{ClientBudget, QUESTION_BYTES_MAX, ReceivePermit, RequestPermit, SendQueue};
+use super::requests::is_operators;
 use crate::channel::{ClientRequest, Frame, Opener, OtherClock, Sealer};
 use crate::error::{Error, Result};
 use crate::node::Request;
@@ -96,13 +97,13 @@ pub(super) struct LinkHandle {
 impl LinkHandle {
     /// Starts the tasks of a connection whose handshake is done.
     pub(super) fn start(
-        id: u64,
+        id: LinkId,
         stream: TcpStream,
         sealer: Sealer,
         mut opener: Opener,
         budget: Option<&ClientBudget>,
         clocks: LinkClocks,
-        tell: Sender<ServerEvent>,
+        sender: Sender<ServerEvent>,
     ) -> Self {
         let peer = budget.is_none();
         if !peer {
@@ -111,7 +112,7 @@ impl LinkHandle {
         let (read, write) = stream.into_split();
         let (outbox, inbox) = unbounded_channel();
         let waiting = Arc::new(budget.map_or_else(SendQueue::default, ClientBudget::outbox));
-        let (tell_too, budget) = (tell.clone(), budget.cloned().unwrap_or_default());
+        let (reader_sender, budget) = (sender.clone(), budget.cloned().unwrap_or_default());
         let requests = Arc::new(Semaphore::new(ASKS_MAX));
         let listening = waiting.clone();
         let of_reader = clocks.clone();
@@ -120,7 +121,7 @@ impl LinkHandle {
             read,
             opener,
             peer,
-            tell: tell_too,
+            sender: reader_sender,
             requests,
             budget,
             listening,
@@ -129,11 +130,11 @@ impl LinkHandle {
         let of_writer = clocks.clone();
         let writer =
             Writer { write, sealer, inbox, waiting: waiting.clone(), peer, clocks: of_writer };
-        let ended = tell.clone();
+        let ended = sender.clone();
         let reading = tokio::spawn(async move {
-            let _defect = Defect(id, tell.clone());
+            let _defect = Defect(id, sender.clone());
             let why = reader.run().await.err();
-            drop(tell.send(ServerEvent::LinkClosed(id, why)).await);
+            drop(sender.send(ServerEvent::LinkClosed(id, why)).await);
         });
         let writing = tokio::spawn(async move {
             if let Err(error) = writer.run().await {
@@ -154,7 +155,7 @@ impl LinkHandle {
     }
 
     /// What it was in the middle of has come to the core.
-    pub(super) fn came(&self) {
+    pub(super) fn frame_taken(&self) {
         self.waiting.listening.store(false, Ordering::Relaxed);
     }
 
@@ -184,7 +185,7 @@ impl LinkHandle {
 }
 
 /// A reader that panics over what it has read takes its link along, and nothing else.
-struct Defect(u64, Sender<ServerEvent>);
+struct Defect(LinkId, Sender<ServerEvent>);
 
 impl Drop for Defect {
     fn drop(&mut self) {
@@ -196,11 +197,11 @@ impl Drop for Defect {
 }
 
 struct Reader {
-    id: u64,
+    id: LinkId,
     read: OwnedReadHalf,
     opener: Opener,
     peer: bool,
-    tell: Sender<ServerEvent>,
+    sender: Sender<ServerEvent>,
     requests: Arc<Semaphore>,
     budget: ClientBudget,
     listening: Arc<SendQueue>,
@@ -210,8 +211,8 @@ struct Reader {
 impl Reader {
     async fn run(mut self) -> Result<()> {
         loop {
-            let mut received = ReceivePermit::default();
-            let Some(bytes) = self.bytes(&mut received).await? else { return Ok(()) };
+            let mut gathered = ReceivePermit::default();
+            let Some(bytes) = self.bytes(&mut gathered).await? else { return Ok(()) };
             let (frame, sent_ms) = self.clocks.take(&bytes)?;
             let frame = Frame::decode(frame)?;
             let permit = match &frame {
@@ -226,15 +227,14 @@ impl Reader {
                 }
                 _ => None,
             };
-            drop(received);
-            if self.tell.send(ServerEvent::Frame(self.id, frame, permit, sent_ms)).await.is_err() {
+            drop(gathered);
+            let received = Received { link: self.id, frame, permit, sent_ms };
+            if self.sender.send(ServerEvent::Frame(received)).await.is_err() {
                 return Ok(());
             }
         }
     }
-}
 
-impl Reader {
     /// The bytes of the next frame; none at the end of the stream. Of a client no more is read than
     /// there is room for.
     async fn bytes(&mut self, received: &mut ReceivePermit) -> Result<Option<Vec<u8>>> {

@@ -17,8 +17,11 @@
 
 use std::collections::BTreeMap;
 
+use super::id::{Asker, LinkId};
 use super::link::LinkHandle;
 use super::slots::SourceNetwork;
+use crate::channel::{ClientResponse, FRAME_BYTES_MAX, Fault, Frame, RequestId};
+use crate::error::Error;
 use crate::protocol::WIRE_LOWEST;
 use crate::ring::NodeId;
 
@@ -44,9 +47,18 @@ pub(super) enum RemoteEnd {
     Client,
 }
 
+/// What a client may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// Anything.
+    Full,
+    /// What an operator asks: it is a client beyond those there is room for.
+    OperatorsOnly,
+}
+
 /// One open link.
 pub(super) struct Connection {
-    pub(super) link: LinkHandle,
+    pub(super) handle: LinkHandle,
     pub(super) remote_end: RemoteEnd,
     pub(super) dialled: bool,
     /// Which process is at the other end, if it is a node's.
@@ -55,8 +67,8 @@ pub(super) struct Connection {
     /// The wire version both ends speak.
     pub(super) wire: u8,
     pub(super) source: Option<SourceNetwork>,
-    /// A client beyond those there is room for: it may ask what an operator asks.
-    pub(super) operator: bool,
+    /// What it may ask, if it is a client.
+    pub(super) service: Service,
     /// When it came, and when it last said something.
     pub(super) since_ms: u64,
     pub(super) last_ms: u64,
@@ -75,10 +87,11 @@ struct DialState {
 /// See the module.
 pub(super) struct LinkTable {
     own: NodeId,
-    conns: BTreeMap<u64, Connection>,
-    up: BTreeMap<NodeId, u64>,
+    conns: BTreeMap<LinkId, Connection>,
+    up: BTreeMap<NodeId, LinkId>,
     dials: BTreeMap<NodeId, DialState>,
-    next: u64,
+    /// The number last given out.
+    last: u64,
     /// Whose links have ended since somebody asked.
     lost: Vec<NodeId>,
 }
@@ -86,21 +99,26 @@ pub(super) struct LinkTable {
 impl LinkTable {
     pub(super) fn new(own: NodeId) -> Self {
         let (conns, up, dials) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { own, conns, up, dials, next: 0, lost: Vec::new() }
+        Self { own, conns, up, dials, last: 0, lost: Vec::new() }
     }
 
     /// The number of the next link.
-    pub(super) fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    pub(super) fn next_id(&mut self) -> LinkId {
+        self.last += 1;
+        LinkId(self.last)
     }
 
-    pub(super) fn insert(&mut self, number: u64, conn: Connection) {
-        self.conns.insert(number, conn);
+    pub(super) fn insert(&mut self, link: LinkId, conn: Connection) {
+        self.conns.insert(link, conn);
     }
 
-    pub(super) fn conn(&self, number: u64) -> Option<&Connection> {
-        self.conns.get(&number)
+    pub(super) fn conn(&self, link: LinkId) -> Option<&Connection> {
+        self.conns.get(&link)
+    }
+
+    /// The other end of a link, for the log.
+    pub(super) fn from(&self, link: LinkId) -> &str {
+        self.conns.get(&link).map_or("", |conn| &conn.from)
     }
 
     /// The peers that are linked.
@@ -121,25 +139,25 @@ impl LinkTable {
 
     /// The client to send away for another: of the source that has the most, the one that has been
     /// idle for the longest.
-    pub(super) fn idlest(&self, is_asking: impl Fn(u64) -> bool) -> Option<u64> {
+    pub(super) fn idlest(&self, is_asking: impl Fn(LinkId) -> bool) -> Option<LinkId> {
         let clients = || self.conns.iter().filter(|(_, c)| c.remote_end == RemoteEnd::Client);
         let mut counts = BTreeMap::<_, usize>::new();
         clients().for_each(|(_, c)| *counts.entry(c.source).or_default() += 1);
-        let idle = clients().filter(|(number, c)| !c.link.is_busy() && !is_asking(**number));
+        let idle = clients().filter(|(link, c)| !c.handle.is_busy() && !is_asking(**link));
         let rank = |c: &Connection| (std::cmp::Reverse(counts.get(&c.source)), c.last_ms);
-        idle.min_by_key(|(number, c)| (rank(c), **number)).map(|(number, _)| *number)
+        idle.min_by_key(|(link, c)| (rank(c), **link)).map(|(link, _)| *link)
     }
 
     /// The other end of a link has said something.
-    pub(super) fn heard(&mut self, number: u64, now_ms: u64) {
-        if let Some(conn) = self.conns.get_mut(&number) {
+    pub(super) fn touch(&mut self, link: LinkId, now_ms: u64) {
+        if let Some(conn) = self.conns.get_mut(&link) {
             conn.last_ms = now_ms;
-            conn.link.came();
+            conn.handle.frame_taken();
         }
     }
 
     /// The links of members, and whose they are or are about to be.
-    pub(super) fn members(&self) -> Vec<(u64, NodeId)> {
+    pub(super) fn members(&self) -> Vec<(LinkId, NodeId)> {
         let member = |remote_end| match remote_end {
             RemoteEnd::Peer(id) | RemoteEnd::Pending(id) => Some(id),
             RemoteEnd::Client => None,
@@ -153,25 +171,25 @@ impl LinkTable {
     }
 
     /// Makes a link that of a peer; `false` when another one stays in its place.
-    pub(super) fn raise(&mut self, number: u64, id: NodeId) -> bool {
-        let Some(new) = self.conns.get(&number) else { return false };
+    pub(super) fn promote(&mut self, link: LinkId, id: NodeId) -> bool {
+        let Some(new) = self.conns.get(&link) else { return false };
         let lower_dialled = |conn: &Connection| conn.dialled == (self.own < id);
         if let Some(old) = self.up.get(&id).and_then(|n| self.conns.get(n))
             && old.dialled != new.dialled
             && lower_dialled(old)
             && new.since_ms < old.since_ms + AT_ONCE_MS
         {
-            self.cut(number);
+            self.cut(link);
             return false;
         }
-        if let Some(old) = self.up.insert(id, number)
-            && old != number
+        if let Some(old) = self.up.insert(id, link)
+            && old != link
             && let Some(conn) = self.conns.remove(&old)
         {
-            conn.link.cut();
+            conn.handle.cut();
             self.lost.push(id);
         }
-        if let Some(conn) = self.conns.get_mut(&number) {
+        if let Some(conn) = self.conns.get_mut(&link) {
             conn.remote_end = RemoteEnd::Peer(id);
         }
         self.dials.remove(&id);
@@ -187,36 +205,46 @@ impl LinkTable {
     /// Queues bytes for a peer; `false` when they will certainly not be sent.
     pub(super) fn send(&self, id: NodeId, bytes: Vec<u8>) -> bool {
         let conn = self.up.get(&id).and_then(|n| self.conns.get(n));
-        conn.is_some_and(|conn| conn.link.send(bytes))
+        conn.is_some_and(|conn| conn.handle.send(bytes))
+    }
+
+    /// Queues a response in the words of its link's wire version; how many bytes it has. A link that
+    /// takes nothing more is cut.
+    pub(super) fn respond(&mut self, to: Asker, response: ClientResponse) -> usize {
+        let wire = self.conns.get(&to.link).map_or(WIRE_LOWEST, |conn| conn.wire);
+        let bytes = encode_response(to.request, response, wire);
+        let length = bytes.len();
+        self.queue(to.link, bytes);
+        length
     }
 
     /// Queues bytes for the other end of a link; one that takes nothing more is cut.
-    pub(super) fn tell(&mut self, number: u64, bytes: Vec<u8>) {
-        if self.conns.get(&number).is_some_and(|conn| !conn.link.send(bytes)) {
-            self.cut(number);
+    pub(super) fn queue(&mut self, link: LinkId, bytes: Vec<u8>) {
+        if self.conns.get(&link).is_some_and(|conn| !conn.handle.send(bytes)) {
+            self.cut(link);
         }
     }
 
     /// Ends a link at once; whose it was, if it was a peer's.
-    pub(super) fn cut(&mut self, number: u64) -> Option<NodeId> {
-        let conn = self.conns.remove(&number)?;
+    pub(super) fn cut(&mut self, link: LinkId) -> Option<NodeId> {
+        let conn = self.conns.remove(&link)?;
         let remote_end = conn.remote_end;
-        conn.link.cut();
-        self.forget(number, remote_end)
+        conn.handle.cut();
+        self.forget(link, remote_end)
     }
 
     /// Ends a link after what is queued.
-    pub(super) fn close(&mut self, number: u64) {
-        if let Some(conn) = self.conns.remove(&number) {
+    pub(super) fn close(&mut self, link: LinkId) {
+        if let Some(conn) = self.conns.remove(&link) {
             let remote_end = conn.remote_end;
-            conn.link.close();
-            self.forget(number, remote_end);
+            conn.handle.close();
+            self.forget(link, remote_end);
         }
     }
 
-    fn forget(&mut self, number: u64, remote_end: RemoteEnd) -> Option<NodeId> {
+    fn forget(&mut self, link: LinkId, remote_end: RemoteEnd) -> Option<NodeId> {
         let (RemoteEnd::Peer(id) | RemoteEnd::Pending(id)) = remote_end else { return None };
-        if self.up.get(&id) == Some(&number) {
+        if self.up.get(&id) == Some(&link) {
             self.up.remove(&id);
             self.lost.push(id);
             return Some(id);
@@ -252,8 +280,9 @@ impl LinkTable {
         self.dials.insert(id, DialState { under_way: false, due_ms, wait_ms: AGAIN_MS, failed: 0 });
     }
 
-    /// A dial has come to nothing, the so-manieth in a row: again later, each time a little later.
-    pub(super) fn undialled(&mut self, id: NodeId, now_ms: u64) -> u32 {
+    /// A dial has come to nothing, and is repeated later, each time a little later; the number of
+    /// consecutive failures.
+    pub(super) fn dial_failed(&mut self, id: NodeId, now_ms: u64) -> u32 {
         let dial = self.dials.entry(id).or_default();
         let wait = dial.wait_ms.max(AGAIN_MS);
         // Spread by identity, so that a ring that starts does not dial in step.
@@ -264,6 +293,25 @@ impl LinkTable {
         dial.failed = dial.failed.saturating_add(1);
         dial.failed
     }
+}
+
+/// The bytes of a response; where the other end has no word for it, or it is too long, of a fault that
+/// says so: a request is never left without an answer.
+fn encode_response(request: RequestId, response: ClientResponse, wire: u8) -> Vec<u8> {
+    let fault = |error: &Error| {
+        let response = ClientResponse::Fault(Fault::from(error));
+        Frame::Response(request, Box::new(response)).encode()
+    };
+    let bytes = Frame::Response(request, Box::new(response)).encode_for(wire);
+    let bytes = bytes.unwrap_or_else(|| {
+        let error = Error::Usage("The answer is one that an older kvs cannot read.".into());
+        fault(&error.hint("upgrade the kvs that asks"))
+    });
+    if bytes.len() > FRAME_BYTES_MAX {
+        let text = format!("The answer has {} bytes: too many for one frame.", bytes.len());
+        return fault(&Error::Denied(text));
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -286,28 +334,28 @@ mod tests {
             (RingKeys::new(vec![[7; 32]]), Static::fresh().unwrap(), Hello::new(None, None));
         let (dial, first) = Handshake::dial(&keys, &own, &hello).unwrap();
         let (_, reply) = Handshake::answer(&keys, &own, &hello, &first[2..]).unwrap();
-        let (opened, _) = dial.dialled(&reply[2..]).unwrap();
-        let (tell, _) = tokio::sync::mpsc::channel(8);
-        let link = LinkHandle::start(
-            0,
+        let (session, _) = dial.dialled(&reply[2..]).unwrap();
+        let (sender, _) = tokio::sync::mpsc::channel(8);
+        let handle = LinkHandle::start(
+            LinkId(0),
             stream,
-            opened.sealer,
-            opened.opener,
+            session.sealer,
+            session.opener,
             None,
             LinkClocks::plain(),
-            tell,
+            sender,
         );
         let (remote_end, from) = (RemoteEnd::Client, String::new());
-        let (source, operator) = (None, false);
+        let (source, service) = (None, Service::Full);
         let (last_ms, wire) = (since_ms, WIRE_LOWEST);
         Connection {
-            link,
+            handle,
             remote_end,
             dialled,
             run: 1,
             from,
             source,
-            operator,
+            service,
             since_ms,
             last_ms,
             wire,
@@ -316,16 +364,16 @@ mod tests {
 
     /// Two links with a peer, one after the other: whether the second one takes the place of the first.
     async fn replaced(id: NodeId, first: (bool, u64), second: (bool, u64)) -> bool {
-        let mut peers = LinkTable::new(OWN);
-        peers.insert(1, conn(first.0, first.1).await);
-        peers.insert(2, conn(second.0, second.1).await);
-        assert!(peers.raise(1, id));
-        assert_eq!(peers.take_lost(), [], "a first link takes nobody's place");
-        let replaced = peers.raise(2, id);
-        assert_eq!(peers.linked(), [id]);
-        assert_eq!(peers.conn(1).is_none(), replaced);
-        assert_eq!(peers.conn(2).is_none(), !replaced);
-        assert_eq!(peers.take_lost(), if replaced { vec![id] } else { vec![] });
+        let mut links = LinkTable::new(OWN);
+        links.insert(LinkId(1), conn(first.0, first.1).await);
+        links.insert(LinkId(2), conn(second.0, second.1).await);
+        assert!(links.promote(LinkId(1), id));
+        assert_eq!(links.take_lost(), [], "a first link takes nobody's place");
+        let replaced = links.promote(LinkId(2), id);
+        assert_eq!(links.linked(), [id]);
+        assert_eq!(links.conn(LinkId(1)).is_none(), replaced);
+        assert_eq!(links.conn(LinkId(2)).is_none(), !replaced);
+        assert_eq!(links.take_lost(), if replaced { vec![id] } else { vec![] });
         replaced
     }
 
@@ -345,29 +393,29 @@ mod tests {
 
     #[tokio::test]
     async fn however_a_link_ends_its_peer_is_lost() {
-        let mut peers = LinkTable::new(OWN);
-        for (number, id) in [(1, LOWER), (2, HIGHER)] {
-            peers.insert(number, conn(true, 0).await);
-            peers.raise(number, id);
+        let mut links = LinkTable::new(OWN);
+        for (link, id) in [(LinkId(1), LOWER), (LinkId(2), HIGHER)] {
+            links.insert(link, conn(true, 0).await);
+            links.promote(link, id);
         }
-        peers.cut(1);
-        peers.close(2);
-        assert_eq!(peers.take_lost(), [LOWER, HIGHER]);
-        assert_eq!((peers.take_lost(), peers.linked()), (vec![], vec![]));
+        links.cut(LinkId(1));
+        links.close(LinkId(2));
+        assert_eq!(links.take_lost(), [LOWER, HIGHER]);
+        assert_eq!((links.take_lost(), links.linked()), (vec![], vec![]));
     }
 
     #[tokio::test]
     async fn the_longest_idle_client_makes_room_and_none_that_waits_for_an_answer() {
-        let mut peers = LinkTable::new(OWN);
-        for number in 1..=4 {
-            peers.insert(number, conn(false, number * 10).await);
+        let mut links = LinkTable::new(OWN);
+        for link in 1..=4 {
+            links.insert(LinkId(link), conn(false, link * 10).await);
         }
-        peers.heard(1, 100);
-        assert_eq!(peers.idlest(|_| false), Some(2));
-        assert_eq!(peers.idlest(|number| number == 2), Some(3));
-        peers.conn(3).unwrap().link.send(vec![0; 1 << 20]);
-        peers.raise(4, HIGHER);
-        assert_eq!(peers.idlest(|number| number == 2), Some(1));
-        assert_eq!(peers.idlest(|_| true), None);
+        links.touch(LinkId(1), 100);
+        assert_eq!(links.idlest(|_| false), Some(LinkId(2)));
+        assert_eq!(links.idlest(|link| link == LinkId(2)), Some(LinkId(3)));
+        links.conn(LinkId(3)).unwrap().handle.send(vec![0; 1 << 20]);
+        links.promote(LinkId(4), HIGHER);
+        assert_eq!(links.idlest(|link| link == LinkId(2)), Some(LinkId(1)));
+        assert_eq!(links.idlest(|_| true), None);
     }
 }

@@ -1,62 +1,33 @@
-//! The door: who comes in, whom we go to, and the handshakes of both.
+//! Accepts connections, and answers the handshakes that others begin.
 //!
 //! ```text
-//! accept -> strangers (5 s) --first packet opens with a ring key--> keyed (5 s) -> Arrived
-//! dial   -> connect (2 s) -> handshake (5 s)                                   -> Arrived | Undialled
+//! accept -> strangers (5 s) --first packet opens with a ring key--> keyed (5 s) -> Connected
 //! ```
 //!
-//! Two crowds (`crowd`), each with a room of its own: who has not shown the ring's key never takes the
-//! place of one who has. Until then a connection costs a descriptor, a task and at most 1 KiB; after
-//! that a handshake. The ring's keys are read from their file for each handshake, so that a rotation
-//! needs no restart.
-//! It decides nothing about who may stay: the core does. Caveat: a first packet that somebody recorded
-//! shows the key again; such a handshake never ends and is one of the keyed for 5 s.
+//! Two pools (`slots`), each with slots of its own: a connection that has not shown the ring's key never
+//! takes the slot of one that has. Until then a connection costs a descriptor, a task and at most 1 KiB;
+//! after that a handshake. It decides nothing about who may stay: `core` does. Caveat: a first packet
+//! that somebody recorded shows the key again; such a handshake never ends and is one of the keyed for
+//! 5 s.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
 
 use super::event::{NewConnection, ServerEvent};
+use super::handshake::{Credentials, HANDSHAKE_WAIT, Shaken, now, packet, ready, write};
 use super::log_limiter::LogLimiter;
 use super::slots::{Slot, SlotPool, SourceNetwork};
-use crate::channel::{HANDSHAKE_BYTES_MAX, Handshake, Hello, RingKeys, Session, Static, other_key};
-use crate::config;
+use crate::channel::Handshake;
 use crate::error::{Error, Result};
-use crate::ring::NodeId;
 
 /// How long a stranger may take to show the ring's key.
 const STRANGER_WAIT: Duration = Duration::from_secs(5);
-/// How long a handshake may take.
-const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
-/// How long a connection may take.
-const CONNECT_WAIT: Duration = Duration::from_secs(2);
-/// After an error of accept itself (no more file descriptors) the door rests so long.
+/// After an error of accept itself (no more file descriptors) nothing is accepted for this time.
 pub(super) const ACCEPT_REST: Duration = Duration::from_millis(100);
-
-/// What a handshake needs of this side.
-#[derive(Clone)]
-pub(super) struct Credentials {
-    pub(super) key_file: PathBuf,
-    pub(super) own: Static,
-    pub(super) hello: Hello,
-}
-
-impl Credentials {
-    fn keys(&self) -> Result<RingKeys> {
-        keys(&self.key_file)
-    }
-}
-
-/// The keys of a ring.
-pub(super) fn keys(file: &Path) -> Result<RingKeys> {
-    config::read_keys(file).map(RingKeys::new)
-}
 
 /// Listens; a failure is told in a sentence.
 pub(super) async fn listen(address: &str) -> Result<TcpListener> {
@@ -95,14 +66,6 @@ pub(super) fn open(socket: TcpListener, listener: Listener) -> AbortHandle {
     tokio::spawn(run).abort_handle()
 }
 
-/// A connection whose handshake is done, and when this side said its last word of it.
-type Shaken = (TcpStream, Session, Instant);
-
-#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
-fn now() -> Instant {
-    Instant::now()
-}
-
 /// What it takes to answer the door.
 #[derive(Clone)]
 pub(super) struct Listener {
@@ -110,7 +73,7 @@ pub(super) struct Listener {
     pub(super) strangers: SlotPool,
     pub(super) keyed: SlotPool,
     pub(super) log_limiter: LogLimiter,
-    pub(super) tell: Sender<ServerEvent>,
+    pub(super) sender: Sender<ServerEvent>,
 }
 
 impl Listener {
@@ -120,7 +83,7 @@ impl Listener {
             Ok(((stream, session, since), slot)) => {
                 let from = from.to_string();
                 let arrival = NewConnection { stream, session, since, dialled: None, from };
-                drop(self.tell.send(ServerEvent::Connected(Box::new(arrival))).await);
+                drop(self.sender.send(ServerEvent::Connected(Box::new(arrival))).await);
                 drop(slot);
             }
             Err(error) => {
@@ -139,7 +102,7 @@ impl Listener {
     ) -> Result<(Shaken, Slot)> {
         let crowded = || Error::Unreachable("it took too long, or there were too many".into());
         ready(&stream)?;
-        let first = slot.during(STRANGER_WAIT, handshake_packet(&mut stream)).await;
+        let first = slot.during(STRANGER_WAIT, packet(&mut stream)).await;
         let first = first.ok_or_else(crowded)??;
         let Credentials { own, hello, .. } = &self.credentials;
         let (shake, reply) = Handshake::answer(&self.credentials.keys()?, own, hello, &first)?;
@@ -147,81 +110,9 @@ impl Listener {
         let since = now();
         let last = async {
             write(&mut stream, &reply).await?;
-            handshake_packet(&mut stream).await
+            packet(&mut stream).await
         };
         let last = slot.during(HANDSHAKE_WAIT, last).await.ok_or_else(crowded)??;
         Ok(((stream, shake.answered(&last)?, since), slot))
     }
-}
-
-/// Dials a peer and tells the core how it went.
-pub(super) fn dial(
-    id: NodeId,
-    address: String,
-    credentials: Credentials,
-    tell: Sender<ServerEvent>,
-) {
-    let run = async move {
-        let dialled = match timeout(HANDSHAKE_WAIT, reach(&address, &credentials)).await {
-            Ok(dialled) => dialled,
-            Err(_) => Err(Error::Unreachable("no answer in time".into())),
-        };
-        let told = match dialled {
-            Ok((stream, session, since)) => {
-                let dialled = Some(id);
-                ServerEvent::Connected(Box::new(NewConnection {
-                    stream,
-                    session,
-                    since,
-                    dialled,
-                    from: address,
-                }))
-            }
-            Err(error) => ServerEvent::DialFailed(id, error),
-        };
-        drop(tell.send(told).await);
-    };
-    drop(tokio::spawn(run));
-}
-
-async fn reach(address: &str, credentials: &Credentials) -> Result<Shaken> {
-    let unreachable = |e: std::io::Error| Error::Unreachable(format!("{address}: {e}"));
-    let connected = timeout(CONNECT_WAIT, TcpStream::connect(address)).await;
-    let mut stream = connected
-        .map_err(|_| Error::Unreachable(format!("{address}: no answer in time")))?
-        .map_err(unreachable)?;
-    ready(&stream)?;
-    let (shake, first) =
-        Handshake::dial(&credentials.keys()?, &credentials.own, &credentials.hello)?;
-    write(&mut stream, &first).await?;
-    // Whoever has another key breaks off without a word.
-    let reply = handshake_packet(&mut stream).await.map_err(|_| other_key())?;
-    let (session, last) = shake.dialled(&reply)?;
-    let since = now();
-    write(&mut stream, &last).await?;
-    Ok((stream, session, since))
-}
-
-/// Answers leave at once, not when more has gathered.
-fn ready(stream: &TcpStream) -> Result<()> {
-    stream.set_nodelay(true).map_err(|e| Error::Unreachable(e.to_string()))
-}
-
-async fn write(stream: &mut TcpStream, bytes: &[u8]) -> Result<()> {
-    stream.write_all(bytes).await.map_err(|e| Error::Unreachable(e.to_string()))
-}
-
-/// A packet of the handshake: short, or none of ours.
-async fn handshake_packet(stream: &mut TcpStream) -> Result<Vec<u8>> {
-    use tokio::io::AsyncReadExt;
-    let mut length = [0; 2];
-    let gone = |e: std::io::Error| Error::Unreachable(format!("it hung up in the handshake: {e}"));
-    stream.read_exact(&mut length).await.map_err(gone)?;
-    let length = usize::from(u16::from_be_bytes(length));
-    if length > HANDSHAKE_BYTES_MAX {
-        return Err(Error::Corrupt("what it sent is no handshake".into()));
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.map_err(gone)?;
-    Ok(body)
 }

@@ -1,249 +1,266 @@
-//! What a node does by itself: hints, anti-entropy, filling, a change left half way, its address book.
+//! What a node does by itself: hints, anti-entropy, filling, cleaning up, a change left half way.
 //!
 //! ```text
 //! hints        a second after somebody came back, then every second while some are delivered
 //! filling      at once, then every 5 s until nothing is filling
 //! sync round   every --sync-every: totals compared with every peer, only differences travel
-//! scrub        a slice a second, everything within a week; then it rests
-//! shepherd     the lowest of the living takes up a change that nobody has moved for 15 s
+//! scrub        a slice a second, everything within two days; then it rests for five
+//! ring change  the member with the lowest id that is up drives a change that nobody has moved for 15 s
 //! ```
 //!
-//! One of each runs at a time, and each sends one message at a time: the foreground comes first.
-//! What it does not do: it decides nothing about data; the node does. Caveat: a round in which a
-//! peer could not be reached is a round all the same; the next one meets it.
+//! One run of each at a time (`schedule`), and each sends one message at a time: the foreground comes
+//! first. What it does not do: it sends nothing and decides nothing about data; it says which requests
+//! are due, and the node carries them out. Caveat: a round in which a peer could not be reached is a
+//! round all the same; the next one meets it.
 
-use super::core::Core;
-use super::event::Stopping;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::id::Ticket;
 use super::meter;
-use crate::config::{self, PEERS_FILE};
+use super::schedule::{Job, Schedule};
 use crate::embed;
-use crate::node::{Event, RepairRequest, Reply, Request, scrubbed_ms};
-use crate::os;
-use crate::ring::{Member, NodeId, Step};
+use crate::node::{Node, RepairReport, RepairRequest, Reply, Request, scrubbed_ms};
+use crate::ring::{NodeId, RingDoc, Step};
 use crate::store::Store;
+use crate::store::lmdb::Lmdb;
 
 /// Waits in ms: between deliveries that went on and that were stuck, between two fillings, before a
-/// change is taken up, between two writings of the address book, two settings of the gauges.
+/// change is taken up, between two looks for leftovers where anti-entropy is off.
 const HINTS_MS: u64 = 1_000;
 const HINTS_STUCK_MS: u64 = 10_000;
 const FILL_MS: u64 = 5_000;
 const RING_DRIVER_MS: u64 = 15_000;
-const PEERS_MS: u64 = 1_000;
-const GAUGES_MS: u64 = 5_000;
+const CLEANUP_MS: u64 = 60_000;
 /// A slice of the scrub every so often, in ms; a pass takes two days at the most, and rests for five.
 const SCRUB_MS: u64 = 1_000;
 const SCRUB_SLICES: u64 = 2 * 86_400;
 const SCRUB_BYTES: u64 = 256 << 10;
 const SCRUB_REST_MS: u64 = 5 * 86_400_000;
-/// Anybody may read the addresses.
-const PEERS_KIND: os::Kind = os::Kind::OfNode(0o644);
 /// A hint for a member that has been down for so long is old, in ms: the other owners get it too.
 const OLD_MS: u64 = 3_600_000;
 
-impl Core {
-    /// Begins what is due.
-    pub(super) fn maintenance_tick(&mut self) {
-        let now = self.now_ms();
-        if self.schedule.gauges.is_due(now) {
-            self.schedule.gauges.due_ms = now + GAUGES_MS;
-            self.set_gauges();
+/// What maintenance looks at when it decides what is due.
+pub(super) struct Situation<'a> {
+    pub(super) now_ms: u64,
+    pub(super) node: &'a Node,
+    pub(super) file: &'a Lmdb,
+    /// The peers that are linked and taken to be up.
+    pub(super) alive: &'a BTreeSet<NodeId>,
+    /// The node is draining: it hands over its hints, wanted or not.
+    pub(super) hand_over: bool,
+}
+
+/// See the module.
+pub(super) struct Maintenance {
+    schedule: Schedule,
+    sync_every: Option<Duration>,
+    /// Whether hints are delivered when nobody drains the node.
+    deliver: bool,
+    /// Since when members have been down, in ms.
+    down: BTreeMap<NodeId, u64>,
+    /// The version of the ring last seen, to tell a change that nobody moves.
+    version: u64,
+    /// The last delivery handed over nothing, though some hints are left.
+    stuck: bool,
+    /// Somebody came or went while a delivery was running: it did not know.
+    woken: bool,
+    /// Completed rounds of anti-entropy.
+    rounds: u64,
+}
+
+impl Maintenance {
+    /// With anti-entropy every `sync_every`, if at all. Hints are delivered unless it is without.
+    pub(super) fn new(sync_every: Option<Duration>) -> Self {
+        Self {
+            schedule: Schedule::default(),
+            sync_every,
+            deliver: true,
+            down: BTreeMap::new(),
+            version: 0,
+            stuck: false,
+            woken: false,
+            rounds: 0,
         }
-        if self.schedule.address_book.is_due(now) {
-            self.schedule.address_book.due_ms = now + PEERS_MS;
-            self.write_peers();
-        }
-        if !self.node.is_ready() || self.stopping != Stopping::No {
+    }
+
+    /// The same, but hints are kept until the node is drained.
+    pub(super) fn without_hints(self) -> Self {
+        Self { deliver: false, ..self }
+    }
+
+    /// Somebody came or went: hints are tried again at once.
+    pub(super) fn wake(&mut self) {
+        self.schedule.hurry(Job::DeliverHints);
+        self.stuck = false;
+        self.woken = self.schedule.is_running(Job::DeliverHints);
+    }
+
+    /// Whether the hints that are left can be delivered to nobody now.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck || !self.deliver
+    }
+
+    /// Completed rounds of anti-entropy since the start.
+    pub(super) fn rounds(&self) -> u64 {
+        self.rounds
+    }
+
+    /// The requests that are due, each to be begun at once; see [`Maintenance::started`].
+    pub(super) fn due(&mut self, now: &Situation<'_>) -> Vec<(Job, Request)> {
+        let mut due = Vec::new();
+        self.hints(now, &mut due);
+        due.extend(self.sync(now));
+        due.extend(self.ring(now));
+        due.extend(self.scrub(now));
+        due
+    }
+
+    /// The node has begun a job under this ticket.
+    pub(super) fn started(&mut self, job: Job, ticket: Ticket) {
+        self.schedule.start(job, ticket);
+    }
+
+    fn hints(&mut self, now: &Situation<'_>, due: &mut Vec<(Job, Request)>) {
+        let wanted = self.deliver || now.hand_over;
+        if !wanted || !self.schedule.is_due(Job::DeliverHints, now.now_ms) {
             return;
         }
-        self.hints_tick(now);
-        self.sync_tick(now);
-        self.ring_tick(now);
-        self.scrub_tick(now);
-    }
-
-    fn request(&mut self, request: Request) -> Option<u64> {
-        let ticket = self.requests.ticket();
-        self.events.push(Event::Request(ticket, request));
-        Some(ticket)
-    }
-
-    fn hints_tick(&mut self, now: u64) {
-        let wanted = self.schedule.deliver || self.requests.draining;
-        if !wanted || !self.schedule.hints.is_due(now) {
-            return;
-        }
-        self.schedule.hints.due_ms = now + HINTS_MS;
-        if self.store.hint_stats().is_ok_and(|s| s.count > 0) {
-            self.schedule.hints.ticket = self.request(Request::Deliver);
-            self.spread_tick(now);
+        self.schedule.set(Job::DeliverHints, now.now_ms + HINTS_MS);
+        if now.file.hint_stats().is_ok_and(|s| s.count > 0) {
+            due.push((Job::DeliverHints, Request::Deliver));
+            due.extend(self.rehint(now));
         }
     }
 
-    /// Reads a little of everything, whether or not anybody asks for it.
-    fn scrub_tick(&mut self, now: u64) {
-        let scrub = &mut self.schedule.scrub;
-        if scrub.due_ms == 0 {
-            let last = scrubbed_ms(&self.store).unwrap_or(0);
-            let rest = last.saturating_add(SCRUB_REST_MS).saturating_sub(embed::wall_ms());
-            scrub.due_ms = now + SCRUB_MS + rest.min(SCRUB_REST_MS);
+    /// Old hints are copied to the owners that are up: the one they are for may never come back.
+    fn rehint(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
+        let up = |id: &NodeId| *id == now.node.id() || now.alive.contains(id);
+        let down: Vec<_> = now.node.doc().present().map(|m| m.id).filter(|id| !up(id)).collect();
+        self.down.retain(|id, _| down.contains(id));
+        for id in down {
+            self.down.entry(id).or_insert(now.now_ms);
         }
-        if scrub.is_due(now) {
-            scrub.due_ms = now + SCRUB_MS;
-            let bytes = self.store.used_bytes().unwrap_or(0) / SCRUB_SLICES;
-            self.schedule.scrub.ticket = self.request(Request::Scrub(bytes.max(SCRUB_BYTES)));
+        let old = |since_ms: &&u64| now.now_ms >= **since_ms + OLD_MS;
+        let long_down = self.down.values().filter(old).count();
+        if long_down == 0 || !self.schedule.is_due(Job::Rehint, now.now_ms) {
+            return None;
         }
+        self.schedule.set(Job::Rehint, now.now_ms + OLD_MS);
+        tracing::warn!(members = long_down, "hints wait for members long down: bring them back");
+        Some((Job::Rehint, Request::Spread))
     }
 
-    /// Old hints are copied to the owners there are: the one they are for may never come back.
-    fn spread_tick(&mut self, now: u64) {
-        let doc = self.node.doc().clone();
-        let up = |id: &NodeId| *id == self.node.id() || self.alive.contains(id);
-        let away: Vec<_> = doc.present().map(|m| m.id).filter(|id| !up(id)).collect();
-        self.schedule.down.retain(|id, _| away.contains(id));
-        for id in away {
-            self.schedule.down.entry(id).or_insert(now);
-        }
-        let old = |since: &&u64| now >= **since + OLD_MS;
-        let gone = self.schedule.down.values().filter(old).count();
-        if gone > 0 && self.schedule.spread.is_due(now) {
-            self.schedule.spread.due_ms = now + OLD_MS;
-            tracing::warn!(members = gone, "hints wait for members long down: bring them back");
-            self.schedule.spread.ticket = self.request(Request::Spread);
-        }
-    }
-
-    fn sync_tick(&mut self, now: u64) {
-        let idle = self.schedule.fill.ticket.is_none() && self.schedule.sync.ticket.is_none();
-        if idle && self.schedule.fill.is_due(now) {
-            self.schedule.fill.due_ms = now + FILL_MS;
-            if self.node.is_unsettled() && !self.alive.is_empty() {
-                let request = Request::Repair(RepairRequest::default());
-                self.schedule.fill.ticket = self.request(request);
-                return;
+    fn sync(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
+        let idle = !self.schedule.is_running(Job::Fill) && !self.schedule.is_running(Job::Sync);
+        if idle && self.schedule.is_due(Job::Fill, now.now_ms) {
+            self.schedule.set(Job::Fill, now.now_ms + FILL_MS);
+            if now.node.is_unsettled() && !now.alive.is_empty() {
+                return Some((Job::Fill, Request::Repair(RepairRequest::default())));
             }
         }
-        let Some(every) = self.schedule.sync_every else { return };
-        if self.schedule.sync.due_ms == 0 {
+        let every_ms = self.sync_every?.as_millis() as u64;
+        if !self.schedule.is_set(Job::Sync) {
             // Nodes that start together do not all begin their rounds together.
-            let every_ms = every.as_millis() as u64;
-            self.schedule.sync.due_ms =
-                now + 1 + every_ms / 2 + self.node.id().0 % (every_ms / 2 + 1);
+            let spread_ms = now.node.id().0 % (every_ms / 2 + 1);
+            self.schedule.set(Job::Sync, now.now_ms + 1 + every_ms / 2 + spread_ms);
         }
-        if idle && self.schedule.sync.is_due(now) {
-            self.schedule.sync.due_ms = now + every.as_millis() as u64;
-            self.schedule.sync.ticket = self.request(Request::Repair(RepairRequest::default()));
+        if !idle || !self.schedule.is_due(Job::Sync, now.now_ms) {
+            return None;
         }
+        self.schedule.set(Job::Sync, now.now_ms + every_ms);
+        Some((Job::Sync, Request::Repair(RepairRequest::default())))
     }
 
     /// Takes up a change of the ring that nobody moves, and drops what nobody owns any more.
-    fn ring_tick(&mut self, now: u64) {
-        let (version, step) = (self.node.doc().version, self.node.doc().step);
-        if version != self.schedule.version {
-            self.schedule.version = version;
-            // Hints for somebody who is no owner any more have another way to go.
-            self.schedule.wake();
+    fn ring(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
+        let doc = now.node.doc();
+        if doc.version != self.version {
+            self.version = doc.version;
+            // Hints for a node that owns the partition no more have another way to go.
+            self.wake();
+            self.schedule.set(Job::RingDriver, now.now_ms + RING_DRIVER_MS);
             // What a change leaves behind goes soon after it.
-            self.schedule.ring_driver.due_ms = now + RING_DRIVER_MS;
-            self.schedule.cleanup.due_ms = now + HINTS_MS;
-            return;
+            self.schedule.set(Job::Cleanup, now.now_ms + HINTS_MS);
+            return None;
         }
-        if step == Step::Settled {
-            if self.schedule.cleanup.is_due(now) {
-                self.schedule.cleanup.due_ms = now + self.cleanup_every();
-                if self.node.has_leftovers(&self.store) {
-                    self.schedule.cleanup.ticket = self.request(Request::Cleanup);
-                }
-            }
-            return;
+        if doc.step == Step::Settled {
+            return self.cleanup(now);
         }
-        let own = self.node.id();
-        let lowest = self.alive.iter().chain([&own]).min().copied();
-        if lowest == Some(own) && self.schedule.ring_driver.is_due(now) {
-            self.schedule.ring_driver.due_ms = now + RING_DRIVER_MS;
-            self.schedule.ring_driver.ticket = self.request(Request::Advance);
+        let own = now.node.id();
+        // One driver is enough. Two that both take themselves for it do no harm: the documents of a
+        // change are chosen by Paxos, so the second proposal is refused.
+        let lowest = now.alive.iter().chain([&own]).min().copied();
+        if lowest != Some(own) || !self.schedule.is_due(Job::RingDriver, now.now_ms) {
+            return None;
         }
+        self.schedule.set(Job::RingDriver, now.now_ms + RING_DRIVER_MS);
+        Some((Job::RingDriver, Request::Advance))
     }
 
-    fn cleanup_every(&self) -> u64 {
-        self.schedule.sync_every.map_or(60_000, |every| every.as_millis() as u64)
+    fn cleanup(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
+        if !self.schedule.is_due(Job::Cleanup, now.now_ms) {
+            return None;
+        }
+        let every_ms = self.sync_every.map_or(CLEANUP_MS, |every| every.as_millis() as u64);
+        self.schedule.set(Job::Cleanup, now.now_ms + every_ms);
+        now.node.has_leftovers(now.file).then_some((Job::Cleanup, Request::Cleanup))
     }
 
-    /// Takes the reply to one of its own requests.
-    pub(super) fn job_done(&mut self, ticket: u64, reply: &Reply) {
-        let now = self.now_ms();
-        let chores = &mut self.schedule;
-        match reply {
-            Reply::Deliver(delivered, left) if chores.hints.ticket == Some(ticket) => {
-                chores.hints.ticket = None;
-                let woken = std::mem::take(&mut chores.woken);
-                chores.stuck = *delivered == 0 && *left > 0 && !woken;
-                let wait = if chores.stuck { HINTS_STUCK_MS } else { HINTS_MS };
-                chores.hints.due_ms = now + wait;
+    /// Reads a little of everything, whether or not anybody asks for it.
+    fn scrub(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
+        if !self.schedule.is_set(Job::Scrub) {
+            // A node that is restarted often goes on where its last pass left off.
+            let last_ms = scrubbed_ms(now.file).unwrap_or(0);
+            let rest_ms = last_ms.saturating_add(SCRUB_REST_MS).saturating_sub(embed::wall_ms());
+            self.schedule.set(Job::Scrub, now.now_ms + SCRUB_MS + rest_ms.min(SCRUB_REST_MS));
+        }
+        if !self.schedule.is_due(Job::Scrub, now.now_ms) {
+            return None;
+        }
+        self.schedule.set(Job::Scrub, now.now_ms + SCRUB_MS);
+        let bytes = now.file.used_bytes().unwrap_or(0) / SCRUB_SLICES;
+        Some((Job::Scrub, Request::Scrub(bytes.max(SCRUB_BYTES))))
+    }
+
+    /// Takes the reply to one of its own requests; of any other it takes no notice.
+    pub(super) fn finished(&mut self, ticket: Ticket, reply: &Reply, now_ms: u64) {
+        let Some(job) = self.schedule.finish(ticket) else { return };
+        match (job, reply) {
+            (Job::DeliverHints, Reply::Deliver(delivered, left)) => {
+                let woken = std::mem::take(&mut self.woken);
+                self.stuck = *delivered == 0 && *left > 0 && !woken;
+                let wait_ms = if self.stuck { HINTS_STUCK_MS } else { HINTS_MS };
+                self.schedule.set(Job::DeliverHints, now_ms + wait_ms);
                 meter::delivered(*delivered);
                 if *delivered > 0 {
                     tracing::info!(delivered, left, "hints");
                 }
             }
-            Reply::Deliver(..) if chores.spread.ticket == Some(ticket) => {
-                chores.spread.ticket = None;
-            }
-            Reply::Repair(report) => {
+            (Job::Sync, Reply::Repair(report)) => self.round(report),
+            (Job::Fill | Job::Cleanup, Reply::Repair(report)) => {
                 let moved = report.pulled + report.pushed;
-                if chores.sync.ticket == Some(ticket) {
-                    chores.sync.ticket = None;
-                    chores.rounds += 1;
-                    meter::round(moved);
-                    let (pulled, pushed) = (report.pulled, report.pushed);
-                    tracing::debug!(pulled, pushed, missed = report.missed.len(), "round");
-                }
-                for chore in [&mut chores.fill, &mut chores.cleanup] {
-                    if chore.ticket == Some(ticket) {
-                        chore.ticket = None;
-                        let (filling, dropped) = (report.filling.len(), report.dropped);
-                        tracing::info!(moved, filling, dropped, "filled or cleaned up");
-                    }
-                }
+                let (filling, dropped) = (report.filling.len(), report.dropped);
+                tracing::info!(moved, filling, dropped, "filled or cleaned up");
             }
-            Reply::Scrub { over, .. } if chores.scrub.ticket == Some(ticket) => {
-                chores.scrub.ticket = None;
-                if *over {
-                    chores.scrub.due_ms = now + SCRUB_REST_MS;
-                    tracing::info!("everything was read and proven");
-                }
+            (Job::Scrub, Reply::Scrub { over: true, .. }) => {
+                self.schedule.set(Job::Scrub, now_ms + SCRUB_REST_MS);
+                tracing::info!("everything was read and proven");
             }
-            Reply::Ring(doc, why) if chores.ring_driver.ticket == Some(ticket) => {
-                chores.ring_driver.ticket = None;
-                let why = why.as_deref().unwrap_or("done");
-                tracing::info!(version = doc.version, step = %doc.step, "ring change: {why}");
-            }
+            (Job::RingDriver, Reply::Ring(doc, why)) => driven(doc, why.as_deref()),
             _ => {}
         }
     }
 
-    fn set_gauges(&self) {
-        let status = self.node.status(&self.store);
-        let bytes = self.store.used_bytes().unwrap_or(0);
-        meter::scrubbed(scrubbed_ms(&self.store));
-        meter::stand(&status, bytes, self.links.linked().len(), self.links.clients());
+    fn round(&mut self, report: &RepairReport) {
+        self.rounds += 1;
+        meter::round(report.pulled + report.pushed);
+        let (pulled, pushed) = (report.pulled, report.pushed);
+        tracing::debug!(pulled, pushed, missed = report.missed.len(), "round");
     }
+}
 
-    /// Writes the addresses down, when they have changed. One that is started anew knows nobody else.
-    pub(super) fn write_peers(&mut self) {
-        let doc = self.node.doc();
-        let own = self.node.id();
-        let known =
-            |m: &Member| self.gossip.row(m.id).map(|r| r.address.clone()).filter(|a| !a.is_empty());
-        let peers = embed::peers(doc, &known);
-        // Not yet a member, it knows the others by what it was given.
-        if peers == self.schedule.written || doc.member(own).is_none() && peers.peers.is_empty() {
-            return;
-        }
-        let text = config::text(&peers);
-        let path = self.schedule.dir.join(PEERS_FILE);
-        let written = text.and_then(|text| os::replace_file(&path, text.as_bytes(), PEERS_KIND));
-        match written {
-            Ok(()) => self.schedule.written = peers,
-            Err(error) => tracing::warn!("the addresses could not be written down: {error}"),
-        }
-    }
+fn driven(doc: &RingDoc, why: Option<&str>) {
+    let why = why.unwrap_or("done");
+    tracing::info!(version = doc.version, step = %doc.step, "ring change: {why}");
 }

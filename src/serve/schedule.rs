@@ -1,98 +1,135 @@
-//! When each chore is due, and which of them is under way.
+//! When each maintenance job is due, and under which ticket it runs.
 //!
 //! ```text
-//! hints  due 12.0 s, ticket 41 under way      sync  due 60.3 s      fill  due 5.1 s      …
+//! hints  due 12.0 s, ticket 41 running      sync  due 60.3 s      fill  due 5.1 s      ...
 //! ```
 //!
-//! Values only; `chores` does the work.
+//! One run of each job at a time: a job that runs is not due. It starts nothing; `maintenance` decides
+//! what is wanted, `core` hands it to the node.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use crate::config::Peers;
-use crate::ring::NodeId;
+use super::id::Ticket;
 
-/// A chore: when it is due, and the ticket of the one under way.
-#[derive(Clone, Copy, Default)]
-pub(super) struct ScheduledJob {
-    pub(super) due_ms: u64,
-    pub(super) ticket: Option<u64>,
+/// What a node does by itself through its state machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Job {
+    /// Hand hints to their targets.
+    DeliverHints,
+    /// Copy old hints to the owners that are up.
+    Rehint,
+    /// Fill partitions that are not full.
+    Fill,
+    /// Compare totals with every peer.
+    Sync,
+    /// Drop records that this node does not own any more.
+    Cleanup,
+    /// Drive a change of the ring that nobody else drives.
+    RingDriver,
+    /// Read a slice of the file and check it.
+    Scrub,
 }
 
-impl ScheduledJob {
-    pub(super) fn is_due(self, now: u64) -> bool {
-        self.ticket.is_none() && now >= self.due_ms
-    }
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    /// None until it is set: due at once.
+    due_ms: Option<u64>,
+    running: Option<Ticket>,
 }
 
 /// See the module.
-pub(super) struct Schedule {
-    pub(super) dir: PathBuf,
-    pub(super) metrics: Option<String>,
-    pub(super) sync_every: Option<Duration>,
-    pub(super) deliver: bool,
-    pub(super) hints: ScheduledJob,
-    pub(super) sync: ScheduledJob,
-    pub(super) fill: ScheduledJob,
-    pub(super) ring_driver: ScheduledJob,
-    pub(super) cleanup: ScheduledJob,
-    pub(super) address_book: ScheduledJob,
-    pub(super) gauges: ScheduledJob,
-    pub(super) spread: ScheduledJob,
-    pub(super) scrub: ScheduledJob,
-    /// Since when members have been down.
-    pub(super) down: BTreeMap<NodeId, u64>,
-    /// The version of the ring last seen, to tell a change that nobody moves.
-    pub(super) version: u64,
-    pub(super) stuck: bool,
-    /// Somebody came or went while a delivery was under way: it did not know.
-    pub(super) woken: bool,
-    pub(super) written: Peers,
-    pub(super) rounds: u64,
-}
+#[derive(Default)]
+pub(super) struct Schedule(BTreeMap<Job, Entry>);
 
 impl Schedule {
-    pub(super) fn new(
-        dir: PathBuf,
-        metrics: Option<String>,
-        sync_every: Option<Duration>,
-        deliver: bool,
-        written: Peers,
-    ) -> Self {
-        let none = ScheduledJob::default();
-        Self {
-            dir,
-            metrics,
-            sync_every,
-            deliver,
-            hints: none,
-            sync: none,
-            fill: none,
-            ring_driver: none,
-            cleanup: none,
-            address_book: none,
-            gauges: none,
-            spread: none,
-            scrub: none,
-            down: BTreeMap::new(),
-            version: 0,
-            stuck: false,
-            woken: false,
-            written,
-            rounds: 0,
+    /// Whether a job does not run and its time has come.
+    pub(super) fn is_due(&self, job: Job, now_ms: u64) -> bool {
+        let entry = self.entry(job);
+        entry.running.is_none() && entry.due_ms.is_none_or(|due_ms| now_ms >= due_ms)
+    }
+
+    /// Whether it was ever set when a job is due.
+    pub(super) fn is_set(&self, job: Job) -> bool {
+        self.entry(job).due_ms.is_some()
+    }
+
+    /// Sets when a job is due next.
+    pub(super) fn set(&mut self, job: Job, due_ms: u64) {
+        self.0.entry(job).or_default().due_ms = Some(due_ms);
+    }
+
+    /// Makes a job due at once.
+    pub(super) fn hurry(&mut self, job: Job) {
+        self.0.entry(job).or_default().due_ms = None;
+    }
+
+    /// Whether a job runs.
+    pub(super) fn is_running(&self, job: Job) -> bool {
+        self.entry(job).running.is_some()
+    }
+
+    /// A job has begun under this ticket.
+    pub(super) fn start(&mut self, job: Job, ticket: Ticket) {
+        let running = self.0.entry(job).or_default().running.replace(ticket);
+        debug_assert!(running.is_none(), "{job:?} runs once at a time");
+    }
+
+    /// The job of this ticket has ended; none when the ticket is no job's.
+    pub(super) fn finish(&mut self, ticket: Ticket) -> Option<Job> {
+        let (job, entry) = self.0.iter_mut().find(|(_, e)| e.running == Some(ticket))?;
+        entry.running = None;
+        Some(*job)
+    }
+
+    fn entry(&self, job: Job) -> Entry {
+        self.0.get(&job).copied().unwrap_or_default()
+    }
+}
+
+/// Something that happens over and over, at least this far apart.
+pub(super) struct Every {
+    period_ms: u64,
+    due_ms: u64,
+}
+
+impl Every {
+    pub(super) fn new(period_ms: u64) -> Self {
+        Self { period_ms, due_ms: 0 }
+    }
+
+    /// Whether it is due now; it then counts as done.
+    pub(super) fn is_due(&mut self, now_ms: u64) -> bool {
+        let due = now_ms >= self.due_ms;
+        if due {
+            self.due_ms = now_ms + self.period_ms;
         }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_runs_is_not_due_and_ends_with_its_ticket() {
+        let mut schedule = Schedule::default();
+        assert!(schedule.is_due(Job::Sync, 0) && !schedule.is_set(Job::Sync));
+        schedule.set(Job::Sync, 10);
+        assert!(!schedule.is_due(Job::Sync, 9) && schedule.is_due(Job::Sync, 10));
+        schedule.start(Job::Sync, Ticket(4));
+        assert!(!schedule.is_due(Job::Sync, 10) && schedule.is_running(Job::Sync));
+        assert_eq!(schedule.finish(Ticket(5)), None);
+        assert_eq!(schedule.finish(Ticket(4)), Some(Job::Sync));
+        assert!(schedule.is_due(Job::Sync, 10));
+        schedule.set(Job::Sync, 99);
+        schedule.hurry(Job::Sync);
+        assert!(schedule.is_due(Job::Sync, 0));
     }
 
-    /// Somebody came or went: hints are tried again at once.
-    pub(super) fn wake(&mut self) {
-        self.hints.due_ms = 0;
-        self.stuck = false;
-        self.woken = self.hints.ticket.is_some();
-    }
-
-    /// Whether the hints that are left can be delivered to nobody now.
-    pub(super) fn is_stuck(&self) -> bool {
-        self.stuck || !self.deliver
+    #[test]
+    fn what_comes_again_is_due_once_in_its_period() {
+        let mut every = Every::new(5);
+        assert!(every.is_due(0) && !every.is_due(4) && every.is_due(7) && !every.is_due(11));
     }
 }

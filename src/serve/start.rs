@@ -6,7 +6,6 @@
 //!
 //! Whatever can go wrong goes wrong here, before anybody is told that the node is ready.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,15 +14,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::commit::CommitThread;
+use super::address_book::AddressBook;
+use super::commit::CommitPipeline;
 use super::connection_limits::ConnectionLimits;
-use super::core::Core;
-use super::event::{ServerEvent, Stopping};
-use super::links::LinkTable;
-use super::listener::{self, Credentials, Listener};
+use super::core::{Core, Setup};
+use super::event::ServerEvent;
+use super::handshake::Credentials;
+use super::listener::{self, Listener};
+use super::liveness::Liveness;
 use super::log_limiter::LogLimiter;
-use super::requests::RequestTable;
-use super::schedule::Schedule;
+use super::maintenance::Maintenance;
 use super::slots::SlotPool;
 use super::{Ready, ServeOptions, StopReason, meter, scrape};
 use crate::channel::{Hello, Static};
@@ -108,44 +108,24 @@ async fn run(
     let hello = Hello { run: random()? as u64, ..Hello::new(Some(doc.id), Some(node.id())) };
     let credentials = Credentials { key_file, own, hello };
     let (socket, address) = listen(&serving, config).await?;
-    let connection_limits = ConnectionLimits::raised();
+    let limits = ConnectionLimits::raised();
     let metrics = match &serving.metrics {
-        Some(at) => {
-            Some(scrape::open(at, meter::start()?, slot_pool(connection_limits.scrapers)?).await?)
-        }
+        Some(at) => Some(scrape::open(at, meter::start()?, slot_pool(limits.scrapers)?).await?),
         None => None,
     };
     lock.rename_holder(&serving.dir, &holder(Some(address.clone())))?;
-    let (tell, inbox) = channel(INBOX_MAX);
-    watch_signals(tell.clone())?;
-    let accepting = listener::open(socket, listener(&credentials, connection_limits, &tell)?);
+    let (sender, inbox) = channel(INBOX_MAX);
+    watch_signals(sender.clone())?;
+    let accepting = listener::open(socket, listener(&credentials, limits, &sender)?);
     let written = written(&serving.dir);
-    let gossip = gossip(&node, &address, &written, &serving.dir)?;
-    let reader = store.reader_handle()?;
-    let metrics_at = metrics.clone();
-    let schedule =
-        Schedule::new(serving.dir.clone(), metrics_at, serving.sync_every, serving.hints, written);
-    let core = Core {
-        links: LinkTable::new(node.id()),
-        connection_limits,
-        checked: doc.version,
-        log_limiter: LogLimiter::new(),
-        committer: CommitThread::start(store, tell.clone())?,
-        store: reader,
-        node,
-        gossip,
-        requests: RequestTable::default(),
-        schedule,
-        credentials,
-        tell,
-        accepting,
-        began: now(),
-        stopping: Stopping::No,
-        events: Vec::new(),
-        alive: BTreeSet::new(),
-        failed: None,
-        duplicate_ms: None,
-    };
+    let liveness = Liveness::new(gossip(&node, &address, &written, &serving.dir)?);
+    let maintenance = Maintenance::new(serving.sync_every);
+    let maintenance = if serving.hints { maintenance } else { maintenance.without_hints() };
+    let address_book = AddressBook::new(&serving.dir, written);
+    let pipeline = CommitPipeline::start(store, sender.clone())?;
+    let (began, published) = (now(), metrics.clone());
+    let setup = Setup { credentials, limits, metrics: published, sender, accepting, began };
+    let core = Core::new(setup, node, pipeline, liveness, maintenance, address_book);
     let name = config.name.clone();
     tracing::info!(name, address, dir = %serving.dir.display(), "serving");
     ready(&Ready { name, address, metrics });
@@ -155,13 +135,12 @@ async fn run(
 
 fn listener(
     credentials: &Credentials,
-    connection_limits: ConnectionLimits,
-    tell: &Sender<ServerEvent>,
+    limits: ConnectionLimits,
+    sender: &Sender<ServerEvent>,
 ) -> Result<Listener> {
-    let (strangers, keyed) =
-        (slot_pool(connection_limits.strangers)?, slot_pool(connection_limits.keyed)?);
-    let (credentials, tell) = (credentials.clone(), tell.clone());
-    Ok(Listener { credentials, strangers, keyed, log_limiter: LogLimiter::new(), tell })
+    let (strangers, keyed) = (slot_pool(limits.strangers)?, slot_pool(limits.keyed)?);
+    let (credentials, sender) = (credentials.clone(), sender.clone());
+    Ok(Listener { credentials, strangers, keyed, log_limiter: LogLimiter::new(), sender })
 }
 
 fn slot_pool(room: usize) -> Result<SlotPool> {
@@ -221,14 +200,14 @@ fn gossip(node: &Node, address: &str, written: &config::Peers, dir: &Path) -> Re
 }
 
 /// Signals that are kind requests to stop. One that was ignored when the process began stays so.
-fn watch_signals(tell: Sender<ServerEvent>) -> Result<()> {
+fn watch_signals(sender: Sender<ServerEvent>) -> Result<()> {
     for kind in os::stop_signals().into_iter().map(SignalKind::from_raw) {
         let mut signals =
             signal(kind).map_err(|e| Error::Denied(format!("Signals cannot be watched: {e}.")))?;
-        let tell = tell.clone();
+        let sender = sender.clone();
         drop(tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                drop(tell.send(ServerEvent::Stop).await);
+                drop(sender.send(ServerEvent::Stop).await);
             }
         }));
     }

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kvs::channel::{
-    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RingKeys, Sealer,
-    Static,
+    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
+    RingKeys, Sealer, Static,
 };
 use kvs::config;
 use kvs::key::{Key, Q};
@@ -85,7 +85,7 @@ impl Guest {
 
     /// The bytes of a question.
     pub(crate) fn packets(&mut self, ticket: u64, ask: ClientRequest) -> Vec<u8> {
-        self.sealed(&Frame::Request(ticket, Box::new(ask)))
+        self.sealed(&Frame::Request(RequestId(ticket), Box::new(ask)))
     }
 
     fn sealed(&mut self, frame: &Frame) -> Vec<u8> {
@@ -113,7 +113,7 @@ impl Guest {
     /// The next answer.
     pub(crate) fn told(&mut self) -> std::io::Result<(u64, ClientResponse)> {
         loop {
-            if let Frame::Response(ticket, told) = self.next()?
+            if let Frame::Response(RequestId(ticket), told) = self.next()?
                 && *told != ClientResponse::Busy
             {
                 return Ok((ticket, *told));

@@ -11,8 +11,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use kvs::channel::{
-    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RingKeys, Sealer,
-    Static, StoreQuery,
+    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
+    RingKeys, Sealer, Static, StoreQuery,
 };
 use kvs::clock::Actor;
 use kvs::config;
@@ -85,10 +85,12 @@ impl Stranger {
     }
 
     fn ask(&mut self, ask: ClientRequest) -> Option<ClientResponse> {
-        self.send(&Frame::Request(9, Box::new(ask)).encode());
+        self.send(&Frame::Request(RequestId(9), Box::new(ask)).encode());
         loop {
             match self.next()? {
-                Frame::Response(9, told) if *told != ClientResponse::Busy => return Some(*told),
+                Frame::Response(RequestId(9), told) if *told != ClientResponse::Busy => {
+                    return Some(*told);
+                }
                 _ => {}
             }
         }

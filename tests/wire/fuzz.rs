@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use kvs::channel::Frame;
+use kvs::channel::{Frame, RequestId};
 use kvs::protocol::WIRE;
 
 use super::memory::peak_of;
@@ -88,8 +88,11 @@ fn beginnings(name: &str) -> Vec<Vec<u8>> {
             .filter_map(|(_, body)| samples::message(body).encode(WIRE))
             .collect(),
         "parcel" => {
-            let asks = samples::asks().into_iter().map(|(_, a)| Frame::Request(7, Box::new(a)));
-            let tolds = samples::tolds().into_iter().map(|(_, t)| Frame::Response(7, Box::new(t)));
+            let asks =
+                samples::asks().into_iter().map(|(_, a)| Frame::Request(RequestId(7), Box::new(a)));
+            let tolds = samples::tolds()
+                .into_iter()
+                .map(|(_, t)| Frame::Response(RequestId(7), Box::new(t)));
             let plain = samples::frames().into_iter().map(|(_, p)| p);
             asks.chain(tolds).chain(plain).map(|p| p.encode()).collect()
         }

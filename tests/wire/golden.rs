@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use kvs::channel::Frame;
+use kvs::channel::{Frame, RequestId};
 use kvs::protocol::{Message, WIRE, WIRE_LOWEST};
 
 use super::samples;
@@ -43,10 +43,10 @@ fn hex(bytes: &[u8]) -> String {
 fn frames() -> Vec<(String, Frame)> {
     let asks = samples::asks()
         .into_iter()
-        .map(|(name, ask)| (format!("Ask/{name}"), Frame::Request(300, Box::new(ask))));
-    let tolds = samples::tolds()
-        .into_iter()
-        .map(|(name, told)| (format!("Told/{name}"), Frame::Response(300, Box::new(told))));
+        .map(|(name, ask)| (format!("Ask/{name}"), Frame::Request(RequestId(300), Box::new(ask))));
+    let tolds = samples::tolds().into_iter().map(|(name, told)| {
+        (format!("Told/{name}"), Frame::Response(RequestId(300), Box::new(told)))
+    });
     samples::frames().into_iter().chain(asks).chain(tolds).collect()
 }
 

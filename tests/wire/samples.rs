@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc as Shared;
 
 use kvs::channel::{
-    ClientRequest, ClientResponse, Fault, Frame, Info, Load, MemberView, StoreQuery, StoreResult,
+    ClientRequest, ClientResponse, Fault, Frame, Info, Load, MemberView, RequestId, StoreQuery,
+    StoreResult,
 };
 use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::digest::{Arc, Sum};
@@ -536,8 +537,8 @@ pub(crate) fn frames() -> Vec<(String, Frame)> {
         Frame::Refused(fault()),
         Frame::Beat,
         Frame::Message(Box::new(message(Body::Accepted))),
-        Frame::Request(u64::MAX, Box::new(ClientRequest::Ring)),
-        Frame::Response(7, Box::new(ClientResponse::Done)),
+        Frame::Request(RequestId(u64::MAX), Box::new(ClientRequest::Ring)),
+        Frame::Response(RequestId(7), Box::new(ClientResponse::Done)),
     ];
     let missed = |name: &&&str| !plain.iter().any(|frame| variant_name(frame) == **name);
     assert_eq!(VARIANTS.iter().find(missed), None, "no sample of it");

@@ -193,8 +193,8 @@ fn frames() -> Vec<Frame> {
         Frame::Beat,
         Frame::Message(Box::new(message())),
     ];
-    let asked = asks().into_iter().map(|ask| Frame::Request(u64::MAX, Box::new(ask)));
-    let told = tolds().into_iter().map(|told| Frame::Response(7, Box::new(told)));
+    let asked = asks().into_iter().map(|ask| Frame::Request(RequestId(u64::MAX), Box::new(ask)));
+    let told = tolds().into_iter().map(|told| Frame::Response(RequestId(7), Box::new(told)));
     plain.into_iter().chain(asked).chain(told).collect()
 }
 
@@ -232,12 +232,18 @@ fn words_keep_their_numbers() {
     for (ask, number) in
         asks.into_iter().chain([(ClientRequest::Stop, 7), (ClientRequest::Load, 8)])
     {
-        assert_eq!(Frame::Request(0, Box::new(ask)).encode(), [ASK, 0, number]);
+        assert_eq!(Frame::Request(RequestId(0), Box::new(ask)).encode(), [REQUEST, 0, number]);
     }
-    assert_eq!(Frame::Response(0, Box::new(ClientResponse::Busy)).encode(), [TOLD, 0, 0]);
-    assert_eq!(Frame::Response(0, Box::new(ClientResponse::Done)).encode(), [TOLD, 0, 7]);
+    assert_eq!(
+        Frame::Response(RequestId(0), Box::new(ClientResponse::Busy)).encode(),
+        [RESPONSE, 0, 0]
+    );
+    assert_eq!(
+        Frame::Response(RequestId(0), Box::new(ClientResponse::Done)).encode(),
+        [RESPONSE, 0, 7]
+    );
     let load = ClientResponse::Load(Box::default());
-    assert_eq!(Frame::Response(0, Box::new(load)).encode()[..3], [TOLD, 0, 9]);
+    assert_eq!(Frame::Response(RequestId(0), Box::new(load)).encode()[..3], [RESPONSE, 0, 9]);
 }
 
 #[test]
@@ -259,9 +265,9 @@ fn a_message_with_a_record_that_is_altered_is_not_read() {
 fn a_ring_document_that_breaks_its_rules_is_not_read() {
     let wrong = || Box::new(wrong_doc());
     for frame in [
-        Frame::Response(1, Box::new(ClientResponse::Ring(wrong()))),
+        Frame::Response(RequestId(1), Box::new(ClientResponse::Ring(wrong()))),
         Frame::Response(
-            1,
+            RequestId(1),
             Box::new(ClientResponse::Reply(Reply::Ring(std::sync::Arc::new(wrong_doc()), None))),
         ),
     ] {
