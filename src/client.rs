@@ -1,19 +1,19 @@
-//! The driver of a ring of running nodes: connections, questions, answers; no runtime, no tasks.
+//! The driver of a ring of running nodes: connections, requests, responses; no runtime, no tasks.
 //!
-//! A [`Client`] holds the ring's key and is no member. It connects to one node, its *entry*, learns
-//! the ring and the members from it, and connects to others when they are asked. Everything that
-//! talks has a time limit, and all that is waited in vain has one together, so nothing here hangs:
+//! A [`Client`] holds the ring's key and is no member. It connects to one node, its *entry*, learns the ring
+//! and the members from it, and connects to others when they are asked. Every call has a time limit, and all
+//! waiting that ends without an answer shares one (`wait_budget`), so nothing here hangs:
 //!
 //! ```text
 //! get    n1 breaks -> n2 -> n3            a read goes on elsewhere; time over: refused (4)
 //! put    n1 breaks before it was sent -> n2 …; after: unknown (5), for n1 may have done it
 //! repair n1 … Busy … Busy … Reply         works as long as it shows life; silent: partly done (7)
-//! nobody listens                          unreachable (6), naming every address and why
+//! no process listens                      unreachable (6), naming every address and why
 //! a node does not take the key            denied (10)
 //! ```
 //!
-//! What it does not do: it knows no files and never prints. Caveat: an answer of a node about its own
-//! file is believed as a file is; only records prove themselves.
+//! What it does not do: it knows no files and never prints. Caveat: an answer of a node about its own file is
+//! believed as a file is; only records prove themselves.
 
 mod ask;
 #[cfg(test)]
@@ -27,7 +27,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,14 +67,25 @@ pub struct Client {
     known: Mutex<ClusterView>,
 }
 
+/// How a node has left a request unanswered. Each makes the next request to it a short one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// It was asked, and its time was over before it answered: it is overloaded, paused, or cut off.
+    TimedOut,
+    /// There was no connection to ask it over: it is down, or its address is not its own any more.
+    Unreachable,
+    /// It closed the connection before it answered: it was stopped, or does not know the request.
+    HungUp,
+}
+
 /// What is known of the ring at the moment.
 struct ClusterView {
     entry: NodeId,
     doc: Arc<RingDoc>,
     news: Arc<Vec<MemberView>>,
     wait_budget: WaitBudget,
-    /// Nodes that have left the last question unanswered, silent or gone: another one gets little time.
-    silent: BTreeSet<NodeId>,
+    /// Nodes that have left their last request unanswered, and how: the next one gets little time.
+    unanswered: BTreeMap<NodeId, NoAnswer>,
     /// The entry has left the last question unanswered.
     entry_doubtful: bool,
 }
@@ -99,7 +110,7 @@ impl Client {
             doc,
             news,
             wait_budget,
-            silent: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
             entry_doubtful: false,
         };
         Ok(Self { options, own, links: Mutex::new(links), known: Mutex::new(known) })
@@ -140,10 +151,10 @@ impl Client {
         self.known().wait_budget.left(now())
     }
 
-    /// Whether a node has left the last question unanswered.
+    /// How a node has left its last request unanswered, if it has.
     #[must_use]
-    pub fn is_silent(&self, node: NodeId) -> bool {
-        self.known().silent.contains(&node)
+    pub fn no_answer(&self, node: NodeId) -> Option<NoAnswer> {
+        self.known().unanswered.get(&node).copied()
     }
 
     /// The ring's keys.
@@ -157,7 +168,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`] of a read.
     pub fn refresh(&self) -> Result<()> {
-        self.known().silent.clear();
+        self.known().unanswered.clear();
         if let ClientResponse::Ring(doc) = self.ask(self.entry(), ClientRequest::Ring)? {
             self.learn(Arc::new(*doc));
         }

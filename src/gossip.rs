@@ -1,32 +1,31 @@
-//! Who is there: a membership list that spreads by itself, and how suspect each silence is.
+//! Membership by gossip: a list that spreads by itself, and how suspicious each silence is.
 //!
-//! Every node raises its own heartbeat once a second and exchanges lists with some random members:
-//! it pushes what it knows and pulls what the other knows better. A row is newer when its generation
-//! (one per start of a process), then its beat, is higher. From the intervals at which a member's
-//! beat is seen to rise phi tells how unlikely its present silence is:
+//! Every node raises its own heartbeat once a second and exchanges lists with some random members: it pushes
+//! what it knows and pulls what the other knows better. A row is newer when its generation (one per start of a
+//! process), then its heartbeat, is higher. From the intervals at which a member's heartbeat is seen to rise,
+//! phi tells how unlikely its present silence is:
 //!
 //! ```text
 //! n1 beat 41 42 43 44 . . . .      phi 0.3 … 1.6 … 5 … 8: taken to be down
 //! ```
 //!
-//! Measured (`tests/gossip.rs`): of a thousand nodes all know a new version of the ring after five or
-//! six rounds; of five all miss a killed one within 5 s, of a hundred half after 4.4 s and the last
-//! after 6 s.
+//! Measured (`tests/gossip.rs`): of a thousand nodes all know a new version of the ring after five or six
+//! rounds; of five all miss a killed one within 5 s, of a hundred half after 4.4 s and the last after 6 s.
 //!
 //! Phi is that of Hayashibara et al., *The phi accrual failure detector* (2004): normally distributed
-//! intervals, the last 1,000 of them, their deviation at least 0.5 s. It steers requests and never
-//! changes who owns what: down is not left.
+//! intervals, the last 1,000 of them, their deviation at least 0.5 s. It steers requests and never changes who
+//! owns what: a member that is down has not left.
 //!
-//! What it does not do: it sends nothing, keeps no file and knows no clock but the one it is given.
+//! What it does not do: it sends nothing, keeps no file and reads no clock: it is given the time.
 //!
-//! What others say of a member is hearsay. What it says of itself over its own link is believed before
-//! that, and for half a minute, as long as the link stands, hearsay may only tell of the same run of its
-//! process, and of no more beats than time has passed for. Of itself a node believes nothing beyond [`AGE_MAX`], and
+//! What others say of a member is hearsay. What it says of itself over its own link is believed before that,
+//! and for half a minute, as long as the link stands, hearsay may only tell of the same run of its process, and
+//! of no more heartbeats than time has passed for. Of itself a node believes nothing beyond [`AGE_MAX`], and
 //! counts no more than one echo a second.
 //!
-//! Caveats: addresses are believed as told; the channel proves who answers there. So is a member's
-//! word for one that is not linked: it can make a dead member look alive. A row of someone who is no
-//! member is taken too; see [`Gossip::retain`].
+//! Caveats: addresses are believed as told; the channel proves who answers there. So is hearsay of a member
+//! that is not linked: a member can make a dead one look alive. A row of a node that is no member is taken too;
+//! see [`Gossip::retain`].
 
 mod phi;
 #[cfg(test)]
@@ -44,7 +43,7 @@ use crate::ring::NodeId;
 /// From this phi on a member is taken to be down.
 pub const DOWN_PHI: f64 = 8.0;
 
-/// At most so many rows are kept, the own one included.
+/// At most this many rows are kept, the own one included.
 pub const ROWS_MAX: usize = 1024;
 
 /// A longer address is no address.
@@ -56,20 +55,20 @@ pub const AGE_MAX: u64 = 1 << 53;
 /// Beats that one row may be ahead of the time that has passed, beside twice that time.
 const BEATS_AHEAD: u64 = 120;
 
-/// For so long what a linked member has said of itself outweighs hearsay of another run of it.
+/// For this time what a linked member has said of itself outweighs hearsay of another run of it.
 const SAID_HOLDS_MS: u64 = 30_000;
 
-/// So often the own beat rises.
+/// The own heartbeat rises once in this time.
 const BEAT_MS: u64 = 1000;
 
-/// After a beat the list is exchanged with so many.
+/// After a heartbeat the list is exchanged with this many members.
 const FANOUT: usize = 3;
 
-/// They are named one by one, so far apart: news waits less for its next hop, and the dead of a
+/// They are named one by one, this far apart: news waits less for its next hop, and the dead of a
 /// hundred nodes are missed by all 0.8 s sooner than when three are named at once.
 const CALL_MS: u64 = BEAT_MS / FANOUT as u64;
 
-/// Ticks come far more often; when none came for so long, this process itself did not run.
+/// Ticks come far more often; when none came for this time, this process itself did not run.
 const PAUSE_MS: u64 = 2000;
 
 /// What a node says of itself, as it travels.
@@ -266,7 +265,7 @@ impl Gossip {
 
     /// Time has passed: once a second the own beat rises, and in each second up to three random ones
     /// of `linked` are named, one at a time, to exchange lists with. A pause of this process itself
-    /// is nobody else's silence.
+    /// is not taken for the silence of others.
     pub fn tick(&mut self, now_ms: u64, linked: &[NodeId]) -> Vec<NodeId> {
         self.forgive_pause(now_ms);
         self.ticked_ms = now_ms;

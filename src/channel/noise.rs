@@ -15,7 +15,7 @@
 //! announced. What it does not do: sockets, time limits, and whether a hello or a static key is a
 //! member's; its caller asks that before it trusts either.
 //!
-//! Caveats: the first hello has no forward secrecy and may be repeated by whoever recorded it; such a
+//! Caveats: the first hello has no forward secrecy and may be replayed by anyone who recorded it; such a
 //! handshake never ends. A packet's length can be seen by all.
 
 use std::fmt;
@@ -205,7 +205,7 @@ impl Sealer {
     /// Appends the packets of a frame, lengths included, to `out`.
     ///
     /// # Errors
-    /// [`Error::Denied`] for a frame longer than [`PARCEL_BYTES_MAX`]; nothing is appended.
+    /// [`Error::Denied`] for a frame longer than [`FRAME_BYTES_MAX`]; nothing is appended.
     pub fn seal(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<()> {
         if frame.len() > FRAME_BYTES_MAX {
             return Err(Error::Denied(format!(
@@ -227,6 +227,7 @@ impl Sealer {
     fn packet(&mut self, mark: u8, piece: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let plain = [&[mark], piece].concat();
         let length = plain.len() + TAG_BYTES;
+        debug_assert!(length <= usize::from(u16::MAX), "the length of a packet fits its two bytes");
         out.extend((length as u16).to_be_bytes());
         let at = out.len();
         out.resize(at + length, 0);
@@ -237,7 +238,7 @@ impl Sealer {
 }
 
 impl Opener {
-    /// Takes no frame longer than so many bytes, instead of [`PARCEL_BYTES_MAX`].
+    /// Takes no frame longer than this many bytes, instead of [`FRAME_BYTES_MAX`].
     pub fn at_most(&mut self, bytes: usize) {
         self.bytes_max = bytes;
     }
@@ -262,7 +263,9 @@ impl Opener {
         let at = self.frame.len();
         self.frame.resize(at + length, 0);
         let plain = &mut self.frame[at..];
-        self.session.read_message(self.taken, body, plain).map_err(|_| stranger())?;
+        let opened = self.session.read_message(self.taken, body, plain);
+        let opened = opened.map_err(|_| stranger())?;
+        debug_assert_eq!(opened, length, "a packet opens into what was sealed");
         self.taken += 1;
         let mark = plain.first().copied();
         self.frame.drain(at..at + usize::from(mark.is_some()));

@@ -1,22 +1,23 @@
-//! One question to one node, or to each of several at once; where it goes when that node fails.
+//! One request to one node, or to each of several at once; where it goes when that node fails.
 //!
 //! ```text
 //! sent?  any node's?   a broken connection means
 //! no     yes           the next address is asked
 //! no     no            the node is called once more, then it is unreachable
-//! yes    read          as if it was not sent: reading twice harms nobody
+//! yes    read          as if it was not sent: reading twice harms nothing
 //! yes    write, job    unknown, partly done: it may have taken effect
 //! ```
 //!
-//! Law: "unknown" is not said of a write while a node may still begin it. A node begins a write within
-//! half of its time or never, so a connection that breaks earlier is waited out.
+//! A node that left its last request unanswered, however it did ([`NoAnswer`]), gets a tenth of the limit for
+//! the next one. Law: "unknown" is not said of a write while a node may still begin it. A node begins a write
+//! within half of its time or never, so a connection that breaks earlier is waited out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::effect::{self, RequestTraits};
 use super::link::LinkError;
-use super::{Client, lock, meet, now};
+use super::{Client, NoAnswer, lock, meet, now};
 use crate::channel::{ClientRequest, ClientResponse, Info, Load};
 use crate::error::{Error, Result};
 use crate::node::{Effect, Reply, Request, Transfer};
@@ -25,6 +26,15 @@ use crate::ring::NodeId;
 
 /// Nodes that are asked the same thing, at the most.
 const TRIED_MAX: usize = 3;
+
+/// How one try ended, as far as it says something of the node that was asked.
+#[derive(Clone, Copy)]
+enum TryOutcome {
+    Answered,
+    Unanswered(NoAnswer),
+    /// It failed, and that need not be the node's own doing.
+    OthersMayBeSlow,
+}
 
 /// How one try failed.
 struct FailedTry {
@@ -57,7 +67,7 @@ impl Client {
     /// Asks a node; when it is the entry and any node can answer, others after it.
     ///
     /// # Errors
-    /// What the node says; else [`Error::Unreachable`] when nobody could be asked; when the answer
+    /// What the node says; else [`Error::Unreachable`] when no node could be asked; when the answer
     /// does not come, [`Error::Refused`] of a read, [`Error::Unknown`] of a write, else
     /// [`Error::Partial`].
     pub fn ask(&self, at: NodeId, request: ClientRequest) -> Result<ClientResponse> {
@@ -163,7 +173,7 @@ impl Client {
                 Err(lost @ FailedTry { sent: true, cut: LinkError::Closed(_) }) if tries > 1 => {
                     // An older build hangs up on what it does not know, and answers all the rest. It is
                     // there: what it is asked now has all the time that is left.
-                    self.known().silent.remove(&at);
+                    self.known().unanswered.remove(&at);
                     let info = self.info(at);
                     return Err(info.map_or_else(
                         |_| self.lost(at, &lost, Effect::ReadOnly),
@@ -197,21 +207,26 @@ impl Client {
         }
     }
 
-    /// Has a node take no more clients, or again.
+    /// Has a node take no more clients, and waits until it has handed over its hints.
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub fn drain(&self, at: NodeId, on: bool) -> Result<()> {
-        match self.ask(at, ClientRequest::Drain(on))? {
-            ClientResponse::Done => Ok(()),
-            _ => Err(defect()),
-        }
+    pub fn drain(&self, at: NodeId) -> Result<()> {
+        done(self.ask(at, ClientRequest::Drain(true))?)
+    }
+
+    /// Has a node that was drained take clients again.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn resume(&self, at: NodeId) -> Result<()> {
+        done(self.ask(at, ClientRequest::Drain(false))?)
     }
 
     /// Has a node finish and stop. That it hangs up is an answer too.
     ///
     /// # Errors
-    /// [`Error::Busy`] when somebody listens at its address and gives no answer; else as
+    /// [`Error::Busy`] when a process listens at its address and gives no answer; else as
     /// [`Client::ask`].
     pub fn stop(&self, at: NodeId) -> Result<()> {
         let until = now() + self.left();
@@ -247,10 +262,10 @@ impl Client {
             .hint("wait longer with --timeout, or look at its log and end its process")
     }
 
-    /// How long this node is asked at the most: little if it was silent before.
+    /// How long this node is asked at the most: little if it has left its last request unanswered.
     fn until(&self, at: NodeId, until: Instant) -> Instant {
         let known = self.known();
-        if known.silent.contains(&at) {
+        if known.unanswered.contains_key(&at) {
             until.min(now() + known.wait_budget.least())
         } else {
             until
@@ -258,16 +273,17 @@ impl Client {
     }
 
     /// Remembers how a try ended that began at `start`.
-    fn took(&self, at: NodeId, start: Instant, answered: bool, silent: bool) {
+    fn record(&self, at: NodeId, start: Instant, outcome: TryOutcome) {
         let mut known = self.known();
-        if answered {
-            known.silent.remove(&at);
-        } else {
-            known.wait_budget.waited(start, now());
+        match outcome {
+            TryOutcome::Answered => {
+                known.unanswered.remove(&at);
+                return;
+            }
+            TryOutcome::Unanswered(how) => drop(known.unanswered.insert(at, how)),
+            TryOutcome::OthersMayBeSlow => {}
         }
-        if silent {
-            known.silent.insert(at);
-        }
+        known.wait_budget.waited(start, now());
     }
 
     /// Asks one node and no other, on a new connection if the old one broke and that is safe.
@@ -307,13 +323,22 @@ impl Client {
     ) -> Result<std::result::Result<ClientResponse, FailedTry>> {
         let start = now();
         let tried = self.once_at(at, request, traits, until);
-        let silent = match &tried {
-            Ok(Ok(_)) => false,
-            Err(_) if now() >= until => true,
-            // Of a question that any node can take, it may be others who keep it waiting.
-            _ => !traits.any_node,
+        let outcome = match &tried {
+            Ok(Ok(_)) => TryOutcome::Answered,
+            // A node that cannot be connected to in all that time is down, whatever it is asked.
+            Err(_) if now() >= until => TryOutcome::Unanswered(NoAnswer::Unreachable),
+            // A request that any node can take is answered with the help of others: it may be they who
+            // keep it waiting.
+            _ if traits.any_node => TryOutcome::OthersMayBeSlow,
+            Err(_) => TryOutcome::Unanswered(NoAnswer::Unreachable),
+            Ok(Err(FailedTry { cut: LinkError::Closed(_), .. })) => {
+                TryOutcome::Unanswered(NoAnswer::HungUp)
+            }
+            Ok(Err(FailedTry { cut: LinkError::TimedOut, .. })) => {
+                TryOutcome::Unanswered(NoAnswer::TimedOut)
+            }
         };
-        self.took(at, start, matches!(tried, Ok(Ok(_))), silent);
+        self.record(at, start, outcome);
         tried
     }
 
@@ -416,6 +441,13 @@ fn is_refused(response: &ClientResponse) -> bool {
         _ => return false,
     };
     matches!(verdict, Verdict::Refused(_) | Verdict::Unreachable(_))
+}
+
+fn done(response: ClientResponse) -> Result<()> {
+    match response {
+        ClientResponse::Done => Ok(()),
+        _ => Err(defect()),
+    }
 }
 
 /// An answer of another kind than was asked for.

@@ -1,10 +1,12 @@
-//! What a question is, as far as it matters when its answer does not come.
+//! What a request does, as far as it matters when its answer does not come.
 //!
 //! ```text
-//! read     asked elsewhere, else refused (4)     any node: get, scan    one node: files, status
-//! write    unknown (5) once it was sent          any node: put
-//! job      partly done (7); lives by its beats   any node: ring changes one node: repair, verify …
+//! ReadOnly  asked elsewhere, else refused (4)          any node: get, scan    one node: files, status
+//! Write     unknown (5) once it was sent               any node: put
+//! Job       partly done (7); lives by its heartbeats   any node: ring changes one node: repair, verify …
 //! ```
+//!
+//! It knows no node: `ask` decides where a request goes.
 
 use crate::channel::ClientRequest;
 use crate::error::Error;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::channel::{
-    ClientRequest, ClientResponse, Frame, Handshake, Hello, MemberView, OtherClock, RingKeys,
-    Session, Static,
+    Arrival, ClientRequest, ClientResponse, Frame, Handshake, Hello, MemberView, OtherClock,
+    RingKeys, Session, Static,
 };
 use crate::clock::Actor;
 use crate::gossip::{GossipRow, NodeHealth};
@@ -43,7 +43,7 @@ pub(super) struct World {
 pub(super) const KEY: [u8; 32] = [7; 32];
 
 impl World {
-    /// A ring of so many members, each with a door.
+    /// A ring of this many members, each with a listener.
     pub(super) fn new(members: u8) -> Self {
         let member = |i: u8| Member {
             id: NodeId(u64::from(i)),
@@ -115,7 +115,7 @@ impl World {
         say(&mut stream, Frame::Welcome { peer: false })?;
         loop {
             let Some(bytes) = opener.open(&packet(&mut stream)?).ok()? else { continue };
-            let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).ok()?;
+            let (bytes, _) = OtherClock::default().take(&bytes, Arrival::default()).ok()?;
             let Ok(Frame::Request(id, request)) = Frame::decode(bytes) else { continue };
             let act = match *request {
                 ClientRequest::Ring => {

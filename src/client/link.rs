@@ -1,13 +1,12 @@
 //! One connection to one node: TCP, the handshake, frames in and out, each with a time limit.
 //!
 //! ```text
-//! connect -> first packet -> answer -> last packet + first asks -> Welcome, Told …
+//! connect -> first packet -> answer -> last packet + first requests -> Welcome, Response …
 //!            one way each; what is asked first travels with the last packet
 //! ```
 //!
-//! It blocks, but never longer than the time it is given. What it does not do: it asks nobody else
-//! when this node fails; its caller does. Caveat: an answer that comes after its asker gave up is
-//! thrown away.
+//! It blocks, but never longer than the time it is given. What it does not do: it asks no other node when this
+//! one fails; its caller does. Caveat: a response that comes after its caller gave up is dropped.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -18,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::now;
 use crate::channel::{
-    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
+    Arrival, ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
     RingKeys, STAMPS_SINCE, Sealer, Static,
 };
 use crate::error::Error;
@@ -43,11 +42,11 @@ pub(super) enum LinkError {
 pub(super) struct DialError {
     /// Words that follow the address.
     pub(super) why: String,
-    /// Nobody listens there: somebody may soon.
+    /// No process listens there: a node that is starting may soon.
     pub(super) refused: bool,
     /// A node answers and does not take the key.
     pub(super) denied: bool,
-    /// Somebody listens there and says nothing.
+    /// A process listens there and sends nothing.
     pub(super) hangs: bool,
 }
 
@@ -87,6 +86,11 @@ struct ConnectionClock {
 impl ConnectionClock {
     fn now_ms(&self) -> u64 {
         now().saturating_duration_since(self.began).as_millis() as u64
+    }
+
+    /// When a frame comes that is read now. The clock begins with the handshake's last packet.
+    fn arrival(&self) -> Arrival {
+        Arrival { handshake_ms: 0, now_ms: self.now_ms() }
     }
 
     /// The bytes of a frame as they are sent now.
@@ -241,7 +245,7 @@ impl NodeConnection {
 
     /// Takes what has come meanwhile: a connection that was closed is found before it is used.
     fn catch_up(&mut self) -> Result<(), LinkError> {
-        self.response.clear(); // answers nobody waits for
+        self.response.clear(); // responses whose callers gave up
         let broken = |e: std::io::Error| LinkError::Closed(e.to_string());
         self.receiver.stream.set_nonblocking(true).map_err(broken)?;
         let mut bytes = [0; READ_BYTES];
@@ -293,7 +297,7 @@ impl SendHalf {
         write(&mut self.stream, &packets, until)
     }
 
-    /// Ends the connection: whoever reads from it wakes.
+    /// Ends the connection: its reader wakes.
     pub(super) fn close(&self) {
         // It may be closed already.
         drop(self.stream.shutdown(Shutdown::Both));
@@ -308,7 +312,7 @@ impl ReceiveHalf {
                 let opened =
                     self.opener.open(&body).map_err(|e| LinkError::Closed(e.to_string()))?;
                 if let Some(frame) = opened {
-                    let taken = self.clocks.other.take(&frame, 0, self.clocks.now_ms());
+                    let taken = self.clocks.other.take(&frame, self.clocks.arrival());
                     let frame = taken.and_then(|(frame, _)| Frame::decode(frame));
                     return frame.map_err(|e| LinkError::Closed(e.to_string()));
                 }
@@ -381,7 +385,7 @@ fn resolve(address: &str, until: Instant) -> Result<Vec<SocketAddr>, DialError> 
     let name = address.to_owned();
     let query = move || {
         let found = name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        // Whoever asked may have gone on.
+        // The caller may have gone on.
         drop(tell.send(found));
     };
     let thread = thread::Builder::new().spawn(query);

@@ -1,12 +1,12 @@
 //! A running node's file, as its own reader would see it: the reading half of [`Store`].
 //!
 //! ```text
-//! store.get(p, k)    ->  Ask File(Get)     -> Told File(Record)
-//! store.visit(p, …)  ->  Ask File(Visit)*  -> a page each, until the partition ends
+//! store.get(p, k)    ->  StoreQuery::Get     -> StoreResult::Record
+//! store.visit(p, …)  ->  StoreQuery::Visit*  -> a page each, until the partition ends
 //! ```
 //!
-//! Records are proven again here, as every reader of a file does. It never writes: a node's file is
-//! its own. Caveat: pages of one visit are of different moments.
+//! The checksums of records are checked again here, as every reader of a file does. It never writes: a node's
+//! file is its own. Caveat: the pages of one visit are of different moments.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -163,7 +163,7 @@ impl Store for Remote {
         }
     }
 
-    /// 0 when the node does not say: nobody takes that for a later state than another.
+    /// 0 when the node does not say: it is never taken for a later state than another.
     fn commit_number(&self) -> u64 {
         match self.look(StoreQuery::Size) {
             Ok(StoreResult::Size(_, commit)) => commit,

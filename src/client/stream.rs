@@ -1,12 +1,12 @@
-//! Many questions under way at once, on one connection per node that is asked.
+//! Many requests under way at once, on one connection per node that is asked.
 //!
 //! ```text
-//! main     source -> ask 1, ask 2, …   a window of them open   -> sink, as they are answered
-//! n1 | n2  a thread each that reads: who writes never waits for who reads
+//! main     source -> request 1, request 2, …   a window of them open   -> sink, as they are answered
+//! n1 | n2  a thread each that reads: a writer never waits for a reader
 //! ```
 //!
-//! Answers come in any order. Caveat: it ends with the first question that fails; what was sent
-//! before it may have taken effect.
+//! Responses come in any order. Caveat: it ends with the first request that fails; what was sent before it may
+//! have taken effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -34,7 +34,7 @@ const READER_LIMIT: Duration = Duration::from_secs(3_600);
 /// What a reader heard.
 type ReaderReport = (NodeId, std::result::Result<(RequestId, ClientResponse), String>);
 /// Starts a reader.
-type Start<'a> = dyn FnMut(NodeId, ReceiveHalf) + 'a;
+type StartReader<'a> = dyn FnMut(NodeId, ReceiveHalf) + 'a;
 
 /// A question that was sent.
 struct InFlight {
@@ -94,7 +94,7 @@ impl Pipeline<'_> {
         source: &mut RequestSource<'_>,
         sink: &mut ReplySink<'_>,
         heard: &Receiver<ReaderReport>,
-        start: &mut Start<'_>,
+        start: &mut StartReader<'_>,
     ) -> Result<()> {
         let mut ended = false;
         loop {
@@ -124,7 +124,7 @@ impl Pipeline<'_> {
         id: RequestId,
         response: ClientResponse,
         sink: &mut ReplySink<'_>,
-        start: &mut Start<'_>,
+        start: &mut StartReader<'_>,
     ) -> Result<()> {
         if response == ClientResponse::Busy {
             return Ok(());
@@ -162,7 +162,7 @@ impl Pipeline<'_> {
         &mut self,
         at: NodeId,
         mut request: ClientRequest,
-        start: &mut Start<'_>,
+        start: &mut StartReader<'_>,
     ) -> Result<()> {
         let asked = now();
         let until = asked + self.client.left();
@@ -208,7 +208,7 @@ impl Pipeline<'_> {
         &mut self,
         node: NodeId,
         until: Instant,
-        start: &mut Start<'_>,
+        start: &mut StartReader<'_>,
     ) -> Result<&mut SendHalf> {
         if !self.outs.contains_key(&node) {
             let kept = lock(&self.client.link(node)).take();
@@ -229,7 +229,7 @@ fn unsent(cut: &LinkError) -> Error {
     Error::Unreachable(format!("A node could not be asked: {why}. That question was not sent."))
 }
 
-/// Reads what a node says until nothing comes any more or nobody listens.
+/// Reads what a node says until nothing comes any more or the stream has ended.
 fn listen(node: NodeId, mut receiver: ReceiveHalf, tell: &Sender<ReaderReport>) {
     loop {
         let heard = match receiver.next(now() + READER_LIMIT) {

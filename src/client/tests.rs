@@ -395,15 +395,15 @@ fn a_silent_node_is_waited_for_once() {
     let mut wait_budget = WaitBudget::new(timeout);
     wait_budget.waited(now() - timeout, now());
     client.known().wait_budget = wait_budget;
-    client.known().silent.insert(NodeId(2));
+    client.known().unanswered.insert(NodeId(2), NoAnswer::TimedOut);
     assert!(client.left() < timeout / 2, "{:?}", client.left());
     let start = now();
-    assert!(client.info(NodeId(2)).is_err() && client.is_silent(NodeId(2)));
+    assert!(client.info(NodeId(2)).is_err() && client.no_answer(NodeId(2)).is_some());
     assert!(now() - start < timeout / 2, "all of the time once more");
     // Others are asked as before, and one that answers is as good as any.
     assert!(client.info(NodeId(1)).is_ok());
-    client.known().silent.insert(NodeId(1));
-    assert!(client.info(NodeId(1)).is_ok() && !client.is_silent(NodeId(1)));
+    client.known().unanswered.insert(NodeId(1), NoAnswer::TimedOut);
+    assert!(client.info(NodeId(1)).is_ok() && client.no_answer(NodeId(1)).is_none());
 }
 
 /// Whoever does not answer for itself is silent; whoever cannot answer for all may wait for others.
@@ -413,11 +413,11 @@ fn silence_is_of_a_nodes_own_answers() {
     let (one, two) = (world.start(1, keep), world.start(2, |_| got()));
     let client = open(&[&one, &two]);
     assert!(client.request(NodeId(1), get()).is_ok());
-    assert!(!client.is_silent(NodeId(1)));
+    assert!(client.no_answer(NodeId(1)).is_none());
     assert!(client.info(NodeId(1)).is_err());
-    assert!(client.is_silent(NodeId(1)));
+    assert!(client.no_answer(NodeId(1)) == Some(NoAnswer::TimedOut));
     client.refresh().expect("the second answers");
-    assert!(!client.is_silent(NodeId(1)));
+    assert!(client.no_answer(NodeId(1)).is_none());
 }
 
 /// A node whose connection breaks is as one that is silent: whoever looks at single nodes passes it
@@ -427,6 +427,20 @@ fn a_node_that_breaks_off_is_as_good_as_silent() {
     let world = World::new(2);
     let (one, two) = (world.start(1, |_| info()), world.start(2, hang_up));
     let client = open(&[&one, &two]);
-    assert!(client.info(NodeId(2)).is_err() && client.is_silent(NodeId(2)));
-    assert!(client.info(NodeId(1)).is_ok() && !client.is_silent(NodeId(1)));
+    assert!(
+        client.info(NodeId(2)).is_err() && client.no_answer(NodeId(2)) == Some(NoAnswer::HungUp)
+    );
+    assert!(client.info(NodeId(1)).is_ok() && client.no_answer(NodeId(1)).is_none());
+}
+
+/// A node that cannot be connected to is told from one that is slow and from one that hangs up.
+#[test]
+fn a_node_that_cannot_be_connected_to_is_unreachable() {
+    let world = World::new(2);
+    let one = world.start(1, |_| info());
+    let client = open(&[&one]);
+    // Nobody accepts what the second one's listener takes in, and a handshake needs an answer.
+    assert!(client.info(NodeId(2)).is_err());
+    assert_eq!(client.no_answer(NodeId(2)), Some(NoAnswer::Unreachable));
+    assert!(client.info(NodeId(1)).is_ok() && client.no_answer(NodeId(1)).is_none());
 }

@@ -1,17 +1,17 @@
-//! How long is waited in vain: one time limit for all questions of a command.
+//! How long a command waits without getting an answer: one time limit for all its requests.
 //!
 //! ```text
 //! limit 5 s   n2 silent 5 s            n2 again: a tenth of the limit; n3: 2 s, to show life in
-//!             … 3 s of other questions n3: 3 s
+//!             … 3 s of other requests  n3: 3 s
 //! ```
 //!
-//! Waiting that ends in an answer costs nothing; what ends in none is paid back as time goes by
-//! otherwise, so that a long job is as patient at its end as it was at its beginning. Nodes that are
-//! asked at once and are silent at once are waited for once. It knows no clock: it is told the time.
+//! Waiting that ends in an answer costs nothing; what ends in none is paid back as time goes by otherwise, so
+//! that a long job is as patient at its end as it was at its beginning. Nodes that are asked at once and are
+//! silent at once are waited for once. It reads no clock: it is given the time.
 
 use std::time::{Duration, Instant};
 
-/// Somebody who was silent gets one of so many parts of the limit.
+/// A node that left its last request unanswered gets this part of the limit: one in ten.
 const LEAST: u32 = 10;
 /// Everybody else gets so much, if the limit allows: a node at work shows life every second.
 const LIFE: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ impl WaitBudget {
         self.limit.saturating_sub(self.owed(now)).max(self.limit.min(LIFE))
     }
 
-    /// Time for a question to somebody who was silent.
+    /// Time for a request to a node that left its last one unanswered.
     pub(super) fn least(&self) -> Duration {
         self.limit / LEAST
     }

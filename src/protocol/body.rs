@@ -1,4 +1,4 @@
-//! The words of the nodes: requests, replies, news.
+//! The bodies of messages: requests, replies, news.
 //!
 //! ```text
 //! n1 -> n2  Read [k]           n2 -> n1  Answers [Vote {a:4}…]
@@ -6,8 +6,8 @@
 //! n1 -> n2  Sums [(arc, sum)]  n2 -> n1  Differ [(arc, sum)]      only arcs that differ
 //! ```
 //!
-//! Every list is read up to a bound (`limits`) and no further. What a word may say of a ring is
-//! checked in `check`; what it leads to is decided in `node`.
+//! Every list is read up to a bound (`limits`) and no further. What a body may say of a ring is checked in
+//! `check`; what it leads to is decided in `node`.
 
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +124,7 @@ pub enum Body {
         partition: Partition,
         /// Start after this key.
         after: Option<Key>,
-        /// At most so many.
+        /// At most this many.
         limit: u32,
     },
     /// A page; `None` is a record that cannot be read.
@@ -184,7 +184,7 @@ pub enum Body {
     Fill,
     /// Hand your hints to their targets, or to others if you are leaving.
     Deliver,
-    /// What I know of the members. Whoever gets it first tells what it knows better.
+    /// What I know of the members. The receiver answers with what it knows better.
     Gossip {
         /// One row per member.
         #[serde(deserialize_with = "at_most::<_, _, ROWS_MAX>")]
@@ -241,7 +241,7 @@ pub enum Body {
     },
 }
 
-/// What a body is to whoever gets it.
+/// What a body is to its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     /// It asks for something: it is answered from this node's own state, or begins a task.

@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use super::schedule::Every;
+use super::schedule::PeriodicTimer;
 use crate::config::{self, PEERS_FILE, Peers};
 use crate::embed;
 use crate::os;
@@ -17,7 +17,7 @@ use crate::ring::{Member, NodeId, RingDoc};
 
 /// The file is written at most once in this time, in ms.
 const WRITE_MS: u64 = 1_000;
-/// Anybody may read the addresses.
+/// Every user of the machine may read the addresses: they are no secret.
 const PEERS_KIND: os::Kind = os::Kind::OfNode(0o644);
 
 /// See the module.
@@ -25,13 +25,13 @@ pub(super) struct AddressBook {
     path: PathBuf,
     /// What the file says.
     written: Peers,
-    every: Every,
+    every: PeriodicTimer,
 }
 
 impl AddressBook {
     /// The book in a node's directory, which says `written` now.
     pub(super) fn new(dir: &std::path::Path, written: Peers) -> Self {
-        Self { path: dir.join(PEERS_FILE), written, every: Every::new(WRITE_MS) }
+        Self { path: dir.join(PEERS_FILE), written, every: PeriodicTimer::new(WRITE_MS) }
     }
 
     /// Whether it is time to compare it with what is known.

@@ -15,12 +15,12 @@
 use std::collections::BTreeSet;
 
 use super::id::LinkId;
-use super::links::{LinkTable, RemoteEnd, Service};
+use super::links::{ClientService, LinkTable, RemoteEnd};
 use crate::channel::Hello;
 use crate::error::{Error, Result, operand};
 use crate::ring::{NodeId, RingDoc, State};
 
-/// Another process that is this node has shown life for so long, in ms: it is not our former self.
+/// A process that is taken for this node and has shown life for this time, in ms, is not our former self.
 const DUPLICATE_MS: u64 = 6_000;
 
 /// What the decision whom to let in is based on.
@@ -121,9 +121,9 @@ impl Admission<'_> {
 
 /// Where a new client finds room.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum ClientPlace {
     /// There is some.
-    For(Service),
+    For(ClientService),
     /// This idle client has to go for it.
     InPlaceOf(LinkId),
 }
@@ -136,16 +136,16 @@ pub(super) fn room_for_client(
     links: &LinkTable,
     waiting: &BTreeSet<LinkId>,
     limits: &super::connection_limits::ConnectionLimits,
-) -> Result<Room> {
+) -> Result<ClientPlace> {
     let clients = links.clients();
     if clients < limits.clients {
-        return Ok(Room::For(Service::Full));
+        return Ok(ClientPlace::For(ClientService::Full));
     }
     if let Some(idle) = links.idlest(|link| waiting.contains(&link)) {
-        return Ok(Room::InPlaceOf(idle));
+        return Ok(ClientPlace::InPlaceOf(idle));
     }
     if clients < limits.clients + limits.operators {
-        return Ok(Room::For(Service::OperatorsOnly));
+        return Ok(ClientPlace::For(ClientService::OperatorsOnly));
     }
     Err(Error::Busy(format!("This node has {clients} clients already, and all are busy."))
         .hint("ask another node of the ring"))

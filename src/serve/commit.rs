@@ -88,7 +88,8 @@ fn watched(sender: &Sender<ServerEvent>, run: impl FnOnce()) {
     }
 }
 
-/// The time between two looks at the frame is so many times what one takes.
+/// The time between two looks at the frame is this many times what one takes: half a percent of the
+/// thread.
 const LOOK_SHARE: u32 = 200;
 
 /// When the frame of the file is to be read again.

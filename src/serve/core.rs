@@ -27,14 +27,14 @@ use super::commit::CommitPipeline;
 use super::connection_limits::ConnectionLimits;
 use super::event::ServerEvent;
 use super::handshake::Credentials;
-use super::id::{Asker, LinkId};
+use super::id::{LinkId, Requester};
 use super::links::LinkTable;
 use super::liveness::Liveness;
 use super::log_limiter::LogLimiter;
 use super::maintenance::Maintenance;
 use super::meter;
 use super::requests::RequestTable;
-use super::schedule::Every;
+use super::schedule::PeriodicTimer;
 use super::shutdown::Shutdown;
 use crate::channel::{ClientResponse, FRAME_BYTES_MAX, Fault, Frame};
 use crate::embed::wall_ms;
@@ -50,7 +50,7 @@ const GAUGES_MS: u64 = 5_000;
 /// Why gossip is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gossiped {
-    /// It is what this node knows: whoever gets it answers with what it knows better.
+    /// It is what this node knows: the receiver answers with what it knows better.
     Push,
     /// It wants no answer.
     Answer,
@@ -82,7 +82,7 @@ pub(super) struct Core {
     address_book: AddressBook,
     duplicates: DuplicateWatch,
     shutdown: Shutdown,
-    gauges: Every,
+    gauges: PeriodicTimer,
     /// What others can have it log.
     log_limiter: LogLimiter,
     /// The version of the document that the links were last held against.
@@ -112,7 +112,7 @@ impl Core {
             address_book,
             duplicates: DuplicateWatch::default(),
             shutdown: Shutdown::Running,
-            gauges: Every::new(GAUGES_MS),
+            gauges: PeriodicTimer::new(GAUGES_MS),
             log_limiter: LogLimiter::new(),
             checked: node.doc().version,
             events: Vec::new(),
@@ -179,16 +179,16 @@ impl Core {
         Message { ring: doc.id, version: doc.version, op: 0, body }
     }
 
-    fn respond(&mut self, to: Asker, response: ClientResponse) {
+    fn respond(&mut self, to: Requester, response: ClientResponse) {
         let reads =
             !matches!(response, ClientResponse::Busy | ClientResponse::Reply(Reply::Put(_)));
         let bytes = self.links.respond(to, response);
         if reads {
-            self.requests.budget().answered(bytes);
+            self.requests.budget().record_response(bytes);
         }
     }
 
-    fn respond_fault(&mut self, to: Asker, error: &Error) {
+    fn respond_fault(&mut self, to: Requester, error: &Error) {
         self.respond(to, ClientResponse::Fault(Fault::from(error)));
     }
 

@@ -4,7 +4,7 @@
 //! dial -> connect (2 s) -> handshake (5 s with it) -> Connected | DialFailed
 //! ```
 //!
-//! It dials when it is told to; `links` knows when that is, `core` whether whoever answers is the one that
+//! It dials when it is told to; `links` knows when that is, `admission` whether the node that answers is the one that
 //! was meant.
 
 use std::time::Duration;
@@ -62,7 +62,7 @@ async fn reach(address: &str, credentials: &Credentials) -> Result<Shaken> {
     let (shake, first) =
         Handshake::dial(&credentials.keys()?, &credentials.own, &credentials.hello)?;
     write(&mut stream, &first).await?;
-    // Whoever has another key breaks off without a word.
+    // A node with another key breaks off without a word.
     let reply = packet(&mut stream).await.map_err(|_| other_key())?;
     let (session, last) = shake.dialled(&reply)?;
     let since = now();

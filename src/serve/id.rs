@@ -1,10 +1,10 @@
 //! Numbers that must not be mixed up: three sequences that would all be a bare `u64`.
 //!
 //! ```text
-//! Asker { link 3, request 7 }  ->  Ticket 41 -> the node ... Reply(41)  ->  Asker { link 3, request 7 }
+//! Requester { link 3, request 7 }  ->  Ticket 41 -> the node ... Reply(41)  ->  Requester { link 3, request 7 }
 //! ```
 //!
-//! Values only; each sequence is counted by whoever owns it (`links`, `requests`, the node).
+//! Values only; each sequence is counted by its owner (`links`, `requests`, the node).
 
 use crate::channel::RequestId;
 
@@ -22,7 +22,7 @@ pub(super) struct BatchSeq(pub(super) u64);
 
 /// Who waits for a response: a link, and the number under which its client asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Asker {
+pub(super) struct Requester {
     pub(super) link: LinkId,
     pub(super) request: RequestId,
 }

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! socket --packets--> opener --frame--> core          waits while the core is busy
-//! core --bytes--> outbox --> sealer --packets--> socket    refused when the outbox is full
+//! core --bytes--> send queue --> sealer --packets--> socket    refused when the queue is full
 //! ```
 //!
-//! Between peers each side says something every second and takes silence for death. What it does
-//! not do: it does not know what a frame means. Caveat: a frame waits behind those before it; the
-//! pieces of a long one count as signs of life.
+//! Between peers each side sends something every second and takes silence for death. What it does not do: it
+//! does not know what a frame means. Caveat: a frame waits behind those before it; the packets of a long one
+//! count as signs of life.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,29 +24,32 @@ use tokio::time::timeout;
 
 use super::event::{Received, ServerEvent};
 use super::id::LinkId;
-use super::limits::{ClientBudget, QUESTION_BYTES_MAX, ReceivePermit, RequestPermit, SendQueue};
+use super::limits::{
+    ClientBudget, REQUEST_BYTES_MAX, ReceivePermit, RequestPermit, ResponseSize, SendQueue,
+};
 use super::requests::is_operators;
-use crate::channel::{ClientRequest, Frame, Opener, OtherClock, Sealer};
+use crate::channel::{Arrival, ClientRequest, Frame, Opener, OtherClock, Sealer};
 use crate::error::{Error, Result};
 use crate::node::Request;
 
 /// Bytes that may wait to be sent over one link.
 const OUTBOX_BYTES_MAX: usize = 64 << 20;
-/// A link on which nothing could be written for so long is given up.
+/// A link on which nothing could be written for this time is given up.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 /// What is queued when a node stops gets this long.
 const FINISH_WAIT: Duration = Duration::from_secs(1);
-/// A peer that has said nothing for so long is gone.
+/// A peer that has sent nothing for this time is gone.
 const PEER_SILENCE: Duration = Duration::from_secs(4);
-/// A client may think for so long.
+/// A client may be silent for this time.
 const CLIENT_SILENCE: Duration = Duration::from_secs(300);
-/// Peers say something at least so often.
+/// A peer is sent something at least this often.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// Questions of one client that may be open; then it is read no further.
-const ASKS_MAX: usize = 1_024;
-/// The bytes of one question have to come within this, what it waits for a place not counted.
-const GATHER_WAIT: Duration = Duration::from_secs(60);
-/// Packets are gathered up to so many bytes before they are written.
+/// Requests of one client that may be open; then it is read no further.
+const REQUESTS_MAX: usize = 1_024;
+/// The bytes of one request have to come within this time; what it waits for its share of the budget
+/// does not count.
+const RECEIVE_WAIT: Duration = Duration::from_secs(60);
+/// Packets are gathered up to this many bytes before they are written.
 const WRITE_BYTES: usize = 256 << 10;
 
 /// The clocks of both ends of a link: how old what comes over it is.
@@ -81,7 +84,7 @@ impl LinkClocks {
     /// The bytes of a frame that has come, and when it was sent, on this side's clock.
     fn take<'b>(&self, bytes: &'b [u8]) -> Result<(&'b [u8], Option<u64>)> {
         let since = self.since.saturating_duration_since(self.began).as_millis() as u64;
-        self.other.take(bytes, since, self.now_ms())
+        self.other.take(bytes, Arrival { handshake_ms: since, now_ms: self.now_ms() })
     }
 }
 
@@ -89,7 +92,7 @@ impl LinkClocks {
 pub(super) struct LinkHandle {
     clocks: LinkClocks,
     outbox: UnboundedSender<Vec<u8>>,
-    waiting: Arc<SendQueue>,
+    queue: Arc<SendQueue>,
     reading: AbortHandle,
     writing: JoinHandle<()>,
 }
@@ -107,16 +110,16 @@ impl LinkHandle {
     ) -> Self {
         let peer = budget.is_none();
         if !peer {
-            opener.at_most(QUESTION_BYTES_MAX);
+            opener.at_most(REQUEST_BYTES_MAX);
         }
         let (read, write) = stream.into_split();
         let (outbox, inbox) = unbounded_channel();
-        let waiting = Arc::new(budget.map_or_else(SendQueue::default, ClientBudget::outbox));
+        let queue = Arc::new(budget.map_or_else(SendQueue::default, ClientBudget::send_queue));
         let (reader_sender, budget) = (sender.clone(), budget.cloned().unwrap_or_default());
-        let requests = Arc::new(Semaphore::new(ASKS_MAX));
-        let listening = waiting.clone();
+        let requests = Arc::new(Semaphore::new(REQUESTS_MAX));
+        let reader_queue = queue.clone();
         let of_reader = clocks.clone();
-        let reader = Reader {
+        let reader = LinkReader {
             id,
             read,
             opener,
@@ -124,12 +127,12 @@ impl LinkHandle {
             sender: reader_sender,
             requests,
             budget,
-            listening,
+            queue: reader_queue,
             clocks: of_reader,
         };
         let of_writer = clocks.clone();
         let writer =
-            Writer { write, sealer, inbox, waiting: waiting.clone(), peer, clocks: of_writer };
+            LinkWriter { write, sealer, inbox, queue: queue.clone(), peer, clocks: of_writer };
         let ended = sender.clone();
         let reading = tokio::spawn(async move {
             let _defect = Defect(id, sender.clone());
@@ -141,32 +144,32 @@ impl LinkHandle {
                 drop(ended.send(ServerEvent::LinkClosed(id, Some(error))).await);
             }
         });
-        Self { clocks, outbox, waiting, reading: reading.abort_handle(), writing }
+        Self { clocks, outbox, queue, reading: reading.abort_handle(), writing }
     }
 
     /// Queues the bytes of a frame; `false` when too much waits already, or the link has ended.
     pub(super) fn send(&self, frame: Vec<u8>) -> bool {
-        if self.waiting.waiting() > OUTBOX_BYTES_MAX || self.waiting.is_over_share() {
+        if self.queue.bytes() > OUTBOX_BYTES_MAX || self.queue.is_over_share() {
             return false;
         }
         let frame = self.clocks.stamp(frame);
-        self.waiting.put(frame.len());
+        self.queue.put(frame.len());
         self.outbox.send(frame).is_ok()
     }
 
     /// What it was in the middle of has come to the core.
     pub(super) fn frame_taken(&self) {
-        self.waiting.listening.store(false, Ordering::Relaxed);
+        self.queue.receiving.store(false, Ordering::Relaxed);
     }
 
     /// Whether it is in the middle of a question, or of an answer.
     pub(super) fn is_busy(&self) -> bool {
-        self.waiting.waiting() > 0 || self.waiting.listening.load(Ordering::Relaxed)
+        self.queue.bytes() > 0 || self.queue.receiving.load(Ordering::Relaxed)
     }
 
     /// Closes the link once what is queued has been written.
     pub(super) fn close(self) {
-        // The writer ends with its inbox; the reader has nobody to tell any more.
+        // The writer ends with its inbox; the reader has no loop to report to any more.
         self.reading.abort();
     }
 
@@ -196,7 +199,7 @@ impl Drop for Defect {
     }
 }
 
-struct Reader {
+struct LinkReader {
     id: LinkId,
     read: OwnedReadHalf,
     opener: Opener,
@@ -204,20 +207,20 @@ struct Reader {
     sender: Sender<ServerEvent>,
     requests: Arc<Semaphore>,
     budget: ClientBudget,
-    listening: Arc<SendQueue>,
+    queue: Arc<SendQueue>,
     clocks: LinkClocks,
 }
 
-impl Reader {
+impl LinkReader {
     async fn run(mut self) -> Result<()> {
         loop {
-            let mut gathered = ReceivePermit::default();
-            let Some(bytes) = self.bytes(&mut gathered).await? else { return Ok(()) };
+            let mut received_permit = ReceivePermit::default();
+            let Some(bytes) = self.bytes(&mut received_permit).await? else { return Ok(()) };
             let (frame, sent_ms) = self.clocks.take(&bytes)?;
             let frame = Frame::decode(frame)?;
             let permit = match &frame {
                 Frame::Beat => {
-                    self.listening.listening.store(false, Ordering::Relaxed);
+                    self.queue.receiving.store(false, Ordering::Relaxed);
                     continue;
                 }
                 Frame::Request(_, request) => {
@@ -227,7 +230,7 @@ impl Reader {
                 }
                 _ => None,
             };
-            drop(gathered);
+            drop(received_permit);
             let received = Received { link: self.id, frame, permit, sent_ms };
             if self.sender.send(ServerEvent::Frame(received)).await.is_err() {
                 return Ok(());
@@ -238,7 +241,7 @@ impl Reader {
     /// The bytes of the next frame; none at the end of the stream. Of a client no more is read than
     /// there is room for.
     async fn bytes(&mut self, received: &mut ReceivePermit) -> Result<Option<Vec<u8>>> {
-        let (mut body, mut left) = (Vec::new(), GATHER_WAIT);
+        let (mut body, mut left) = (Vec::new(), RECEIVE_WAIT);
         let mut silence = if self.peer { PEER_SILENCE } else { CLIENT_SILENCE };
         loop {
             let began = now();
@@ -246,11 +249,11 @@ impl Reader {
                 return Ok(None);
             };
             if !self.peer {
-                if self.listening.listening.swap(true, Ordering::Relaxed) {
+                if self.queue.receiving.swap(true, Ordering::Relaxed) {
                     left = left.saturating_sub(began.elapsed());
                 }
                 let closed = || lost("it is closed");
-                self.budget.gather(received, length).await.ok_or_else(closed)?;
+                self.budget.receive(received, length).await.ok_or_else(closed)?;
                 silence = left;
             }
             let began = now();
@@ -266,15 +269,18 @@ impl Reader {
         }
     }
 
-    /// Waits for a place for a question of so many bytes.
+    /// Waits for a share of the budget for a request of this many bytes.
     async fn permit(&self, bytes: usize, request: &ClientRequest) -> Result<RequestPermit> {
         let closed = || lost("it is closed");
         let of_link = self.requests.clone().acquire_owned().await.map_err(|_| closed())?;
         let of_all = match is_operators(request) {
             true => None,
             false => {
-                let reads = !matches!(request, ClientRequest::Node(Request::Put(_)));
-                Some(self.budget.admit(bytes, reads).await.ok_or_else(closed)?)
+                let response = match request {
+                    ClientRequest::Node(Request::Put(_)) => ResponseSize::Small,
+                    _ => ResponseSize::Estimated,
+                };
+                Some(self.budget.admit(bytes, response).await.ok_or_else(closed)?)
             }
         };
         Ok(RequestPermit { _of_link: of_link, _of_all: of_all })
@@ -297,16 +303,16 @@ async fn length(read: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Optio
     Ok(Some(usize::from(u16::from_be_bytes(length))))
 }
 
-struct Writer {
+struct LinkWriter {
     write: OwnedWriteHalf,
     sealer: Sealer,
     inbox: UnboundedReceiver<Vec<u8>>,
-    waiting: Arc<SendQueue>,
+    queue: Arc<SendQueue>,
     peer: bool,
     clocks: LinkClocks,
 }
 
-impl Writer {
+impl LinkWriter {
     async fn run(mut self) -> Result<()> {
         let mut packets = Vec::new();
         loop {
@@ -330,7 +336,7 @@ impl Writer {
     }
 
     fn seal(&mut self, frame: &[u8], packets: &mut Vec<u8>) -> Result<()> {
-        self.waiting.take(frame.len());
+        self.queue.take(frame.len());
         self.sealer.seal(frame, packets)
     }
 

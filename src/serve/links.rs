@@ -1,4 +1,4 @@
-//! Who is linked, and when to dial again.
+//! Which links are open, to whom, and when to dial again.
 //!
 //! One link per pair: when both have dialled, that of the lower identity stays.
 //!
@@ -10,14 +10,14 @@
 //! refused, lost: again after 0.1 s, 0.2 s, … 5 s
 //! ```
 //!
-//! However a peer's link ends, also when another takes its place, the peer is listed as lost: what was
-//! sent over it may never have come, and whoever waits for an answer must hear of it.
-//! It decides nothing about who may be linked; `core` does. Caveat: whoever has the higher identity
-//! waits a moment before it dials, so that most pairs need one handshake only.
+//! However a peer's link ends, also when another takes its place, the peer is listed as lost: what was sent
+//! over it may never have come, and an operation that waits for an answer must hear of it. It decides nothing
+//! about who may be linked; `admission` does. Caveat: the node with the higher identity waits a moment before
+//! it dials, so that most pairs need one handshake only.
 
 use std::collections::BTreeMap;
 
-use super::id::{Asker, LinkId};
+use super::id::{LinkId, Requester};
 use super::link::LinkHandle;
 use super::slots::SourceNetwork;
 use crate::channel::{ClientResponse, FRAME_BYTES_MAX, Fault, Frame, RequestId};
@@ -28,10 +28,10 @@ use crate::ring::NodeId;
 /// The first wait after a failed dial, and the longest, in ms.
 const AGAIN_MS: u64 = 100;
 const AGAIN_MS_MAX: u64 = 5_000;
-/// One that is not a member yet dials again after so long, in ms.
+/// A node that is not a member yet dials again after this time, in ms.
 const SOON_MS: u64 = 300;
 /// Both may have dialled at once if the older link is younger than this, in ms: twice what a dial may
-/// take. Later nobody dials who still has a link.
+/// take. Later a node with a link does not dial.
 const AT_ONCE_MS: u64 = 10_000;
 /// The higher of two identities leaves the lower this long to dial, in ms.
 const YIELD_MS: u64 = 300;
@@ -49,7 +49,7 @@ pub(super) enum RemoteEnd {
 
 /// What a client may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
+pub(super) enum ClientService {
     /// Anything.
     Full,
     /// What an operator asks: it is a client beyond those there is room for.
@@ -68,7 +68,7 @@ pub(super) struct Connection {
     pub(super) wire: u8,
     pub(super) source: Option<SourceNetwork>,
     /// What it may ask, if it is a client.
-    pub(super) service: Service,
+    pub(super) service: ClientService,
     /// When it came, and when it last said something.
     pub(super) since_ms: u64,
     pub(super) last_ms: u64,
@@ -92,7 +92,7 @@ pub(super) struct LinkTable {
     dials: BTreeMap<NodeId, DialState>,
     /// The number last given out.
     last: u64,
-    /// Whose links have ended since somebody asked.
+    /// Whose links have ended since this was last taken.
     lost: Vec<NodeId>,
 }
 
@@ -210,7 +210,7 @@ impl LinkTable {
 
     /// Queues a response in the words of its link's wire version; how many bytes it has. A link that
     /// takes nothing more is cut.
-    pub(super) fn respond(&mut self, to: Asker, response: ClientResponse) -> usize {
+    pub(super) fn respond(&mut self, to: Requester, response: ClientResponse) -> usize {
         let wire = self.conns.get(&to.link).map_or(WIRE_LOWEST, |conn| conn.wire);
         let bytes = encode_response(to.request, response, wire);
         let length = bytes.len();
@@ -346,7 +346,7 @@ mod tests {
             sender,
         );
         let (remote_end, from) = (RemoteEnd::Client, String::new());
-        let (source, service) = (None, Service::Full);
+        let (source, service) = (None, ClientService::Full);
         let (last_ms, wire) = (since_ms, WIRE_LOWEST);
         Connection {
             handle,

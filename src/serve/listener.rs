@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 use super::event::{NewConnection, ServerEvent};
 use super::handshake::{Credentials, HANDSHAKE_WAIT, Shaken, now, packet, ready, write};
 use super::log_limiter::LogLimiter;
-use super::slots::{Slot, SlotPool, SourceNetwork};
+use super::slots::{ConnectionSlot, SlotPool, SourceNetwork};
 use crate::channel::Handshake;
 use crate::error::{Error, Result};
 
@@ -66,7 +66,7 @@ pub(super) fn open(socket: TcpListener, listener: Listener) -> AbortHandle {
     tokio::spawn(run).abort_handle()
 }
 
-/// What it takes to answer the door.
+/// What it takes to answer a handshake. See the module.
 #[derive(Clone)]
 pub(super) struct Listener {
     pub(super) credentials: Credentials,
@@ -78,7 +78,7 @@ pub(super) struct Listener {
 
 impl Listener {
     /// A handshake that another began, to its end.
-    async fn greet(self, stream: TcpStream, from: SocketAddr, slot: Slot) {
+    async fn greet(self, stream: TcpStream, from: SocketAddr, slot: ConnectionSlot) {
         match self.answer(stream, from, slot).await {
             Ok(((stream, session, since), slot)) => {
                 let from = from.to_string();
@@ -98,8 +98,8 @@ impl Listener {
         &self,
         mut stream: TcpStream,
         from: SocketAddr,
-        mut slot: Slot,
-    ) -> Result<(Shaken, Slot)> {
+        mut slot: ConnectionSlot,
+    ) -> Result<(Shaken, ConnectionSlot)> {
         let crowded = || Error::Unreachable("it took too long, or there were too many".into());
         ready(&stream)?;
         let first = slot.during(STRANGER_WAIT, packet(&mut stream)).await;

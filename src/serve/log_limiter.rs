@@ -1,13 +1,13 @@
-//! Log lines that somebody outside can cause: a few are written, the rest are counted.
+//! Log lines that a stranger can cause: a few are written, the rest are counted.
 //!
 //! ```text
-//! WARN refused: …  unsaid=0      ten in a row
-//! (silence)                      then one every ten seconds
-//! WARN refused: …  unsaid=8127   and how many were not written
+//! WARN refused: …  suppressed=0      ten in a row
+//! (silence)                          then one every ten seconds
+//! WARN refused: …  suppressed=8127   and how many were not written
 //! ```
 //!
-//! Whoever may connect can thus write a few MiB a day to a disk and no more. It does not know what is
-//! said. Caveat: the last ones of a flood are counted only in the next line.
+//! A host that can connect can thus write a few MiB a day to a disk and no more. It does not know what the
+//! lines say. Caveat: the last ones of a flood are counted only in the next line.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;

@@ -1,11 +1,11 @@
 //! What a node does by itself: hints, anti-entropy, filling, cleaning up, a change left half way.
 //!
 //! ```text
-//! hints        a second after somebody came back, then every second while some are delivered
+//! hints        a second after a member came back, then every second while some are delivered
 //! filling      at once, then every 5 s until nothing is filling
 //! sync round   every --sync-every: totals compared with every peer, only differences travel
 //! scrub        a slice a second, everything within two days; then it rests for five
-//! ring change  the member with the lowest id that is up drives a change that nobody has moved for 15 s
+//! ring change  the member with the lowest id that is up drives a change that has stood still for 15 s
 //! ```
 //!
 //! One run of each at a time (`schedule`), and each sends one message at a time: the foreground comes
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::id::Ticket;
 use super::meter;
-use super::schedule::{Job, Schedule};
+use super::schedule::{MaintenanceJob, Schedule};
 use crate::embed;
 use crate::node::{Node, RepairReport, RepairRequest, Reply, Request, scrubbed_ms};
 use crate::ring::{NodeId, RingDoc, Step};
@@ -32,12 +32,12 @@ const HINTS_STUCK_MS: u64 = 10_000;
 const FILL_MS: u64 = 5_000;
 const RING_DRIVER_MS: u64 = 15_000;
 const CLEANUP_MS: u64 = 60_000;
-/// A slice of the scrub every so often, in ms; a pass takes two days at the most, and rests for five.
+/// The time between two slices of the scrub, in ms; a pass takes two days at the most, and rests for five.
 const SCRUB_MS: u64 = 1_000;
 const SCRUB_SLICES: u64 = 2 * 86_400;
 const SCRUB_BYTES: u64 = 256 << 10;
 const SCRUB_REST_MS: u64 = 5 * 86_400_000;
-/// A hint for a member that has been down for so long is old, in ms: the other owners get it too.
+/// A hint is old when its target has been down for this time, in ms: the other owners get it too.
 const OLD_MS: u64 = 3_600_000;
 
 /// What maintenance looks at when it decides what is due.
@@ -55,15 +55,15 @@ pub(super) struct Situation<'a> {
 pub(super) struct Maintenance {
     schedule: Schedule,
     sync_every: Option<Duration>,
-    /// Whether hints are delivered when nobody drains the node.
+    /// Whether hints are delivered while the node is not drained.
     deliver: bool,
     /// Since when members have been down, in ms.
     down: BTreeMap<NodeId, u64>,
-    /// The version of the ring last seen, to tell a change that nobody moves.
+    /// The version of the ring last seen, to notice a change that stands still.
     version: u64,
     /// The last delivery handed over nothing, though some hints are left.
     stuck: bool,
-    /// Somebody came or went while a delivery was running: it did not know.
+    /// A member came or went while a delivery was running, which did not know of it.
     woken: bool,
     /// Completed rounds of anti-entropy.
     rounds: u64,
@@ -89,14 +89,14 @@ impl Maintenance {
         Self { deliver: false, ..self }
     }
 
-    /// Somebody came or went: hints are tried again at once.
+    /// A member came or went: hints are tried again at once.
     pub(super) fn wake(&mut self) {
-        self.schedule.hurry(Job::DeliverHints);
+        self.schedule.hurry(MaintenanceJob::DeliverHints);
         self.stuck = false;
-        self.woken = self.schedule.is_running(Job::DeliverHints);
+        self.woken = self.schedule.is_running(MaintenanceJob::DeliverHints);
     }
 
-    /// Whether the hints that are left can be delivered to nobody now.
+    /// Whether none of the hints that are left can be delivered now.
     pub(super) fn is_stuck(&self) -> bool {
         self.stuck || !self.deliver
     }
@@ -107,7 +107,7 @@ impl Maintenance {
     }
 
     /// The requests that are due, each to be begun at once; see [`Maintenance::started`].
-    pub(super) fn due(&mut self, now: &Situation<'_>) -> Vec<(Job, Request)> {
+    pub(super) fn due(&mut self, now: &Situation<'_>) -> Vec<(MaintenanceJob, Request)> {
         let mut due = Vec::new();
         self.hints(now, &mut due);
         due.extend(self.sync(now));
@@ -117,24 +117,24 @@ impl Maintenance {
     }
 
     /// The node has begun a job under this ticket.
-    pub(super) fn started(&mut self, job: Job, ticket: Ticket) {
+    pub(super) fn started(&mut self, job: MaintenanceJob, ticket: Ticket) {
         self.schedule.start(job, ticket);
     }
 
-    fn hints(&mut self, now: &Situation<'_>, due: &mut Vec<(Job, Request)>) {
+    fn hints(&mut self, now: &Situation<'_>, due: &mut Vec<(MaintenanceJob, Request)>) {
         let wanted = self.deliver || now.hand_over;
-        if !wanted || !self.schedule.is_due(Job::DeliverHints, now.now_ms) {
+        if !wanted || !self.schedule.is_due(MaintenanceJob::DeliverHints, now.now_ms) {
             return;
         }
-        self.schedule.set(Job::DeliverHints, now.now_ms + HINTS_MS);
+        self.schedule.set(MaintenanceJob::DeliverHints, now.now_ms + HINTS_MS);
         if now.file.hint_stats().is_ok_and(|s| s.count > 0) {
-            due.push((Job::DeliverHints, Request::Deliver));
+            due.push((MaintenanceJob::DeliverHints, Request::Deliver));
             due.extend(self.rehint(now));
         }
     }
 
     /// Old hints are copied to the owners that are up: the one they are for may never come back.
-    fn rehint(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
+    fn rehint(&mut self, now: &Situation<'_>) -> Option<(MaintenanceJob, Request)> {
         let up = |id: &NodeId| *id == now.node.id() || now.alive.contains(id);
         let down: Vec<_> = now.node.doc().present().map(|m| m.id).filter(|id| !up(id)).collect();
         self.down.retain(|id, _| down.contains(id));
@@ -143,45 +143,46 @@ impl Maintenance {
         }
         let old = |since_ms: &&u64| now.now_ms >= **since_ms + OLD_MS;
         let long_down = self.down.values().filter(old).count();
-        if long_down == 0 || !self.schedule.is_due(Job::Rehint, now.now_ms) {
+        if long_down == 0 || !self.schedule.is_due(MaintenanceJob::Rehint, now.now_ms) {
             return None;
         }
-        self.schedule.set(Job::Rehint, now.now_ms + OLD_MS);
+        self.schedule.set(MaintenanceJob::Rehint, now.now_ms + OLD_MS);
         tracing::warn!(members = long_down, "hints wait for members long down: bring them back");
-        Some((Job::Rehint, Request::Spread))
+        Some((MaintenanceJob::Rehint, Request::Spread))
     }
 
-    fn sync(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
-        let idle = !self.schedule.is_running(Job::Fill) && !self.schedule.is_running(Job::Sync);
-        if idle && self.schedule.is_due(Job::Fill, now.now_ms) {
-            self.schedule.set(Job::Fill, now.now_ms + FILL_MS);
+    fn sync(&mut self, now: &Situation<'_>) -> Option<(MaintenanceJob, Request)> {
+        let idle = !self.schedule.is_running(MaintenanceJob::Fill)
+            && !self.schedule.is_running(MaintenanceJob::Sync);
+        if idle && self.schedule.is_due(MaintenanceJob::Fill, now.now_ms) {
+            self.schedule.set(MaintenanceJob::Fill, now.now_ms + FILL_MS);
             if now.node.is_unsettled() && !now.alive.is_empty() {
-                return Some((Job::Fill, Request::Repair(RepairRequest::default())));
+                return Some((MaintenanceJob::Fill, Request::Repair(RepairRequest::default())));
             }
         }
         let every_ms = self.sync_every?.as_millis() as u64;
-        if !self.schedule.is_set(Job::Sync) {
+        if !self.schedule.is_set(MaintenanceJob::Sync) {
             // Nodes that start together do not all begin their rounds together.
             let spread_ms = now.node.id().0 % (every_ms / 2 + 1);
-            self.schedule.set(Job::Sync, now.now_ms + 1 + every_ms / 2 + spread_ms);
+            self.schedule.set(MaintenanceJob::Sync, now.now_ms + 1 + every_ms / 2 + spread_ms);
         }
-        if !idle || !self.schedule.is_due(Job::Sync, now.now_ms) {
+        if !idle || !self.schedule.is_due(MaintenanceJob::Sync, now.now_ms) {
             return None;
         }
-        self.schedule.set(Job::Sync, now.now_ms + every_ms);
-        Some((Job::Sync, Request::Repair(RepairRequest::default())))
+        self.schedule.set(MaintenanceJob::Sync, now.now_ms + every_ms);
+        Some((MaintenanceJob::Sync, Request::Repair(RepairRequest::default())))
     }
 
-    /// Takes up a change of the ring that nobody moves, and drops what nobody owns any more.
-    fn ring(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
+    /// Takes up a change of the ring that stands still, and drops records that have no owner here any more.
+    fn ring(&mut self, now: &Situation<'_>) -> Option<(MaintenanceJob, Request)> {
         let doc = now.node.doc();
         if doc.version != self.version {
             self.version = doc.version;
             // Hints for a node that owns the partition no more have another way to go.
             self.wake();
-            self.schedule.set(Job::RingDriver, now.now_ms + RING_DRIVER_MS);
+            self.schedule.set(MaintenanceJob::RingDriver, now.now_ms + RING_DRIVER_MS);
             // What a change leaves behind goes soon after it.
-            self.schedule.set(Job::Cleanup, now.now_ms + HINTS_MS);
+            self.schedule.set(MaintenanceJob::Cleanup, now.now_ms + HINTS_MS);
             return None;
         }
         if doc.step == Step::Settled {
@@ -191,63 +192,64 @@ impl Maintenance {
         // One driver is enough. Two that both take themselves for it do no harm: the documents of a
         // change are chosen by Paxos, so the second proposal is refused.
         let lowest = now.alive.iter().chain([&own]).min().copied();
-        if lowest != Some(own) || !self.schedule.is_due(Job::RingDriver, now.now_ms) {
+        if lowest != Some(own) || !self.schedule.is_due(MaintenanceJob::RingDriver, now.now_ms) {
             return None;
         }
-        self.schedule.set(Job::RingDriver, now.now_ms + RING_DRIVER_MS);
-        Some((Job::RingDriver, Request::Advance))
+        self.schedule.set(MaintenanceJob::RingDriver, now.now_ms + RING_DRIVER_MS);
+        Some((MaintenanceJob::RingDriver, Request::Advance))
     }
 
-    fn cleanup(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
-        if !self.schedule.is_due(Job::Cleanup, now.now_ms) {
+    fn cleanup(&mut self, now: &Situation<'_>) -> Option<(MaintenanceJob, Request)> {
+        if !self.schedule.is_due(MaintenanceJob::Cleanup, now.now_ms) {
             return None;
         }
         let every_ms = self.sync_every.map_or(CLEANUP_MS, |every| every.as_millis() as u64);
-        self.schedule.set(Job::Cleanup, now.now_ms + every_ms);
-        now.node.has_leftovers(now.file).then_some((Job::Cleanup, Request::Cleanup))
+        self.schedule.set(MaintenanceJob::Cleanup, now.now_ms + every_ms);
+        now.node.has_leftovers(now.file).then_some((MaintenanceJob::Cleanup, Request::Cleanup))
     }
 
-    /// Reads a little of everything, whether or not anybody asks for it.
-    fn scrub(&mut self, now: &Situation<'_>) -> Option<(Job, Request)> {
-        if !self.schedule.is_set(Job::Scrub) {
+    /// Reads a little of everything, so that damage is found before a client meets it.
+    fn scrub(&mut self, now: &Situation<'_>) -> Option<(MaintenanceJob, Request)> {
+        if !self.schedule.is_set(MaintenanceJob::Scrub) {
             // A node that is restarted often goes on where its last pass left off.
             let last_ms = scrubbed_ms(now.file).unwrap_or(0);
             let rest_ms = last_ms.saturating_add(SCRUB_REST_MS).saturating_sub(embed::wall_ms());
-            self.schedule.set(Job::Scrub, now.now_ms + SCRUB_MS + rest_ms.min(SCRUB_REST_MS));
+            self.schedule
+                .set(MaintenanceJob::Scrub, now.now_ms + SCRUB_MS + rest_ms.min(SCRUB_REST_MS));
         }
-        if !self.schedule.is_due(Job::Scrub, now.now_ms) {
+        if !self.schedule.is_due(MaintenanceJob::Scrub, now.now_ms) {
             return None;
         }
-        self.schedule.set(Job::Scrub, now.now_ms + SCRUB_MS);
+        self.schedule.set(MaintenanceJob::Scrub, now.now_ms + SCRUB_MS);
         let bytes = now.file.used_bytes().unwrap_or(0) / SCRUB_SLICES;
-        Some((Job::Scrub, Request::Scrub(bytes.max(SCRUB_BYTES))))
+        Some((MaintenanceJob::Scrub, Request::Scrub(bytes.max(SCRUB_BYTES))))
     }
 
     /// Takes the reply to one of its own requests; of any other it takes no notice.
     pub(super) fn finished(&mut self, ticket: Ticket, reply: &Reply, now_ms: u64) {
         let Some(job) = self.schedule.finish(ticket) else { return };
         match (job, reply) {
-            (Job::DeliverHints, Reply::Deliver(delivered, left)) => {
+            (MaintenanceJob::DeliverHints, Reply::Deliver(delivered, left)) => {
                 let woken = std::mem::take(&mut self.woken);
                 self.stuck = *delivered == 0 && *left > 0 && !woken;
                 let wait_ms = if self.stuck { HINTS_STUCK_MS } else { HINTS_MS };
-                self.schedule.set(Job::DeliverHints, now_ms + wait_ms);
+                self.schedule.set(MaintenanceJob::DeliverHints, now_ms + wait_ms);
                 meter::delivered(*delivered);
                 if *delivered > 0 {
                     tracing::info!(delivered, left, "hints");
                 }
             }
-            (Job::Sync, Reply::Repair(report)) => self.round(report),
-            (Job::Fill | Job::Cleanup, Reply::Repair(report)) => {
+            (MaintenanceJob::Sync, Reply::Repair(report)) => self.round(report),
+            (MaintenanceJob::Fill | MaintenanceJob::Cleanup, Reply::Repair(report)) => {
                 let moved = report.pulled + report.pushed;
                 let (filling, dropped) = (report.filling.len(), report.dropped);
                 tracing::info!(moved, filling, dropped, "filled or cleaned up");
             }
-            (Job::Scrub, Reply::Scrub { over: true, .. }) => {
-                self.schedule.set(Job::Scrub, now_ms + SCRUB_REST_MS);
+            (MaintenanceJob::Scrub, Reply::Scrub { over: true, .. }) => {
+                self.schedule.set(MaintenanceJob::Scrub, now_ms + SCRUB_REST_MS);
                 tracing::info!("everything was read and proven");
             }
-            (Job::RingDriver, Reply::Ring(doc, why)) => driven(doc, why.as_deref()),
+            (MaintenanceJob::RingDriver, Reply::Ring(doc, why)) => driven(doc, why.as_deref()),
             _ => {}
         }
     }

@@ -9,20 +9,20 @@
 //!
 //! Tickets are one sequence for clients' requests and the node's own maintenance, so that a reply
 //! belongs to exactly one of them. The table holds no connection and sends nothing; `core` does.
-//! Caveat: a response that nobody waits for any more is dropped; the request was carried out all the
+//! Caveat: a response whose link has ended is dropped; the request was carried out all the
 //! same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::id::{Asker, LinkId, Ticket};
+use super::id::{LinkId, Requester, Ticket};
 use super::limits::{ClientBudget, RequestPermit};
 use super::meter;
 use crate::channel::{ClientRequest, End, Load};
 use crate::node::{Reply, Request};
 use crate::quorum::Verdict;
 
-/// Whoever waits for a response is told that the node is at work on it once in this time, in ms.
+/// A client that waits for a response hears once in this time, in ms, that the node is at work on it.
 const BUSY_EVERY_MS: u64 = 1_000;
 /// A node that is starting keeps a request for at most this time, in ms.
 const DEFER_MAX_MS: u64 = 5_000;
@@ -40,7 +40,7 @@ enum Measure {
 
 /// A request that the node is at work on.
 struct OpenRequest {
-    asker: Asker,
+    asker: Requester,
     operation: &'static str,
     measure: Measure,
     began: Duration,
@@ -52,7 +52,7 @@ struct OpenRequest {
 
 /// A request that waits for the node to be ready.
 pub(super) struct DeferredRequest {
-    pub(super) asker: Asker,
+    pub(super) asker: Requester,
     pub(super) request: Request,
     pub(super) permit: Option<RequestPermit>,
     since_ms: u64,
@@ -68,7 +68,7 @@ pub(super) struct RequestTable {
     last: u64,
     draining: bool,
     /// Who waits for the draining to end.
-    drain_waiters: Vec<Asker>,
+    drain_waiters: Vec<Requester>,
     budget: ClientBudget,
     /// What was requested and how that ended, since the start.
     load: Load,
@@ -84,7 +84,7 @@ impl RequestTable {
     /// Takes a request down that the node begins now.
     pub(super) fn open(
         &mut self,
-        asker: Asker,
+        asker: Requester,
         request: &Request,
         permit: Option<RequestPermit>,
         now: Duration,
@@ -101,7 +101,7 @@ impl RequestTable {
     /// Keeps a request until the node is ready, for no longer than it has time.
     pub(super) fn defer(
         &mut self,
-        asker: Asker,
+        asker: Requester,
         request: Request,
         permit: Option<RequestPermit>,
         now_ms: u64,
@@ -112,7 +112,12 @@ impl RequestTable {
 
     /// Takes an open request off the table and counts how it ended. None of a ticket that is the
     /// node's own, or whose asker has been answered.
-    pub(super) fn finish(&mut self, ticket: Ticket, reply: &Reply, now: Duration) -> Option<Asker> {
+    pub(super) fn finish(
+        &mut self,
+        ticket: Ticket,
+        reply: &Reply,
+        now: Duration,
+    ) -> Option<Requester> {
         let open = self.open.remove(&ticket)?;
         let (took, outcome) = (now.saturating_sub(open.began), outcome(reply));
         meter::request(open.operation, outcome, took);
@@ -130,7 +135,7 @@ impl RequestTable {
     }
 
     /// Those who have to hear by now that their request is still at work.
-    pub(super) fn take_overdue(&mut self, now_ms: u64) -> Vec<Asker> {
+    pub(super) fn take_overdue(&mut self, now_ms: u64) -> Vec<Requester> {
         let overdue = self.open.values_mut().filter(|o| now_ms >= o.busy_ms + BUSY_EVERY_MS);
         let told = overdue.map(|open| {
             open.busy_ms = now_ms;
@@ -147,13 +152,13 @@ impl RequestTable {
     }
 
     /// Drops the deferred requests whose time is over; who asked them.
-    pub(super) fn expire_deferred(&mut self, now_ms: u64) -> Vec<Asker> {
+    pub(super) fn expire_deferred(&mut self, now_ms: u64) -> Vec<Requester> {
         let expired = self.deferred.extract_if(.., |deferred| now_ms >= deferred.until_ms);
         expired.map(|deferred| deferred.asker).collect()
     }
 
     /// Takes no more requests for data from now on; the asker waits for the rest to end.
-    pub(super) fn start_draining(&mut self, asker: Asker) {
+    pub(super) fn start_draining(&mut self, asker: Requester) {
         self.draining = true;
         self.drain_waiters.push(asker);
     }
@@ -168,13 +173,13 @@ impl RequestTable {
         self.draining
     }
 
-    /// Whether somebody waits for the draining to end and no request is under way any more.
+    /// Whether a client waits for the draining to end and no request is under way any more.
     pub(super) fn may_be_drained(&self) -> bool {
         !self.drain_waiters.is_empty() && self.is_idle()
     }
 
     /// Those who have waited for the draining to end.
-    pub(super) fn take_drain_waiters(&mut self) -> Vec<Asker> {
+    pub(super) fn take_drain_waiters(&mut self) -> Vec<Requester> {
         std::mem::take(&mut self.drain_waiters)
     }
 
@@ -188,7 +193,7 @@ impl RequestTable {
         (self.open.len() + self.deferred.len()) as u64
     }
 
-    /// The links on which somebody waits for a response.
+    /// The links whose clients wait for a response.
     pub(super) fn waiting_links(&self) -> BTreeSet<LinkId> {
         let open = self.open.values().map(|open| open.asker.link);
         let deferred = self.deferred.iter().map(|deferred| deferred.asker.link);
@@ -273,8 +278,8 @@ mod tests {
     use crate::key::Key;
     use crate::quorum::{Options, PutReply};
 
-    fn asker(link: u64, request: u64) -> Asker {
-        Asker { link: LinkId(link), request: RequestId(request) }
+    fn asker(link: u64, request: u64) -> Requester {
+        Requester { link: LinkId(link), request: RequestId(request) }
     }
 
     fn get(timeout_ms: u64) -> Request {

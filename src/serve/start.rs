@@ -4,7 +4,7 @@
 //! node.yaml -> kvs.lock -> data.mdb, kvs.id -> keys -> listen -> address in kvs.lock -> ready
 //! ```
 //!
-//! Whatever can go wrong goes wrong here, before anybody is told that the node is ready.
+//! A node that cannot serve fails here, before it reports that it is ready.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -24,7 +24,7 @@ use super::listener::{self, Listener};
 use super::liveness::Liveness;
 use super::log_limiter::LogLimiter;
 use super::maintenance::Maintenance;
-use super::slots::SlotPool;
+use super::slots::{Seed, SlotPool};
 use super::{Ready, ServeOptions, StopReason, meter, scrape};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
@@ -42,7 +42,7 @@ use crate::store::sidecar::Trust;
 const ANYWHERE: &str = "127.0.0.1:0";
 /// What has come and was not yet taken.
 const INBOX_MAX: usize = 4_096;
-/// How long to wait for a lock "for ever": until somebody loses patience.
+/// How long to wait for a lock "for ever": until a person ends the process.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 /// Serves a node until it is told to stop. `ready` is called once it listens.
@@ -62,7 +62,7 @@ pub fn serve(serving: ServeOptions, ready: &mut dyn FnMut(&Ready)) -> Result<Sto
     let runtime =
         runtime.map_err(|e| Error::Denied(format!("The event loop could not start: {e}.")))?;
     let ended = runtime.block_on(run(serving, &config, &lock, store, node, ready));
-    // Handshakes and dials under way are nobody's any more.
+    // Handshakes and dials under way have no loop to report to any more.
     runtime.shutdown_background();
     drop(lock);
     ended
@@ -144,7 +144,7 @@ fn listener(
 }
 
 fn slot_pool(room: usize) -> Result<SlotPool> {
-    Ok(SlotPool::new(room, random()? as u64))
+    Ok(SlotPool::new(room, Seed(random()? as u64)))
 }
 
 /// Listens; gives the address that others are told.

@@ -37,7 +37,7 @@ pub(super) fn set_gauges(node: &Node, file: &Lmdb, open: meter::Open) {
     meter::stand(&node.status(file), file.used_bytes().unwrap_or(0), open);
 }
 
-/// What those hear who wait for a node to be drained, with so many hints left.
+/// What those hear who wait for a node to be drained, with this many hints left.
 pub(super) fn drained(left: u64) -> ClientResponse {
     if left == 0 {
         return ClientResponse::Done;

@@ -104,7 +104,7 @@ impl Live {
         let up: BTreeSet<_> = news.iter().filter(|n| n.up).map(|n| n.row.id).collect();
         let wanted = |id: &NodeId| self.only.as_ref().is_none_or(|only| only.contains(id));
         let there = |id: &NodeId| {
-            let answers = !self.gone.contains(id) && !self.client.is_silent(*id);
+            let answers = !self.gone.contains(id) && self.client.no_answer(*id).is_none();
             (up.contains(id) || *id == entry) && answers && wanted(id)
         };
         doc.present().map(|m| m.id).filter(there).collect()
@@ -259,7 +259,8 @@ impl Target {
     /// # Errors
     /// As [`Target::info`].
     pub fn drain(&mut self, id: NodeId, on: bool) -> Result<()> {
-        self.running()?.drain(id, on)
+        let client = self.running()?;
+        if on { client.drain(id) } else { client.resume(id) }
     }
 
     /// Has a running node finish and stop.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kvs::channel::{
-    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
+    Arrival, ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
     RingKeys, Sealer, Static,
 };
 use kvs::config;
@@ -104,7 +104,8 @@ impl Guest {
         loop {
             let body = packet(&mut self.stream)?;
             if let Some(bytes) = self.opener.open(&body).expect("a packet of the node's") {
-                let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).expect("a stamp");
+                let (bytes, _) =
+                    OtherClock::default().take(&bytes, Arrival::default()).expect("a stamp");
                 return Ok(Frame::decode(bytes).expect("a parcel"));
             }
         }

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use kvs::channel::{
-    ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
+    Arrival, ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
     RingKeys, Sealer, Static, StoreQuery,
 };
 use kvs::clock::Actor;
@@ -78,7 +78,7 @@ impl Stranger {
         loop {
             let body = packet(&mut self.stream).ok()?;
             if let Some(bytes) = self.opener.open(&body).ok()? {
-                let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).ok()?;
+                let (bytes, _) = OtherClock::default().take(&bytes, Arrival::default()).ok()?;
                 return Frame::decode(bytes).ok();
             }
         }

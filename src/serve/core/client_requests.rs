@@ -8,16 +8,16 @@
 //!
 //! A node that has not heard its witnesses keeps requests for data until it has, or their time is over.
 //! One that drains or stops sends clients elsewhere before anything of their request is done. Caveat:
-//! whoever asked may be gone when the reply comes; what was asked is done all the same.
+//! the client may be gone when the reply comes; its request is carried out all the same.
 
 use super::Core;
 use crate::channel::{ClientRequest, ClientResponse, Info, Load};
 use crate::embed::wall_ms;
 use crate::error::{Error, Result};
 use crate::node::{Event, Reply, Request};
-use crate::serve::id::{Asker, Ticket};
+use crate::serve::id::{Requester, Ticket};
 use crate::serve::limits::RequestPermit;
-use crate::serve::links::Service;
+use crate::serve::links::ClientService;
 use crate::serve::requests::is_operators;
 use crate::serve::{status, store_query};
 use crate::store::Store;
@@ -26,12 +26,12 @@ impl Core {
     /// Answers a client's request, or has it answered.
     pub(super) fn request(
         &mut self,
-        asker: Asker,
+        asker: Requester,
         request: ClientRequest,
         permit: Option<RequestPermit>,
     ) {
-        let service = self.links.conn(asker.link).map_or(Service::Full, |c| c.service);
-        if service == Service::OperatorsOnly && !is_operators(&request) {
+        let service = self.links.conn(asker.link).map_or(ClientService::Full, |c| c.service);
+        if service == ClientService::OperatorsOnly && !is_operators(&request) {
             let text = "This node has as many clients as it has room for; nothing was tried.";
             let error = Error::Busy(text.into()).hint("ask another node of the ring");
             return self.respond_fault(asker, &error);
@@ -79,7 +79,7 @@ impl Core {
 
     /// Hands a request to the node. One that drains or stops sends clients elsewhere before anything is
     /// done; one that has just started keeps the request until it may act.
-    fn node_request(&mut self, asker: Asker, request: Request, permit: Option<RequestPermit>) {
+    fn node_request(&mut self, asker: Requester, request: Request, permit: Option<RequestPermit>) {
         let closed = self.requests.is_draining() || !self.shutdown.is_running();
         if closed && request.is_data() {
             let text = "This node takes no more requests; nothing was tried.".to_owned();
@@ -93,7 +93,7 @@ impl Core {
         self.events.push(Event::Request(ticket.0, request));
     }
 
-    /// Passes a reply of the node on to whoever asked for it.
+    /// Passes a reply of the node on to the client or the job that asked for it.
     pub(super) fn replied(&mut self, ticket: Ticket, reply: Reply) {
         match self.requests.finish(ticket, &reply, self.now()) {
             Some(asker) => self.respond(asker, ClientResponse::Reply(reply)),
@@ -117,14 +117,14 @@ impl Core {
         self.drain_tick();
     }
 
-    fn drain(&mut self, asker: Asker) {
+    fn drain(&mut self, asker: Requester) {
         tracing::info!("draining");
         self.requests.start_draining(asker);
         self.node.rest(true);
         self.maintenance.wake();
     }
 
-    /// A node is drained when nobody waits for it and every hint that can be delivered is.
+    /// A node is drained when no client waits for it and every hint that can be delivered is.
     fn drain_tick(&mut self) {
         if !self.requests.may_be_drained() {
             return;

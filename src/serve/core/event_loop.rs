@@ -19,7 +19,7 @@ use crate::error::{Error, Result, operand};
 use crate::node::{Action, Event};
 use crate::serve::admission::duplicate_process;
 use crate::serve::event::{Received, ServerEvent};
-use crate::serve::id::{Asker, BatchSeq, Ticket};
+use crate::serve::id::{BatchSeq, Requester, Ticket};
 use crate::serve::links::RemoteEnd;
 use crate::serve::maintenance::Situation;
 use crate::serve::{StopReason, meter, notes, status};
@@ -64,7 +64,7 @@ impl Core {
         for conn in self.links.drain() {
             conn.handle.finish().await;
         }
-        // The commit thread may wait for room in the inbox: nobody takes anything from it any more.
+        // The commit thread may wait for room in the inbox: nothing is taken from it any more.
         inbox.close();
         self.pipeline.end();
         ended
@@ -106,7 +106,7 @@ impl Core {
                 if let ClientRequest::Node(request) = &mut *asked {
                     request.age(age_ms);
                 }
-                self.request(Asker { link, request }, *asked, permit);
+                self.request(Requester { link, request }, *asked, permit);
             }
             (RemoteEnd::Pending(id), frame) => self.dialled(link, id, frame),
             _ => self.link_closed(link, Some(Error::Denied("it speaks out of turn".into()))),

@@ -15,12 +15,14 @@ use crate::error::{Error, Result};
 use crate::node::Event;
 use crate::protocol::{Body, Message, WIRE_LOWEST};
 use crate::ring::{NodeId, State};
-use crate::serve::admission::{Admission, Room, duplicate_process, removed, room_for_client};
+use crate::serve::admission::{
+    Admission, ClientPlace, duplicate_process, removed, room_for_client,
+};
 use crate::serve::dialer;
 use crate::serve::event::NewConnection;
 use crate::serve::id::LinkId;
 use crate::serve::link::{LinkClocks, LinkHandle};
-use crate::serve::links::{Connection, RemoteEnd, Service};
+use crate::serve::links::{ClientService, Connection, RemoteEnd};
 use crate::serve::slots::SourceNetwork;
 
 impl Core {
@@ -40,9 +42,10 @@ impl Core {
         };
         let admitted = admitted.and_then(|end| match end {
             RemoteEnd::Client => self.client_service().map(|service| (end, service)),
-            RemoteEnd::Peer(_) | RemoteEnd::Pending(_) => Ok((end, Service::Full)),
+            RemoteEnd::Peer(_) | RemoteEnd::Pending(_) => Ok((end, ClientService::Full)),
         });
-        let (end, service) = *admitted.as_ref().unwrap_or(&(RemoteEnd::Client, Service::Full));
+        let (end, service) =
+            *admitted.as_ref().unwrap_or(&(RemoteEnd::Client, ClientService::Full));
         let budget = (end == RemoteEnd::Client).then(|| self.requests.budget());
         let wire = self.setup.credentials.hello.version_with(&session.hello);
         let wire = wire.unwrap_or(WIRE_LOWEST);
@@ -85,11 +88,11 @@ impl Core {
     }
 
     /// What a new client may ask for; an idle one may have to go for it.
-    fn client_service(&mut self) -> Result<Service> {
+    fn client_service(&mut self) -> Result<ClientService> {
         let waiting = self.requests.waiting_links();
         match room_for_client(&self.links, &waiting, &self.setup.limits)? {
-            Room::For(service) => Ok(service),
-            Room::InPlaceOf(idle) => {
+            ClientPlace::For(service) => Ok(service),
+            ClientPlace::InPlaceOf(idle) => {
                 if let Some(suppressed) = self.log_limiter.allow() {
                     let (from, clients) = (self.links.from(idle), self.links.clients());
                     tracing::warn!(
@@ -99,7 +102,7 @@ impl Core {
                     );
                 }
                 self.links.cut(idle);
-                Ok(Service::Full)
+                Ok(ClientService::Full)
             }
         }
     }

@@ -1,19 +1,20 @@
-//! What travels over an open channel: messages between nodes, questions of a client, answers.
+//! What travels over an open channel: messages between nodes, requests of a client, responses.
 //!
 //! ```text
-//! dialler -> Hello { ring, wire versions, who }     in the handshake's first message
-//! answerer-> Hello                                  in its second
-//! answerer-> Welcome | Refused(why)                 the first frame once the handshake is done
+//! dialler  -> Hello { ring, wire versions, who }    in the handshake's first packet
+//! answerer -> Hello                                 in its second
+//! answerer -> Welcome | Refused(why)                the first frame once the handshake is done
 //! then, both ways and pipelined:
-//! node    -> Message(..)                            a peer's word to a peer
-//! client  -> ClientRequest(7, Get k)   node -> ClientResponse(7, Busy) … ClientResponse(7, Reply(..))
+//! node    -> Message(..)                            from peer to peer
+//! client  -> Request(7, Get k)   node -> Response(7, Busy) … Response(7, Reply(..))
 //! either  -> Beat                                   silence is taken for death
 //! ```
 //!
-//! A client is whoever holds the ring's key and is no member: it may read, write, plan and ask, never
-//! speak for a node. It does not say what the words mean: `node`, `store` and `gossip` do. Caveat:
-//! the answers to questions of a file (`StoreQuery`) carry records unproven, as a file's own reader finds
-//! them.
+//! The first byte of a frame says which it is; postcard's bytes follow, for a message after its wire version.
+//!
+//! A client holds the ring's key and is no member: it may read, write, plan and ask, never speak for a node.
+//! It does not say what the frames mean: `node`, `store` and `gossip` do. Caveat: the results of queries to a
+//! file (`StoreQuery`) carry records unchecked, as a file's own reader finds them.
 
 mod check;
 
@@ -153,7 +154,7 @@ pub enum StoreQuery {
     Sum(Partition),
     /// Its leaves that are not empty.
     Leaves(Partition),
-    /// Hints after one, up to so many.
+    /// Hints after one, up to this number.
     Hints(Option<(NodeId, Partition, Key)>, u32),
     /// How many there are.
     HintStats,
@@ -344,7 +345,7 @@ impl Frame {
     /// so that it is not to be sent.
     #[must_use]
     pub fn encode_for(&self, wire: u8) -> Option<Vec<u8>> {
-        Some(match self {
+        let bytes = match self {
             Self::Welcome { peer } => vec![WELCOME, u8::from(*peer)],
             Self::Refused(fault) => pack(REFUSED, fault),
             Self::Beat => vec![BEAT],
@@ -357,7 +358,21 @@ impl Frame {
             Self::Response(_, response) if response.since() > wire => return None,
             Self::Request(id, request) => pack(REQUEST, &(id, request)),
             Self::Response(id, response) => pack(RESPONSE, &(id, response)),
-        })
+        };
+        debug_assert_eq!(bytes.first(), Some(&self.kind()), "the first byte says what follows");
+        Some(bytes)
+    }
+
+    /// The first byte of its encoding.
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Welcome { .. } => WELCOME,
+            Self::Refused(_) => REFUSED,
+            Self::Beat => BEAT,
+            Self::Message(_) => MESSAGE,
+            Self::Request(..) => REQUEST,
+            Self::Response(..) => RESPONSE,
+        }
     }
 
     /// The bytes of a frame for one that speaks this build's wire version.
@@ -375,7 +390,7 @@ impl Frame {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let (kind, rest) =
             bytes.split_first().ok_or_else(|| Error::Corrupt("A frame is empty.".into()))?;
-        Ok(match *kind {
+        let frame = match *kind {
             WELCOME => Self::Welcome { peer: rest.first() == Some(&1) },
             REFUSED => Self::Refused(unpack(rest)?),
             BEAT => Self::Beat,
@@ -394,7 +409,9 @@ impl Frame {
                 Self::Response(id, Box::new(response))
             }
             other => return Err(Error::Corrupt(format!("A frame is of no kind known: {other}."))),
-        })
+        };
+        debug_assert_eq!(frame.kind(), *kind, "decode knows the kinds that encode writes");
+        Ok(frame)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a client may ask and a node may answer in a ring, and in which wire version.
 //!
-//! The shapes were checked when the bytes were read. A node holds a question against its ring before
-//! anything is done for it; a client holds an answer against the ring it knows before it is used.
+//! The shapes were checked when the bytes were read. A node holds a request against its ring before anything
+//! is done for it; a client holds a response against the ring it knows before it is used.
 
 use super::{ClientRequest, ClientResponse, StoreQuery, StoreResult};
 use crate::error::{Error, Result};
