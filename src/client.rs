@@ -1,43 +1,43 @@
-//! The driver of a ring of running nodes: connections, questions, answers; no runtime, no tasks.
+//! The driver of a ring of running nodes: connections, requests, responses; no runtime, no tasks.
 //!
-//! A [`Client`] holds the ring's key and is no member. It connects to one node, its *entry*, learns
-//! the ring and the members from it, and connects to others when they are asked. Everything that
-//! talks has a time limit, and all that is waited in vain has one together, so nothing here hangs:
+//! A [`Client`] holds the ring's key and is no member. It connects to one node, its *entry*, learns the ring
+//! and the members from it, and connects to others when they are asked. Every call has a time limit, and all
+//! waiting that ends without an answer shares one (`wait_budget`), so nothing here hangs:
 //!
 //! ```text
 //! get    n1 breaks -> n2 -> n3            a read goes on elsewhere; time over: refused (4)
 //! put    n1 breaks before it was sent -> n2 …; after: unknown (5), for n1 may have done it
 //! repair n1 … Busy … Busy … Reply         works as long as it shows life; silent: partly done (7)
-//! nobody listens                          unreachable (6), naming every address and why
+//! no process listens                      unreachable (6), naming every address and why
 //! a node does not take the key            denied (10)
 //! ```
 //!
-//! What it does not do: it knows no files and never prints. Caveat: an answer of a node about its own
-//! file is believed as a file is; only records prove themselves.
+//! What it does not do: it knows no files and never prints. Caveat: an answer of a node about its own file is
+//! believed as a file is; only records prove themselves.
 
 mod ask;
 #[cfg(test)]
 mod fake;
-mod fate;
+mod effect;
 mod link;
-mod patience;
+mod wait_budget;
 mod ports;
 mod remote;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::link::{Dial, Link, NoLink};
-use self::patience::Patience;
+use self::link::{DialError, DialOptions, NodeConnection};
 pub use self::ports::{free_port, free_ports};
 pub use self::remote::Remote;
-pub use self::stream::{Sink, Source};
-use crate::channel::{Ask, News, RingKeys, Static, Told};
+pub use self::stream::{ReplySink, RequestSource};
+use self::wait_budget::WaitBudget;
+use crate::channel::{ClientRequest, ClientResponse, MemberView, RequestId, RingKeys, Static};
 use crate::error::{Error, Result};
 use crate::os::now;
 use crate::ring::{NodeId, RingDoc, State};
@@ -47,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Whom to connect to, and how.
 #[derive(Clone)]
-pub struct Opening {
+pub struct ConnectOptions {
     /// Addresses `host:port`, alternatives of each other, tried in order.
     pub addresses: Vec<String>,
     /// The ring's keys.
@@ -62,22 +62,33 @@ pub struct Opening {
 
 /// A ring of running nodes. See the module.
 pub struct Client {
-    opening: Opening,
+    options: ConnectOptions,
     own: Static,
-    links: Mutex<BTreeMap<NodeId, Arc<Mutex<Option<Link>>>>>,
-    known: Mutex<Known>,
+    links: Mutex<BTreeMap<NodeId, Arc<Mutex<Option<NodeConnection>>>>>,
+    known: Mutex<ClusterView>,
+}
+
+/// How a node has left a request unanswered. Each makes the next request to it a short one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// It was asked, and its time was over before it answered: it is overloaded, paused, or cut off.
+    TimedOut,
+    /// There was no connection to ask it over: it is down, or its address is not its own any more.
+    Unreachable,
+    /// It closed the connection before it answered: it was stopped, or does not know the request.
+    HungUp,
 }
 
 /// What is known of the ring at the moment.
-struct Known {
+struct ClusterView {
     entry: NodeId,
     doc: Arc<RingDoc>,
-    news: Arc<Vec<News>>,
-    patience: Patience,
-    /// Nodes that have left the last question unanswered, silent or gone: another one gets little time.
-    silent: BTreeSet<NodeId>,
+    news: Arc<Vec<MemberView>>,
+    wait_budget: WaitBudget,
+    /// Nodes that have left their last request unanswered, and how: the next one gets little time.
+    unanswered: BTreeMap<NodeId, NoAnswer>,
     /// The entry has left the last question unanswered.
-    doubted: bool,
+    entry_doubtful: bool,
 }
 
 impl Client {
@@ -86,17 +97,24 @@ impl Client {
     /// # Errors
     /// [`Error::Denied`] when a node is there and does not take the key, else
     /// [`Error::Unreachable`]; both name every address and why. Nothing is changed.
-    pub fn open(opening: Opening) -> Result<Self> {
+    pub fn open(options: ConnectOptions) -> Result<Self> {
         let own = Static::fresh()?;
         let start = now();
-        let (link, doc, news) = enter(&opening, &own, &opening.addresses, start + opening.timeout)?;
+        let (link, doc, news) = enter(&options, &own, &options.addresses, start + options.timeout)?;
         let entry = link.node;
         let links = BTreeMap::from([(entry, Arc::new(Mutex::new(Some(link))))]);
-        let mut patience = Patience::new(opening.timeout);
-        patience.waited(start, now());
+        let mut wait_budget = WaitBudget::new(options.timeout);
+        wait_budget.waited(start, now());
         let (doc, news) = (Arc::new(doc), Arc::new(news));
-        let known = Known { entry, doc, news, patience, silent: BTreeSet::new(), doubted: false };
-        Ok(Self { opening, own, links: Mutex::new(links), known: Mutex::new(known) })
+        let known = ClusterView {
+            entry,
+            doc,
+            news,
+            wait_budget,
+            unanswered: BTreeMap::new(),
+            entry_doubtful: false,
+        };
+        Ok(Self { options, own, links: Mutex::new(links), known: Mutex::new(known) })
     }
 
     /// The ring document, as last heard.
@@ -107,7 +125,7 @@ impl Client {
 
     /// What the entry knew of the members when it was last asked.
     #[must_use]
-    pub fn members(&self) -> Arc<Vec<News>> {
+    pub fn members(&self) -> Arc<Vec<MemberView>> {
         self.known().news.clone()
     }
 
@@ -125,25 +143,25 @@ impl Client {
     /// How long anything may take that talks.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        self.opening.timeout
+        self.options.timeout
     }
 
     /// How long a question that is asked now may take: what waiting in vain has left of it.
     #[must_use]
     pub fn left(&self) -> Duration {
-        self.known().patience.left(now())
+        self.known().wait_budget.left(now())
     }
 
-    /// Whether a node has left the last question unanswered.
+    /// How a node has left its last request unanswered, if it has.
     #[must_use]
-    pub fn is_silent(&self, node: NodeId) -> bool {
-        self.known().silent.contains(&node)
+    pub fn no_answer(&self, node: NodeId) -> Option<NoAnswer> {
+        self.known().unanswered.get(&node).copied()
     }
 
     /// The ring's keys.
     #[must_use]
     pub fn keys(&self) -> &RingKeys {
-        &self.opening.keys
+        &self.options.keys
     }
 
     /// Learns ring and members anew.
@@ -151,11 +169,11 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`] of a read.
     pub fn refresh(&self) -> Result<()> {
-        self.known().silent.clear();
-        if let Told::Ring(doc) = self.ask(self.entry(), Ask::Ring)? {
+        self.known().unanswered.clear();
+        if let ClientResponse::Ring(doc) = self.ask(self.entry(), ClientRequest::Ring)? {
             self.learn(Arc::new(*doc));
         }
-        if let Told::Members(news) = self.ask(self.entry(), Ask::Members)? {
+        if let ClientResponse::Members(news) = self.ask(self.entry(), ClientRequest::Members)? {
             self.known().news = Arc::new(news);
         }
         Ok(())
@@ -178,11 +196,15 @@ impl Client {
     }
 
     /// Connects to a node unless that is done; the place of its link.
-    fn link(&self, node: NodeId) -> Arc<Mutex<Option<Link>>> {
+    fn link(&self, node: NodeId) -> Arc<Mutex<Option<NodeConnection>>> {
         lock(&self.links).entry(node).or_default().clone()
     }
 
-    fn dial_node(&self, node: NodeId, until: Instant) -> std::result::Result<Link, Error> {
+    fn dial_node(
+        &self,
+        node: NodeId,
+        until: Instant,
+    ) -> std::result::Result<NodeConnection, Error> {
         self.dial(node, until).map_err(|no| {
             let name = self.doc().name(node);
             Error::Unreachable(format!("{name} cannot be asked: {}.", no.why))
@@ -190,28 +212,29 @@ impl Client {
         })
     }
 
-    fn dial(&self, node: NodeId, until: Instant) -> std::result::Result<Link, NoLink> {
+    fn dial(&self, node: NodeId, until: Instant) -> std::result::Result<NodeConnection, DialError> {
         let doc = self.doc();
-        let unknown = || NoLink::new("its address is not known");
+        let unknown = || DialError::new("its address is not known");
         let address = self.address(node).ok_or_else(unknown)?;
-        let (keys, own) = (&self.opening.keys, &self.own);
-        let dial = Dial { keys, own, ring: Some(doc.id), node: Some(node), first: &[] };
-        let linked = Link::dial(&address, &dial, until).and_then(|link| proven(link, &doc));
-        linked.map_err(|no| NoLink { why: format!("{address} {}", no.why), ..no })
+        let (keys, own) = (&self.options.keys, &self.own);
+        let dial = DialOptions { keys, own, ring: Some(doc.id), node: Some(node), first: &[] };
+        let linked =
+            NodeConnection::dial(&address, &dial, until).and_then(|link| proven(link, &doc));
+        linked.map_err(|no| DialError { why: format!("{address} {}", no.why), ..no })
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, ClusterView> {
         lock(&self.known)
     }
 }
 
 /// The first of some addresses that a member answers at, with what it knows.
 fn enter(
-    opening: &Opening,
+    options: &ConnectOptions,
     own: &Static,
     addresses: &[String],
     until: Instant,
-) -> Result<(Link, RingDoc, Vec<News>)> {
+) -> Result<(NodeConnection, RingDoc, Vec<MemberView>)> {
     let mut why = BTreeMap::new();
     let mut denied = false;
     loop {
@@ -219,7 +242,7 @@ fn enter(
         for (i, address) in addresses.iter().enumerate() {
             // One that is silent leaves time for those after it.
             let share = until.saturating_duration_since(now()) / (addresses.len() - i) as u32;
-            match meet(opening, own, address, now() + share) {
+            match meet(options, own, address, now() + share) {
                 Ok(met) => return Ok(met),
                 Err(no) => {
                     starting |= no.refused;
@@ -228,7 +251,7 @@ fn enter(
                 }
             }
         }
-        if !(opening.insist && starting) || now() + PAUSE >= until {
+        if !(options.insist && starting) || now() + PAUSE >= until {
             break;
         }
         thread::sleep(PAUSE);
@@ -250,41 +273,45 @@ fn enter(
 
 /// Connects to an address and learns what is known there of ring and members.
 fn meet(
-    opening: &Opening,
+    options: &ConnectOptions,
     own: &Static,
     address: &str,
     until: Instant,
-) -> std::result::Result<(Link, RingDoc, Vec<News>), NoLink> {
-    let first = [Ask::Ring, Ask::Members];
-    let dial = Dial { keys: &opening.keys, own, ring: None, node: None, first: &first };
-    let mut link = Link::dial(address, &dial, until)?;
-    let mut told = |ticket| match link.wait(ticket, until, None) {
-        Ok(Told::Fault(fault)) => Err(NoLink::new(format!("refuses: {}", Error::from(fault)))),
-        Ok(told) => Ok(told),
-        Err(link::Cut::Silent) => Err(NoLink::new("gives no answer")),
-        Err(link::Cut::Broken(why)) => Err(NoLink::new(format!("hangs up: {why}"))),
+) -> std::result::Result<(NodeConnection, RingDoc, Vec<MemberView>), DialError> {
+    let first = [ClientRequest::Ring, ClientRequest::Members];
+    let dial = DialOptions { keys: &options.keys, own, ring: None, node: None, first: &first };
+    let mut link = NodeConnection::dial(address, &dial, until)?;
+    let mut response = |id| match link.wait(id, until, None) {
+        Ok(ClientResponse::Fault(fault)) => {
+            Err(DialError::new(format!("refuses: {}", Error::from(fault))))
+        }
+        Ok(response) => Ok(response),
+        Err(link::LinkError::TimedOut) => Err(DialError::new("gives no answer")),
+        Err(link::LinkError::Closed(why)) => Err(DialError::new(format!("hangs up: {why}"))),
     };
-    let (Told::Ring(doc), Told::Members(news)) = (told(1)?, told(2)?) else {
-        return Err(NoLink::new("answers another question than it was asked"));
+    let (ClientResponse::Ring(doc), ClientResponse::Members(news)) =
+        (response(RequestId(1))?, response(RequestId(2))?)
+    else {
+        return Err(DialError::new("answers another question than it was asked"));
     };
     let doc = *doc;
     if doc.check().is_err() || doc.id != link.ring {
-        return Err(NoLink::new("sends a ring document that is none of its ring"));
+        return Err(DialError::new("sends a ring document that is none of its ring"));
     }
     let link = match doc.member(link.node).map(|m| m.state) {
-        _ if opening.strangers => link,
-        None => return Err(NoLink::new("is no member of the ring yet")),
-        Some(State::Removed) => return Err(NoLink::new("was removed from the ring")),
+        _ if options.strangers => link,
+        None => return Err(DialError::new("is no member of the ring yet")),
+        Some(State::Removed) => return Err(DialError::new("was removed from the ring")),
         Some(_) => proven(link, &doc)?,
     };
     Ok((link, doc, news))
 }
 
 /// A link whose other end has the static key of the member it says it is.
-fn proven(link: Link, doc: &RingDoc) -> std::result::Result<Link, NoLink> {
+fn proven(link: NodeConnection, doc: &RingDoc) -> std::result::Result<NodeConnection, DialError> {
     match doc.member(link.node) {
         Some(member) if member.public_key != link.public => {
-            Err(NoLink::new(format!("says it is {} and has another key", member.name)))
+            Err(DialError::new(format!("says it is {} and has another key", member.name)))
         }
         _ => Ok(link),
     }

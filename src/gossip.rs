@@ -1,32 +1,31 @@
-//! Who is there: a membership list that spreads by itself, and how suspect each silence is.
+//! Membership by gossip: a list that spreads by itself, and how suspicious each silence is.
 //!
-//! Every node raises its own heartbeat once a second and exchanges lists with some random members:
-//! it pushes what it knows and pulls what the other knows better. A row is newer when its generation
-//! (one per start of a process), then its beat, is higher. From the intervals at which a member's
-//! beat is seen to rise phi tells how unlikely its present silence is:
+//! Every node raises its own heartbeat once a second and exchanges lists with some random members: it pushes
+//! what it knows and pulls what the other knows better. A row is newer when its generation (one per start of a
+//! process), then its heartbeat, is higher. From the intervals at which a member's heartbeat is seen to rise,
+//! phi tells how unlikely its present silence is:
 //!
 //! ```text
 //! n1 beat 41 42 43 44 . . . .      phi 0.3 … 1.6 … 5 … 8: taken to be down
 //! ```
 //!
-//! Measured (`tests/gossip`): of a thousand nodes all know a new version of the ring after five or
-//! six rounds; of five all miss a killed one within 5 s, of a hundred half after 4.4 s and the last
-//! after 6 s.
+//! Measured (`tests/gossip`): of a thousand nodes all know a new version of the ring after five or six
+//! rounds; of five all miss a killed one within 5 s, of a hundred half after 4.4 s and the last after 6 s.
 //!
 //! Phi is that of Hayashibara et al., *The phi accrual failure detector* (2004): normally distributed
-//! intervals, the last 1,000 of them, their deviation at least 0.5 s. It steers requests and never
-//! changes who owns what: down is not left.
+//! intervals, the last 1,000 of them, their deviation at least 0.5 s. It steers requests and never changes who
+//! owns what: a member that is down has not left.
 //!
-//! What it does not do: it sends nothing, keeps no file and knows no clock but the one it is given.
+//! What it does not do: it sends nothing, keeps no file and reads no clock: it is given the time.
 //!
-//! What others say of a member is hearsay. What it says of itself over its own link is believed before
-//! that, and for half a minute, as long as the link stands, hearsay may only tell of the same run of its
-//! process, and of no more beats than time has passed for. Of itself a node believes nothing beyond [`AGE_MAX`], and
+//! What others say of a member is hearsay. What it says of itself over its own link is believed before that,
+//! and for half a minute, as long as the link stands, hearsay may only tell of the same run of its process, and
+//! of no more heartbeats than time has passed for. Of itself a node believes nothing beyond [`AGE_MAX`], and
 //! counts no more than one echo a second.
 //!
-//! Caveats: addresses are believed as told; the channel proves who answers there. So is a member's
-//! word for one that is not linked: it can make a dead member look alive. A row of someone who is no
-//! member is taken too; see [`Gossip::retain`].
+//! Caveats: addresses are believed as told; the channel proves who answers there. So is hearsay of a member
+//! that is not linked: a member can make a dead one look alive. A row of a node that is no member is taken too;
+//! see [`Gossip::retain`].
 
 mod phi;
 #[cfg(test)]
@@ -44,7 +43,7 @@ use crate::ring::NodeId;
 /// From this phi on a member is taken to be down.
 pub const DOWN_PHI: f64 = 8.0;
 
-/// At most so many rows are kept, the own one included.
+/// At most this many rows are kept, the own one included.
 pub const ROWS_MAX: usize = 1024;
 
 /// A longer address is no address.
@@ -56,25 +55,25 @@ pub const AGE_MAX: u64 = 1 << 53;
 /// Beats that one row may be ahead of the time that has passed, beside twice that time.
 const BEATS_AHEAD: u64 = 120;
 
-/// For so long what a linked member has said of itself outweighs hearsay of another run of it.
+/// For this time what a linked member has said of itself outweighs hearsay of another run of it.
 const SAID_HOLDS_MS: u64 = 30_000;
 
-/// So often the own beat rises.
+/// The own heartbeat rises once in this time.
 const BEAT_MS: u64 = 1000;
 
-/// After a beat the list is exchanged with so many.
+/// After a heartbeat the list is exchanged with this many members.
 const FANOUT: usize = 3;
 
-/// They are named one by one, so far apart: news waits less for its next hop, and the dead of a
+/// They are named one by one, this far apart: news waits less for its next hop, and the dead of a
 /// hundred nodes are missed by all 0.8 s sooner than when three are named at once.
 const CALL_MS: u64 = BEAT_MS / FANOUT as u64;
 
-/// Ticks come far more often; when none came for so long, this process itself did not run.
+/// Ticks come far more often; when none came for this time, this process itself did not run.
 const PAUSE_MS: u64 = 2000;
 
 /// What a node says of itself, as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
+pub struct GossipRow {
     /// Who.
     pub id: NodeId,
     /// Which run of its process: its wall clock at the start, ms since 1970, or one more than any
@@ -90,10 +89,10 @@ pub struct Row {
     /// Its version of the ring document.
     pub version: u64,
     /// How it is.
-    pub mood: Mood,
+    pub health: NodeHealth,
 }
 
-impl Row {
+impl GossipRow {
     /// The higher, the newer.
     fn age(&self) -> (u64, u64) {
         (self.generation, self.beat)
@@ -111,7 +110,7 @@ impl Row {
 
 /// How a node says it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mood {
+pub enum NodeHealth {
     /// In service.
     #[default]
     Well,
@@ -126,8 +125,8 @@ pub enum Mood {
 }
 
 /// Another node, as far as heard.
-struct Known {
-    row: Row,
+struct KnownMember {
+    row: GossipRow,
     /// When the row last became newer.
     heard_ms: u64,
     /// What it last said itself over the link that stands, and when.
@@ -135,13 +134,13 @@ struct Known {
     detector: Detector,
 }
 
-impl Known {
-    fn new(row: Row, heard_ms: u64) -> Self {
+impl KnownMember {
+    fn new(row: GossipRow, heard_ms: u64) -> Self {
         Self { row, heard_ms, said: None, detector: Detector::default() }
     }
 
     /// Whether hearsay of it can be so, after what it has said itself.
-    fn can_be(&self, row: &Row, now_ms: u64) -> bool {
+    fn can_be(&self, row: &GossipRow, now_ms: u64) -> bool {
         self.said.is_none_or(|((generation, beat), at_ms)| {
             let passed_ms = now_ms.saturating_sub(at_ms);
             let beats = beat + 2 * (passed_ms / BEAT_MS) + BEATS_AHEAD;
@@ -150,7 +149,7 @@ impl Known {
     }
 
     /// It says so itself: hearsay that is ahead of it was wrong.
-    fn hear_itself(&mut self, row: Row, now_ms: u64) {
+    fn hear_itself(&mut self, row: GossipRow, now_ms: u64) {
         let last = self.said.map(|said| said.0);
         self.said = Some((row.age(), now_ms));
         let wrong = row.generation < self.row.generation
@@ -163,7 +162,7 @@ impl Known {
         self.hear(row, now_ms);
     }
 
-    fn hear(&mut self, row: Row, now_ms: u64) {
+    fn hear(&mut self, row: GossipRow, now_ms: u64) {
         if row.age() <= self.row.age() {
             return;
         }
@@ -178,8 +177,8 @@ impl Known {
 
 /// The list of one node. See the module.
 pub struct Gossip {
-    own: Row,
-    others: BTreeMap<NodeId, Known>,
+    own: GossipRow,
+    others: BTreeMap<NodeId, KnownMember>,
     echoes: u32,
     /// When the last echo was counted.
     echoed_ms: Option<u64>,
@@ -198,7 +197,7 @@ pub struct Gossip {
 impl Gossip {
     /// A list that holds only its own row. `seed` draws whom to exchange with.
     #[must_use]
-    pub fn new(mut own: Row, seed: u64, now_ms: u64) -> Self {
+    pub fn new(mut own: GossipRow, seed: u64, now_ms: u64) -> Self {
         own.generation = own.generation.max(1); // 0 is for what was never heard
         let beat_ms = now_ms + BEAT_MS;
         Self {
@@ -217,13 +216,13 @@ impl Gossip {
 
     /// Its own row.
     #[must_use]
-    pub fn own(&self) -> &Row {
+    pub fn own(&self) -> &GossipRow {
         &self.own
     }
 
-    /// Changes what it says of itself: address, actor, version, mood. The change spreads at once:
+    /// Changes what it says of itself: address, actor, version, health. The change spreads at once:
     /// the beat rises, and the next tick names whom to tell. What changes nothing is not told.
-    pub fn set(&mut self, change: impl FnOnce(&mut Row)) {
+    pub fn set(&mut self, change: impl FnOnce(&mut GossipRow)) {
         let before = self.own.clone();
         change(&mut self.own);
         (self.own.id, self.own.generation, self.own.beat) =
@@ -243,9 +242,16 @@ impl Gossip {
             Some(known) if known.row.generation > 0 => {}
             Some(known) => known.row.address = address,
             None => {
-                let (version, mood) = (0, Mood::Well);
-                let row =
-                    Row { id, generation: 0, beat: 0, address, actor: Actor(0), version, mood };
+                let (version, health) = (0, NodeHealth::Well);
+                let row = GossipRow {
+                    id,
+                    generation: 0,
+                    beat: 0,
+                    address,
+                    actor: Actor(0),
+                    version,
+                    health,
+                };
                 self.add(row, self.born_ms);
             }
         }
@@ -259,7 +265,7 @@ impl Gossip {
 
     /// Time has passed: once a second the own beat rises, and in each second up to three random ones
     /// of `linked` are named, one at a time, to exchange lists with. A pause of this process itself
-    /// is nobody else's silence.
+    /// is not taken for the silence of others.
     pub fn tick(&mut self, now_ms: u64, linked: &[NodeId]) -> Vec<NodeId> {
         self.forgive_pause(now_ms);
         self.ticked_ms = now_ms;
@@ -281,13 +287,13 @@ impl Gossip {
 
     /// Every row, to be pushed.
     #[must_use]
-    pub fn rows(&self) -> Vec<Row> {
+    pub fn rows(&self) -> Vec<GossipRow> {
         self.all().cloned().collect()
     }
 
     /// Takes rows that `from` has pushed, or that were pulled from it; gives those that it knows less
     /// well. A row that cannot be one is passed over.
-    pub fn merge(&mut self, from: NodeId, rows: Vec<Row>, now_ms: u64) -> Vec<Row> {
+    pub fn merge(&mut self, from: NodeId, rows: Vec<GossipRow>, now_ms: u64) -> Vec<GossipRow> {
         self.forgive_pause(now_ms);
         let mut told: BTreeMap<NodeId, (u64, u64)> = BTreeMap::new();
         for row in rows.into_iter().take(ROWS_MAX) {
@@ -298,13 +304,13 @@ impl Gossip {
             *age = row.age().max(*age);
             self.take(from, row, now_ms);
         }
-        let newer = |row: &&Row| told.get(&row.id).is_none_or(|age| row.age() > *age);
+        let newer = |row: &&GossipRow| told.get(&row.id).is_none_or(|age| row.age() > *age);
         self.all().filter(newer).cloned().collect()
     }
 
     /// What is known of a member.
     #[must_use]
-    pub fn row(&self, id: NodeId) -> Option<&Row> {
+    pub fn row(&self, id: NodeId) -> Option<&GossipRow> {
         if id == self.own.id { Some(&self.own) } else { self.others.get(&id).map(|k| &k.row) }
     }
 
@@ -314,7 +320,9 @@ impl Gossip {
         match self.row(id) {
             None => f64::INFINITY,
             Some(row) if row.generation == 0 => f64::INFINITY,
-            Some(row) if matches!(row.mood, Mood::Starting | Mood::Stopping) => f64::INFINITY,
+            Some(row) if matches!(row.health, NodeHealth::Starting | NodeHealth::Stopping) => {
+                f64::INFINITY
+            }
             Some(_) => {
                 let silence = self.silent_ms(id, now_ms);
                 self.others.get(&id).map_or(0.0, |known| known.detector.phi(silence))
@@ -345,11 +353,11 @@ impl Gossip {
         self.echoes
     }
 
-    fn all(&self) -> impl Iterator<Item = &Row> {
+    fn all(&self) -> impl Iterator<Item = &GossipRow> {
         std::iter::once(&self.own).chain(self.others.values().map(|known| &known.row))
     }
 
-    fn take(&mut self, from: NodeId, row: Row, now_ms: u64) {
+    fn take(&mut self, from: NodeId, row: GossipRow, now_ms: u64) {
         if row.id == self.own.id {
             return self.hear_self(&row, now_ms);
         }
@@ -363,7 +371,7 @@ impl Gossip {
     }
 
     /// A clock set back between two runs must not make this node mute: it outbids its former self.
-    fn hear_self(&mut self, row: &Row, now_ms: u64) {
+    fn hear_self(&mut self, row: &GossipRow, now_ms: u64) {
         if row.age() <= self.own.age() || row.generation >= AGE_MAX {
             return;
         }
@@ -374,9 +382,9 @@ impl Gossip {
         }
     }
 
-    fn add(&mut self, row: Row, heard_ms: u64) {
+    fn add(&mut self, row: GossipRow, heard_ms: u64) {
         if self.others.len() + 1 < ROWS_MAX {
-            self.others.insert(row.id, Known::new(row, heard_ms));
+            self.others.insert(row.id, KnownMember::new(row, heard_ms));
         }
     }
 

@@ -51,7 +51,7 @@ pub use self::boot::{Boot, genesis};
 use self::commit_queue::OnCommit;
 pub use self::driver::Driver;
 pub use self::event::{
-    Action, BatchSeq, Event, Fate, Note, RepairReport, RepairRequest, Reply, Request, Status,
+    Action, BatchSeq, Effect, Event, Note, RepairReport, RepairRequest, Reply, Request, Status,
     Ticket, Time, Transfer, TransferKind,
 };
 use self::flow::{Caller, Ctx, Flow, OlderWork, OpId, Origin, Outcome, Start, Wake};
@@ -60,7 +60,7 @@ use self::replica::Replica;
 pub use self::scrub::scrubbed_ms;
 use crate::error::Result;
 use crate::planted::{self, Bug};
-use crate::protocol::{Body, Kind, Message};
+use crate::protocol::{Body, BodyKind, Message};
 use crate::ring::{NodeId, State};
 use crate::store::{Failure, Store};
 
@@ -214,7 +214,7 @@ impl Node {
         }
         // The number of an operation is its asker's: what is told to an answer must not carry ours, or
         // that it could not be sent would be taken for what we asked.
-        let asks = message.body.kind() == Kind::Request;
+        let asks = message.body.kind() == BodyKind::Request;
         let theirs = if asks { OpId(message.op) } else { OpId::NONE };
         let removed = replica.doc.member(from).is_some_and(|m| m.state == State::Removed);
         if removed {
@@ -271,7 +271,7 @@ impl Node {
                 replica.adopt(&doc);
                 self.wake(cx, op, Wake::Said(from, Body::Chosen(doc)));
             }
-            body if body.kind() != Kind::Request => self.wake(cx, op, Wake::Said(from, body)),
+            body if body.kind() != BodyKind::Request => self.wake(cx, op, Wake::Said(from, body)),
             // Until its witnesses are heard a node answers nothing else.
             body if replica.identity.is_waiting() => match body {
                 Body::Put(_) => replica.send(cx, from, op, Body::NotMine(STARTING.into())),

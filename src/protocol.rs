@@ -1,20 +1,20 @@
-//! What nodes say to each other: messages, their bytes, and the one door they come in by.
+//! What nodes send each other: messages, their bytes, and the one place where they are decoded.
 //!
-//! Every message names its ring, the version of the ring document its sender acts under, and the
-//! sender's operation, which a reply repeats. The bytes are postcard's (varints, fields in order);
-//! the first byte is the wire version. Records travel as stored bytes and are proven when read.
+//! Every message names its ring, the version of the ring document its sender acts under, and the sender's
+//! operation, which a reply repeats. The bytes are postcard's (varints, fields in order); the first byte is
+//! the wire version. Records travel as stored bytes and are checked against their hash when read.
 //!
 //! ```text
 //! 02 | ring | version | op | number of the body's variant, its fields
 //! ```
 //!
-//! A build speaks its own wire version and the one before. Two that meet speak the highest they
-//! share; [`Message::encode`] writes nothing that the other cannot read. Whatever arrives is checked
-//! once: [`Message::decode`] knows shapes and bounds, [`Message::check`] what can be so in a ring.
+//! A build speaks its own wire version and the one before. Two that meet speak the highest they share;
+//! [`Message::encode`] writes nothing that the other cannot read. Whatever arrives is checked once:
+//! [`Message::decode`] knows shapes and bounds, [`Message::check`] what is possible in a ring.
 //!
-//! What is not here: sockets, frames, encryption (`serve`), or what a message *means* (`node`). A
-//! responder keeps no state between messages of a sync; the initiator drives it.
-//! Caveat: a reader must bound the frame before it calls [`Message::decode`].
+//! What is not here: sockets, frames, encryption (`serve`), or what a message *means* (`node`). A responder
+//! keeps no state between messages of a sync; the initiator drives it.
+//! Caveat: a reader must bound the bytes before it calls [`Message::decode`].
 
 mod body;
 mod check;
@@ -24,7 +24,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::body::{Ballot, Body, FilePoint, Kind, Scope};
+pub use self::body::{Ballot, Body, BodyKind, FilePoint, Scope};
 pub use self::check::{at_most, refused, within};
 pub use self::limits::*;
 use crate::error::{Error, Result};
@@ -57,11 +57,17 @@ impl Message {
     /// none for it, so that it is not to be sent.
     #[must_use]
     pub fn encode(&self, wire: u8) -> Option<Vec<u8>> {
-        let said = match self.body.for_wire(wire)? {
+        debug_assert!(
+            (WIRE_LOWEST..=planted::wire(WIRE)).contains(&wire),
+            "a wire version that both ends speak"
+        );
+        let body = self.body.for_wire(wire)?;
+        debug_assert!(body.since() <= wire, "a peer is sent only variants that it can read");
+        let bytes = match body {
             Cow::Borrowed(_) => postcard::to_extend(self, vec![wire]),
             Cow::Owned(body) => postcard::to_extend(&Self { body, ..*self }, vec![wire]),
         };
-        Some(said.expect("a message has nothing that cannot be encoded"))
+        Some(bytes.expect("a message has nothing that cannot be encoded"))
     }
 
     /// Reads a message and proves the records in it.
@@ -87,6 +93,10 @@ impl Message {
             return Err(Error::Corrupt("A message says what its version has no word for.".into()));
         }
         message.body.prove()?;
+        debug_assert!(
+            matches!(message.body.for_wire(*version), Some(Cow::Borrowed(_))),
+            "what was read could have been written in this version"
+        );
         Ok(message)
     }
 }
@@ -188,7 +198,7 @@ impl Body {
             Self::Paged { records, .. } => records.iter().try_for_each(|(key, stored)| {
                 stored.as_ref().map_or(Ok(()), |stored| prove(key, stored))
             }),
-            // An answer comes without its key, and is proven by whoever asked; a document is held
+            // An answer comes without its key, and is checked by the node that asked; a document is held
             // against the ring's.
             _ => Ok(()),
         }

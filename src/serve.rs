@@ -1,66 +1,76 @@
 //! The driver of a running node: sockets, timers, one event loop, one commit thread.
 //!
-//! A served node is the same [`Node`](crate::node::Node) that the embedded driver runs; here its
-//! messages travel over encrypted links, its time is the clock's, and its commits are made by a
-//! thread of their own: whatever waits while one commit runs goes into the next.
+//! A served node is the same [`Node`](crate::node::Node) that the embedded driver runs; here its messages
+//! travel over encrypted links, its time is the clock's, and its commits are made by a thread of their own:
+//! whatever waits while one commit runs goes into the next.
 //!
 //! ```text
-//! accept, dial --handshake--> link tasks --parcels--> [ core: one loop ] --batch--> commit thread
-//!                                ^                      | node, gossip,  <--done---
-//!                                +------ outboxes ------+ desk, chores
+//! listener, dialer --handshake--> link tasks --frames--> [ core: one loop ] --batch--> commit thread
+//!                                     ^                         |           <--done---
+//!                                     +------- send queues -----+
 //! ```
 //!
-//! | file | what |
+//! | file | what it owns or decides |
 //! |---|---|
-//! | `event`, `core` | the loop: events in, the node's actions carried out |
-//! | `door`, `crowd` | listening, dialling, handshakes; who has not shown the key yet |
-//! | `bounds`, `quiet` | how many connections of each kind; how many lines they may cause |
-//! | `link` | one open connection: frames in and out |
-//! | `lobby` | who may stay, and as what |
-//! | `guests` | what all clients together may cost |
-//! | `peers` | who is linked, who is alive, when to dial again |
-//! | `desk`, `tickets` | what clients ask |
-//! | `chores`, `due` | hints, anti-entropy, filling, shepherding, `peers.yaml` |
-//! | `meter`, `scrape` | figures for Prometheus, and where they are read |
+//! | `core`, `core/*` | the loop: an event in, one part woken, actions out |
+//! | `event`, `id` | what happens to a node; the numbers of links, tickets and batches |
+//! | `listener`, `dialer`, `handshake` | accepting, dialling, and the handshakes of both |
+//! | `slots`, `connection_limits` | connections that have not shown the key yet; how many of each kind |
+//! | `admission` | who may stay, and as what |
+//! | `link`, `links` | one open connection; all of them, and when to dial again |
+//! | `limits` | what all clients together may cost |
+//! | `requests`, `store_query`, `status` | what clients ask, and the answers from file and counters |
+//! | `liveness` | who is up; what this node says of itself |
+//! | `maintenance`, `schedule` | hints, anti-entropy, filling, scrub, ring changes; when each is due |
+//! | `address_book`, `shutdown` | `peers.yaml`; how a node comes to its end |
+//! | `commit` | the file: written by the thread, read by the loop |
+//! | `meter`, `scrape`, `notes`, `log_limiter` | figures for Prometheus and where they are read; the log |
 //!
-//! Everything has a bound. What a node spends on others, at the most (descriptors: see `bounds`):
+//! Everything has a bound. What a node spends on others, at the most (descriptors: see `connection_limits`):
 //!
 //! | who | connections | bytes | time |
 //! |---|---|---|---|
-//! | figures | 64, one question each | 8 KiB a question | 5 s to ask, 10 s to take the answer |
+//! | figures | 64, one request each | 8 KiB a request | 5 s to ask, 10 s to take the answer |
 //! | no key shown | 1,024, half of one source | 1 KiB each | 5 s |
 //! | key shown, handshake | 512, half of one source | 2 KiB each | 5 s |
 //! | clients | 1,024; the longest idle makes room | 4 KiB each unasked for | 300 s of silence |
 //! | operators | 16 beside them | the same | the same |
-//! | long questions being read | | 24 MiB, and 8 MiB of one that always ends | 60 s each |
-//! | questions open | 1,024 of a client | 16 MiB, by size and guessed answer | the request's own |
-//! | answers unread | | 64 MiB of all, 1 MiB for who is modest | 10 s without a byte taken |
-//! | peers | one each | 64 MiB queued, 64 MiB a parcel | 4 s of silence |
+//! | long requests being read | | 24 MiB, and 8 MiB of one that always ends | 60 s each |
+//! | requests open | 1,024 of a client | 16 MiB, by size and estimated answer | the request's own |
+//! | responses unread | | 64 MiB of all, 1 MiB for a client that takes no more | 10 s without a byte taken |
+//! | peers | one each | 64 MiB queued, 64 MiB a frame | 4 s of silence |
 //! | log | | ten lines of a kind, then one every 10 s | |
 //!
-//! Whoever has no key takes no place from one who has; a peer takes none from a client, nor a client
-//! from a peer; status, drain and stop are answered when every other place is taken. This room alone is
-//! async. What it does not do: it decides nothing about data, and never prints; it logs through
-//! `tracing`. Caveat: the loop reads its file itself, so a slow disk slows everything it does.
+//! A connection without the key never takes the place of one that has it, a peer never that of a client, nor a
+//! client that of a peer; status, drain and stop are answered when every other place is taken. This room alone
+//! is async. What it does not do: it decides nothing about data, and never prints; it logs through `tracing`.
+//! Caveat: the loop reads its file itself, so a slow disk slows everything it does.
 
-mod bounds;
-mod chores;
+mod address_book;
+mod admission;
 mod commit;
+mod connection_limits;
 mod core;
-mod crowd;
-mod desk;
-mod door;
-mod due;
+mod dialer;
 mod event;
-mod guests;
+mod handshake;
+mod id;
+mod limits;
 mod link;
-mod lobby;
+mod links;
+mod listener;
+mod liveness;
+mod log_limiter;
+mod maintenance;
 mod meter;
-mod peers;
-mod quiet;
+mod requests;
+mod schedule;
 mod scrape;
+mod shutdown;
+mod slots;
 mod start;
-mod tickets;
+mod status;
+mod store_query;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -70,10 +80,10 @@ pub use self::start::serve;
 
 /// What to serve, and how.
 #[derive(Debug)]
-pub struct Serving {
+pub struct ServeOptions {
     /// The node's directory.
     pub dir: PathBuf,
-    /// Its lock file, locked by whoever started this process and handed down.
+    /// Its lock file, locked by the process that started this one and handed down.
     pub lock: Option<File>,
     /// How long to wait for the lock otherwise; for ever when `None`.
     pub timeout: Option<Duration>,
@@ -100,7 +110,7 @@ pub struct Ready {
 
 /// Why a node ended in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum StopReason {
     /// It was told to: a signal, or `kvs node stop`.
     Stopped,
     /// It is no member of the ring any more.

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
-use kvs::channel::{Ask, Look, RingKeys, Seen, Told};
-use kvs::client::{Client, Opening};
+use kvs::channel::{ClientRequest, ClientResponse, RingKeys, StoreQuery, StoreResult};
+use kvs::client::{Client, ConnectOptions};
 use kvs::config::read_keys;
 use kvs::digest::Sum;
 use kvs::key::{Key, Partition};
@@ -162,7 +162,8 @@ impl Ring {
         let keys = RingKeys::new(read_keys(&self.key_file()).expect("the ring's key"));
         let addresses = addresses.collect();
         let (timeout, insist, strangers) = (ANSWER, false, false);
-        Client::open(Opening { addresses, keys, timeout, insist, strangers }).expect("a client")
+        Client::open(ConnectOptions { addresses, keys, timeout, insist, strangers })
+            .expect("a client")
     }
 
     /// A client of each node that runs.
@@ -186,8 +187,8 @@ impl Ring {
 
     /// Hints that nodes keep, all together.
     pub(crate) fn hints(clients: &BTreeMap<String, Client>) -> u64 {
-        let count = |client: &Client| match look(client, Look::HintStats) {
-            Seen::HintStats(stats) => stats.count,
+        let count = |client: &Client| match look(client, StoreQuery::HintStats) {
+            StoreResult::HintStats(stats) => stats.count,
             _ => panic!("another answer"),
         };
         clients.values().map(count).sum()
@@ -212,7 +213,9 @@ impl Ring {
 pub(crate) fn are_equal(clients: &BTreeMap<String, Client>) -> bool {
     let mut sums: BTreeMap<NodeId, BTreeMap<Partition, Sum>> = BTreeMap::new();
     for client in clients.values() {
-        let Seen::Sums(told) = look(client, Look::Sums) else { panic!("another answer") };
+        let StoreResult::Sums(told) = look(client, StoreQuery::Sums) else {
+            panic!("another answer")
+        };
         sums.insert(client.entry(), told.into_iter().collect());
     }
     let doc = clients.values().next().expect("a node").doc();
@@ -230,8 +233,8 @@ pub(crate) fn are_equal(clients: &BTreeMap<String, Client>) -> bool {
 
 /// Whether this node takes another to be up.
 pub(crate) fn is_up(client: &Client, id: NodeId) -> bool {
-    match client.ask_only(client.entry(), Ask::Members) {
-        Ok(Told::Members(news)) => news.iter().any(|n| n.row.id == id && n.up),
+    match client.ask_only(client.entry(), ClientRequest::Members) {
+        Ok(ClientResponse::Members(news)) => news.iter().any(|n| n.row.id == id && n.up),
         other => panic!("who is up: {other:?}"),
     }
 }
@@ -240,15 +243,15 @@ pub(crate) fn is_up(client: &Client, id: NodeId) -> bool {
 pub(crate) fn size(client: &Client, key: &str) -> usize {
     let key = Key::new(key).expect("a key");
     let p = client.doc().q.partition(&key);
-    match look(client, Look::Get(p, key.clone())) {
-        Seen::Record(Some(stored)) => key.as_bytes().len() + stored.bytes().len(),
+    match look(client, StoreQuery::Get(p, key.clone())) {
+        StoreResult::Record(Some(stored)) => key.as_bytes().len() + stored.bytes().len(),
         other => panic!("a record: {other:?}"),
     }
 }
 
-fn look(client: &Client, look: Look) -> Seen {
-    match client.ask_only(client.entry(), Ask::File(look)) {
-        Ok(Told::File(seen)) => seen,
+fn look(client: &Client, look: StoreQuery) -> StoreResult {
+    match client.ask_only(client.entry(), ClientRequest::File(look)) {
+        Ok(ClientResponse::File(seen)) => seen,
         other => panic!("a look at a file: {other:?}"),
     }
 }

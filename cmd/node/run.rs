@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use kvs::config::{self, NODE_FILE, NodeConfig};
 use kvs::error::{Error, operand};
-use kvs::serve::{Ended, Ready, Serving, serve};
+use kvs::serve::{Ready, ServeOptions, StopReason, serve};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -125,7 +125,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     log(ui, args.flags.filter()?)?;
     let lock = if args.lock_on_stdin { Some(handed_down()?) } else { None };
     let metrics = args.flags.metrics.clone().or(config.metrics).unwrap_or_else(|| METRICS.into());
-    let serving = Serving {
+    let serving = ServeOptions {
         dir: args.dir.clone(),
         lock,
         timeout: Some(common.timeout),
@@ -138,7 +138,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         // Whoever does not read the line does without it; the node serves.
         drop(announce(ui, ready));
     })?;
-    if ended == Ended::Removed {
+    if ended == StopReason::Removed {
         ui.note(&format!("{} was removed from the ring; its node has ended", config.name));
     }
     Ok(Done::Yes)

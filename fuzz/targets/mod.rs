@@ -4,10 +4,10 @@
 //! passed its door and breaks its own rules, a law that does not hold. The same functions are run by
 //! `cargo fuzz run NAME fuzz/seeds/NAME` and, with a seeded mutator, by `tests/wire`.
 
-use kvs::channel::Parcel;
+use kvs::channel::Frame;
 use kvs::clock::{self, Actor, Dot, VersionVector};
 use kvs::config::{self, NodeConfig, Peers};
-use kvs::gossip::{Gossip, Mood, ROWS_MAX, Row};
+use kvs::gossip::{Gossip, GossipRow, NodeHealth, ROWS_MAX};
 use kvs::key::{Key, Q};
 use kvs::protocol::{Message, WIRE};
 use kvs::record::{Record, Stored, Value, Write};
@@ -58,12 +58,12 @@ pub fn message(data: &[u8]) {
 
 /// Reads a parcel, holds a question against a ring, and reads what it writes.
 pub fn parcel(data: &[u8]) {
-    let Ok(parcel) = Parcel::decode(data) else { return };
-    if let Parcel::Ask(_, ask) = &parcel {
+    let Ok(parcel) = Frame::decode(data) else { return };
+    if let Frame::Request(_, ask) = &parcel {
         let _in_bounds = ask.check(&doc());
     }
     // Not compared: a suspicion may be no number, which is not equal to itself.
-    Parcel::decode(&parcel.encode()).expect("what was written can be read");
+    Frame::decode(&parcel.encode()).expect("what was written can be read");
 }
 
 /// Reads a ring document; one that may follow the ring's can be lived with.
@@ -147,20 +147,20 @@ pub fn token(data: &[u8]) {
 
 /// Rows of gossip, told by members and by others, at odd times.
 pub fn gossip(data: &[u8]) {
-    let row = Row {
+    let row = GossipRow {
         id: NodeId(1),
         generation: 1_700_000_000_000,
         beat: 0,
         address: "h:1".into(),
         actor: Actor(1),
         version: 1,
-        mood: Mood::Well,
+        health: NodeHealth::Well,
     };
     let mut list = Gossip::new(row, 7, 0);
     let mut now = 0;
     for (i, chunk) in data.chunks(97).enumerate() {
         now += u64::from(chunk[0]) * 100;
-        if let Ok(rows) = postcard::from_bytes::<Vec<Row>>(chunk) {
+        if let Ok(rows) = postcard::from_bytes::<Vec<GossipRow>>(chunk) {
             let answer = list.merge(NodeId(i as u64 % 4), rows, now);
             assert!(answer.len() <= ROWS_MAX);
         }

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::digest::{Arc, Sum};
-use kvs::gossip::{Mood, Row};
+use kvs::gossip::{GossipRow, NodeHealth};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{
     Action, BatchSeq, Boot, Event, Node, RepairRequest, Request, Ticket, Time, genesis,

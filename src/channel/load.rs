@@ -1,4 +1,4 @@
-//! How much a node has to do: counters since its start, to be told twice and subtracted.
+//! How much a node has to do: counters since its start, to be read twice and subtracted.
 //!
 //! ```text
 //! at 0 s    requests 1000  latency [… 400 below 256 µs, 600 below 512 µs …]
@@ -6,8 +6,8 @@
 //! restarted in between: counted from its start
 //! ```
 //!
-//! Latencies are counted by powers of two, so that counts of several nodes add up. What it does not
-//! do: it decides nothing and knows no targets. Caveat: a quantile is a guess within its bucket.
+//! Latencies are counted by powers of two, so that counts of several nodes add up. What it does not do: it
+//! decides nothing and knows no targets. Caveat: a quantile is an estimate within its bucket.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct Load {
     pub requests: u64,
     /// Of these, those refused: nothing was applied.
     pub refused: u64,
-    /// And those whose outcome nobody knows, or that reached nobody.
+    /// And those whose outcome is unknown, or that reached no node.
     pub failed: u64,
     /// How many gets and puts took less than 2^i µs and no less than half of that.
     pub latency: Vec<u64>,
@@ -48,7 +48,7 @@ pub enum End {
     Done,
     /// Nothing was applied.
     Refused,
-    /// Nobody knows, or nobody was reached.
+    /// Its outcome is unknown, or it reached no node.
     Failed,
 }
 
@@ -106,7 +106,7 @@ pub fn p99<'a>(loads: impl IntoIterator<Item = &'a Load>) -> (Option<Duration>, 
         }
     }
     let all = counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
-    let mut left = all - all / 100; // so many took no longer
+    let mut left = all - all / 100; // this many took no longer
     for (i, count) in counts.iter().enumerate() {
         if *count > 0 && left <= *count {
             let (from, to) = bounds(i);

@@ -1,4 +1,4 @@
-//! The Noise handshake, and the session after it: parcels to frames and back.
+//! The Noise handshake, and the session after it: frames to packets and back.
 //!
 //! ```text
 //! dialler                                     answerer
@@ -6,17 +6,17 @@
 //!                                      <-  2  e, ee, s, es + Hello
 //! 3  s, se                             ->     knows the dialler's static key, proven
 //!
-//! frame   00 16 | 22 bytes             sealed(0 | "hello")           one parcel, one piece
-//! frame   ff ff | 65,535 bytes         sealed(1 | 65,518 bytes)      more of this parcel follows
+//! packet   00 16 | 22 bytes             sealed(0 | "hello")           one frame, one piece
+//! packet   ff ff | 65,535 bytes         sealed(1 | 65,518 bytes)      more of this frame follows
 //! ```
 //!
-//! Frames are numbered by their order alone: one that is lost, repeated, swapped or altered does not
-//! open, and nothing after it does. A parcel's buffer grows with what has come, never with what was
+//! Packets are numbered by their order alone: one that is lost, repeated, swapped or altered does not
+//! open, and nothing after it does. A frame's buffer grows with what has come, never with what was
 //! announced. What it does not do: sockets, time limits, and whether a hello or a static key is a
 //! member's; its caller asks that before it trusts either.
 //!
-//! Caveats: the first hello has no forward secrecy and may be repeated by whoever recorded it; such a
-//! handshake never ends. A frame's length can be seen by all.
+//! Caveats: the first hello has no forward secrecy and may be replayed by anyone who recorded it; such a
+//! handshake never ends. A packet's length can be seen by all.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,21 +28,21 @@ use super::Hello;
 use crate::config::{Secret, fresh_key};
 use crate::error::{Error, Result};
 
-/// Bytes of the longest parcel.
-pub const PARCEL_BYTES_MAX: usize = 64 << 20;
-/// Bytes of the longest frame of a handshake, without its length: a longer one is a stranger's.
+/// Bytes of the longest frame.
+pub const FRAME_BYTES_MAX: usize = 64 << 20;
+/// Bytes of the longest packet of a handshake, without its length: a longer one is a stranger's.
 pub const HANDSHAKE_BYTES_MAX: usize = 1_024;
 
 const PATTERN: &str = "Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s";
-/// Both sides must mean the same by what follows: a later form of frames gets another.
+/// Both sides must mean the same by what follows: a later form of packets gets another.
 const PROLOGUE: &[u8] = b"kvs 1";
 
 const LENGTH_BYTES: usize = 2;
 const TAG_BYTES: usize = 16;
-/// What fits in a frame of 65,535 bytes beside the tag and a piece's first byte.
+/// What fits in a packet of 65,535 bytes beside the tag and a piece's first byte.
 const PIECE_BYTES_MAX: usize = u16::MAX as usize - TAG_BYTES - 1;
 
-/// The first byte of a piece: the parcel ends with it, or more follows.
+/// The first byte of a piece: the frame ends with it, or more follows.
 const LAST: u8 = 0;
 const MORE: u8 = 1;
 
@@ -67,10 +67,10 @@ pub struct Handshake {
 
 /// What a finished handshake gives.
 #[derive(Debug)]
-pub struct Opened {
-    /// Makes frames of the parcels that are sent.
+pub struct Session {
+    /// Makes packets of the frames that are sent.
     pub sealer: Sealer,
-    /// Makes parcels of the frames that come.
+    /// Makes frames of the packets that come.
     pub opener: Opener,
     /// The other side's static public key, proven.
     pub remote: [u8; 32],
@@ -90,10 +90,10 @@ pub struct Opener {
     session: Arc<StatelessTransportState>,
     taken: u64,
     /// The pieces so far.
-    parcel: Vec<u8>,
-    /// No parcel may be longer.
+    frame: Vec<u8>,
+    /// No frame may be longer.
     bytes_max: usize,
-    /// A frame did not open: what comes after it has no meaning.
+    /// A packet did not open: what comes after it has no meaning.
     broken: bool,
 }
 
@@ -129,7 +129,7 @@ impl Static {
 }
 
 impl Handshake {
-    /// Begins as the one who dials: the first frame, length included, to be sent.
+    /// Begins as the one who dials: the first packet, length included, to be sent.
     ///
     /// # Errors
     /// [`Error::Denied`] without a ring key, [`Error::Corrupt`] for a defect of ours.
@@ -137,23 +137,23 @@ impl Handshake {
         let none = || Error::Denied("There is no ring key to dial with; nothing was sent.".into());
         let key = keys.0.first().ok_or_else(none)?;
         let mut noise = builder(key, own)?.build_initiator().map_err(|e| defect(&e))?;
-        let frame = write(&mut noise, &greeting(hello)?)?;
-        Ok((Self { noise, hello: None }, frame))
+        let packet = write(&mut noise, &greeting(hello)?)?;
+        Ok((Self { noise, hello: None }, packet))
     }
 
-    /// Goes on with the answer (a frame's body): the last frame, to be sent, and the session.
+    /// Goes on with the answer (a packet's body): the last packet, to be sent, and the session.
     ///
     /// # Errors
     /// [`Error::Denied`] when the other side has not the ring's key, [`Error::Corrupt`] for a hello
     /// that is none.
-    pub fn dialled(mut self, body: &[u8]) -> Result<(Opened, Vec<u8>)> {
+    pub fn dialled(mut self, body: &[u8]) -> Result<(Session, Vec<u8>)> {
         self.hello = Some(heard(&read(&mut self.noise, body)?)?);
-        let frame = write(&mut self.noise, &[])?;
-        Ok((self.open()?, frame))
+        let packet = write(&mut self.noise, &[])?;
+        Ok((self.open()?, packet))
     }
 
-    /// Begins as the one who was dialled, with the body of the first frame, trying each key: the
-    /// frame to be sent.
+    /// Begins as the one who was dialled, with the body of the first packet, trying each key: the
+    /// packet to be sent.
     ///
     /// # Errors
     /// As [`Handshake::dialled`].
@@ -168,23 +168,23 @@ impl Handshake {
             let mut noise = builder(key, own)?.build_responder().map_err(|e| defect(&e))?;
             if let Ok(said) = read(&mut noise, body) {
                 let theirs = heard(&said)?;
-                let frame = write(&mut noise, &greeting(hello)?)?;
-                return Ok((Self { noise, hello: Some(theirs) }, frame));
+                let packet = write(&mut noise, &greeting(hello)?)?;
+                return Ok((Self { noise, hello: Some(theirs) }, packet));
             }
         }
         Err(other_key())
     }
 
-    /// Ends with the body of the dialler's last frame.
+    /// Ends with the body of the dialler's last packet.
     ///
     /// # Errors
     /// As [`Handshake::dialled`].
-    pub fn answered(mut self, body: &[u8]) -> Result<Opened> {
+    pub fn answered(mut self, body: &[u8]) -> Result<Session> {
         read(&mut self.noise, body)?;
         self.open()
     }
 
-    fn open(self) -> Result<Opened> {
+    fn open(self) -> Result<Session> {
         let session = self.noise.into_stateless_transport_mode().map_err(|e| defect(&e))?;
         let remote = session.get_remote_static().and_then(|key| key.try_into().ok());
         let (Some(remote), Some(hello)) = (remote, self.hello) else { return Err(other_key()) };
@@ -193,30 +193,30 @@ impl Handshake {
         let opener = Opener {
             session,
             taken: 0,
-            parcel: Vec::new(),
-            bytes_max: PARCEL_BYTES_MAX,
+            frame: Vec::new(),
+            bytes_max: FRAME_BYTES_MAX,
             broken: false,
         };
-        Ok(Opened { sealer, opener, remote, hello })
+        Ok(Session { sealer, opener, remote, hello })
     }
 }
 
 impl Sealer {
-    /// Appends the frames of a parcel, lengths included, to `out`.
+    /// Appends the packets of a frame, lengths included, to `out`.
     ///
     /// # Errors
-    /// [`Error::Denied`] for a parcel longer than [`PARCEL_BYTES_MAX`]; nothing is appended.
-    pub fn seal(&mut self, parcel: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        if parcel.len() > PARCEL_BYTES_MAX {
+    /// [`Error::Denied`] for a frame longer than [`FRAME_BYTES_MAX`]; nothing is appended.
+    pub fn seal(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        if frame.len() > FRAME_BYTES_MAX {
             return Err(Error::Denied(format!(
-                "A parcel of {} bytes is longer than {PARCEL_BYTES_MAX}; it was not sent.",
-                parcel.len()
+                "A frame of {} bytes is longer than {FRAME_BYTES_MAX}; it was not sent.",
+                frame.len()
             )));
         }
-        let mut rest = parcel;
+        let mut rest = frame;
         loop {
             let (piece, after) = rest.split_at(rest.len().min(PIECE_BYTES_MAX));
-            self.frame(if after.is_empty() { LAST } else { MORE }, piece, out)?;
+            self.packet(if after.is_empty() { LAST } else { MORE }, piece, out)?;
             if after.is_empty() {
                 return Ok(());
             }
@@ -224,9 +224,10 @@ impl Sealer {
         }
     }
 
-    fn frame(&mut self, mark: u8, piece: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    fn packet(&mut self, mark: u8, piece: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let plain = [&[mark], piece].concat();
         let length = plain.len() + TAG_BYTES;
+        debug_assert!(length <= usize::from(u16::MAX), "the length of a packet fits its two bytes");
         out.extend((length as u16).to_be_bytes());
         let at = out.len();
         out.resize(at + length, 0);
@@ -237,43 +238,45 @@ impl Sealer {
 }
 
 impl Opener {
-    /// Takes no parcel longer than so many bytes, instead of [`PARCEL_BYTES_MAX`].
+    /// Takes no frame longer than this many bytes, instead of [`FRAME_BYTES_MAX`].
     pub fn at_most(&mut self, bytes: usize) {
         self.bytes_max = bytes;
     }
 
-    /// Takes the body of one frame; a parcel when this was its last piece.
+    /// Takes the body of one packet; a frame when this was its last piece.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for a frame that was not sealed by the other side, and for a parcel that
-    /// grows beyond what is taken: the channel is of no use any more, and every later frame is
+    /// [`Error::Corrupt`] for a packet that was not sealed by the other side, and for a frame that
+    /// grows beyond what is taken: the channel is of no use any more, and every later packet is
     /// refused.
     pub fn open(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
         let opened = if self.broken { Err(stranger()) } else { self.take(body) };
         if opened.is_err() {
             self.broken = true;
-            self.parcel = Vec::new();
+            self.frame = Vec::new();
         }
         opened
     }
 
     fn take(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
         let length = body.len().checked_sub(TAG_BYTES).ok_or_else(stranger)?;
-        let at = self.parcel.len();
-        self.parcel.resize(at + length, 0);
-        let plain = &mut self.parcel[at..];
-        self.session.read_message(self.taken, body, plain).map_err(|_| stranger())?;
+        let at = self.frame.len();
+        self.frame.resize(at + length, 0);
+        let plain = &mut self.frame[at..];
+        let opened = self.session.read_message(self.taken, body, plain);
+        let opened = opened.map_err(|_| stranger())?;
+        debug_assert_eq!(opened, length, "a packet opens into what was sealed");
         self.taken += 1;
         let mark = plain.first().copied();
-        self.parcel.drain(at..at + usize::from(mark.is_some()));
-        if self.parcel.len() > self.bytes_max {
+        self.frame.drain(at..at + usize::from(mark.is_some()));
+        if self.frame.len() > self.bytes_max {
             return Err(Error::Corrupt(format!(
-                "A parcel grew beyond {} bytes; the connection is given up.",
+                "A frame grew beyond {} bytes; the connection is given up.",
                 self.bytes_max
             )));
         }
         match mark {
-            Some(LAST) => Ok(Some(std::mem::take(&mut self.parcel))),
+            Some(LAST) => Ok(Some(std::mem::take(&mut self.frame))),
             Some(MORE) => Ok(None),
             _ => Err(stranger()),
         }
@@ -301,17 +304,17 @@ fn builder<'a>(key: &'a Secret, own: &'a Static) -> Result<Builder<'a>> {
     named.and_then(|b| b.local_private_key(&own.secret)).map_err(|e| defect(&e))
 }
 
-/// A handshake's next frame, length included.
+/// A handshake's next packet, length included.
 fn write(noise: &mut HandshakeState, payload: &[u8]) -> Result<Vec<u8>> {
-    let mut frame = vec![0; LENGTH_BYTES + HANDSHAKE_BYTES_MAX];
+    let mut packet = vec![0; LENGTH_BYTES + HANDSHAKE_BYTES_MAX];
     let length =
-        noise.write_message(payload, &mut frame[LENGTH_BYTES..]).map_err(|e| defect(&e))?;
-    frame.truncate(LENGTH_BYTES + length);
-    frame[..LENGTH_BYTES].copy_from_slice(&(length as u16).to_be_bytes());
-    Ok(frame)
+        noise.write_message(payload, &mut packet[LENGTH_BYTES..]).map_err(|e| defect(&e))?;
+    packet.truncate(LENGTH_BYTES + length);
+    packet[..LENGTH_BYTES].copy_from_slice(&(length as u16).to_be_bytes());
+    Ok(packet)
 }
 
-/// What a handshake's next frame holds.
+/// What a handshake's next packet holds.
 fn read(noise: &mut HandshakeState, body: &[u8]) -> Result<Vec<u8>> {
     if body.len() > HANDSHAKE_BYTES_MAX {
         return Err(other_key());
@@ -335,7 +338,7 @@ fn heard(bytes: &[u8]) -> Result<Hello> {
 
 fn stranger() -> Error {
     Error::Corrupt(
-        "A frame was altered on its way, or is out of turn; the connection is given up.".into(),
+        "A packet was altered on its way, or is out of turn; the connection is given up.".into(),
     )
 }
 
@@ -357,7 +360,7 @@ impl fmt::Debug for Static {
 
 impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held = self.parcel.len();
+        let held = self.frame.len();
         f.debug_struct("Opener").field("taken", &self.taken).field("held", &held).finish()
     }
 }

@@ -1,8 +1,8 @@
-//! When a parcel was sent, on the clock of whoever receives it.
+//! When a frame was sent, on the clock of its receiver.
 //!
 //! A request may lie in a queue, in a paused process or behind a cut link and arrive long after its
 //! asker gave it up. Its time must not begin anew then. Monotonic clocks of two machines have nothing
-//! in common, so each side tells the other what its clock shows, and stamps every parcel with what the
+//! in common, so each side tells the other what its clock shows, and stamps every frame with what the
 //! other's clock showed *at least* when it was sent:
 //!
 //! ```text
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Law: what is said to have been sent at a moment was sent then or later, so a request never lives
-//! longer than its asker waits. It is off by at most what the last parcel the other way was under way,
+//! longer than its asker waits. It is off by at most what the last frame the other way was under way,
 //! and by how far two clocks drift apart, which is allowed for. Before anything was heard the
 //! handshake stands in: whatever comes was sent after this side's last word of it.
 //!
@@ -24,9 +24,9 @@ use crate::error::{Error, Result};
 
 /// The lowest wire version whose builds know stamps.
 pub const STAMPS_SINCE: u8 = 2;
-/// The first byte of a parcel that carries a stamp; the parcel itself follows it.
+/// The first byte of a frame that carries a stamp; the frame itself follows it.
 const STAMPED: u8 = 6;
-/// Two clocks run apart by at most one part in so many.
+/// Two clocks run apart by at most one part in this number.
 const DRIFT: u64 = 2_000;
 /// The longest varint of a u64.
 const VARINT_BYTES_MAX: usize = 10;
@@ -34,6 +34,15 @@ const VARINT_BYTES_MAX: usize = 10;
 /// What one side knows of the clock of the other, shared by all that send and receive on a link.
 #[derive(Clone, Debug, Default)]
 pub struct OtherClock(Arc<Mutex<Option<Offset>>>);
+
+/// When a frame has come, on the clock of its receiver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arrival {
+    /// When this side sent its last packet of the handshake, in ms.
+    pub handshake_ms: u64,
+    /// The present time, in ms.
+    pub now_ms: u64,
+}
 
 /// The other clock shows this much more than ours, or later.
 #[derive(Clone, Copy, Debug)]
@@ -52,13 +61,12 @@ impl Offset {
 }
 
 impl OtherClock {
-    /// A parcel has come that was sent when the other clock showed `sent_ms`.
-    fn heard(&self, sent_ms: u64, now_ms: u64) {
-        let ms = i128::from(sent_ms) - i128::from(now_ms);
-        let Ok(ms) = i64::try_from(ms) else { return };
+    /// A frame has come from which the offset of the other clock follows: it is kept unless a greater
+    /// one is known, for each is a lower bound.
+    fn learn(&self, offset: Offset) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_none_or(|offset| offset.at(now_ms) <= ms) {
-            *known = Some(Offset { ms, at_ms: now_ms });
+        if known.is_none_or(|known| known.at(offset.at_ms) <= offset.ms) {
+            *known = Some(offset);
         }
     }
 
@@ -68,39 +76,39 @@ impl OtherClock {
         known.map(|offset| now_ms.saturating_add_signed(offset.at(now_ms)))
     }
 
-    /// The bytes of a parcel with its stamp, as they are sent now.
+    /// The bytes of a frame with its stamp, as they are sent now.
     #[must_use]
-    pub fn stamp(&self, parcel: &[u8], now_ms: u64) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(1 + 2 * VARINT_BYTES_MAX + parcel.len());
+    pub fn stamp(&self, frame: &[u8], now_ms: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(1 + 2 * VARINT_BYTES_MAX + frame.len());
         bytes.push(STAMPED);
         put_varint(&mut bytes, now_ms);
         put_varint(&mut bytes, self.shows(now_ms).map_or(0, |ms| ms.saturating_add(1)));
-        bytes.extend(parcel);
+        // Both numbers are varints: the receiver finds the frame by reading them.
+        debug_assert!(bytes.len() <= 1 + 2 * VARINT_BYTES_MAX, "a stamp has a bound");
+        bytes.extend(frame);
         bytes
     }
 
-    /// Takes the stamp off: the parcel, and when it was sent on our clock, never later than it was.
-    /// `since_ms` is when this side said its last word of the handshake. Bytes without a stamp come
-    /// from an older build: then nothing is known.
+    /// Takes the stamp off: the frame, and when it was sent on our clock, never later than it was.
+    /// Bytes without a stamp come from an older build: then nothing is known.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for a stamp that cannot be read.
-    pub fn take<'b>(
-        &self,
-        bytes: &'b [u8],
-        since_ms: u64,
-        now_ms: u64,
-    ) -> Result<(&'b [u8], Option<u64>)> {
+    pub fn take<'b>(&self, bytes: &'b [u8], arrival: Arrival) -> Result<(&'b [u8], Option<u64>)> {
         let Some((&STAMPED, mut rest)) = bytes.split_first() else { return Ok((bytes, None)) };
-        let malformed = || Error::Corrupt("The stamp of a parcel cannot be read.".into());
+        let malformed = || Error::Corrupt("The stamp of a frame cannot be read.".into());
         let sent_ms = varint(&mut rest).ok_or_else(malformed)?;
         let ours = varint(&mut rest).ok_or_else(malformed)?;
         if rest.first() == Some(&STAMPED) {
             return Err(malformed());
         }
-        self.heard(sent_ms, now_ms);
-        // Nobody can have read what this clock does not show yet.
-        let ours = ours.checked_sub(1).unwrap_or(since_ms);
+        debug_assert!(rest.len() < bytes.len(), "a stamp takes some bytes");
+        let now_ms = arrival.now_ms;
+        if let Ok(ms) = i64::try_from(i128::from(sent_ms) - i128::from(now_ms)) {
+            self.learn(Offset { ms, at_ms: now_ms });
+        }
+        // No one can have read what this clock does not show yet.
+        let ours = ours.checked_sub(1).unwrap_or(arrival.handshake_ms);
         Ok((rest, Some(ours.min(now_ms))))
     }
 }
@@ -134,6 +142,10 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn at(now_ms: u64) -> Arrival {
+        Arrival { handshake_ms: 0, now_ms }
+    }
+
     /// Two sides whose clocks show `apart` ms of each other; `at` is the time of the first.
     struct Pair {
         a: OtherClock,
@@ -145,13 +157,13 @@ mod tests {
         /// b sends to a at `sent`, and it comes at `came`, both on a's clock.
         fn b_to_a(&self, sent: u64, came: u64) -> Option<u64> {
             let bytes = self.b.stamp(b"x", sent + self.apart);
-            self.a.take(&bytes, 0, came).unwrap().1
+            self.a.take(&bytes, at(came)).unwrap().1
         }
 
         /// a sends to b; when b thinks it was sent, on a's clock.
         fn a_to_b(&self, sent: u64, came: u64) -> Option<u64> {
             let bytes = self.a.stamp(b"x", sent);
-            let taken = self.b.take(&bytes, 0, came + self.apart).unwrap().1;
+            let taken = self.b.take(&bytes, at(came + self.apart)).unwrap().1;
             taken.map(|ms| ms.saturating_sub(self.apart))
         }
     }
@@ -179,19 +191,19 @@ mod tests {
         // A day later, b's clock has fallen behind by 43 ms more than a knows.
         let (day, fell) = (86_400_000, 43_000 / 1_000);
         let bytes = pair.a.stamp(b"x", day);
-        let taken = pair.b.take(&bytes, 0, day + 400 - fell + 10).unwrap().1.unwrap();
+        let taken = pair.b.take(&bytes, at(day + 400 - fell + 10)).unwrap().1.unwrap();
         assert!(taken <= day + 400 - fell, "it was sent at {}, not at {taken}", day + 400 - fell);
     }
 
     #[test]
     fn bytes_without_a_stamp_are_an_older_builds_and_bad_stamps_are_refused() {
         let clock = OtherClock::default();
-        assert_eq!(clock.take(&[2], 0, 9).unwrap(), (&[2][..], None));
+        assert_eq!(clock.take(&[2], at(9)).unwrap(), (&[2][..], None));
         let twice = clock.stamp(&clock.stamp(b"x", 1), 2);
         for bad in [&[STAMPED][..], &[STAMPED, 0x80], &[STAMPED; 12], &twice] {
-            assert!(clock.take(bad, 0, 9).is_err(), "{bad:?}");
+            assert!(clock.take(bad, at(9)).is_err(), "{bad:?}");
         }
         let bold = [&[STAMPED, 1][..], &[0xff; 9], &[1], b"x"].concat();
-        assert_eq!(clock.take(&bold, 0, 9).unwrap().1, Some(9), "not later than now");
+        assert_eq!(clock.take(&bold, at(9)).unwrap().1, Some(9), "not later than now");
     }
 }

@@ -1,35 +1,45 @@
-//! One question to one node, or to each of several at once; where it goes when that node fails.
+//! One request to one node, or to each of several at once; where it goes when that node fails.
 //!
 //! ```text
 //! sent?  any node's?   a broken connection means
 //! no     yes           the next address is asked
 //! no     no            the node is called once more, then it is unreachable
-//! yes    read          as if it was not sent: reading twice harms nobody
+//! yes    read          as if it was not sent: reading twice harms nothing
 //! yes    write, job    unknown, partly done: it may have taken effect
 //! ```
 //!
-//! Law: "unknown" is not said of a write while a node may still begin it. A node begins a write within
-//! half of its time or never, so a connection that breaks earlier is waited out.
+//! A node that left its last request unanswered, however it did ([`NoAnswer`]), gets a tenth of the limit for
+//! the next one. Law: "unknown" is not said of a write while a node may still begin it. A node begins a write
+//! within half of its time or never, so a connection that breaks earlier is waited out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::fate::{self, Nature};
-use super::link::Cut;
-use super::{Client, lock, meet, now};
-use crate::channel::{Ask, Info, Load, Told};
+use super::effect::{self, RequestTraits};
+use super::link::LinkError;
+use super::{Client, NoAnswer, lock, meet, now};
+use crate::channel::{ClientRequest, ClientResponse, Info, Load};
 use crate::error::{Error, Result};
-use crate::node::{Fate, Reply, Request, Transfer};
+use crate::node::{Effect, Reply, Request, Transfer};
 use crate::quorum::Verdict;
 use crate::ring::NodeId;
 
 /// Nodes that are asked the same thing, at the most.
 const TRIED_MAX: usize = 3;
 
+/// How one try ended, as far as it says something of the node that was asked.
+#[derive(Clone, Copy)]
+enum TryOutcome {
+    Answered,
+    Unanswered(NoAnswer),
+    /// It failed, and that need not be the node's own doing.
+    OthersMayBeSlow,
+}
+
 /// How one try failed.
-struct Lost {
+struct FailedTry {
     sent: bool,
-    cut: Cut,
+    cut: LinkError,
 }
 
 impl Client {
@@ -38,10 +48,10 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn request(&self, at: NodeId, request: Request) -> Result<Reply> {
-        let told = self.ask(at, Ask::Node(request))?;
-        told.check(&self.doc())?;
-        match told {
-            Told::Reply(reply) => Ok(self.heed(reply)),
+        let response = self.ask(at, ClientRequest::Node(request))?;
+        response.check(&self.doc())?;
+        match response {
+            ClientResponse::Reply(reply) => Ok(self.heed(reply)),
             _ => Err(defect()),
         }
     }
@@ -57,44 +67,45 @@ impl Client {
     /// Asks a node; when it is the entry and any node can answer, others after it.
     ///
     /// # Errors
-    /// What the node says; else [`Error::Unreachable`] when nobody could be asked; when the answer
+    /// What the node says; else [`Error::Unreachable`] when no node could be asked; when the answer
     /// does not come, [`Error::Refused`] of a read, [`Error::Unknown`] of a write, else
     /// [`Error::Partial`].
-    pub fn ask(&self, at: NodeId, ask: Ask) -> Result<Told> {
-        let nature = Nature::of(&ask);
+    pub fn ask(&self, at: NodeId, request: ClientRequest) -> Result<ClientResponse> {
+        let traits = RequestTraits::of(&request);
         let until = now() + self.left();
-        if !nature.anyones || at != self.entry() {
-            return self.ask_one(at, &ask, nature, until);
+        if !traits.any_node || at != self.entry() {
+            return self.ask_one(at, &request, traits, until);
         }
         let mut tried = BTreeSet::from([at]);
-        let doubted = std::mem::take(&mut self.known().doubted);
+        let entry_doubtful = std::mem::take(&mut self.known().entry_doubtful);
         // One that has kept us waiting in vain is not the first to be asked again.
-        let other = if doubted { self.next_entry(&mut tried, until) } else { None };
+        let other = if entry_doubtful { self.next_entry(&mut tried, until) } else { None };
         let start = now();
         let half = start + until.saturating_duration_since(start) / 2;
         // A read leaves time for another node, if there is one.
-        let first = if nature.fate == Fate::Read && self.has_others() { half } else { until };
-        let mut asked = self.ask_one(other.unwrap_or(at), &ask, nature, first);
-        while tried.len() < TRIED_MAX && now() < until && self.is_for_others(&asked, nature) {
+        let first =
+            if traits.effect == Effect::ReadOnly && self.has_others() { half } else { until };
+        let mut asked = self.ask_one(other.unwrap_or(at), &request, traits, first);
+        while tried.len() < TRIED_MAX && now() < until && self.is_for_others(&asked, traits) {
             let Some(next) = self.next_entry(&mut tried, until) else { break };
-            asked = self.ask_one(next, &ask, nature, until);
+            asked = self.ask_one(next, &request, traits, until);
         }
-        self.known().doubted = asked.is_err() && self.is_down();
+        self.known().entry_doubtful = asked.is_err() && self.is_down();
         asked
     }
 
     /// Whether more than one node could answer.
     fn has_others(&self) -> bool {
-        self.opening.addresses.len() > 1 || self.members().iter().filter(|n| n.up).count() > 1
+        self.options.addresses.len() > 1 || self.members().iter().filter(|n| n.up).count() > 1
     }
 
     /// Whether another node may do better, and asking it does nothing twice.
-    fn is_for_others(&self, asked: &Result<Told>, nature: Nature) -> bool {
+    fn is_for_others(&self, asked: &Result<ClientResponse>, traits: RequestTraits) -> bool {
         match asked {
-            Ok(told) => is_refused(told),
+            Ok(response) => is_refused(response),
             Err(error) => match error.root() {
                 Error::Unreachable(_) | Error::Busy(_) => true,
-                Error::Refused(_) => nature.fate == Fate::Read && self.is_down(),
+                Error::Refused(_) => traits.effect == Effect::ReadOnly && self.is_down(),
                 _ => false,
             },
         }
@@ -104,28 +115,31 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub fn ask_only(&self, at: NodeId, ask: Ask) -> Result<Told> {
-        self.ask_one(at, &ask, Nature::of(&ask), now() + self.left())
+    pub fn ask_only(&self, at: NodeId, request: ClientRequest) -> Result<ClientResponse> {
+        self.ask_one(at, &request, RequestTraits::of(&request), now() + self.left())
     }
 
     /// Asks several nodes at once, each within the time: those that are gone do not add up.
-    pub fn ask_all(&self, asks: Vec<(NodeId, Ask)>) -> Vec<(NodeId, Result<Told>)> {
-        let asks: BTreeMap<_, _> = asks.into_iter().collect();
-        self.each(asks.keys().copied().collect(), |at| self.ask_only(at, asks[&at].clone()))
+    pub fn ask_all(
+        &self,
+        requests: Vec<(NodeId, ClientRequest)>,
+    ) -> Vec<(NodeId, Result<ClientResponse>)> {
+        let requests: BTreeMap<_, _> = requests.into_iter().collect();
+        self.each(requests.keys().copied().collect(), |at| self.ask_only(at, requests[&at].clone()))
     }
 
     /// Does something for each of several nodes, all at once.
     pub fn each<T: Send>(
         &self,
         nodes: Vec<NodeId>,
-        ask: impl Fn(NodeId) -> Result<T> + Sync,
+        call: impl Fn(NodeId) -> Result<T> + Sync,
     ) -> Vec<(NodeId, Result<T>)> {
         if nodes.len() < 2 {
-            return nodes.into_iter().map(|at| (at, ask(at))).collect();
+            return nodes.into_iter().map(|at| (at, call(at))).collect();
         }
-        let ask = &ask;
+        let call = &call;
         std::thread::scope(|scope| {
-            let start = |at| (at, scope.spawn(move || ask(at)));
+            let start = |at| (at, scope.spawn(move || call(at)));
             let running: Vec<_> = nodes.into_iter().map(start).collect();
             let ended = running.into_iter();
             ended.map(|(at, t)| (at, t.join().unwrap_or_else(|_| Err(defect())))).collect()
@@ -137,8 +151,8 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn info(&self, at: NodeId) -> Result<Info> {
-        match self.ask(at, Ask::Info)? {
-            Told::Info(info) => Ok(*info),
+        match self.ask(at, ClientRequest::Info)? {
+            ClientResponse::Info(info) => Ok(*info),
             _ => Err(defect()),
         }
     }
@@ -148,21 +162,21 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`]; [`Error::Denied`] when its build does not know the question.
     pub fn load(&self, at: NodeId) -> Result<Load> {
-        let (ask, until) = (Ask::Load, self.until(at, now() + self.left()));
+        let (request, until) = (ClientRequest::Load, self.until(at, now() + self.left()));
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_at(at, &ask, Nature::of(&ask), until)? {
-                Ok(Told::Load(load)) => return Ok(*load),
-                Ok(Told::Fault(fault)) => return Err(fault.into()),
+            match self.try_at(at, &request, RequestTraits::of(&request), until)? {
+                Ok(ClientResponse::Load(load)) => return Ok(*load),
+                Ok(ClientResponse::Fault(fault)) => return Err(fault.into()),
                 Ok(_) => return Err(defect()),
-                Err(lost @ Lost { sent: true, cut: Cut::Broken(_) }) if tries > 1 => {
+                Err(lost @ FailedTry { sent: true, cut: LinkError::Closed(_) }) if tries > 1 => {
                     // An older build hangs up on what it does not know, and answers all the rest. It is
                     // there: what it is asked now has all the time that is left.
-                    self.known().silent.remove(&at);
+                    self.known().unanswered.remove(&at);
                     let info = self.info(at);
                     return Err(info.map_or_else(
-                        |_| self.lost(at, &lost, Fate::Read),
+                        |_| self.lost(at, &lost, Effect::ReadOnly),
                         |info| {
                             let name = self.doc().name(at);
                             Error::Denied(format!(
@@ -174,8 +188,8 @@ impl Client {
                         },
                     ));
                 }
-                Err(lost) if tries > 1 || lost.cut == Cut::Silent => {
-                    return Err(self.lost(at, &lost, Fate::Read));
+                Err(lost) if tries > 1 || lost.cut == LinkError::TimedOut => {
+                    return Err(self.lost(at, &lost, Effect::ReadOnly));
                 }
                 Err(_) => {}
             }
@@ -187,27 +201,32 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub fn transfers(&self, at: NodeId) -> Result<Vec<Transfer>> {
-        match self.ask(at, Ask::Transfers)? {
-            Told::Transfers(transfers) => Ok(transfers),
+        match self.ask(at, ClientRequest::Transfers)? {
+            ClientResponse::Transfers(transfers) => Ok(transfers),
             _ => Err(defect()),
         }
     }
 
-    /// Has a node take no more clients, or again.
+    /// Has a node take no more clients, and waits until it has handed over its hints.
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub fn drain(&self, at: NodeId, on: bool) -> Result<()> {
-        match self.ask(at, Ask::Drain(on))? {
-            Told::Done => Ok(()),
-            _ => Err(defect()),
-        }
+    pub fn drain(&self, at: NodeId) -> Result<()> {
+        done(self.ask(at, ClientRequest::Drain(true))?)
+    }
+
+    /// Has a node that was drained take clients again.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn resume(&self, at: NodeId) -> Result<()> {
+        done(self.ask(at, ClientRequest::Drain(false))?)
     }
 
     /// Has a node finish and stop. That it hangs up is an answer too.
     ///
     /// # Errors
-    /// [`Error::Busy`] when somebody listens at its address and gives no answer; else as
+    /// [`Error::Busy`] when a process listens at its address and gives no answer; else as
     /// [`Client::ask`].
     pub fn stop(&self, at: NodeId) -> Result<()> {
         let until = now() + self.left();
@@ -220,12 +239,19 @@ impl Client {
                 Err(_) => {}
             }
         }
-        match self.try_at(at, &Ask::Stop, Nature::of(&Ask::Stop), until)? {
-            Ok(Told::Done) | Err(Lost { sent: true, cut: Cut::Broken(_) }) => Ok(()),
-            Ok(Told::Fault(fault)) => Err(fault.into()),
+        match self.try_at(
+            at,
+            &ClientRequest::Stop,
+            RequestTraits::of(&ClientRequest::Stop),
+            until,
+        )? {
+            Ok(ClientResponse::Done) | Err(FailedTry { sent: true, cut: LinkError::Closed(_) }) => {
+                Ok(())
+            }
+            Ok(ClientResponse::Fault(fault)) => Err(fault.into()),
             Ok(_) => Err(defect()),
-            Err(Lost { sent: true, cut: Cut::Silent }) => Err(self.hangs(at)),
-            Err(lost) => Err(self.lost(at, &lost, Fate::Worked)),
+            Err(FailedTry { sent: true, cut: LinkError::TimedOut }) => Err(self.hangs(at)),
+            Err(lost) => Err(self.lost(at, &lost, Effect::Job)),
         }
     }
 
@@ -236,41 +262,52 @@ impl Client {
             .hint("wait longer with --timeout, or look at its log and end its process")
     }
 
-    /// How long this node is asked at the most: little if it was silent before.
+    /// How long this node is asked at the most: little if it has left its last request unanswered.
     fn until(&self, at: NodeId, until: Instant) -> Instant {
         let known = self.known();
-        if known.silent.contains(&at) { until.min(now() + known.patience.least()) } else { until }
+        if known.unanswered.contains_key(&at) {
+            until.min(now() + known.wait_budget.least())
+        } else {
+            until
+        }
     }
 
     /// Remembers how a try ended that began at `start`.
-    fn took(&self, at: NodeId, start: Instant, answered: bool, silent: bool) {
+    fn record(&self, at: NodeId, start: Instant, outcome: TryOutcome) {
         let mut known = self.known();
-        if answered {
-            known.silent.remove(&at);
-        } else {
-            known.patience.waited(start, now());
+        match outcome {
+            TryOutcome::Answered => {
+                known.unanswered.remove(&at);
+                return;
+            }
+            TryOutcome::Unanswered(how) => drop(known.unanswered.insert(at, how)),
+            TryOutcome::OthersMayBeSlow => {}
         }
-        if silent {
-            known.silent.insert(at);
-        }
+        known.wait_budget.waited(start, now());
     }
 
     /// Asks one node and no other, on a new connection if the old one broke and that is safe.
-    fn ask_one(&self, at: NodeId, ask: &Ask, nature: Nature, until: Instant) -> Result<Told> {
+    fn ask_one(
+        &self,
+        at: NodeId,
+        request: &ClientRequest,
+        traits: RequestTraits,
+        until: Instant,
+    ) -> Result<ClientResponse> {
         let until = self.until(at, until);
         let (asked, mut again) = (now(), true);
         loop {
-            let lost = match self.try_at(at, ask, nature, until)? {
-                Ok(Told::Fault(fault)) => return Err(fault.into()),
-                Ok(told) => return Ok(told),
+            let lost = match self.try_at(at, request, traits, until)? {
+                Ok(ClientResponse::Fault(fault)) => return Err(fault.into()),
+                Ok(response) => return Ok(response),
                 Err(lost) => lost,
             };
-            let safe = !lost.sent || nature.fate == Fate::Read;
-            if !again || !safe || lost.cut == Cut::Silent {
-                if lost.sent && nature.fate == Fate::Written {
+            let safe = !lost.sent || traits.effect == Effect::ReadOnly;
+            if !again || !safe || lost.cut == LinkError::TimedOut {
+                if lost.sent && traits.effect == Effect::Write {
                     outlive(asked, until);
                 }
-                return Err(self.lost(at, &lost, nature.fate));
+                return Err(self.lost(at, &lost, traits.effect));
             }
             again = false;
         }
@@ -280,19 +317,28 @@ impl Client {
     fn try_at(
         &self,
         at: NodeId,
-        ask: &Ask,
-        nature: Nature,
+        request: &ClientRequest,
+        traits: RequestTraits,
         until: Instant,
-    ) -> Result<std::result::Result<Told, Lost>> {
+    ) -> Result<std::result::Result<ClientResponse, FailedTry>> {
         let start = now();
-        let tried = self.once_at(at, ask, nature, until);
-        let silent = match &tried {
-            Ok(Ok(_)) => false,
-            Err(_) if now() >= until => true,
-            // Of a question that any node can take, it may be others who keep it waiting.
-            _ => !nature.anyones,
+        let tried = self.once_at(at, request, traits, until);
+        let outcome = match &tried {
+            Ok(Ok(_)) => TryOutcome::Answered,
+            // A node that cannot be connected to in all that time is down, whatever it is asked.
+            Err(_) if now() >= until => TryOutcome::Unanswered(NoAnswer::Unreachable),
+            // A request that any node can take is answered with the help of others: it may be they who
+            // keep it waiting.
+            _ if traits.any_node => TryOutcome::OthersMayBeSlow,
+            Err(_) => TryOutcome::Unanswered(NoAnswer::Unreachable),
+            Ok(Err(FailedTry { cut: LinkError::Closed(_), .. })) => {
+                TryOutcome::Unanswered(NoAnswer::HungUp)
+            }
+            Ok(Err(FailedTry { cut: LinkError::TimedOut, .. })) => {
+                TryOutcome::Unanswered(NoAnswer::TimedOut)
+            }
         };
-        self.took(at, start, matches!(tried, Ok(Ok(_))), silent);
+        self.record(at, start, outcome);
         tried
     }
 
@@ -300,28 +346,31 @@ impl Client {
     fn once_at(
         &self,
         at: NodeId,
-        ask: &Ask,
-        nature: Nature,
+        request: &ClientRequest,
+        traits: RequestTraits,
         until: Instant,
-    ) -> Result<std::result::Result<Told, Lost>> {
+    ) -> Result<std::result::Result<ClientResponse, FailedTry>> {
         let place = self.link(at);
         let mut place = lock(&place);
         let mut link = match place.take() {
             Some(link) => link,
             None => self.dial_node(at, until)?,
         };
-        let mut ask = ask.clone();
-        Nature::limit(&mut ask, until.saturating_duration_since(now()).as_millis() as u64);
-        let ticket = match link.post(ask, until) {
-            Ok(ticket) => ticket,
-            Err(cut) => return Ok(Err(Lost { sent: false, cut })),
+        let mut request = request.clone();
+        RequestTraits::limit(
+            &mut request,
+            until.saturating_duration_since(now()).as_millis() as u64,
+        );
+        let id = match link.post(request, until) {
+            Ok(id) => id,
+            Err(cut) => return Ok(Err(FailedTry { sent: false, cut })),
         };
-        match link.wait(ticket, until, nature.long.then(|| self.timeout())) {
-            Ok(told) => {
+        match link.wait(id, until, traits.renewable.then(|| self.timeout())) {
+            Ok(response) => {
                 *place = Some(link);
-                Ok(Ok(told))
+                Ok(Ok(response))
             }
-            Err(cut) => Ok(Err(Lost { sent: true, cut })),
+            Err(cut) => Ok(Err(FailedTry { sent: true, cut })),
         }
     }
 
@@ -330,14 +379,14 @@ impl Client {
         lock(&self.link(at)).as_ref().is_some_and(|link| link.wire() == 1)
     }
 
-    fn lost(&self, at: NodeId, lost: &Lost, fate: Fate) -> Error {
+    fn lost(&self, at: NodeId, lost: &FailedTry, effect: Effect) -> Error {
         let name = self.doc().name(at);
         let why = match &lost.cut {
-            Cut::Silent => "gave no answer in time".to_owned(),
-            Cut::Broken(why) => format!("broke off before it answered ({why})"),
+            LinkError::TimedOut => "gave no answer in time".to_owned(),
+            LinkError::Closed(why) => format!("broke off before it answered ({why})"),
         };
         match lost.sent {
-            true => fate::error(fate, &name, &why),
+            true => effect::error(effect, &name, &why),
             false => Error::Unreachable(format!(
                 "{name} could not be asked: it {why}. Nothing was tried."
             ))
@@ -356,11 +405,11 @@ impl Client {
         let up = news.iter().filter(|n| n.up && !tried.contains(&n.row.id));
         let mut addresses: Vec<_> = up.map(|n| n.row.address.clone()).collect();
         let gone: Vec<_> = tried.iter().filter_map(|id| self.address(*id)).collect();
-        let more = self.opening.addresses.iter().filter(|a| !gone.contains(a));
+        let more = self.options.addresses.iter().filter(|a| !gone.contains(a));
         addresses.extend(more.filter(|a| !addresses.contains(a)).cloned().collect::<Vec<_>>());
         for (i, address) in addresses.iter().enumerate() {
             let share = until.saturating_duration_since(now()) / (addresses.len() - i) as u32;
-            let Ok((link, doc, news)) = meet(&self.opening, &self.own, address, now() + share)
+            let Ok((link, doc, news)) = meet(&self.options, &self.own, address, now() + share)
             else {
                 continue;
             };
@@ -384,14 +433,21 @@ pub(super) fn outlive(asked: Instant, until: Instant) {
 }
 
 /// Whether a node could not have it done, and nothing was: it may be cut off from those who could.
-fn is_refused(told: &Told) -> bool {
-    let verdict = match told {
-        Told::Reply(Reply::Put(reply)) => &reply.verdict,
-        Told::Reply(Reply::Get(reply)) => &reply.verdict,
-        Told::Reply(Reply::Scan(Err(_))) => return true,
+fn is_refused(response: &ClientResponse) -> bool {
+    let verdict = match response {
+        ClientResponse::Reply(Reply::Put(reply)) => &reply.verdict,
+        ClientResponse::Reply(Reply::Get(reply)) => &reply.verdict,
+        ClientResponse::Reply(Reply::Scan(Err(_))) => return true,
         _ => return false,
     };
     matches!(verdict, Verdict::Refused(_) | Verdict::Unreachable(_))
+}
+
+fn done(response: ClientResponse) -> Result<()> {
+    match response {
+        ClientResponse::Done => Ok(()),
+        _ => Err(defect()),
+    }
 }
 
 /// An answer of another kind than was asked for.

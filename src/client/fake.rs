@@ -12,24 +12,25 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::channel::{
-    Ask, Handshake, Hello, News, Opened, OtherClock, Parcel, RingKeys, Static, Told,
+    Arrival, ClientRequest, ClientResponse, Frame, Handshake, Hello, MemberView, OtherClock,
+    RingKeys, Session, Static,
 };
 use crate::clock::Actor;
-use crate::gossip::{Mood, Row};
+use crate::gossip::{GossipRow, NodeHealth};
 use crate::key::Q;
 use crate::ring::{Member, NodeId, RingDoc, RingId, State};
 
 /// What a fake node does with a question.
 pub(super) enum Act {
     /// Answers so.
-    Say(Vec<Told>),
+    Say(Vec<ClientResponse>),
     /// Ends the connection.
     HangUp,
     /// Nothing.
     Keep,
 }
 
-type Script = dyn Fn(&Ask) -> Act + Send + Sync;
+type Script = dyn Fn(&ClientRequest) -> Act + Send + Sync;
 
 /// A ring that exists in words.
 #[derive(Clone)]
@@ -42,7 +43,7 @@ pub(super) struct World {
 pub(super) const KEY: [u8; 32] = [7; 32];
 
 impl World {
-    /// A ring of so many members, each with a door.
+    /// A ring of this many members, each with a listener.
     pub(super) fn new(members: u8) -> Self {
         let member = |i: u8| Member {
             id: NodeId(u64::from(i)),
@@ -64,25 +65,25 @@ impl World {
         self.doors[usize::from(i) - 1].local_addr().expect("it listens").to_string()
     }
 
-    fn news(&self) -> Vec<News> {
-        let row = |i: u8| Row {
+    fn news(&self) -> Vec<MemberView> {
+        let row = |i: u8| GossipRow {
             id: NodeId(u64::from(i)),
             generation: 1,
             beat: 1,
             address: self.address(i),
             actor: Actor(u64::from(i)),
             version: 1,
-            mood: Mood::Well,
+            health: NodeHealth::Well,
         };
         let rows = (1..=self.doors.len() as u8).map(row);
-        rows.map(|row| News { row, up: true, phi: 0.1, silent_ms: 5 }).collect()
+        rows.map(|row| MemberView { row, up: true, phi: 0.1, silent_ms: 5 }).collect()
     }
 
     /// Has a member answer by a script, for as long as the test runs.
     pub(super) fn start(
         &self,
         i: u8,
-        script: impl Fn(&Ask) -> Act + Send + Sync + 'static,
+        script: impl Fn(&ClientRequest) -> Act + Send + Sync + 'static,
     ) -> String {
         let (world, script): (_, Arc<Script>) = (self.clone(), Arc::new(script));
         let door = self.doors[usize::from(i) - 1].clone();
@@ -101,30 +102,32 @@ impl World {
     fn serve(&self, i: u8, mut stream: TcpStream, script: &Script) -> Option<()> {
         let hello = Hello::new(Some(self.doc.id), Some(NodeId(u64::from(i))));
         let keys = RingKeys::new(vec![KEY]);
-        let first = frame(&mut stream)?;
+        let first = packet(&mut stream)?;
         let (shake, reply) = Handshake::answer(&keys, &own(i), &hello, &first).ok()?;
         stream.write_all(&reply).ok()?;
-        let last = frame(&mut stream)?;
-        let Opened { mut sealer, mut opener, .. } = shake.answered(&last).ok()?;
-        let mut say = |stream: &mut TcpStream, parcel: Parcel| {
+        let last = packet(&mut stream)?;
+        let Session { mut sealer, mut opener, .. } = shake.answered(&last).ok()?;
+        let mut say = |stream: &mut TcpStream, frame: Frame| {
             let mut out = Vec::new();
-            sealer.seal(&parcel.encode(), &mut out).ok()?;
+            sealer.seal(&frame.encode(), &mut out).ok()?;
             stream.write_all(&out).ok()
         };
-        say(&mut stream, Parcel::Welcome { peer: false })?;
+        say(&mut stream, Frame::Welcome { peer: false })?;
         loop {
-            let Some(bytes) = opener.open(&frame(&mut stream)?).ok()? else { continue };
-            let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).ok()?;
-            let Ok(Parcel::Ask(ticket, ask)) = Parcel::decode(bytes) else { continue };
-            let act = match *ask {
-                Ask::Ring => Act::Say(vec![Told::Ring(Box::new(self.doc.clone()))]),
-                Ask::Members => Act::Say(vec![Told::Members(self.news())]),
-                ask => script(&ask),
+            let Some(bytes) = opener.open(&packet(&mut stream)?).ok()? else { continue };
+            let (bytes, _) = OtherClock::default().take(&bytes, Arrival::default()).ok()?;
+            let Ok(Frame::Request(id, request)) = Frame::decode(bytes) else { continue };
+            let act = match *request {
+                ClientRequest::Ring => {
+                    Act::Say(vec![ClientResponse::Ring(Box::new(self.doc.clone()))])
+                }
+                ClientRequest::Members => Act::Say(vec![ClientResponse::Members(self.news())]),
+                request => script(&request),
             };
             match act {
                 Act::Say(all) => {
-                    for told in all {
-                        say(&mut stream, Parcel::Told(ticket, Box::new(told)))?;
+                    for response in all {
+                        say(&mut stream, Frame::Response(id, Box::new(response)))?;
                     }
                 }
                 Act::HangUp => return None,
@@ -138,7 +141,7 @@ fn own(i: u8) -> Static {
     Static::of([i; 32])
 }
 
-fn frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
+fn packet(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length).ok()?;
     let mut body = vec![0; usize::from(u16::from_be_bytes(length))];

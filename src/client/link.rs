@@ -1,13 +1,12 @@
-//! One connection to one node: TCP, the handshake, parcels in and out, each with a time limit.
+//! One connection to one node: TCP, the handshake, frames in and out, each with a time limit.
 //!
 //! ```text
-//! connect -> first frame -> answer -> last frame + first asks -> Welcome, Told …
-//!            one way each; what is asked first travels with the last frame
+//! connect -> first packet -> answer -> last packet + first requests -> Welcome, Response …
+//!            one way each; what is asked first travels with the last packet
 //! ```
 //!
-//! It blocks, but never longer than the time it is given. What it does not do: it asks nobody else
-//! when this node fails; its caller does. Caveat: an answer that comes after its asker gave up is
-//! thrown away.
+//! It blocks, but never longer than the time it is given. What it does not do: it asks no other node when this
+//! one fails; its caller does. Caveat: a response that comes after its caller gave up is dropped.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -18,39 +17,40 @@ use std::time::{Duration, Instant};
 
 use super::now;
 use crate::channel::{
-    Ask, Handshake, Hello, Opener, OtherClock, Parcel, RingKeys, STAMPS_SINCE, Sealer, Static, Told,
+    Arrival, ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
+    RingKeys, STAMPS_SINCE, Sealer, Static,
 };
 use crate::error::Error;
 use crate::ring::{NodeId, RingId};
 
-/// Bytes read at a time: the longest frame.
+/// Bytes read at a time: the longest packet.
 const READ_BYTES: usize = 1 << 16;
 /// A time limit of the system is at least this; 0 would mean for ever.
 const LIMIT_MIN: Duration = Duration::from_millis(1);
 
 /// Why nothing comes any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum LinkError {
     /// The time is over.
-    Silent,
+    TimedOut,
     /// The connection is.
-    Broken(String),
+    Closed(String),
 }
 
 /// Why there is no link to an address.
 #[derive(Debug)]
-pub(super) struct NoLink {
+pub(super) struct DialError {
     /// Words that follow the address.
     pub(super) why: String,
-    /// Nobody listens there: somebody may soon.
+    /// No process listens there: a node that is starting may soon.
     pub(super) refused: bool,
     /// A node answers and does not take the key.
     pub(super) denied: bool,
-    /// Somebody listens there and says nothing.
+    /// A process listens there and sends nothing.
     pub(super) hangs: bool,
 }
 
-impl NoLink {
+impl DialError {
     pub(super) fn new(why: impl Into<String>) -> Self {
         Self { why: why.into(), refused: false, denied: false, hangs: false }
     }
@@ -62,20 +62,20 @@ impl NoLink {
 }
 
 /// What a dialler is and wants.
-pub(super) struct Dial<'a> {
+pub(super) struct DialOptions<'a> {
     pub(super) keys: &'a RingKeys,
     pub(super) own: &'a Static,
     /// The ring that must answer, if it is known.
     pub(super) ring: Option<RingId>,
     /// The node that must answer, if it matters which.
     pub(super) node: Option<NodeId>,
-    /// Asked with the last frame, under the tickets 1, 2, …
-    pub(super) first: &'a [Ask],
+    /// Asked with the last packet, under the numbers 1, 2, …
+    pub(super) first: &'a [ClientRequest],
 }
 
 /// The clocks of both ends: what is asked carries when it was.
 #[derive(Clone)]
-struct Clocks {
+struct ConnectionClock {
     /// This side's clock is counted from here: its last word of the handshake.
     began: Instant,
     /// Whether the other side knows stamps.
@@ -83,40 +83,46 @@ struct Clocks {
     other: OtherClock,
 }
 
-impl Clocks {
+impl ConnectionClock {
     fn now_ms(&self) -> u64 {
         now().saturating_duration_since(self.began).as_millis() as u64
     }
 
-    /// The bytes of a parcel as they are sent now.
-    fn stamp(&self, parcel: &[u8]) -> Vec<u8> {
-        if self.stamped { self.other.stamp(parcel, self.now_ms()) } else { parcel.to_vec() }
+    /// When a frame comes that is read now. The clock begins with the handshake's last packet.
+    fn arrival(&self) -> Arrival {
+        Arrival { handshake_ms: 0, now_ms: self.now_ms() }
+    }
+
+    /// The bytes of a frame as they are sent now.
+    fn stamp(&self, frame: &[u8]) -> Vec<u8> {
+        if self.stamped { self.other.stamp(frame, self.now_ms()) } else { frame.to_vec() }
     }
 }
 
 /// The sending half.
-pub(super) struct Out {
+pub(super) struct SendHalf {
     stream: TcpStream,
     sealer: Sealer,
-    clocks: Clocks,
+    clocks: ConnectionClock,
     /// The wire version both ends speak.
     wire: u8,
 }
 
 /// The receiving half.
-pub(super) struct In {
+pub(super) struct ReceiveHalf {
     stream: TcpStream,
     opener: Opener,
     bytes: Vec<u8>,
-    clocks: Clocks,
+    clocks: ConnectionClock,
 }
 
 /// An open link. See the module.
-pub(super) struct Link {
-    out: Out,
-    inn: In,
-    told: BTreeMap<u64, Told>,
-    ticket: u64,
+pub(super) struct NodeConnection {
+    out: SendHalf,
+    receiver: ReceiveHalf,
+    response: BTreeMap<RequestId, ClientResponse>,
+    /// The number of the last request.
+    last: RequestId,
     /// Who answers.
     pub(super) node: NodeId,
     /// Its ring, as it says.
@@ -125,89 +131,102 @@ pub(super) struct Link {
     pub(super) public: [u8; 32],
 }
 
-impl Link {
+impl NodeConnection {
     /// Connects to an address `host:port`.
-    pub(super) fn dial(address: &str, dial: &Dial<'_>, until: Instant) -> Result<Self, NoLink> {
+    pub(super) fn dial(
+        address: &str,
+        dial: &DialOptions<'_>,
+        until: Instant,
+    ) -> Result<Self, DialError> {
         let mut stream = connect(address, until)?;
-        let broken = |cut: Cut| match cut {
-            Cut::Silent => NoLink { hangs: true, ..NoLink::new("gives no answer") },
+        let broken = |cut: LinkError| match cut {
+            LinkError::TimedOut => DialError { hangs: true, ..DialError::new("gives no answer") },
             // A key that does not fit is answered by hanging up in good order.
-            cut if cut == closed() => NoLink::denied(
+            cut if cut == closed() => DialError::denied(
                 "ends the handshake: it does not have this ring's key, or is not a kvs node",
             ),
-            Cut::Broken(why) => NoLink::new(format!("breaks off the handshake: {why}")),
+            LinkError::Closed(why) => DialError::new(format!("breaks off the handshake: {why}")),
         };
-        let defect = |error: Error| NoLink::new(error.to_string());
+        let defect = |error: Error| DialError::new(error.to_string());
         let hello = Hello::new(dial.ring, None);
-        let (handshake, frame) = Handshake::dial(dial.keys, dial.own, &hello).map_err(defect)?;
-        write(&mut stream, &frame, until).map_err(broken)?;
+        let (handshake, packet) = Handshake::dial(dial.keys, dial.own, &hello).map_err(defect)?;
+        write(&mut stream, &packet, until).map_err(broken)?;
         let mut bytes = Vec::new();
         let body = loop {
-            if let Some(body) = take_frame(&mut bytes) {
+            if let Some(body) = take_packet(&mut bytes) {
                 break body;
             }
             read(&mut stream, &mut bytes, until).map_err(broken)?;
         };
         let (opened, mut last) = handshake
             .dialled(&body)
-            .map_err(|_| NoLink::denied("does not have this ring's key"))?;
+            .map_err(|_| DialError::denied("does not have this ring's key"))?;
         let (node, ring, wire) = who(&opened.hello, &hello, dial)?;
-        let receiver = stream.try_clone().map_err(|e| NoLink::new(e.to_string()))?;
+        let receiver = stream.try_clone().map_err(|e| DialError::new(e.to_string()))?;
         let stamped = wire >= STAMPS_SINCE;
-        let clocks = Clocks { began: now(), stamped, other: OtherClock::default() };
-        let inn = In { stream: receiver, opener: opened.opener, bytes, clocks: clocks.clone() };
-        let mut out = Out { stream, sealer: opened.sealer, clocks, wire };
+        let clocks = ConnectionClock { began: now(), stamped, other: OtherClock::default() };
+        let receiver =
+            ReceiveHalf { stream: receiver, opener: opened.opener, bytes, clocks: clocks.clone() };
+        let mut out = SendHalf { stream, sealer: opened.sealer, clocks, wire };
         // The first stamp says when the handshake ended here.
-        let asks = (1..).zip(dial.first).map(|(n, ask)| Parcel::Ask(n, Box::new(ask.clone())));
-        for parcel in std::iter::once(Parcel::Beat).chain(asks) {
-            let bytes = out.clocks.stamp(&parcel.encode());
+        let requests = (1..)
+            .zip(dial.first)
+            .map(|(n, request)| Frame::Request(RequestId(n), Box::new(request.clone())));
+        for frame in std::iter::once(Frame::Beat).chain(requests) {
+            let bytes = out.clocks.stamp(&frame.encode());
             out.sealer.seal(&bytes, &mut last).map_err(defect)?;
         }
         write(&mut out.stream, &last, until).map_err(broken)?;
-        let ticket = dial.first.len() as u64;
-        let (told, public) = (BTreeMap::new(), opened.remote);
-        let mut link = Self { out, inn, told, ticket, node, ring, public };
+        let last = RequestId(dial.first.len() as u64);
+        let (response, public) = (BTreeMap::new(), opened.remote);
+        let mut link = Self { out, receiver, response, last, node, ring, public };
         link.welcomed(until)?;
         Ok(link)
     }
 
-    fn welcomed(&mut self, until: Instant) -> Result<(), NoLink> {
+    fn welcomed(&mut self, until: Instant) -> Result<(), DialError> {
         loop {
-            match self.inn.next(until) {
-                Ok(Parcel::Welcome { .. }) => return Ok(()),
-                Ok(Parcel::Refused(fault)) => {
-                    return Err(NoLink::new(format!("refuses: {}", Error::from(fault))));
+            match self.receiver.next(until) {
+                Ok(Frame::Welcome { .. }) => return Ok(()),
+                Ok(Frame::Refused(fault)) => {
+                    return Err(DialError::new(format!("refuses: {}", Error::from(fault))));
                 }
-                Ok(Parcel::Beat) => {}
-                Ok(_) => return Err(NoLink::new("says what no node says first")),
-                Err(Cut::Silent) => return Err(NoLink::new("gives no answer")),
-                Err(Cut::Broken(why)) => return Err(NoLink::new(format!("hangs up: {why}"))),
+                Ok(Frame::Beat) => {}
+                Ok(_) => return Err(DialError::new("says what no node says first")),
+                Err(LinkError::TimedOut) => return Err(DialError::new("gives no answer")),
+                Err(LinkError::Closed(why)) => {
+                    return Err(DialError::new(format!("hangs up: {why}")));
+                }
             }
         }
     }
 
     /// Sends a question. After an error it was certainly not understood: its end was never sent.
-    pub(super) fn post(&mut self, ask: Ask, until: Instant) -> Result<u64, Cut> {
+    pub(super) fn post(
+        &mut self,
+        request: ClientRequest,
+        until: Instant,
+    ) -> Result<RequestId, LinkError> {
         self.catch_up()?;
-        self.ticket += 1;
-        self.out.post(self.ticket, ask, until)?;
-        Ok(self.ticket)
+        self.last = self.last.next();
+        self.out.post(self.last, request, until)?;
+        Ok(self.last)
     }
 
     /// Waits for the answer to a question. Signs of life move the limit on by `renew`.
     pub(super) fn wait(
         &mut self,
-        ticket: u64,
+        id: RequestId,
         mut until: Instant,
         renew: Option<Duration>,
-    ) -> Result<Told, Cut> {
+    ) -> Result<ClientResponse, LinkError> {
         loop {
-            if let Some(told) = self.told.remove(&ticket) {
-                return Ok(told);
+            if let Some(response) = self.response.remove(&id) {
+                return Ok(response);
             }
-            match self.inn.next(until)? {
-                Parcel::Told(to, told) if *told == Told::Busy => {
-                    if to == ticket
+            match self.receiver.next(until)? {
+                Frame::Response(to, response) if *response == ClientResponse::Busy => {
+                    if to == id
                         && let Some(more) = renew
                     {
                         until = now() + more;
@@ -215,9 +234,9 @@ impl Link {
                         self.out.beat(until)?;
                     }
                 }
-                Parcel::Told(to, told) => drop(self.told.insert(to, *told)),
-                Parcel::Refused(fault) => {
-                    return Err(Cut::Broken(Error::from(fault).to_string()));
+                Frame::Response(to, response) => drop(self.response.insert(to, *response)),
+                Frame::Refused(fault) => {
+                    return Err(LinkError::Closed(Error::from(fault).to_string()));
                 }
                 _ => {}
             }
@@ -225,21 +244,21 @@ impl Link {
     }
 
     /// Takes what has come meanwhile: a connection that was closed is found before it is used.
-    fn catch_up(&mut self) -> Result<(), Cut> {
-        self.told.clear(); // answers nobody waits for
-        let broken = |e: std::io::Error| Cut::Broken(e.to_string());
-        self.inn.stream.set_nonblocking(true).map_err(broken)?;
+    fn catch_up(&mut self) -> Result<(), LinkError> {
+        self.response.clear(); // responses whose callers gave up
+        let broken = |e: std::io::Error| LinkError::Closed(e.to_string());
+        self.receiver.stream.set_nonblocking(true).map_err(broken)?;
         let mut bytes = [0; READ_BYTES];
         let state = loop {
-            match self.inn.stream.read(&mut bytes) {
+            match self.receiver.stream.read(&mut bytes) {
                 Ok(0) => break Err(closed()),
-                Ok(n) => self.inn.bytes.extend_from_slice(&bytes[..n]),
+                Ok(n) => self.receiver.bytes.extend_from_slice(&bytes[..n]),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break Ok(()),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => break Err(Cut::Broken(e.to_string())),
+                Err(e) => break Err(LinkError::Closed(e.to_string())),
             }
         };
-        self.inn.stream.set_nonblocking(false).map_err(broken)?;
+        self.receiver.stream.set_nonblocking(false).map_err(broken)?;
         state
     }
 
@@ -249,47 +268,53 @@ impl Link {
     }
 
     /// The halves, for one thread each.
-    pub(super) fn split(self) -> (Out, In) {
-        (self.out, self.inn)
+    pub(super) fn split(self) -> (SendHalf, ReceiveHalf) {
+        (self.out, self.receiver)
     }
 }
 
-impl Out {
-    /// Sends a question under a ticket of the caller's.
-    pub(super) fn post(&mut self, ticket: u64, ask: Ask, until: Instant) -> Result<(), Cut> {
-        self.send(&Parcel::Ask(ticket, Box::new(ask)), until)
+impl SendHalf {
+    /// Sends a question under a number of the caller's.
+    pub(super) fn post(
+        &mut self,
+        id: RequestId,
+        request: ClientRequest,
+        until: Instant,
+    ) -> Result<(), LinkError> {
+        self.send(&Frame::Request(id, Box::new(request)), until)
     }
 
-    fn beat(&mut self, until: Instant) -> Result<(), Cut> {
-        self.send(&Parcel::Beat, until)
+    fn beat(&mut self, until: Instant) -> Result<(), LinkError> {
+        self.send(&Frame::Beat, until)
     }
 
-    fn send(&mut self, parcel: &Parcel, until: Instant) -> Result<(), Cut> {
-        let mut frames = Vec::new();
-        let older = || Cut::Broken("it runs an older kvs, which cannot be asked this".into());
-        let bytes = parcel.encode_for(self.wire).ok_or_else(older)?;
-        let sealed = self.sealer.seal(&self.clocks.stamp(&bytes), &mut frames);
-        sealed.map_err(|e| Cut::Broken(e.to_string()))?;
-        write(&mut self.stream, &frames, until)
+    fn send(&mut self, frame: &Frame, until: Instant) -> Result<(), LinkError> {
+        let mut packets = Vec::new();
+        let older = || LinkError::Closed("it runs an older kvs, which cannot be asked this".into());
+        let bytes = frame.encode_for(self.wire).ok_or_else(older)?;
+        let sealed = self.sealer.seal(&self.clocks.stamp(&bytes), &mut packets);
+        sealed.map_err(|e| LinkError::Closed(e.to_string()))?;
+        write(&mut self.stream, &packets, until)
     }
 
-    /// Ends the connection: whoever reads from it wakes.
+    /// Ends the connection: its reader wakes.
     pub(super) fn close(&self) {
         // It may be closed already.
         drop(self.stream.shutdown(Shutdown::Both));
     }
 }
 
-impl In {
-    /// The next parcel.
-    pub(super) fn next(&mut self, until: Instant) -> Result<Parcel, Cut> {
+impl ReceiveHalf {
+    /// The next frame.
+    pub(super) fn next(&mut self, until: Instant) -> Result<Frame, LinkError> {
         loop {
-            while let Some(body) = take_frame(&mut self.bytes) {
-                let opened = self.opener.open(&body).map_err(|e| Cut::Broken(e.to_string()))?;
-                if let Some(parcel) = opened {
-                    let taken = self.clocks.other.take(&parcel, 0, self.clocks.now_ms());
-                    let parcel = taken.and_then(|(parcel, _)| Parcel::decode(parcel));
-                    return parcel.map_err(|e| Cut::Broken(e.to_string()));
+            while let Some(body) = take_packet(&mut self.bytes) {
+                let opened =
+                    self.opener.open(&body).map_err(|e| LinkError::Closed(e.to_string()))?;
+                if let Some(frame) = opened {
+                    let taken = self.clocks.other.take(&frame, self.clocks.arrival());
+                    let frame = taken.and_then(|(frame, _)| Frame::decode(frame));
+                    return frame.map_err(|e| LinkError::Closed(e.to_string()));
                 }
             }
             read(&mut self.stream, &mut self.bytes, until)?;
@@ -298,27 +323,31 @@ impl In {
 }
 
 /// Holds what the other side says of itself against what is wanted.
-fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId, u8), NoLink> {
+fn who(
+    theirs: &Hello,
+    ours: &Hello,
+    dial: &DialOptions<'_>,
+) -> Result<(NodeId, RingId, u8), DialError> {
     let (Some(node), Some(ring)) = (theirs.node, theirs.ring) else {
-        return Err(NoLink::new("is no node of a ring"));
+        return Err(DialError::new("is no node of a ring"));
     };
     if dial.ring.is_some_and(|wanted| wanted != ring) {
-        return Err(NoLink::new("belongs to another ring"));
+        return Err(DialError::new("belongs to another ring"));
     }
     if dial.node.is_some_and(|wanted| wanted != node) {
-        return Err(NoLink::new("is another node by now"));
+        return Err(DialError::new("is another node by now"));
     }
     let Some(wire) = ours.version_with(theirs) else {
         let (lowest, highest) = (theirs.lowest, theirs.highest);
         let why = format!("speaks wire versions {lowest} to {highest} only: another kvs");
-        return Err(NoLink::new(why));
+        return Err(DialError::new(why));
     };
     Ok((node, ring, wire))
 }
 
 /// A connection to one of the addresses of a name.
-fn connect(address: &str, until: Instant) -> Result<TcpStream, NoLink> {
-    let mut failed = NoLink::new("has no address");
+fn connect(address: &str, until: Instant) -> Result<TcpStream, DialError> {
+    let mut failed = DialError::new("has no address");
     let all = resolve(address, until)?;
     for (i, one) in all.iter().enumerate() {
         let share = left(until) / (all.len() - i) as u32;
@@ -334,42 +363,44 @@ fn connect(address: &str, until: Instant) -> Result<TcpStream, NoLink> {
     Err(failed)
 }
 
-fn unconnected(error: &std::io::Error) -> NoLink {
+fn unconnected(error: &std::io::Error) -> DialError {
     match error.kind() {
         ErrorKind::ConnectionRefused => {
             let why = "refuses the connection: nothing listens there";
-            NoLink { refused: true, ..NoLink::new(why) }
+            DialError { refused: true, ..DialError::new(why) }
         }
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => NoLink::new("gives no answer"),
-        _ => NoLink::new(format!("cannot be reached: {error}")),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => DialError::new("gives no answer"),
+        _ => DialError::new(format!("cannot be reached: {error}")),
     }
 }
 
 /// The addresses of a name. The system's resolver knows no time limit: it gets a thread of its own,
 /// which is left to itself when it takes too long.
-fn resolve(address: &str, until: Instant) -> Result<Vec<SocketAddr>, NoLink> {
+fn resolve(address: &str, until: Instant) -> Result<Vec<SocketAddr>, DialError> {
     use std::net::ToSocketAddrs;
     if let Ok(one) = address.parse::<SocketAddr>() {
         return Ok(vec![one]);
     }
-    let (tell, told) = channel();
+    let (tell, response) = channel();
     let name = address.to_owned();
-    let look = move || {
+    let query = move || {
         let found = name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        // Whoever asked may have gone on.
+        // The caller may have gone on.
         drop(tell.send(found));
     };
-    let thread = thread::Builder::new().spawn(look);
-    thread.map_err(|e| NoLink::new(format!("cannot be looked up: {e}")))?;
-    match told.recv_timeout(left(until)) {
+    let thread = thread::Builder::new().spawn(query);
+    thread.map_err(|e| DialError::new(format!("cannot be looked up: {e}")))?;
+    match response.recv_timeout(left(until)) {
         Ok(Ok(all)) => Ok(all),
-        Ok(Err(error)) => Err(NoLink::new(format!("is a name that cannot be resolved: {error}"))),
-        Err(_) => Err(NoLink::new("is a name that is not resolved in time")),
+        Ok(Err(error)) => {
+            Err(DialError::new(format!("is a name that cannot be resolved: {error}")))
+        }
+        Err(_) => Err(DialError::new("is a name that is not resolved in time")),
     }
 }
 
-/// The body of the first whole frame.
-fn take_frame(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
+/// The body of the first whole packet.
+fn take_packet(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
     let length = usize::from(u16::from_be_bytes(*length));
     let body = rest.get(..length)?.to_vec();
@@ -377,13 +408,13 @@ fn take_frame(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
     Some(body)
 }
 
-fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>, until: Instant) -> Result<(), Cut> {
+fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>, until: Instant) -> Result<(), LinkError> {
     let limit = left(until);
     if limit.is_zero() {
-        return Err(Cut::Silent);
+        return Err(LinkError::TimedOut);
     }
     let set = stream.set_read_timeout(Some(limit.max(LIMIT_MIN)));
-    set.map_err(|e| Cut::Broken(e.to_string()))?;
+    set.map_err(|e| LinkError::Closed(e.to_string()))?;
     let start = bytes.len();
     bytes.resize(start + READ_BYTES, 0);
     let read = stream.read(&mut bytes[start..]);
@@ -397,14 +428,14 @@ fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>, until: Instant) -> Result<(
 }
 
 /// Writes all of it, or not its end.
-fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> Result<(), Cut> {
+fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> Result<(), LinkError> {
     while !bytes.is_empty() {
         let limit = left(until);
         if limit.is_zero() {
-            return Err(Cut::Silent);
+            return Err(LinkError::TimedOut);
         }
         let set = stream.set_write_timeout(Some(limit.max(LIMIT_MIN)));
-        set.map_err(|e| Cut::Broken(e.to_string()))?;
+        set.map_err(|e| LinkError::Closed(e.to_string()))?;
         match stream.write(bytes) {
             Ok(0) => return Err(closed()),
             Ok(n) => bytes = &bytes[n..],
@@ -415,15 +446,15 @@ fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> Result<(),
     Ok(())
 }
 
-fn cut(error: &std::io::Error) -> Cut {
+fn cut(error: &std::io::Error) -> LinkError {
     match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Cut::Silent,
-        _ => Cut::Broken(error.to_string()),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => LinkError::TimedOut,
+        _ => LinkError::Closed(error.to_string()),
     }
 }
 
-fn closed() -> Cut {
-    Cut::Broken("the connection was closed".into())
+fn closed() -> LinkError {
+    LinkError::Closed("the connection was closed".into())
 }
 
 fn left(until: Instant) -> Duration {

@@ -1,10 +1,10 @@
-//! Ports nobody uses at the moment, so that a ring runs without configuration.
+//! Ports that no process uses at the moment, so that a ring runs without configuration.
 //!
 //! ```text
 //! free_ports(3)    23117 23118 23119    a random place below those the system gives out itself
 //! ```
 //!
-//! Caveat: they are not kept; who comes first has them.
+//! Caveat: they are not reserved; another process may take them first.
 
 use std::net::{Ipv4Addr, TcpListener};
 

@@ -1,19 +1,19 @@
 //! A running node's file, as its own reader would see it: the reading half of [`Store`].
 //!
 //! ```text
-//! store.get(p, k)    ->  Ask File(Get)     -> Told File(Record)
-//! store.visit(p, …)  ->  Ask File(Visit)*  -> a page each, until the partition ends
+//! store.get(p, k)    ->  StoreQuery::Get     -> StoreResult::Record
+//! store.visit(p, …)  ->  StoreQuery::Visit*  -> a page each, until the partition ends
 //! ```
 //!
-//! Records are proven again here, as every reader of a file does. It never writes: a node's file is
-//! its own. Caveat: pages of one visit are of different moments.
+//! The checksums of records are checked again here, as every reader of a file does. It never writes: a node's
+//! file is its own. Caveat: the pages of one visit are of different moments.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Client;
 use super::ask::defect;
-use crate::channel::{Ask, Look, Seen, Told};
+use crate::channel::{ClientRequest, ClientResponse, StoreQuery, StoreResult};
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
 use crate::key::{Key, LEAVES, Partition};
@@ -39,17 +39,17 @@ impl Remote {
     /// # Errors
     /// As [`Client::ask`] of a read.
     pub fn used_bytes(&self) -> Result<u64> {
-        match self.look(Look::Size)? {
-            Seen::Size(bytes, _) => Ok(bytes),
+        match self.look(StoreQuery::Size)? {
+            StoreResult::Size(bytes, _) => Ok(bytes),
             _ => Err(defect()),
         }
     }
 
-    fn look(&self, look: Look) -> Result<Seen> {
-        let told = self.client.ask(self.node, Ask::File(look))?;
-        told.check(&self.client.doc())?;
-        match told {
-            Told::File(seen) => Ok(seen),
+    fn look(&self, query: StoreQuery) -> Result<StoreResult> {
+        let response = self.client.ask(self.node, ClientRequest::File(query))?;
+        response.check(&self.client.doc())?;
+        match response {
+            ClientResponse::File(seen) => Ok(seen),
             _ => Err(defect()),
         }
     }
@@ -57,9 +57,9 @@ impl Remote {
 
 /// What a look shows, if it is of the kind that was asked for.
 macro_rules! see {
-    ($remote:ident, $look:expr, $seen:ident) => {
-        match $remote.look($look)? {
-            Seen::$seen(value) => Ok(value),
+    ($remote:ident, $query:expr, $seen:ident) => {
+        match $remote.look($query)? {
+            StoreResult::$seen(value) => Ok(value),
             _ => Err(defect()),
         }
     };
@@ -67,7 +67,8 @@ macro_rules! see {
 
 impl Store for Remote {
     fn get(&self, partition: Partition, key: &Key) -> Result<Option<Stored>> {
-        let stored: Result<Option<Stored>> = see!(self, Look::Get(partition, key.clone()), Record);
+        let stored: Result<Option<Stored>> =
+            see!(self, StoreQuery::Get(partition, key.clone()), Record);
         let stored = stored?;
         stored.iter().try_for_each(|s| s.prove(key))?;
         Ok(stored)
@@ -81,8 +82,8 @@ impl Store for Remote {
     ) -> Result<()> {
         let mut after = after.map(<[u8]>::to_vec);
         loop {
-            let look = Look::Visit(partition, after.clone());
-            let Seen::Page(records, end) = self.look(look)? else { return Err(defect()) };
+            let query = StoreQuery::Visit(partition, after.clone());
+            let StoreResult::Page(records, end) = self.look(query)? else { return Err(defect()) };
             for (key, stored) in &records {
                 if visit(key, stored) == ControlFlow::Break(()) {
                     return Ok(());
@@ -97,15 +98,15 @@ impl Store for Remote {
     }
 
     fn sums(&self) -> Result<Vec<(Partition, Sum)>> {
-        see!(self, Look::Sums, Sums)
+        see!(self, StoreQuery::Sums, Sums)
     }
 
     fn sum(&self, partition: Partition) -> Result<Sum> {
-        see!(self, Look::Sum(partition), Sum)
+        see!(self, StoreQuery::Sum(partition), Sum)
     }
 
     fn leaves(&self, partition: Partition) -> Result<Box<Leaves>> {
-        let filled: Result<Vec<(u8, Sum)>> = see!(self, Look::Leaves(partition), Leaves);
+        let filled: Result<Vec<(u8, Sum)>> = see!(self, StoreQuery::Leaves(partition), Leaves);
         let mut leaves = Box::new([Sum::default(); LEAVES]);
         for (leaf, sum) in filled? {
             leaves[usize::from(leaf)] = sum;
@@ -114,15 +115,19 @@ impl Store for Remote {
     }
 
     fn hints(&self, after: Option<&(NodeId, Partition, Key)>, limit: usize) -> Result<Vec<Hint>> {
-        see!(self, Look::Hints(after.cloned(), u32::try_from(limit).unwrap_or(u32::MAX)), Hints)
+        see!(
+            self,
+            StoreQuery::Hints(after.cloned(), u32::try_from(limit).unwrap_or(u32::MAX)),
+            Hints
+        )
     }
 
     fn hint_stats(&self) -> Result<HintStats> {
-        see!(self, Look::HintStats, HintStats)
+        see!(self, StoreQuery::HintStats, HintStats)
     }
 
     fn hints_of(&self, partition: Partition, key: &Key) -> Result<Vec<Hint>> {
-        see!(self, Look::HintsOf(partition, key.clone()), Hints)
+        see!(self, StoreQuery::HintsOf(partition, key.clone()), Hints)
     }
 
     fn bad_hints(&self) -> Result<BadHints> {
@@ -130,19 +135,19 @@ impl Store for Remote {
         if self.client.speaks_first_version(self.node) {
             return Ok(BadHints::default());
         }
-        see!(self, Look::BadHints, BadHints)
+        see!(self, StoreQuery::BadHints, BadHints)
     }
 
     fn bad(&self) -> Result<Vec<(Partition, Vec<u8>)>> {
-        see!(self, Look::Bad, Bad)
+        see!(self, StoreQuery::Bad, Bad)
     }
 
     fn row(&self, table: Table, name: &str) -> Result<Option<Vec<u8>>> {
-        see!(self, Look::Row(table, name.into()), Row)
+        see!(self, StoreQuery::Row(table, name.into()), Row)
     }
 
     fn rows(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        see!(self, Look::Rows(table, prefix.into()), Rows)
+        see!(self, StoreQuery::Rows(table, prefix.into()), Rows)
     }
 
     fn base(&self) -> Result<()> {
@@ -152,16 +157,16 @@ impl Store for Remote {
                 .iter()
                 .try_for_each(|table| self.rows(*table, "").map(drop));
         }
-        match self.look(Look::Base)? {
-            Seen::Base => Ok(()),
+        match self.look(StoreQuery::Base)? {
+            StoreResult::Base => Ok(()),
             _ => Err(defect()),
         }
     }
 
-    /// 0 when the node does not say: nobody takes that for a later state than another.
+    /// 0 when the node does not say: it is never taken for a later state than another.
     fn commit_number(&self) -> u64 {
-        match self.look(Look::Size) {
-            Ok(Seen::Size(_, commit)) => commit,
+        match self.look(StoreQuery::Size) {
+            Ok(StoreResult::Size(_, commit)) => commit,
             _ => 0,
         }
     }

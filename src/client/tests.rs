@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::fake::{Act, KEY, World};
 use super::*;
-use crate::channel::{Fault, Info, Look, Seen};
+use crate::channel::{Fault, Info, StoreQuery, StoreResult};
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
 use crate::quorum::{GetReply, Options, PutReply, PutRequest, Verdict};
@@ -13,14 +13,14 @@ use crate::store::Store;
 
 const TIMEOUT: Duration = Duration::from_millis(1_500);
 
-fn opening(addresses: &[&str], timeout: Duration) -> Opening {
+fn options(addresses: &[&str], timeout: Duration) -> ConnectOptions {
     let addresses = addresses.iter().map(|a| (*a).to_owned()).collect();
     let keys = RingKeys::new(vec![KEY]);
-    Opening { addresses, keys, timeout, insist: false, strangers: false }
+    ConnectOptions { addresses, keys, timeout, insist: false, strangers: false }
 }
 
 fn open(addresses: &[&str]) -> Client {
-    Client::open(opening(addresses, TIMEOUT)).expect("somebody answers")
+    Client::open(options(addresses, TIMEOUT)).expect("somebody answers")
 }
 
 fn get() -> Request {
@@ -40,22 +40,22 @@ fn got() -> Act {
         r: 1,
         clashes: Vec::new(),
     };
-    Act::Say(vec![Told::Reply(Reply::Get(reply))])
+    Act::Say(vec![ClientResponse::Reply(Reply::Get(reply))])
 }
 
 fn done() -> Act {
-    Act::Say(vec![Told::Reply(Reply::Put(PutReply::none(Verdict::Done)))])
+    Act::Say(vec![ClientResponse::Reply(Reply::Put(PutReply::none(Verdict::Done)))])
 }
 
 fn info() -> Act {
-    Act::Say(vec![Told::Info(Box::default())])
+    Act::Say(vec![ClientResponse::Info(Box::default())])
 }
 
-fn hang_up(_: &Ask) -> Act {
+fn hang_up(_: &ClientRequest) -> Act {
     Act::HangUp
 }
 
-fn keep(_: &Ask) -> Act {
+fn keep(_: &ClientRequest) -> Act {
     Act::Keep
 }
 
@@ -100,8 +100,8 @@ fn a_put_that_was_sent_when_its_node_broke_is_unknown_and_not_repeated() {
 fn a_put_that_was_not_sent_goes_to_the_next_address() {
     let world = World::new(2);
     // The first node ends the connection after it was asked how it is: the put finds it closed.
-    let one = world.start(1, |ask| match ask {
-        Ask::Info => Act::HangUp,
+    let one = world.start(1, |request| match request {
+        ClientRequest::Info => Act::HangUp,
         _ => panic!("a closed connection carries nothing"),
     });
     let two = world.start(2, |_| done());
@@ -120,14 +120,14 @@ fn a_put_that_was_not_sent_goes_to_the_next_address() {
 fn silence_ends_with_the_timeout_as_what_the_question_was() {
     let world = World::new(1);
     let client = open(&[&world.start(1, keep)]);
-    for (ask, is) in [
-        (Ask::Node(get()), "refused"),
-        (Ask::Node(put()), "unknown"),
-        (Ask::Node(Request::Deliver), "partial"),
-        (Ask::Info, "refused"),
+    for (request, is) in [
+        (ClientRequest::Node(get()), "refused"),
+        (ClientRequest::Node(put()), "unknown"),
+        (ClientRequest::Node(Request::Deliver), "partial"),
+        (ClientRequest::Info, "refused"),
     ] {
         let start = now();
-        let error = client.ask(NodeId(1), ask).expect_err("nobody answers");
+        let error = client.ask(NodeId(1), request).expect_err("nobody answers");
         let was = match error.root() {
             Error::Refused(_) => "refused",
             Error::Unknown(_) => "unknown",
@@ -145,8 +145,8 @@ fn a_job_lives_as_long_as_it_shows_life() {
     let world = World::new(1);
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     // Its answers come one by one, each after most of the timeout.
-    let one = world.start(1, |ask| match ask {
-        Ask::Node(Request::Deliver) => {
+    let one = world.start(1, |request| match request {
+        ClientRequest::Node(Request::Deliver) => {
             let slow = || {
                 let until = now() + TIMEOUT * 2 / 3;
                 while now() < until {
@@ -155,9 +155,9 @@ fn a_job_lives_as_long_as_it_shows_life() {
             };
             ASKED.fetch_add(1, Ordering::SeqCst);
             slow();
-            Act::Say(vec![Told::Busy])
+            Act::Say(vec![ClientResponse::Busy])
         }
-        Ask::Info => Act::Say(vec![Told::Info(Box::<Info>::default())]),
+        ClientRequest::Info => Act::Say(vec![ClientResponse::Info(Box::<Info>::default())]),
         _ => Act::Keep,
     });
     let client = open(&[&one]);
@@ -173,7 +173,7 @@ fn what_a_node_refuses_is_its_own_error() {
     let world = World::new(2);
     let one = world.start(1, |_| {
         let error = Error::Denied("not from here".into()).hint("go away");
-        Act::Say(vec![Told::Fault(Fault::from(&error))])
+        Act::Say(vec![ClientResponse::Fault(Fault::from(&error))])
     });
     let error = open(&[&one]).request(NodeId(1), get()).expect_err("it refuses");
     assert!(matches!(error.root(), Error::Denied(_)), "{error}");
@@ -185,17 +185,17 @@ fn a_build_that_does_not_know_a_question_is_told_from_a_node_that_is_gone() {
     let world = World::new(2);
     // What it is asked after it hung up has all the time that is left, not the tenth of one that is gone.
     let patient = Duration::from_secs(5);
-    let old = world.start(1, move |ask| match ask {
-        Ask::Info => {
+    let old = world.start(1, move |request| match request {
+        ClientRequest::Info => {
             let until = now() + patient / 8;
             while now() < until {
                 thread::park_timeout(patient / 100);
             }
-            Act::Say(vec![Told::Info(Box::<Info>::default())])
+            Act::Say(vec![ClientResponse::Info(Box::<Info>::default())])
         }
         _ => Act::HangUp,
     });
-    let (client, start) = (Client::open(opening(&[&old], patient)).expect("it is there"), now());
+    let (client, start) = (Client::open(options(&[&old], patient)).expect("it is there"), now());
     let error = client.load(NodeId(1)).expect_err("it does not know");
     assert!(matches!(error.root(), Error::Denied(_)), "{error}");
     assert!(error.to_string().starts_with("n1 runs a build of kvs"), "{error}");
@@ -218,9 +218,9 @@ fn nobody_names_every_address_and_why() {
     let other = world.start(1, keep);
     let all = [closed.as_str(), "no-such-host.invalid:1", &mute.address(1), &other];
     let keys = RingKeys::new(vec![[9; 32]]);
-    let opening = Opening { keys, ..opening(&all, TIMEOUT) };
+    let options = ConnectOptions { keys, ..options(&all, TIMEOUT) };
     let start = now();
-    let Err(error) = Client::open(opening) else { panic!("nobody has that key") };
+    let Err(error) = Client::open(options) else { panic!("nobody has that key") };
     // One that is there and does not take the key says what is to be done.
     assert!(matches!(error.root(), Error::Denied(_)), "{error}");
     let text = error.to_string();
@@ -248,8 +248,10 @@ fn another_node_or_ring_behind_an_address_is_not_taken_for_the_one_wanted() {
 
     let (keys, own) = (client.keys(), Static::fresh().expect("randomness"));
     let ring = Some(RingId(8));
-    let dial = Dial { keys, own: &own, ring, node: None, first: &[] };
-    let no = Link::dial(&world.address(1), &dial, now() + TIMEOUT).err().expect("another ring");
+    let dial = DialOptions { keys, own: &own, ring, node: None, first: &[] };
+    let no = NodeConnection::dial(&world.address(1), &dial, now() + TIMEOUT)
+        .err()
+        .expect("another ring");
     assert_eq!(no.why, "belongs to another ring");
 }
 
@@ -259,10 +261,10 @@ fn several_silent_nodes_cost_one_timeout() {
     for i in 1..=4 {
         world.start(i, keep);
     }
-    let five = world.start(5, |_| Act::Say(vec![Told::Info(Box::<Info>::default())]));
+    let five = world.start(5, |_| Act::Say(vec![ClientResponse::Info(Box::<Info>::default())]));
     let client = open(&[&five]);
     let start = now();
-    let all = client.ask_all((1..=5).map(|i| (NodeId(i), Ask::Info)).collect());
+    let all = client.ask_all((1..=5).map(|i| (NodeId(i), ClientRequest::Info)).collect());
     let good: Vec<_> = all.iter().filter(|a| a.1.is_ok()).map(|a| a.0).collect();
     assert_eq!((all.len(), good), (5, vec![NodeId(5)]));
     assert!(now() - start < TIMEOUT * 3, "{:?}", now() - start);
@@ -290,7 +292,7 @@ fn a_stream_goes_round_nodes_that_drain_and_nodes_that_are_gone() {
     let one = world.start(1, |_| done());
     world.start(2, |_| {
         let error = Error::Busy("draining".into());
-        Act::Say(vec![Told::Fault(Fault::from(&error))])
+        Act::Say(vec![ClientResponse::Fault(Fault::from(&error))])
     });
     let client = open(&[&one]);
     // Behind the third address there is another node.
@@ -326,15 +328,15 @@ fn a_stream_ends_with_the_node_that_breaks() {
 fn a_node_is_given_less_time_than_its_client_has() {
     static ALLOWED: AtomicU64 = AtomicU64::new(0);
     let world = World::new(1);
-    let one = world.start(1, |ask| {
-        if let Ask::Node(Request::Get(_, options)) = ask {
+    let one = world.start(1, |request| {
+        if let ClientRequest::Node(Request::Get(_, options)) = request {
             ALLOWED.store(options.timeout_ms, Ordering::SeqCst);
         }
         got()
     });
     // So long that the opening is nothing of it.
     let all = 60_000;
-    let client = Client::open(opening(&[&one], Duration::from_millis(all))).expect("it answers");
+    let client = Client::open(options(&[&one], Duration::from_millis(all))).expect("it answers");
     client.request(NodeId(1), get()).expect("an answer");
     let allowed = ALLOWED.load(Ordering::SeqCst);
     assert!((all / 2..=all * 9 / 10).contains(&allowed), "{allowed} of {all}");
@@ -343,21 +345,21 @@ fn a_node_is_given_less_time_than_its_client_has() {
 #[test]
 fn a_remote_file_reads_page_by_page() {
     let world = World::new(1);
-    let one = world.start(1, |ask| {
+    let one = world.start(1, |request| {
         let bytes = |text: &str| serde_bytes::ByteBuf::from(text.as_bytes());
-        let seen = match ask {
-            Ask::File(Look::Visit(_, None)) => {
-                Seen::Page(vec![(bytes("a"), bytes("1")), (bytes("b"), bytes("2"))], false)
+        let seen = match request {
+            ClientRequest::File(StoreQuery::Visit(_, None)) => {
+                StoreResult::Page(vec![(bytes("a"), bytes("1")), (bytes("b"), bytes("2"))], false)
             }
-            Ask::File(Look::Visit(_, Some(after))) if after == b"b" => {
-                Seen::Page(vec![(bytes("c"), bytes("3"))], true)
+            ClientRequest::File(StoreQuery::Visit(_, Some(after))) if after == b"b" => {
+                StoreResult::Page(vec![(bytes("c"), bytes("3"))], true)
             }
-            Ask::File(Look::Leaves(_)) => {
-                Seen::Leaves(vec![(3, crate::digest::Sum { terms: 9, count: 1 })])
+            ClientRequest::File(StoreQuery::Leaves(_)) => {
+                StoreResult::Leaves(vec![(3, crate::digest::Sum { terms: 9, count: 1 })])
             }
             _ => return Act::HangUp,
         };
-        Act::Say(vec![Told::File(seen)])
+        Act::Say(vec![ClientResponse::File(seen)])
     });
     let mut remote = Remote::new(Arc::new(open(&[&one])), NodeId(1));
     let mut keys = Vec::new();
@@ -388,20 +390,20 @@ fn a_silent_node_is_waited_for_once() {
     let world = World::new(2);
     let (one, two) = (world.start(1, |_| info()), world.start(2, keep));
     let timeout = Duration::from_secs(10);
-    let client = Client::open(opening(&[&one, &two], timeout)).expect("somebody answers");
+    let client = Client::open(options(&[&one, &two], timeout)).expect("somebody answers");
     // It has waited for it for all of the time.
-    let mut patience = Patience::new(timeout);
-    patience.waited(now() - timeout, now());
-    client.known().patience = patience;
-    client.known().silent.insert(NodeId(2));
+    let mut wait_budget = WaitBudget::new(timeout);
+    wait_budget.waited(now() - timeout, now());
+    client.known().wait_budget = wait_budget;
+    client.known().unanswered.insert(NodeId(2), NoAnswer::TimedOut);
     assert!(client.left() < timeout / 2, "{:?}", client.left());
     let start = now();
-    assert!(client.info(NodeId(2)).is_err() && client.is_silent(NodeId(2)));
+    assert!(client.info(NodeId(2)).is_err() && client.no_answer(NodeId(2)).is_some());
     assert!(now() - start < timeout / 2, "all of the time once more");
     // Others are asked as before, and one that answers is as good as any.
     assert!(client.info(NodeId(1)).is_ok());
-    client.known().silent.insert(NodeId(1));
-    assert!(client.info(NodeId(1)).is_ok() && !client.is_silent(NodeId(1)));
+    client.known().unanswered.insert(NodeId(1), NoAnswer::TimedOut);
+    assert!(client.info(NodeId(1)).is_ok() && client.no_answer(NodeId(1)).is_none());
 }
 
 /// Whoever does not answer for itself is silent; whoever cannot answer for all may wait for others.
@@ -411,11 +413,11 @@ fn silence_is_of_a_nodes_own_answers() {
     let (one, two) = (world.start(1, keep), world.start(2, |_| got()));
     let client = open(&[&one, &two]);
     assert!(client.request(NodeId(1), get()).is_ok());
-    assert!(!client.is_silent(NodeId(1)));
+    assert!(client.no_answer(NodeId(1)).is_none());
     assert!(client.info(NodeId(1)).is_err());
-    assert!(client.is_silent(NodeId(1)));
+    assert!(client.no_answer(NodeId(1)) == Some(NoAnswer::TimedOut));
     client.refresh().expect("the second answers");
-    assert!(!client.is_silent(NodeId(1)));
+    assert!(client.no_answer(NodeId(1)).is_none());
 }
 
 /// A node whose connection breaks is as one that is silent: whoever looks at single nodes passes it
@@ -425,6 +427,20 @@ fn a_node_that_breaks_off_is_as_good_as_silent() {
     let world = World::new(2);
     let (one, two) = (world.start(1, |_| info()), world.start(2, hang_up));
     let client = open(&[&one, &two]);
-    assert!(client.info(NodeId(2)).is_err() && client.is_silent(NodeId(2)));
-    assert!(client.info(NodeId(1)).is_ok() && !client.is_silent(NodeId(1)));
+    assert!(
+        client.info(NodeId(2)).is_err() && client.no_answer(NodeId(2)) == Some(NoAnswer::HungUp)
+    );
+    assert!(client.info(NodeId(1)).is_ok() && client.no_answer(NodeId(1)).is_none());
+}
+
+/// A node that cannot be connected to is told from one that is slow and from one that hangs up.
+#[test]
+fn a_node_that_cannot_be_connected_to_is_unreachable() {
+    let world = World::new(2);
+    let one = world.start(1, |_| info());
+    let client = open(&[&one]);
+    // Nobody accepts what the second one's listener takes in, and a handshake needs an answer.
+    assert!(client.info(NodeId(2)).is_err());
+    assert_eq!(client.no_answer(NodeId(2)), Some(NoAnswer::Unreachable));
+    assert!(client.info(NodeId(1)).is_ok() && client.no_answer(NodeId(1)).is_none());
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::find::{Door, door};
 use super::handle::Cluster;
 use crate::channel::RingKeys;
-use crate::client::{Client, Opening};
+use crate::client::{Client, ConnectOptions};
 use crate::config::{self, NODE_FILE, NodeConfig, Secret, read_keys};
 use crate::error::{Error, Result, operand, word};
 use crate::node_dir::{
@@ -183,7 +183,7 @@ impl Cluster {
 
     /// Connects to a node that may be no member yet.
     fn meet(&self, address: &str, secrets: &[Secret], timeout: Duration) -> Result<Client> {
-        Client::open(Opening {
+        Client::open(ConnectOptions {
             addresses: vec![address.to_owned()],
             keys: RingKeys::new(secrets.to_vec()),
             timeout,

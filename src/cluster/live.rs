@@ -49,7 +49,7 @@ impl Live {
         let secrets = secrets(places, opening)?;
         let local: Vec<_> = places.open().map(|(_, address)| address.to_owned()).collect();
         let held = places.addresses.is_empty();
-        let client = Client::open(client::Opening {
+        let client = Client::open(client::ConnectOptions {
             addresses: places.addresses.iter().cloned().chain(local).collect(),
             keys: crate::channel::RingKeys::new(secrets.clone()),
             timeout: opening.timeout,
@@ -106,7 +106,7 @@ impl Live {
         let up: BTreeSet<_> = news.iter().filter(|n| n.up).map(|n| n.row.id).collect();
         let wanted = |id: &NodeId| self.only.as_ref().is_none_or(|only| only.contains(id));
         let there = |id: &NodeId| {
-            let answers = !self.gone.contains(id) && !self.client.is_silent(*id);
+            let answers = !self.gone.contains(id) && self.client.no_answer(*id).is_none();
             (up.contains(id) || *id == entry) && answers && wanted(id)
         };
         doc.present().map(|m| m.id).filter(there).collect()

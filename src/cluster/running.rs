@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::failures::defect;
 use super::handle::Cluster;
 use super::nodes::ClusterNodes;
-use crate::channel::{Ask, Info, Load, News, Told};
+use crate::channel::{ClientRequest, ClientResponse, Info, Load, MemberView};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::node::Transfer;
@@ -29,7 +29,7 @@ impl Cluster {
     pub fn node_at(&self, address: &str) -> Option<NodeId> {
         let live = self.nodes.running()?;
         let news = live.client.members();
-        let at = |n: &&News| n.row.address == address;
+        let at = |n: &&MemberView| n.row.address == address;
         news.iter().find(at).map(|n| n.row.id)
     }
 
@@ -70,7 +70,8 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::info`].
     pub fn drain(&mut self, id: NodeId, on: bool) -> Result<()> {
-        self.running()?.drain(id, on)
+        let client = self.running()?;
+        if on { client.drain(id) } else { client.resume(id) }
     }
 
     /// Has a running node finish and stop.
@@ -85,9 +86,9 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Cluster::info`].
-    pub fn news(&mut self, id: NodeId) -> Result<Vec<News>> {
-        match self.running()?.ask_only(id, Ask::Members)? {
-            Told::Members(news) => Ok(news),
+    pub fn news(&mut self, id: NodeId) -> Result<Vec<MemberView>> {
+        match self.running()?.ask_only(id, ClientRequest::Members)? {
+            ClientResponse::Members(news) => Ok(news),
             _ => Err(defect()),
         }
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use super::state::Embed;
 use crate::error::{Error, Result, option};
-use crate::node::{BatchSeq, Driver, Event, Fate, Note, Reply, Request, Ticket, Time};
+use crate::node::{BatchSeq, Driver, Effect, Event, Note, Reply, Request, Ticket, Time};
 use crate::os::wall_ms;
 use crate::protocol::Message;
 use crate::ring::NodeId;
@@ -43,7 +43,7 @@ impl Embed {
         }
         self.ticket.0 += 1;
         let ticket = self.ticket;
-        let fate = request.fate();
+        let effect = request.effect();
         self.feed(at, Event::Request(ticket, request));
         for _ in 0..STEPS_MAX {
             self.settle();
@@ -55,7 +55,7 @@ impl Embed {
             }
             self.pass_time();
         }
-        Err(stopped(fate, &self.doc().name(at)))
+        Err(stopped(effect, &self.doc().name(at)))
     }
 
     /// Has a node handle an event, and does what it wants done.
@@ -171,14 +171,14 @@ impl Driver for Turn<'_> {
 }
 
 /// The error of a request whose node was stopped before it answered.
-pub(super) fn stopped(fate: Fate, name: &str) -> Error {
+pub(super) fn stopped(effect: Effect, name: &str) -> Error {
     let stopped = format!("{name} was stopped by a failure of its file before it answered");
-    match fate {
-        Fate::Read => Error::Refused(format!("{stopped}; nothing was changed."))
+    match effect {
+        Effect::ReadOnly => Error::Refused(format!("{stopped}; nothing was changed."))
             .hint(format!("ask the others: {}", option("--down", name))),
-        Fate::Written => Error::Unknown(format!("{stopped}; the write may have taken effect."))
+        Effect::Write => Error::Unknown(format!("{stopped}; the write may have taken effect."))
             .hint("see to its disk, then repeat the write until it no longer says so"),
-        Fate::Worked => Error::Partial(format!("{stopped}; what is done stays done."))
+        Effect::Job => Error::Partial(format!("{stopped}; what is done stays done."))
             .hint("see to its disk, then run the command again"),
     }
 }

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::pump::{STEP_MS, STEPS_MAX, stopped, told};
 use super::state::{Embed, Slot};
 use crate::error::{Error, Result};
-use crate::node::{BatchSeq, Driver, Event, Fate, Note, Reply, Request, Ticket, Time};
+use crate::node::{BatchSeq, Driver, Effect, Event, Note, Reply, Request, Ticket, Time};
 use crate::os::wall_ms;
 use crate::protocol::Message;
 use crate::ring::NodeId;
@@ -133,7 +133,7 @@ impl Embed {
                 Ok(Told::Stopped(id, why)) => {
                     self.warn(id, &format!("it was stopped: {why}"));
                     if asked.contains(&id) {
-                        return Err(stopped(Fate::Written, &self.doc().name(id)));
+                        return Err(stopped(Effect::Write, &self.doc().name(id)));
                     }
                 }
                 Ok(Told::Idle) if shared.open.load(Ordering::SeqCst) == 0 => {

@@ -20,7 +20,7 @@
 use std::collections::VecDeque;
 use std::f64::consts::LN_10;
 
-/// So many intervals are remembered.
+/// The number of intervals that are remembered.
 const SAMPLES_MAX: usize = 1000;
 
 /// Taken for the first interval, until more are known.
@@ -48,7 +48,7 @@ impl Default for Detector {
 }
 
 impl Detector {
-    /// Its beat rose, so long after the rise before.
+    /// Its heartbeat rose, this long after the last rise.
     pub(super) fn sample(&mut self, interval_ms: u64) {
         if let Ok(interval) = u32::try_from(interval_ms)
             && interval_ms <= INTERVAL_MAX_MS

@@ -9,9 +9,9 @@ const YOU: NodeId = NodeId(2);
 /// Tells what others have said.
 const SOMEBODY: NodeId = NodeId(77);
 
-fn row(id: u64, generation: u64, beat: u64) -> Row {
-    let (address, mood) = (format!("h{id}:{generation}"), Mood::Well);
-    Row { id: NodeId(id), generation, beat, address, actor: Actor(id), version: beat, mood }
+fn row(id: u64, generation: u64, beat: u64) -> GossipRow {
+    let (address, health) = (format!("h{id}:{generation}"), NodeHealth::Well);
+    GossipRow { id: NodeId(id), generation, beat, address, actor: Actor(id), version: beat, health }
 }
 
 fn list() -> Gossip {
@@ -37,7 +37,7 @@ fn told_within_a_second(list: &mut Gossip, from_ms: u64, linked: &[NodeId]) -> V
     (0..10).flat_map(|tenth| list.tick(from_ms + tenth * 100, linked)).collect()
 }
 
-fn sorted(list: &Gossip) -> Vec<Row> {
+fn sorted(list: &Gossip) -> Vec<GossipRow> {
     let mut rows = list.rows();
     rows.sort_by_key(|row| row.id);
     rows
@@ -50,7 +50,7 @@ fn the_newer_row_wins_by_generation_then_by_beat() {
         [(5, 7, (5, 7)), (5, 6, (5, 7)), (5, 8, (5, 8)), (4, 99, (5, 8)), (6, 0, (6, 0))]
     {
         list.merge(SOMEBODY, vec![row(2, generation, beat)], 0);
-        assert_eq!(list.row(YOU).map(Row::age), Some(kept));
+        assert_eq!(list.row(YOU).map(GossipRow::age), Some(kept));
     }
 }
 
@@ -73,7 +73,7 @@ fn an_address_of_a_file_is_told_only_to_who_has_none() {
     let hinted = list.row(YOU).expect("hinted").clone();
     assert_eq!((hinted.generation, hinted.address.as_str()), (0, "file:1"));
     assert!(list.merge(SOMEBODY, vec![], 0).contains(&hinted));
-    let empty = Row { address: String::new(), ..row(2, 0, 0) };
+    let empty = GossipRow { address: String::new(), ..row(2, 0, 0) };
     assert!(list.merge(SOMEBODY, vec![empty], 0).contains(&hinted));
     assert!(!list.merge(SOMEBODY, vec![row(2, 0, 0)], 0).contains(&hinted));
     assert_eq!(list.row(YOU), Some(&hinted), "the own file is believed before another's");
@@ -110,7 +110,7 @@ fn two_processes_of_one_identity_echo_for_ever() {
 fn who_is_stopping_is_down_at_once_and_who_restarts_is_up_at_once() {
     let mut list = listening(20);
     assert!(list.is_up(YOU, 20_000));
-    let stopping = Row { mood: Mood::Stopping, ..row(2, 5, 21) };
+    let stopping = GossipRow { health: NodeHealth::Stopping, ..row(2, 5, 21) };
     list.merge(SOMEBODY, vec![stopping], 20_100);
     assert_eq!(list.phi(YOU, 20_100), f64::INFINITY);
     list.merge(SOMEBODY, vec![row(2, 6, 0)], 20_200);
@@ -211,7 +211,7 @@ fn whom_to_tell_is_drawn_evenly_without_repetition() {
 #[test]
 fn garbage_is_bounded() {
     let mut list = list();
-    let long = |len| Row { address: "a".repeat(len), ..row(2, 5, 5) };
+    let long = |len| GossipRow { address: "a".repeat(len), ..row(2, 5, 5) };
     list.merge(SOMEBODY, vec![long(ADDRESS_MAX + 1)], 0);
     assert_eq!(list.row(YOU), None);
     list.merge(SOMEBODY, vec![long(ADDRESS_MAX)], 0);
@@ -223,7 +223,7 @@ fn garbage_is_bounded() {
     list.hint(NodeId(6000), "h:1".into());
     assert_eq!(list.rows().len(), ROWS_MAX);
     list.merge(SOMEBODY, vec![row(2, 5, 6)], 0);
-    assert_eq!(list.row(YOU).map(Row::age), Some((5, 6)), "who is known is still heard");
+    assert_eq!(list.row(YOU).map(GossipRow::age), Some((5, 6)), "who is known is still heard");
     list.retain(|id| id == YOU);
     assert_eq!(list.rows().len(), 2);
 
@@ -237,18 +237,22 @@ fn garbage_is_bounded() {
 fn what_a_member_says_itself_is_believed_before_what_is_said_of_it() {
     let mut list = list();
     list.merge(SOMEBODY, vec![row(2, AGE_MAX, AGE_MAX)], 0);
-    assert_eq!(list.row(YOU).map(Row::age), Some((AGE_MAX, AGE_MAX)));
+    assert_eq!(list.row(YOU).map(GossipRow::age), Some((AGE_MAX, AGE_MAX)));
     list.merge(YOU, vec![row(2, 5, 7)], 0);
-    assert_eq!(list.row(YOU).map(Row::age), Some((5, 7)), "a lie ends with its first word");
+    assert_eq!(list.row(YOU).map(GossipRow::age), Some((5, 7)), "a lie ends with its first word");
     for (generation, beat) in [(6, 0), (5, 7 + BEATS_AHEAD + 1), (AGE_MAX, 1)] {
         list.merge(SOMEBODY, vec![row(2, generation, beat)], 0);
-        assert_eq!(list.row(YOU).map(Row::age), Some((5, 7)), "({generation}, {beat})");
+        assert_eq!(list.row(YOU).map(GossipRow::age), Some((5, 7)), "({generation}, {beat})");
     }
     list.merge(SOMEBODY, vec![row(2, 5, 9)], 1000);
-    assert_eq!(list.row(YOU).map(Row::age), Some((5, 9)), "news of the same run is news");
+    assert_eq!(list.row(YOU).map(GossipRow::age), Some((5, 9)), "news of the same run is news");
     list.tick(1100, &[]);
     list.merge(SOMEBODY, vec![row(2, 6, 0)], 1200);
-    assert_eq!(list.row(YOU).map(Row::age), Some((6, 0)), "without a link hearsay is all there is");
+    assert_eq!(
+        list.row(YOU).map(GossipRow::age),
+        Some((6, 0)),
+        "without a link hearsay is all there is"
+    );
 }
 
 #[test]
@@ -268,7 +272,7 @@ fn no_row_of_others_stops_a_node() {
 fn an_address_is_one_word() {
     let mut list = list();
     for address in ["h:1\nn9 up", "h\u{1b}[2J:1", "h 1"] {
-        list.merge(SOMEBODY, vec![Row { address: address.into(), ..row(2, 5, 5) }], 0);
+        list.merge(SOMEBODY, vec![GossipRow { address: address.into(), ..row(2, 5, 5) }], 0);
         assert_eq!(list.row(YOU), None, "{address:?}");
     }
 }
@@ -279,13 +283,13 @@ fn a_list_of_no_generation_takes_one() {
 }
 
 /// A row that some node could have said; of two equal ages it said one thing. Hints are of one file.
-fn said() -> impl Strategy<Value = Row> {
+fn said() -> impl Strategy<Value = GossipRow> {
     (2..8_u64, 0..4_u64, 0..4_u64).prop_map(|(id, generation, beat)| {
         row(id, generation, if generation == 0 { 0 } else { beat })
     })
 }
 
-fn pushes() -> impl Strategy<Value = Vec<Vec<Row>>> {
+fn pushes() -> impl Strategy<Value = Vec<Vec<GossipRow>>> {
     prop::collection::vec(prop::collection::vec(said(), 0..8), 0..6)
 }
 

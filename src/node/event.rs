@@ -160,23 +160,23 @@ pub enum Request {
 
 /// What is known of a request whose answer does not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Effect {
     /// Nothing was changed.
-    Read,
+    ReadOnly,
     /// It may have taken effect.
-    Written,
+    Write,
     /// Part of it may be done.
-    Worked,
+    Job,
 }
 
 impl Request {
     /// What is known of it when its answer does not come.
     #[must_use]
-    pub fn fate(&self) -> Fate {
+    pub fn effect(&self) -> Effect {
         match self {
-            Self::Put(_) => Fate::Written,
-            Self::Get(..) | Self::Scan(..) | Self::Unsettled | Self::Status => Fate::Read,
-            _ => Fate::Worked,
+            Self::Put(_) => Effect::Write,
+            Self::Get(..) | Self::Scan(..) | Self::Unsettled | Self::Status => Effect::ReadOnly,
+            _ => Effect::Job,
         }
     }
 

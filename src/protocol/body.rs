@@ -1,4 +1,4 @@
-//! The words of the nodes: requests, replies, news.
+//! The bodies of messages: requests, replies, news.
 //!
 //! ```text
 //! n1 -> n2  Read [k]           n2 -> n1  Answers [Vote {a:4}…]
@@ -6,8 +6,8 @@
 //! n1 -> n2  Sums [(arc, sum)]  n2 -> n1  Differ [(arc, sum)]      only arcs that differ
 //! ```
 //!
-//! Every list is read up to a bound (`limits`) and no further. What a word may say of a ring is
-//! checked in `check`; what it leads to is decided in `node`.
+//! Every list is read up to a bound (`limits`) and no further. What a body may say of a ring is checked in
+//! `check`; what it leads to is decided in `node`.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use super::limits::{ARCS_MAX, BALLOT_JUMP, KEYS_MAX, LEAVES_MAX, PAGE_MAX, PARTI
 use crate::bounded::{at_most, text};
 use crate::clock::Actor;
 use crate::digest::{Arc, Sum};
-use crate::gossip::{ROWS_MAX, Row};
+use crate::gossip::{GossipRow, ROWS_MAX};
 use crate::key::{Key, Partition};
 use crate::quorum::{Answer, PutReply, PutRequest};
 use crate::record::{Stored, Term};
@@ -124,7 +124,7 @@ pub enum Body {
         partition: Partition,
         /// Start after this key.
         after: Option<Key>,
-        /// At most so many.
+        /// At most this many.
         limit: u32,
     },
     /// A page; `None` is a record that cannot be read.
@@ -184,11 +184,11 @@ pub enum Body {
     Fill,
     /// Hand your hints to their targets, or to others if you are leaving.
     Deliver,
-    /// What I know of the members. Whoever gets it first tells what it knows better.
+    /// What I know of the members. The receiver answers with what it knows better.
     Gossip {
         /// One row per member.
         #[serde(deserialize_with = "at_most::<_, _, ROWS_MAX>")]
-        rows: Vec<Row>,
+        rows: Vec<GossipRow>,
         /// It answers another: no answer is wanted.
         answer: bool,
     },
@@ -241,9 +241,9 @@ pub enum Body {
     },
 }
 
-/// What a body is to whoever gets it.
+/// What a body is to its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum BodyKind {
     /// It asks for something: it is answered from this node's own state, or begins a task.
     Request,
     /// It answers one of this node's tasks.
@@ -264,7 +264,7 @@ impl Body {
 
     /// Request, reply or news.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> BodyKind {
         match self {
             Self::Put(_)
             | Self::Read(_)
@@ -278,7 +278,7 @@ impl Body {
             | Self::Accept(..)
             | Self::Barrier
             | Self::Fill
-            | Self::Deliver => Kind::Request,
+            | Self::Deliver => BodyKind::Request,
             Self::PutDone(_)
             | Self::NotMine(_)
             | Self::Answers(_)
@@ -293,14 +293,14 @@ impl Body {
             | Self::Accepted
             | Self::Rejected(_)
             | Self::Muted
-            | Self::Cleared { .. } => Kind::Reply,
+            | Self::Cleared { .. } => BodyKind::Reply,
             Self::Hello { .. }
             | Self::Seen { .. }
             | Self::Greet { .. }
             | Self::Met { .. }
             | Self::Chosen(_)
             | Self::WantRing
-            | Self::Gossip { .. } => Kind::News,
+            | Self::Gossip { .. } => BodyKind::News,
         }
     }
 

@@ -1,13 +1,13 @@
 //! What a message may say of a ring: checked once, when it arrives, before anything acts on it.
 //!
 //! ```text
-//! bytes -> Message::decode   shapes, counts, texts, records proven     no ring needed
+//! bytes -> Message::decode   shapes, counts, texts, checksums of records           no ring needed
 //!       -> Message::check    partitions, arcs, members, ballots, documents, against the ring's
 //!       -> node              takes it as it is
 //! ```
 //!
-//! An honest node of any build sends nothing that is refused here. What it does not do: it does not
-//! judge whether the sender may say it, nor whether it is true.
+//! An honest node of any build sends nothing that is refused here. What it does not do: it does not judge
+//! whether the sender may say it, nor whether it is true.
 
 use super::limits::{
     ARCS_MAX, BALLOT_MAX, EXPIRY_MS_MAX, KEYS_MAX, LEAVES_MAX, PAGE_MAX, PUT_BYTES_MAX,
@@ -152,7 +152,7 @@ pub fn within(partitions: &[Partition], q: Q) -> Result<()> {
     }
 }
 
-/// Whether a client or peer may ask for so many.
+/// Whether a client or peer may ask for this many.
 ///
 /// # Errors
 /// [`Error::Denied`] naming both numbers.
@@ -200,7 +200,7 @@ fn chosen(next: &RingDoc, doc: &RingDoc) -> Result<()> {
     }
 }
 
-/// What somebody asked for that nobody is asked for.
+/// The refusal of a request that asks for what no node can be asked for.
 #[must_use]
 pub fn refused(what: &str) -> Error {
     Error::Denied(format!("It says what cannot be: {}.", plain(what)))

@@ -1,7 +1,7 @@
-//! The commit thread: one batch at a time, durable before it is told.
+//! The commit pipeline: one batch at a time, durable before the node hears of it.
 //!
 //! ```text
-//! core --(41, batch)--> apply, fsync --Committed(41, head)--> core: its twin reads from there on
+//! core --(batch 41)--> thread: apply, fsync --Committed(41, head)--> core: reads on from there
 //! ```
 //!
 //! While a batch is being made durable the next one gathers in the node: group commit without a
@@ -18,42 +18,59 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::Sender;
 
-use super::event::In;
+use super::event::ServerEvent;
 use super::meter;
 use crate::error::{Error, Result};
 use crate::node::BatchSeq;
-use crate::os::now;
-use crate::store::lmdb::Lmdb;
+use crate::store::lmdb::{Head, Lmdb};
 use crate::store::{Batch, Failure, Store};
 
-/// The way to the thread.
-pub(super) struct Committer {
-    door: Option<mpsc::Sender<(BatchSeq, Batch)>>,
+/// The node's file: a thread of its own writes it, the event loop reads it. See the module.
+pub(super) struct CommitPipeline {
+    batches: Option<mpsc::Sender<(BatchSeq, Batch)>>,
     thread: Option<thread::JoinHandle<()>>,
+    /// The reading half: it stands where the last batch ended that the loop has heard of.
+    reader: Lmdb,
 }
 
-impl Committer {
-    /// Starts the thread over the writing half of a file.
-    pub(super) fn start(store: Lmdb, tell: Sender<In>) -> Result<Self> {
-        let (door, inbox) = mpsc::channel();
+impl CommitPipeline {
+    /// Starts the thread over a file.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when there can be no thread; as [`Lmdb::reader_handle`]. Nothing was changed.
+    pub(super) fn start(store: Lmdb, sender: Sender<ServerEvent>) -> Result<Self> {
+        let reader = store.reader_handle()?;
+        let (batches, inbox) = mpsc::channel();
         let thread = thread::Builder::new().name("commit".into());
         let thread = thread
-            .spawn(move || watched(&tell, || run(store, &inbox, &tell)))
+            .spawn(move || watched(&sender, || run(store, &inbox, &sender)))
             .map_err(|e| Error::Denied(format!("No thread could be started: {e}.")))?;
-        Ok(Self { door: Some(door), thread: Some(thread) })
+        Ok(Self { batches: Some(batches), thread: Some(thread), reader })
     }
 
-    /// Hands a batch over.
-    pub(super) fn commit(&self, seq: BatchSeq, batch: Batch) {
-        if let Some(door) = &self.door {
-            // The thread outlives the door, unless it panicked: then the core has been told.
-            drop(door.send((seq, batch)));
+    /// The file as it was after the last batch that was [advanced](Self::advance) to.
+    pub(super) fn file(&self) -> &Lmdb {
+        &self.reader
+    }
+
+    /// Hands a batch over; how it ended comes as [`ServerEvent::Committed`].
+    pub(super) fn commit(&mut self, seq: BatchSeq, batch: Batch) {
+        // What the reader holds on to cannot be used again by this commit, and the file would grow.
+        self.reader.rest();
+        if let Some(batches) = &self.batches {
+            // The thread outlives its channel, unless it panicked: then the core has been told.
+            drop(batches.send((seq, batch)));
         }
+    }
+
+    /// Reads on from here: a batch is durable.
+    pub(super) fn advance(&mut self, head: Head) {
+        self.reader.advance(head);
     }
 
     /// Waits until everything handed over is decided and the file is closed.
     pub(super) fn end(&mut self) {
-        drop(self.door.take());
+        drop(self.batches.take());
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
@@ -61,17 +78,18 @@ impl Committer {
 }
 
 /// A thread that panics is the end of its node: nothing would be committed any more.
-fn watched(tell: &Sender<In>, run: impl FnOnce()) {
+fn watched(sender: &Sender<ServerEvent>, run: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(run)).is_err() {
         let text =
             "The thread that writes the node's file met a defect of kvs, so the node stopped.";
         let error = Error::Corrupt(text.into())
             .hint("keep the log and report it; then start the node again: kvs node run DIR");
-        drop(tell.blocking_send(In::Broken(error)));
+        drop(sender.blocking_send(ServerEvent::Fatal(error)));
     }
 }
 
-/// The time between two looks at the frame is so many times what one takes.
+/// The time between two looks at the frame is this many times what one takes: half a percent of the
+/// thread.
 const LOOK_SHARE: u32 = 200;
 
 /// When the frame of the file is to be read again.
@@ -92,7 +110,7 @@ impl Looks {
     }
 }
 
-fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(BatchSeq, Batch)>, tell: &Sender<In>) {
+fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(BatchSeq, Batch)>, sender: &Sender<ServerEvent>) {
     let mut looks = Looks { due: now() };
     for (seq, batch) in inbox {
         let began = now();
@@ -101,10 +119,15 @@ fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(BatchSeq, Batch)>, tell: &Sender
         meter::commit(batch.ops.len(), began.elapsed());
         let fatal = matches!(applied, Err(Failure::Fatal(_)));
         let outcome = applied.map(|()| store.head());
-        if tell.blocking_send(In::Committed(seq, outcome)).is_err() || fatal {
+        if sender.blocking_send(ServerEvent::Committed(seq, outcome)).is_err() || fatal {
             return;
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 #[cfg(test)]
@@ -113,10 +136,10 @@ mod tests {
 
     #[test]
     fn a_thread_that_panics_is_told_and_one_that_ends_is_not() {
-        let (tell, mut told) = tokio::sync::mpsc::channel(1);
-        watched(&tell, || {});
+        let (sender, mut told) = tokio::sync::mpsc::channel(1);
+        watched(&sender, || {});
         assert!(told.try_recv().is_err());
-        watched(&tell, || panic!("a defect"));
-        assert!(matches!(told.try_recv(), Ok(In::Broken(_))));
+        watched(&sender, || panic!("a defect"));
+        assert!(matches!(told.try_recv(), Ok(ServerEvent::Fatal(_))));
     }
 }

@@ -1,120 +1,132 @@
-//! The loop: everything that happens to a served node, one thing after the other.
+//! The core of a served node: the parts that own its state, and the ways out of it.
 //!
 //! ```text
-//! take what has come -> the node handles all of it together -> carry out what it wants -> again
+//! event_loop -> sessions          links that open and end     -> core: send, respond, refuse
+//!            -> client_requests   what clients ask            ->
+//!            -> lifecycle         its health, its end         ->
 //! ```
 //!
-//! What came together is committed together. What it does not do: it waits for nothing but its inbox
-//! and its clock; whatever would block is a task or a thread of its own.
+//! Each part (`links`, `requests`, `liveness`, `maintenance`, `commit`, `shutdown`, ...) owns its state and
+//! answers questions; none of them knows another, and none calls back. The files under `core/` call in the
+//! direction of the arrows and no other. Here is what they share: the parts, the clock, and whatever
+//! leaves this process.
 
-use std::collections::BTreeSet;
+mod client_requests;
+mod event_loop;
+mod lifecycle;
+mod sessions;
+
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
-use tokio::time::{MissedTickBehavior, interval};
 
-use super::bounds::Bounds;
-use super::commit::Committer;
-use super::door::Papers;
-use super::due::Chores;
-use super::event::{In, Stopping};
-use super::peers::Peers;
-use super::quiet::Quiet;
-use super::tickets::Desk;
-use super::{Ended, meter};
-use crate::channel::{PARCEL_BYTES_MAX, Parcel};
-use crate::error::{Error, Result, operand};
-use crate::gossip::{Gossip, Mood};
-use crate::node::{BatchSeq, Driver, Event, Node, Note, Reply, Ticket, Time};
+use super::address_book::AddressBook;
+use super::admission::DuplicateWatch;
+use super::commit::CommitPipeline;
+use super::connection_limits::ConnectionLimits;
+use super::event::ServerEvent;
+use super::handshake::Credentials;
+use super::id::{LinkId, Requester};
+use super::links::LinkTable;
+use super::liveness::Liveness;
+use super::log_limiter::LogLimiter;
+use super::maintenance::Maintenance;
+use super::meter;
+use super::requests::RequestTable;
+use super::schedule::PeriodicTimer;
+use super::shutdown::Shutdown;
+use crate::channel::{ClientResponse, FRAME_BYTES_MAX, Fault, Frame};
+use crate::error::Error;
+use crate::gossip::GossipRow;
+use crate::node::{Event, Node, Reply, Time};
 use crate::os::wall_ms;
-use crate::protocol::{Body, Message};
+use crate::protocol::{Body, Message, WIRE_LOWEST};
 use crate::ring::{NodeId, State};
-use crate::store::lmdb::{Head, Lmdb};
-use crate::store::{Batch, Failure};
 
-/// The node's clock ticks so often.
-const TICK: Duration = Duration::from_millis(50);
-/// Things taken from the inbox before the node is asked.
-const TAKEN_MAX: usize = 512;
-/// A node that stops finishes what is under way for at most so long, in ms; then it says goodbye, and
-/// gives its peers a moment to hear it.
-const FINISH_MS: u64 = 5_000;
-const GOODBYE_MS: u64 = 100;
-/// Another process has this node's identity when its own row came back newer so often.
-const ECHOES_MAX: u32 = 5;
-/// A peer that did not let this node in so often has another key; it is said once.
-const REFUSALS: u32 = 3;
+/// The gauges are set this often, in ms.
+const GAUGES_MS: u64 = 5_000;
+
+/// Why gossip is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gossiped {
+    /// It is what this node knows: the receiver answers with what it knows better.
+    Push,
+    /// It wants no answer.
+    Answer,
+}
+
+/// What the loop has from its surroundings.
+pub(super) struct Setup {
+    pub(super) credentials: Credentials,
+    pub(super) limits: ConnectionLimits,
+    /// Where the figures can be read, if anywhere.
+    pub(super) metrics: Option<String>,
+    /// The way into the loop, for the tasks that it starts.
+    pub(super) sender: Sender<ServerEvent>,
+    /// The task that accepts connections.
+    pub(super) accepting: AbortHandle,
+    /// The moment from which the loop's clock counts.
+    pub(super) began: Instant,
+}
 
 /// See the module.
 pub(super) struct Core {
-    pub(super) node: Node,
-    /// The reading half of the file.
-    pub(super) store: Lmdb,
-    pub(super) gossip: Gossip,
-    pub(super) peers: Peers,
-    pub(super) desk: Desk,
-    pub(super) chores: Chores,
-    pub(super) committer: Committer,
-    pub(super) papers: Papers,
-    pub(super) tell: Sender<In>,
-    pub(super) door: AbortHandle,
-    pub(super) bounds: Bounds,
+    setup: Setup,
+    node: Node,
+    pipeline: CommitPipeline,
+    liveness: Liveness,
+    links: LinkTable,
+    requests: RequestTable,
+    maintenance: Maintenance,
+    address_book: AddressBook,
+    duplicates: DuplicateWatch,
+    shutdown: Shutdown,
+    gauges: PeriodicTimer,
     /// What others can have it log.
-    pub(super) quiet: Quiet,
+    log_limiter: LogLimiter,
     /// The version of the document that the links were last held against.
-    pub(super) checked: u64,
-    pub(super) began: Instant,
-    pub(super) stopping: Stopping,
-    /// What the node is told next.
-    pub(super) events: Vec<Event>,
-    pub(super) alive: BTreeSet<NodeId>,
+    checked: u64,
+    /// What the node hears next.
+    events: Vec<Event>,
     /// Why it has to end.
-    pub(super) failed: Option<Error>,
-    /// Since when others say that another process is this node.
-    pub(super) twin_ms: Option<u64>,
+    failed: Option<Error>,
 }
 
 impl Core {
-    /// Runs until it has to end.
-    pub(super) async fn run(mut self, mut inbox: Receiver<In>) -> Result<Ended> {
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut taken = Vec::new();
-        let ended = loop {
-            tokio::select! {
-                _ = inbox.recv_many(&mut taken, TAKEN_MAX) => {}
-                _ = ticks.tick() => self.tick(),
-            }
-            for what in taken.drain(..) {
-                self.take(what);
-            }
-            self.turn();
-            self.check_links();
-            self.say_of_itself();
-            if let Some(error) = self.failed.take() {
-                break Err(error);
-            }
-            if let Some(ended) = self.is_over() {
-                break Ok(ended);
-            }
-        };
-        self.door.abort();
-        for conn in self.peers.drain() {
-            conn.link.finish().await;
+    pub(super) fn new(
+        setup: Setup,
+        node: Node,
+        pipeline: CommitPipeline,
+        liveness: Liveness,
+        maintenance: Maintenance,
+        address_book: AddressBook,
+    ) -> Self {
+        Self {
+            setup,
+            pipeline,
+            liveness,
+            links: LinkTable::new(node.id()),
+            requests: RequestTable::default(),
+            maintenance,
+            address_book,
+            duplicates: DuplicateWatch::default(),
+            shutdown: Shutdown::Running,
+            gauges: PeriodicTimer::new(GAUGES_MS),
+            log_limiter: LogLimiter::new(),
+            checked: node.doc().version,
+            events: Vec::new(),
+            failed: None,
+            node,
         }
-        // What the file still has to say is said to nobody.
-        inbox.close();
-        self.committer.end();
-        ended
     }
 
     /// The time since the start.
-    pub(super) fn now(&self) -> Duration {
-        self.began.elapsed()
+    fn now(&self) -> Duration {
+        self.setup.began.elapsed()
     }
 
-    pub(super) fn now_ms(&self) -> u64 {
+    fn now_ms(&self) -> u64 {
         self.now().as_millis() as u64
     }
 
@@ -122,269 +134,66 @@ impl Core {
         Time { wall_ms: wall_ms(), mono_ms: self.now_ms() }
     }
 
-    fn take(&mut self, what: In) {
-        let now = self.now_ms();
-        match what {
-            In::Arrived(arrival) => self.arrive(*arrival),
-            In::Undialled(id, why) => {
-                let (peer, tries) = (self.node.doc().name(id), self.peers.undialled(id, now));
-                if tries == REFUSALS && matches!(why.root(), Error::Denied(_)) {
-                    tracing::warn!(peer, "not let in: {why}");
-                } else {
-                    tracing::debug!(peer, "not reached: {why}");
-                }
-            }
-            In::Parcel(link, parcel, seat, sent_ms) => {
-                let age_ms = sent_ms.map_or(0, |at| now.saturating_sub(at));
-                self.parcel(link, parcel, seat, age_ms);
-            }
-            In::Ended(link, why) => self.link_ended(link, why),
-            In::Committed(seq, outcome) => self.committed(seq, outcome),
-            In::Broken(error) => self.failed = Some(error),
-            In::Stop => self.stop(),
-        }
-    }
-
-    // ---- the node ---------------------------------------------------------------------------
-
-    /// Has the node handle what it is to be told, until it wants nothing more at once.
-    fn turn(&mut self) {
-        while !self.events.is_empty() {
-            let events = std::mem::take(&mut self.events);
-            let actions = self.node.handle_all(&self.store, self.time(), events);
-            for action in actions {
-                action.carry_out(self);
-            }
-        }
+    fn own_name(&self) -> String {
+        self.node.doc().name(self.node.id())
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
         let op = message.op;
-        let parcel = Parcel::Message(Box::new(message));
+        let frame = Frame::Message(Box::new(message));
         // What the other has no word for is not sent.
-        let bytes = parcel.encode_for(self.peers.wire(to));
-        if let (Parcel::Message(message), Some(bytes)) = (&parcel, &bytes) {
+        let bytes = frame.encode_for(self.links.wire(to));
+        if let (Frame::Message(message), Some(bytes)) = (&frame, &bytes) {
             meter::sent(&message.body, bytes.len());
         }
         // One that is too long would end the link, and again after each dial.
-        let fits = bytes.as_ref().is_none_or(|bytes| bytes.len() <= PARCEL_BYTES_MAX);
-        if !fits && let Some(unsaid) = self.quiet.may_say() {
+        let fits = bytes.as_ref().is_none_or(|bytes| bytes.len() <= FRAME_BYTES_MAX);
+        if !fits && let Some(suppressed) = self.log_limiter.allow() {
             let (peer, bytes) = (self.node.doc().name(to), bytes.as_ref().map_or(0, Vec::len));
-            tracing::error!(peer, bytes, unsaid, "a message is too long to be sent");
+            tracing::error!(peer, bytes, suppressed, "a message is too long to be sent");
         }
-        let sent = fits && bytes.is_some_and(|bytes| self.peers.send(to, bytes));
+        let sent = fits && bytes.is_some_and(|bytes| self.links.send(to, bytes));
         if !sent && op != 0 {
             self.events.push(Event::Unsent(to, op));
         }
     }
 
-    fn committed(&mut self, seq: BatchSeq, outcome: std::result::Result<Head, Failure>) {
-        let event = match outcome {
-            Ok(head) => {
-                self.store.advance(head);
-                Event::Committed(seq)
-            }
-            Err(failure) => {
-                if let Failure::Full(why) = &failure
-                    && self.node.has_room()
-                {
-                    // Said once; how it is until then shows in the status.
-                    tracing::warn!("nothing can be written: {why}");
-                }
-                Event::Failed(seq, failure)
-            }
-        };
-        self.events.push(event);
-    }
-
-    // ---- gossip -----------------------------------------------------------------------------
-
-    pub(super) fn message(&mut self, from: NodeId, mut message: Message) {
-        if let Body::Gossip { rows, answer } = &mut message.body {
-            let doc = self.node.doc().clone();
-            let present = |id| doc.member(id).is_some_and(|m| m.state != State::Removed);
-            rows.retain(|row| present(row.id));
-            let news = self.gossip.merge(from, std::mem::take(rows), self.now_ms());
-            self.gossip.retain(present);
-            if !*answer && !news.is_empty() {
-                self.gossip_to(from, news, true);
-            }
-            self.see_alive();
-        }
-        // Of gossip too the node hears: the version of the ring that its sender acts under.
-        self.events.push(Event::Message(from, message));
-    }
-
-    pub(super) fn gossip_to(&mut self, to: NodeId, rows: Vec<crate::gossip::Row>, answer: bool) {
+    /// Tells the other end of a link why it may not stay; one that was removed hears it from the
+    /// document.
+    fn refuse(&mut self, link: LinkId, node: Option<NodeId>, error: &Error) {
         let doc = self.node.doc();
-        let body = Body::Gossip { rows, answer };
-        let message = Message { ring: doc.id, version: doc.version, op: 0, body };
-        self.send(to, message);
+        let member = node.and_then(|id| doc.member(id));
+        if member.is_some_and(|m| m.state == State::Removed) {
+            let frame = self.news(Body::Chosen(Box::new((**doc).clone())));
+            let wire = self.links.conn(link).map_or(WIRE_LOWEST, |c| c.wire);
+            let bytes = Frame::Message(Box::new(frame)).encode_for(wire);
+            bytes.into_iter().for_each(|bytes| self.links.queue(link, bytes));
+        }
+        self.links.queue(link, Frame::Refused(Fault::from(error)).encode());
+        self.links.close(link);
     }
 
-    // ---- time -------------------------------------------------------------------------------
-
-    fn tick(&mut self) {
-        let now = self.now_ms();
-        self.events.push(Event::Tick);
-        let linked = self.peers.linked();
-        for peer in self.gossip.tick(now, &linked) {
-            self.gossip_to(peer, self.gossip.rows(), false);
-        }
-        if self.gossip.echoes() > ECHOES_MAX {
-            self.failed = Some(twin(&self.node.doc().name(self.node.id())));
-        }
-        self.dial_all(now);
-        self.see_alive();
-        self.desk_tick();
-        self.chores_tick();
-        self.stop_tick(now);
+    /// A message that answers nothing and wants no answer.
+    fn news(&self, body: Body) -> Message {
+        let doc = self.node.doc();
+        Message { ring: doc.id, version: doc.version, op: 0, body }
     }
 
-    /// Keeps the own row true.
-    fn say_of_itself(&mut self) {
-        let (actor, version) = (self.node.actor(), self.node.doc().version);
-        let mood = match self.stopping {
-            Stopping::Goodbye(_) => Mood::Stopping,
-            Stopping::Finishing(_) => Mood::Draining,
-            Stopping::No if !self.node.is_ready() => Mood::Starting,
-            Stopping::No if !self.node.has_room() => Mood::Full,
-            Stopping::No if self.desk.draining => Mood::Draining,
-            Stopping::No => Mood::Well,
-        };
-        let own = self.gossip.own();
-        if (own.actor, own.version, own.mood) != (actor, version, mood) {
-            let told = own.mood != mood;
-            self.gossip.set(|row| (row.actor, row.version, row.mood) = (actor, version, mood));
-            if told {
-                self.say_to_all();
-            }
+    fn respond(&mut self, to: Requester, response: ClientResponse) {
+        let reads =
+            !matches!(response, ClientResponse::Busy | ClientResponse::Reply(Reply::Put(_)));
+        let bytes = self.links.respond(to, response);
+        if reads {
+            self.requests.budget().record_response(bytes);
         }
     }
 
-    /// Tells every peer at once how it is, where waiting for the next round would cost requests.
-    fn say_to_all(&mut self) {
-        let row = self.gossip.own().clone();
-        for peer in self.peers.linked() {
-            self.gossip_to(peer, vec![row.clone()], true);
-        }
+    fn respond_fault(&mut self, to: Requester, error: &Error) {
+        self.respond(to, ClientResponse::Fault(Fault::from(error)));
     }
 
-    fn dial_all(&mut self, now: u64) {
-        if self.stopping != Stopping::No {
-            return;
-        }
-        let own = self.node.id();
-        let members: Vec<_> =
-            self.node.doc().present().map(|m| m.id).filter(|id| *id != own).collect();
-        for id in members {
-            let address = self.gossip.row(id).map(|r| r.address.clone());
-            let Some(address) = address.filter(|a| !a.is_empty()) else { continue };
-            if self.peers.is_due(id, now) {
-                super::door::dial(id, address, self.papers.clone(), self.tell.clone());
-            }
-        }
-    }
-
-    /// Tells the node whose links have ended, whether they were taken to be alive or not, and who can be
-    /// reached.
-    pub(super) fn see_alive(&mut self) {
-        let now = self.now_ms();
-        let linked = self.peers.linked();
-        let alive: BTreeSet<NodeId> =
-            linked.into_iter().filter(|id| self.gossip.is_up(*id, now)).collect();
-        let before = std::mem::replace(&mut self.alive, alive.clone());
-        let cut = self.peers.take_lost();
-        if cut.is_empty() && alive == before {
-            return;
-        }
-        for lost in before.difference(&alive) {
-            tracing::warn!(peer = self.node.doc().name(*lost), "taken to be down");
-        }
-        for back in alive.difference(&before) {
-            tracing::info!(peer = self.node.doc().name(*back), "up");
-        }
-        self.chores.wake();
-        self.events.extend(cut.into_iter().map(Event::Cut));
-        self.events.push(Event::Alive(alive));
-    }
-
-    // ---- the end ----------------------------------------------------------------------------
-
-    /// Begins to stop: no new work; what is under way is finished.
-    pub(super) fn stop(&mut self) {
-        if self.stopping == Stopping::No {
-            tracing::info!("stopping");
-            drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
-            self.door.abort();
-            self.node.rest(true);
-            self.stopping = Stopping::Finishing(self.now_ms() + FINISH_MS);
-        }
-    }
-
-    fn stop_tick(&mut self, now: u64) {
-        let Stopping::Finishing(until) = self.stopping else { return };
-        if now < until && !(self.desk.is_empty() && self.node.is_coordinating_nothing()) {
-            return;
-        }
-        self.write_peers();
-        self.stopping = Stopping::Goodbye(now + GOODBYE_MS);
-        self.say_of_itself();
-    }
-
-    fn is_over(&self) -> Option<Ended> {
-        let removed = self.node.doc().member(self.node.id());
-        if removed.is_some_and(|m| m.state == State::Removed) && !self.node.is_committing() {
-            tracing::info!("this node is no member of the ring any more");
-            return Some(Ended::Removed);
-        }
-        match self.stopping {
-            Stopping::Goodbye(at) if self.now_ms() >= at && !self.node.is_committing() => {
-                Some(Ended::Stopped)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The end of a node that is not the only one of its identity.
-pub(super) fn twin(name: &str) -> Error {
-    let text = "Another process runs with this node's identity, so this one stopped.";
-    let name = operand(name);
-    let hint = format!("end one of them; a copy needs an identity of its own: kvs replace {name}");
-    Error::Denied(text.into()).hint(hint)
-}
-
-impl Driver for Core {
-    fn send(&mut self, to: NodeId, message: Message) {
-        Self::send(self, to, message);
-    }
-
-    fn commit(&mut self, seq: BatchSeq, batch: Batch) {
-        self.store.rest();
-        self.committer.commit(seq, batch);
-    }
-
-    fn reply(&mut self, ticket: Ticket, reply: Reply) {
-        self.replied(ticket.0, reply);
-    }
-
-    fn note(&mut self, note: Note) {
-        meter::note(note.kind());
-        let text = note.text(self.node.doc());
-        if note.is_corruption() {
-            tracing::error!("{text}");
-        } else {
-            tracing::warn!("{text}");
-        }
-    }
-
-    fn stop(&mut self, why: String) {
-        let why = format!("The node's file failed, so it stopped: {why}");
-        let name = operand(self.node.doc().name(self.node.id()));
-        self.failed = Some(Error::Corrupt(why).hint(format!(
-            "see to the disk, then start it again; where it ends like this again, rebuild it: \
-             kvs replace {name}"
-        )));
+    fn send_rows(&mut self, to: NodeId, rows: Vec<GossipRow>, gossiped: Gossiped) {
+        let body = Body::Gossip { rows, answer: gossiped == Gossiped::Answer };
+        self.send(to, self.news(body));
     }
 }

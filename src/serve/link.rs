@@ -1,13 +1,13 @@
-//! One open connection: frames in, frames out, each side bounded.
+//! One open connection: packets in, packets out, each side bounded.
 //!
 //! ```text
-//! socket --frames--> opener --parcel--> core          waits while the core is busy
-//! core --bytes--> outbox --> sealer --frames--> socket    refused when the outbox is full
+//! socket --packets--> opener --frame--> core          waits while the core is busy
+//! core --bytes--> send queue --> sealer --packets--> socket    refused when the queue is full
 //! ```
 //!
-//! Between peers each side says something every second and takes silence for death. What it does
-//! not do: it does not know what a parcel means. Caveat: a parcel waits behind those before it; the
-//! pieces of a long one count as signs of life.
+//! Between peers each side sends something every second and takes silence for death. What it does not do: it
+//! does not know what a frame means. Caveat: a frame waits behind those before it; the packets of a long one
+//! count as signs of life.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,36 +22,40 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::desk::is_operators;
-use super::event::In;
-use super::guests::{Gathered, Guests, Outbox, QUESTION_BYTES_MAX, Seat};
-use crate::channel::{Ask, Opener, OtherClock, Parcel, Sealer};
+use super::event::{Received, ServerEvent};
+use super::id::LinkId;
+use super::limits::{
+    ClientBudget, REQUEST_BYTES_MAX, ReceivePermit, RequestPermit, ResponseSize, SendQueue,
+};
+use super::requests::is_operators;
+use crate::channel::{Arrival, ClientRequest, Frame, Opener, OtherClock, Sealer};
 use crate::error::{Error, Result};
 use crate::node::Request;
 use crate::os::now;
 
 /// Bytes that may wait to be sent over one link.
 const OUTBOX_BYTES_MAX: usize = 64 << 20;
-/// A link on which nothing could be written for so long is given up.
+/// A link on which nothing could be written for this time is given up.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 /// What is queued when a node stops gets this long.
 const FINISH_WAIT: Duration = Duration::from_secs(1);
-/// A peer that has said nothing for so long is gone.
+/// A peer that has sent nothing for this time is gone.
 const PEER_SILENCE: Duration = Duration::from_secs(4);
-/// A client may think for so long.
+/// A client may be silent for this time.
 const CLIENT_SILENCE: Duration = Duration::from_secs(300);
-/// Peers say something at least so often.
+/// A peer is sent something at least this often.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// Questions of one client that may be open; then it is read no further.
-const ASKS_MAX: usize = 1_024;
-/// The bytes of one question have to come within this, what it waits for a place not counted.
-const GATHER_WAIT: Duration = Duration::from_secs(60);
-/// Frames are gathered up to so many bytes before they are written.
+/// Requests of one client that may be open; then it is read no further.
+const REQUESTS_MAX: usize = 1_024;
+/// The bytes of one request have to come within this time; what it waits for its share of the budget
+/// does not count.
+const RECEIVE_WAIT: Duration = Duration::from_secs(60);
+/// Packets are gathered up to this many bytes before they are written.
 const WRITE_BYTES: usize = 256 << 10;
 
 /// The clocks of both ends of a link: how old what comes over it is.
 #[derive(Clone)]
-pub(super) struct Clocks {
+pub(super) struct LinkClocks {
     /// This side's clock is counted from here.
     pub(super) began: Instant,
     /// When this side said its last word of the handshake.
@@ -61,7 +65,7 @@ pub(super) struct Clocks {
     pub(super) other: OtherClock,
 }
 
-impl Clocks {
+impl LinkClocks {
     /// Those of a link without stamps.
     #[cfg(test)]
     pub(super) fn plain() -> Self {
@@ -73,100 +77,100 @@ impl Clocks {
         self.began.elapsed().as_millis() as u64
     }
 
-    /// The bytes of a parcel as they are sent now.
-    fn stamp(&self, parcel: Vec<u8>) -> Vec<u8> {
-        if self.stamped { self.other.stamp(&parcel, self.now_ms()) } else { parcel }
+    /// The bytes of a frame as they are sent now.
+    fn stamp(&self, frame: Vec<u8>) -> Vec<u8> {
+        if self.stamped { self.other.stamp(&frame, self.now_ms()) } else { frame }
     }
 
-    /// The bytes of a parcel that has come, and when it was sent, on this side's clock.
+    /// The bytes of a frame that has come, and when it was sent, on this side's clock.
     fn take<'b>(&self, bytes: &'b [u8]) -> Result<(&'b [u8], Option<u64>)> {
         let since = self.since.saturating_duration_since(self.began).as_millis() as u64;
-        self.other.take(bytes, since, self.now_ms())
+        self.other.take(bytes, Arrival { handshake_ms: since, now_ms: self.now_ms() })
     }
 }
 
 /// The core's end of a link.
-pub(super) struct Link {
-    clocks: Clocks,
+pub(super) struct LinkHandle {
+    clocks: LinkClocks,
     outbox: UnboundedSender<Vec<u8>>,
-    waiting: Arc<Outbox>,
+    queue: Arc<SendQueue>,
     reading: AbortHandle,
     writing: JoinHandle<()>,
 }
 
-impl Link {
+impl LinkHandle {
     /// Starts the tasks of a connection whose handshake is done.
     pub(super) fn start(
-        id: u64,
+        id: LinkId,
         stream: TcpStream,
         sealer: Sealer,
         mut opener: Opener,
-        guests: Option<&Guests>,
-        clocks: Clocks,
-        tell: Sender<In>,
+        budget: Option<&ClientBudget>,
+        clocks: LinkClocks,
+        sender: Sender<ServerEvent>,
     ) -> Self {
-        let peer = guests.is_none();
+        let peer = budget.is_none();
         if !peer {
-            opener.at_most(QUESTION_BYTES_MAX);
+            opener.at_most(REQUEST_BYTES_MAX);
         }
         let (read, write) = stream.into_split();
         let (outbox, inbox) = unbounded_channel();
-        let waiting = Arc::new(guests.map_or_else(Outbox::default, Guests::outbox));
-        let (tell_too, guests) = (tell.clone(), guests.cloned().unwrap_or_default());
-        let asks = Arc::new(Semaphore::new(ASKS_MAX));
-        let listening = waiting.clone();
+        let queue = Arc::new(budget.map_or_else(SendQueue::default, ClientBudget::send_queue));
+        let (reader_sender, budget) = (sender.clone(), budget.cloned().unwrap_or_default());
+        let requests = Arc::new(Semaphore::new(REQUESTS_MAX));
+        let reader_queue = queue.clone();
         let of_reader = clocks.clone();
-        let reader = Reader {
+        let reader = LinkReader {
             id,
             read,
             opener,
             peer,
-            tell: tell_too,
-            asks,
-            guests,
-            listening,
+            sender: reader_sender,
+            requests,
+            budget,
+            queue: reader_queue,
             clocks: of_reader,
         };
         let of_writer = clocks.clone();
         let writer =
-            Writer { write, sealer, inbox, waiting: waiting.clone(), peer, clocks: of_writer };
-        let ended = tell.clone();
+            LinkWriter { write, sealer, inbox, queue: queue.clone(), peer, clocks: of_writer };
+        let ended = sender.clone();
         let reading = tokio::spawn(async move {
-            let _defect = Defect(id, tell.clone());
+            let _defect = Defect(id, sender.clone());
             let why = reader.run().await.err();
-            drop(tell.send(In::Ended(id, why)).await);
+            drop(sender.send(ServerEvent::LinkClosed(id, why)).await);
         });
         let writing = tokio::spawn(async move {
             if let Err(error) = writer.run().await {
-                drop(ended.send(In::Ended(id, Some(error))).await);
+                drop(ended.send(ServerEvent::LinkClosed(id, Some(error))).await);
             }
         });
-        Self { clocks, outbox, waiting, reading: reading.abort_handle(), writing }
+        Self { clocks, outbox, queue, reading: reading.abort_handle(), writing }
     }
 
-    /// Queues the bytes of a parcel; `false` when too much waits already, or the link has ended.
-    pub(super) fn send(&self, parcel: Vec<u8>) -> bool {
-        if self.waiting.waiting() > OUTBOX_BYTES_MAX || self.waiting.hoards() {
+    /// Queues the bytes of a frame; `false` when too much waits already, or the link has ended.
+    pub(super) fn send(&self, frame: Vec<u8>) -> bool {
+        if self.queue.bytes() > OUTBOX_BYTES_MAX || self.queue.is_over_share() {
             return false;
         }
-        let parcel = self.clocks.stamp(parcel);
-        self.waiting.put(parcel.len());
-        self.outbox.send(parcel).is_ok()
+        let frame = self.clocks.stamp(frame);
+        self.queue.put(frame.len());
+        self.outbox.send(frame).is_ok()
     }
 
     /// What it was in the middle of has come to the core.
-    pub(super) fn came(&self) {
-        self.waiting.listening.store(false, Ordering::Relaxed);
+    pub(super) fn frame_taken(&self) {
+        self.queue.receiving.store(false, Ordering::Relaxed);
     }
 
     /// Whether it is in the middle of a question, or of an answer.
     pub(super) fn is_busy(&self) -> bool {
-        self.waiting.waiting() > 0 || self.waiting.listening.load(Ordering::Relaxed)
+        self.queue.bytes() > 0 || self.queue.receiving.load(Ordering::Relaxed)
     }
 
     /// Closes the link once what is queued has been written.
     pub(super) fn close(self) {
-        // The writer ends with its inbox; the reader has nobody to tell any more.
+        // The writer ends with its inbox; the reader has no loop to report to any more.
         self.reading.abort();
     }
 
@@ -185,61 +189,60 @@ impl Link {
 }
 
 /// A reader that panics over what it has read takes its link along, and nothing else.
-struct Defect(u64, Sender<In>);
+struct Defect(LinkId, Sender<ServerEvent>);
 
 impl Drop for Defect {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let why = Error::Corrupt("what it said met a defect of kvs".into());
-            drop(self.1.try_send(In::Ended(self.0, Some(why))));
+            drop(self.1.try_send(ServerEvent::LinkClosed(self.0, Some(why))));
         }
     }
 }
 
-struct Reader {
-    id: u64,
+struct LinkReader {
+    id: LinkId,
     read: OwnedReadHalf,
     opener: Opener,
     peer: bool,
-    tell: Sender<In>,
-    asks: Arc<Semaphore>,
-    guests: Guests,
-    listening: Arc<Outbox>,
-    clocks: Clocks,
+    sender: Sender<ServerEvent>,
+    requests: Arc<Semaphore>,
+    budget: ClientBudget,
+    queue: Arc<SendQueue>,
+    clocks: LinkClocks,
 }
 
-impl Reader {
+impl LinkReader {
     async fn run(mut self) -> Result<()> {
         loop {
-            let mut gathered = Gathered::default();
-            let Some(bytes) = self.bytes(&mut gathered).await? else { return Ok(()) };
-            let (parcel, sent_ms) = self.clocks.take(&bytes)?;
-            let parcel = Parcel::decode(parcel)?;
-            let seat = match &parcel {
-                Parcel::Beat => {
-                    self.listening.listening.store(false, Ordering::Relaxed);
+            let mut received_permit = ReceivePermit::default();
+            let Some(bytes) = self.bytes(&mut received_permit).await? else { return Ok(()) };
+            let (frame, sent_ms) = self.clocks.take(&bytes)?;
+            let frame = Frame::decode(frame)?;
+            let permit = match &frame {
+                Frame::Beat => {
+                    self.queue.receiving.store(false, Ordering::Relaxed);
                     continue;
                 }
-                Parcel::Ask(_, ask) => {
+                Frame::Request(_, request) => {
                     let length = bytes.len();
                     drop(bytes);
-                    Some(self.seat(length, ask).await?)
+                    Some(self.permit(length, request).await?)
                 }
                 _ => None,
             };
-            drop(gathered);
-            if self.tell.send(In::Parcel(self.id, parcel, seat, sent_ms)).await.is_err() {
+            drop(received_permit);
+            let received = Received { link: self.id, frame, permit, sent_ms };
+            if self.sender.send(ServerEvent::Frame(received)).await.is_err() {
                 return Ok(());
             }
         }
     }
-}
 
-impl Reader {
-    /// The bytes of the next parcel; none at the end of the stream. Of a client no more is read than
+    /// The bytes of the next frame; none at the end of the stream. Of a client no more is read than
     /// there is room for.
-    async fn bytes(&mut self, gathered: &mut Gathered) -> Result<Option<Vec<u8>>> {
-        let (mut body, mut left) = (Vec::new(), GATHER_WAIT);
+    async fn bytes(&mut self, received: &mut ReceivePermit) -> Result<Option<Vec<u8>>> {
+        let (mut body, mut left) = (Vec::new(), RECEIVE_WAIT);
         let mut silence = if self.peer { PEER_SILENCE } else { CLIENT_SILENCE };
         loop {
             let began = now();
@@ -247,11 +250,11 @@ impl Reader {
                 return Ok(None);
             };
             if !self.peer {
-                if self.listening.listening.swap(true, Ordering::Relaxed) {
+                if self.queue.receiving.swap(true, Ordering::Relaxed) {
                     left = left.saturating_sub(began.elapsed());
                 }
                 let closed = || lost("it is closed");
-                self.guests.gather(gathered, length).await.ok_or_else(closed)?;
+                self.budget.receive(received, length).await.ok_or_else(closed)?;
                 silence = left;
             }
             let began = now();
@@ -267,18 +270,21 @@ impl Reader {
         }
     }
 
-    /// Waits for a place for a question of so many bytes.
-    async fn seat(&self, bytes: usize, ask: &Ask) -> Result<Seat> {
+    /// Waits for a share of the budget for a request of this many bytes.
+    async fn permit(&self, bytes: usize, request: &ClientRequest) -> Result<RequestPermit> {
         let closed = || lost("it is closed");
-        let of_link = self.asks.clone().acquire_owned().await.map_err(|_| closed())?;
-        let of_all = match is_operators(ask) {
+        let of_link = self.requests.clone().acquire_owned().await.map_err(|_| closed())?;
+        let of_all = match is_operators(request) {
             true => None,
             false => {
-                let reads = !matches!(ask, Ask::Node(Request::Put(_)));
-                Some(self.guests.admit(bytes, reads).await.ok_or_else(closed)?)
+                let response = match request {
+                    ClientRequest::Node(Request::Put(_)) => ResponseSize::Small,
+                    _ => ResponseSize::Estimated,
+                };
+                Some(self.budget.admit(bytes, response).await.ok_or_else(closed)?)
             }
         };
-        Ok(Seat { _of_link: of_link, _of_all: of_all })
+        Ok(RequestPermit { _of_link: of_link, _of_all: of_all })
     }
 }
 
@@ -288,7 +294,7 @@ fn heard<T>(read: std::result::Result<std::io::Result<T>, Elapsed>) -> Result<T>
     read.map_err(|e| lost(&e.to_string()))
 }
 
-/// Reads how long the next frame is; none at the end of the stream.
+/// Reads how long the next packet is; none at the end of the stream.
 async fn length(read: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Option<usize>> {
     let mut length = [0; 2];
     if read.read(&mut length[..1]).await? == 0 {
@@ -298,41 +304,41 @@ async fn length(read: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Optio
     Ok(Some(usize::from(u16::from_be_bytes(length))))
 }
 
-struct Writer {
+struct LinkWriter {
     write: OwnedWriteHalf,
     sealer: Sealer,
     inbox: UnboundedReceiver<Vec<u8>>,
-    waiting: Arc<Outbox>,
+    queue: Arc<SendQueue>,
     peer: bool,
-    clocks: Clocks,
+    clocks: LinkClocks,
 }
 
-impl Writer {
+impl LinkWriter {
     async fn run(mut self) -> Result<()> {
-        let mut frames = Vec::new();
+        let mut packets = Vec::new();
         loop {
             match timeout(BEAT_EVERY, self.inbox.recv()).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(parcel)) => self.seal(&parcel, &mut frames)?,
+                Ok(Some(frame)) => self.seal(&frame, &mut packets)?,
                 Err(_) if self.peer => {
-                    let beat = self.clocks.stamp(Parcel::Beat.encode());
-                    self.sealer.seal(&beat, &mut frames)?;
+                    let beat = self.clocks.stamp(Frame::Beat.encode());
+                    self.sealer.seal(&beat, &mut packets)?;
                 }
                 Err(_) => continue,
             }
-            while frames.len() < WRITE_BYTES {
-                let Ok(parcel) = self.inbox.try_recv() else { break };
-                self.seal(&parcel, &mut frames)?;
+            while packets.len() < WRITE_BYTES {
+                let Ok(frame) = self.inbox.try_recv() else { break };
+                self.seal(&frame, &mut packets)?;
             }
-            self.write(&frames).await?;
-            frames.clear();
-            frames.shrink_to(WRITE_BYTES);
+            self.write(&packets).await?;
+            packets.clear();
+            packets.shrink_to(WRITE_BYTES);
         }
     }
 
-    fn seal(&mut self, parcel: &[u8], frames: &mut Vec<u8>) -> Result<()> {
-        self.waiting.take(parcel.len());
-        self.sealer.seal(parcel, frames)
+    fn seal(&mut self, frame: &[u8], packets: &mut Vec<u8>) -> Result<()> {
+        self.queue.take(frame.len());
+        self.sealer.seal(frame, packets)
     }
 
     /// Writes all, as long as some of it can be written in time.

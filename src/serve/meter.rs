@@ -3,7 +3,7 @@
 //! ```text
 //! kvs_request_seconds{op="put",outcome="done"}   histogram, from the first byte to the answer
 //! kvs_commit_seconds, kvs_commit_ops             each durable transaction
-//! kvs_sent_bytes{kind="sync"}                    parcels by what they are for
+//! kvs_sent_bytes{kind="sync"}                    frames by what they are for
 //! kvs_records_synced, kvs_hints_delivered, kvs_notes{kind}
 //! kvs_keys kvs_hints kvs_filling kvs_links kvs_clients kvs_tables_bytes   as they stand
 //! kvs_scrubbed_timestamp_seconds                 when everything was last read and proven
@@ -80,8 +80,17 @@ pub(super) fn scrubbed(at_ms: Option<u64>) {
     gauge!("kvs_scrubbed_timestamp_seconds").set(at_ms.unwrap_or(0) as f64 / 1_000.0);
 }
 
-/// How things stand now.
-pub(super) fn stand(status: &Status, bytes: u64, links: usize, clients: usize) {
+/// How many connections are open.
+#[derive(Clone, Copy)]
+pub(super) struct Open {
+    /// To peers.
+    pub(super) links: usize,
+    /// Of clients.
+    pub(super) clients: usize,
+}
+
+/// How things stand now; `bytes` are those of the tables.
+pub(super) fn stand(status: &Status, bytes: u64, open: Open) {
     gauge!("kvs_keys").set(status.keys as f64);
     gauge!("kvs_hints").set(status.hints as f64);
     gauge!("kvs_filling").set(status.filling as f64);
@@ -89,8 +98,8 @@ pub(super) fn stand(status: &Status, bytes: u64, links: usize, clients: usize) {
     gauge!("kvs_ring_version").set(status.version as f64);
     gauge!("kvs_disk_full").set(f64::from(u8::from(status.full)));
     gauge!("kvs_tables_bytes").set(bytes as f64);
-    gauge!("kvs_links").set(links as f64);
-    gauge!("kvs_clients").set(clients as f64);
+    gauge!("kvs_links").set(open.links as f64);
+    gauge!("kvs_clients").set(open.clients as f64);
 }
 
 /// What a message is for.

@@ -3,13 +3,13 @@
 //! ```text
 //! GET /metrics HTTP/1.1 … (8 KiB and 5 s at most)  ->  200, the text, Connection: close
 //! anything else                                    ->  400 or 405, closed
-//! a connection too many                            ->  see `crowd`: of the source with the most, by lot
+//! a connection too many                            ->  see `slots`: of the source with the most, at random
 //! ```
 //!
-//! One question per connection; what follows it is not read. The text is made once for all who ask
+//! One request per connection; what follows it is not read. The text is made once for all who ask
 //! within a fifth of a second. Why not a library of HTTP: each of them takes connections, headers and
 //! questions without a bound of its own, or leaves the loop that accepts to us; what is left of it is
-//! this. Caveat: plain text for whoever can connect; keep it on loopback.
+//! this. Caveat: plain text for every host that can connect; keep it on loopback.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,9 +18,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::crowd::{Crowd, Source};
-use super::door::ACCEPT_REST;
-use super::quiet::Quiet;
+use super::listener::ACCEPT_REST;
+use super::log_limiter::LogLimiter;
+use super::slots::{SlotPool, SourceNetwork};
 use crate::error::{Error, Result};
 use crate::os::now;
 
@@ -29,24 +29,24 @@ const HEAD_MAX: usize = 8 << 10;
 /// How long a question may take, and its answer.
 const ASK_WAIT: Duration = Duration::from_secs(5);
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
-/// What still comes is thrown away for so long: closing before it came would take the answer along.
+/// What still comes is dropped for this time: closing before it came would discard the answer too.
 const REST_WAIT: Duration = Duration::from_millis(500);
-/// The text is made anew after so long.
+/// The text is rendered again after this time.
 const FRESH: Duration = Duration::from_millis(200);
-/// What the recorder has gathered is put in order so often, though nobody asks.
+/// The recorder compacts what it has gathered this often, also when it is not scraped.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The text for everybody who asks at about the same time.
 #[derive(Clone)]
-struct Text {
+struct FiguresText {
     figures: PrometheusHandle,
-    made: Arc<Mutex<Option<Made>>>,
+    made: Arc<Mutex<Option<Rendered>>>,
 }
 
 /// When it was made, and what it says.
-type Made = (Instant, Arc<str>);
+type Rendered = (Instant, Arc<str>);
 
-impl Text {
+impl FiguresText {
     fn get(&self) -> Arc<str> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         match &*made {
@@ -61,15 +61,19 @@ impl Text {
 }
 
 /// Listens; gives where. Within a runtime only.
-pub(super) async fn open(at: &str, figures: PrometheusHandle, crowd: Crowd) -> Result<String> {
+pub(super) async fn open(
+    at: &str,
+    figures: PrometheusHandle,
+    slot_pool: SlotPool,
+) -> Result<String> {
     let refused = |e: std::io::Error| {
         Error::Busy(format!("The figures cannot be offered at {at}: {e}. Nothing is served."))
             .hint("choose another address with --metrics HOST:PORT, or --metrics off")
     };
     let listener = TcpListener::bind(at).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    let text = Text { figures: figures.clone(), made: Arc::default() };
-    drop(tokio::spawn(accept(listener, text, crowd)));
+    let text = FiguresText { figures: figures.clone(), made: Arc::default() };
+    drop(tokio::spawn(accept(listener, text, slot_pool)));
     drop(tokio::spawn(async move {
         loop {
             tokio::time::sleep(UPKEEP).await;
@@ -79,29 +83,32 @@ pub(super) async fn open(at: &str, figures: PrometheusHandle, crowd: Crowd) -> R
     Ok(address.to_string())
 }
 
-async fn accept(listener: TcpListener, text: Text, crowd: Crowd) {
-    let quiet = Quiet::new();
+async fn accept(listener: TcpListener, text: FiguresText, slot_pool: SlotPool) {
+    let log_limiter = LogLimiter::new();
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                if let Some(unsaid) = quiet.may_say() {
-                    tracing::warn!(unsaid, "a connection to the figures was not accepted: {error}");
+                if let Some(suppressed) = log_limiter.allow() {
+                    tracing::warn!(
+                        suppressed,
+                        "a connection to the figures was not accepted: {error}"
+                    );
                 }
                 tokio::time::sleep(ACCEPT_REST).await;
                 continue;
             }
         };
-        let (text, mut place) = (text.clone(), crowd.enter(Source::of(from.ip())));
+        let (text, mut slot) = (text.clone(), slot_pool.enter(SourceNetwork::of(from.ip())));
         drop(tokio::spawn(async move {
             let time = ASK_WAIT + ANSWER_WAIT + REST_WAIT;
-            // Whoever hangs up or comes too late has no answer, and knows it.
-            drop(place.during(time, answer(stream, &text)).await);
+            // A scraper that hangs up or comes too late has no answer, and knows it.
+            drop(slot.during(time, answer(stream, &text)).await);
         }));
     }
 }
 
-async fn answer(mut stream: TcpStream, text: &Text) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, text: &FiguresText) -> std::io::Result<()> {
     let head = tokio::time::timeout(ASK_WAIT, head(&mut stream)).await??;
     let (status, body): (_, Arc<str>) = match head.split(|b| *b == b' ').next() {
         _ if !is_http(&head) => ("400 Bad Request", "".into()),

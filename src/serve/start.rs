@@ -4,35 +4,36 @@
 //! node.yaml -> kvs.lock -> data.mdb, kvs.id -> keys -> listen -> address in kvs.lock -> ready
 //! ```
 //!
-//! Whatever can go wrong goes wrong here, before anybody is told that the node is ready.
+//! A node that cannot serve fails here, before it reports that it is ready.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::bounds::Bounds;
-use super::commit::Committer;
-use super::core::Core;
-use super::crowd::Crowd;
-use super::door::{self, Papers, Porter};
-use super::due::Chores;
-use super::event::{In, Stopping};
-use super::peers::Peers;
-use super::quiet::Quiet;
-use super::tickets::Desk;
-use super::{Ended, Ready, Serving, meter, scrape};
+use super::address_book::AddressBook;
+use super::commit::CommitPipeline;
+use super::connection_limits::ConnectionLimits;
+use super::core::{Core, Setup};
+use super::event::ServerEvent;
+use super::handshake::Credentials;
+use super::listener::{self, Listener};
+use super::liveness::Liveness;
+use super::log_limiter::LogLimiter;
+use super::maintenance::Maintenance;
+use super::slots::{Seed, SlotPool};
+use super::{Ready, ServeOptions, StopReason, meter, scrape};
 use crate::channel::{Hello, Static};
 use crate::config::{self, NodeConfig, PEERS_FILE};
 use crate::error::{Error, Result};
-use crate::gossip::{Gossip, Mood, Row};
+use crate::gossip::{Gossip, GossipRow, NodeHealth};
 use crate::node::Node;
 use crate::node_dir::{self, RING_KEY};
-use crate::os::{self, now, random, wall_ms};
+use crate::os;
+use crate::os::{random, wall_ms};
 use crate::ring::State;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::{Holder, Lock, Want};
@@ -42,7 +43,7 @@ use crate::store::sidecar::Trust;
 const ANYWHERE: &str = "127.0.0.1:0";
 /// What has come and was not yet taken.
 const INBOX_MAX: usize = 4_096;
-/// How long to wait for a lock "for ever": until somebody loses patience.
+/// How long to wait for a lock "for ever": until a person ends the process.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 /// Serves a node until it is told to stop. `ready` is called once it listens.
@@ -50,7 +51,7 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 /// # Errors
 /// [`Error::Busy`] when the directory or the port is in use, as [`crate::node_dir::open_node`] for its
 /// files; [`Error::Corrupt`] when its file failed while it served.
-pub fn serve(serving: Serving, ready: &mut dyn FnMut(&Ready)) -> Result<Ended> {
+pub fn serve(serving: ServeOptions, ready: &mut dyn FnMut(&Ready)) -> Result<StopReason> {
     let config = node_dir::configured(&serving.dir)?;
     node_dir::refuse_unwritable(&serving.dir)?;
     let lock = lock(&serving)?;
@@ -62,13 +63,13 @@ pub fn serve(serving: Serving, ready: &mut dyn FnMut(&Ready)) -> Result<Ended> {
     let runtime =
         runtime.map_err(|e| Error::Denied(format!("The event loop could not start: {e}.")))?;
     let ended = runtime.block_on(run(serving, &config, &lock, store, node, ready));
-    // Handshakes and dials under way are nobody's any more.
+    // Handshakes and dials under way have no loop to report to any more.
     runtime.shutdown_background();
     drop(lock);
     ended
 }
 
-fn lock(serving: &Serving) -> Result<Lock> {
+fn lock(serving: &ServeOptions) -> Result<Lock> {
     let holder = holder(None);
     match &serving.lock {
         Some(file) => {
@@ -90,13 +91,13 @@ fn holder(address: Option<String>) -> Holder {
 }
 
 async fn run(
-    serving: Serving,
+    serving: ServeOptions,
     config: &NodeConfig,
     lock: &Lock,
     store: Lmdb,
     node: Node,
     ready: &mut dyn FnMut(&Ready),
-) -> Result<Ended> {
+) -> Result<StopReason> {
     let doc = node.doc().clone();
     if doc.member(node.id()).is_some_and(|m| m.state == State::Removed) {
         let name = &config.name;
@@ -106,44 +107,26 @@ async fn run(
     let keys = node_dir::keys(&serving.dir, &config.name, doc.member(node.id()))?;
     let (own, key_file) = (Static::of(keys.own), serving.dir.join(RING_KEY));
     let hello = Hello { run: random()? as u64, ..Hello::new(Some(doc.id), Some(node.id())) };
-    let papers = Papers { key_file, own, hello };
-    let (listener, address) = listen(&serving, config).await?;
-    let bounds = Bounds::raised();
+    let credentials = Credentials { key_file, own, hello };
+    let (socket, address) = listen(&serving, config).await?;
+    let limits = ConnectionLimits::raised();
     let metrics = match &serving.metrics {
-        Some(at) => Some(scrape::open(at, meter::start()?, crowd(bounds.scrapers)?).await?),
+        Some(at) => Some(scrape::open(at, meter::start()?, slot_pool(limits.scrapers)?).await?),
         None => None,
     };
     lock.rename_holder(&serving.dir, &holder(Some(address.clone())))?;
-    let (tell, inbox) = channel(INBOX_MAX);
-    watch_signals(tell.clone())?;
-    let door = door::open(listener, porter(&papers, bounds, &tell)?);
+    let (sender, inbox) = channel(INBOX_MAX);
+    watch_signals(sender.clone())?;
+    let accepting = listener::open(socket, listener(&credentials, limits, &sender)?);
     let written = written(&serving.dir);
-    let gossip = gossip(&node, &address, &written, &serving.dir)?;
-    let twin = store.twin()?;
-    let metrics_at = metrics.clone();
-    let chores =
-        Chores::new(serving.dir.clone(), metrics_at, serving.sync_every, serving.hints, written);
-    let core = Core {
-        peers: Peers::new(node.id()),
-        bounds,
-        checked: doc.version,
-        quiet: Quiet::new(),
-        committer: Committer::start(store, tell.clone())?,
-        store: twin,
-        node,
-        gossip,
-        desk: Desk::default(),
-        chores,
-        papers,
-        tell,
-        door,
-        began: now(),
-        stopping: Stopping::No,
-        events: Vec::new(),
-        alive: BTreeSet::new(),
-        failed: None,
-        twin_ms: None,
-    };
+    let liveness = Liveness::new(gossip(&node, &address, &written, &serving.dir)?);
+    let maintenance = Maintenance::new(serving.sync_every);
+    let maintenance = if serving.hints { maintenance } else { maintenance.without_hints() };
+    let address_book = AddressBook::new(&serving.dir, written);
+    let pipeline = CommitPipeline::start(store, sender.clone())?;
+    let (began, published) = (now(), metrics.clone());
+    let setup = Setup { credentials, limits, metrics: published, sender, accepting, began };
+    let core = Core::new(setup, node, pipeline, liveness, maintenance, address_book);
     let name = config.name.clone();
     tracing::info!(name, address, dir = %serving.dir.display(), "serving");
     ready(&Ready { name, address, metrics });
@@ -151,20 +134,24 @@ async fn run(
     core.run(inbox).await
 }
 
-fn porter(papers: &Papers, bounds: Bounds, tell: &Sender<In>) -> Result<Porter> {
-    let (strangers, keyed) = (crowd(bounds.strangers)?, crowd(bounds.keyed)?);
-    let (papers, tell) = (papers.clone(), tell.clone());
-    Ok(Porter { papers, strangers, keyed, quiet: Quiet::new(), tell })
+fn listener(
+    credentials: &Credentials,
+    limits: ConnectionLimits,
+    sender: &Sender<ServerEvent>,
+) -> Result<Listener> {
+    let (strangers, keyed) = (slot_pool(limits.strangers)?, slot_pool(limits.keyed)?);
+    let (credentials, sender) = (credentials.clone(), sender.clone());
+    Ok(Listener { credentials, strangers, keyed, log_limiter: LogLimiter::new(), sender })
 }
 
-fn crowd(room: usize) -> Result<Crowd> {
-    Ok(Crowd::new(room, random()? as u64))
+fn slot_pool(room: usize) -> Result<SlotPool> {
+    Ok(SlotPool::new(room, Seed(random()? as u64)))
 }
 
 /// Listens; gives the address that others are told.
-async fn listen(serving: &Serving, config: &NodeConfig) -> Result<(TcpListener, String)> {
+async fn listen(serving: &ServeOptions, config: &NodeConfig) -> Result<(TcpListener, String)> {
     let wanted = serving.listen.as_deref().or(config.listen.as_deref()).unwrap_or(ANYWHERE);
-    let listener = door::listen(wanted).await?;
+    let listener = listener::listen(wanted).await?;
     let bound = listener.local_addr().map_err(|e| Error::Denied(e.to_string()))?;
     if let Some(advertise) = &config.advertise {
         return Ok((listener, advertise.clone()));
@@ -195,14 +182,14 @@ fn written(dir: &Path) -> config::Peers {
 /// What is known of the others at the start: as written down, but for those that are being served beside
 /// this one: a whole ring may have come back at other addresses.
 fn gossip(node: &Node, address: &str, written: &config::Peers, dir: &Path) -> Result<Gossip> {
-    let own = Row {
+    let own = GossipRow {
         id: node.id(),
         generation: wall_ms(),
         beat: 0,
         address: address.to_owned(),
         actor: node.actor(),
         version: node.doc().version,
-        mood: Mood::Starting,
+        health: NodeHealth::Starting,
     };
     let mut gossip = Gossip::new(own, random()? as u64, 0);
     let doc = node.doc();
@@ -214,16 +201,21 @@ fn gossip(node: &Node, address: &str, written: &config::Peers, dir: &Path) -> Re
 }
 
 /// Signals that are kind requests to stop. One that was ignored when the process began stays so.
-fn watch_signals(tell: Sender<In>) -> Result<()> {
+fn watch_signals(sender: Sender<ServerEvent>) -> Result<()> {
     for kind in os::stop_signals().into_iter().map(SignalKind::from_raw) {
         let mut signals =
             signal(kind).map_err(|e| Error::Denied(format!("Signals cannot be watched: {e}.")))?;
-        let tell = tell.clone();
+        let sender = sender.clone();
         drop(tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                drop(tell.send(In::Stop).await);
+                drop(sender.send(ServerEvent::Stop).await);
             }
         }));
     }
     Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a driver gives the core its time")]
+fn now() -> Instant {
+    Instant::now()
 }

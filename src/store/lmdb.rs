@@ -26,7 +26,7 @@ mod preflight;
 mod rows;
 mod signal;
 mod structure;
-mod twin;
+mod reader;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -36,10 +36,10 @@ use heed::{Env, RoTxn, WithoutTls};
 
 pub use self::held::{FILE, LOCK_FILE};
 use self::preflight::named;
+pub use self::reader::Head;
 use self::rows::{Edit, Tables, View, failure, read_error};
 pub use self::signal::{FAULT_CODE, UNKNOWN_CODE};
 use self::structure::Extent;
-pub use self::twin::Head;
 use super::apply::{self, Applied};
 use super::sidecar::{self, Identity, Reason, Sidecar, Trust};
 use super::tables::{self, Name, Rows};

@@ -18,15 +18,15 @@ mod support;
 use std::collections::BTreeMap;
 
 use kvs::clock::Actor;
-use kvs::gossip::{Gossip, Mood, Row};
+use kvs::gossip::{Gossip, GossipRow, NodeHealth};
 use kvs::ring::NodeId;
 
 use crate::support::rng::Rng;
 
-fn row(place: usize) -> Row {
+fn row(place: usize) -> GossipRow {
     let (id, address) = (NodeId(place as u64), format!("10.0.0.{place}:4801"));
-    let (actor, mood) = (Actor(id.0), Mood::Well);
-    Row { id, generation: 1_700_000_000_000, beat: 0, address, actor, version: 1, mood }
+    let (actor, health) = (Actor(id.0), NodeHealth::Well);
+    GossipRow { id, generation: 1_700_000_000_000, beat: 0, address, actor, version: 1, health }
 }
 
 fn ids(count: usize) -> Vec<NodeId> {
@@ -66,8 +66,8 @@ fn exchange(lists: &mut [Gossip], all: &[NodeId], source: NodeId, now: u64) {
         pushes.extend(to.into_iter().map(|to| (list.own().id, to, list.rows())));
     }
     // Who answers knows nothing yet of what it is pushed itself in this round.
-    let known: Vec<Vec<Row>> = lists.iter().map(Gossip::rows).collect();
-    let mut heard: Vec<Vec<Row>> = vec![Vec::new(); lists.len()];
+    let known: Vec<Vec<GossipRow>> = lists.iter().map(Gossip::rows).collect();
+    let mut heard: Vec<Vec<GossipRow>> = vec![Vec::new(); lists.len()];
     for (from, to, rows) in pushes {
         let mut answerer = Gossip::new(known[place(to)][0].clone(), 0, now);
         answerer.merge(to, known[place(to)].clone(), now);
@@ -96,8 +96,8 @@ fn a_thousand_nodes_learn_of_a_ring_within_twelve_rounds() {
 
 enum Event {
     Tick(usize),
-    Push { from: usize, to: usize, rows: Vec<Row> },
-    Answer { from: usize, to: usize, rows: Vec<Row> },
+    Push { from: usize, to: usize, rows: Vec<GossipRow> },
+    Answer { from: usize, to: usize, rows: Vec<GossipRow> },
 }
 
 /// Nodes that tick when they get to it, on a network that delays and loses.
@@ -178,7 +178,7 @@ impl World {
         }
     }
 
-    fn only_watched(&self, mut rows: Vec<Row>) -> Vec<Row> {
+    fn only_watched(&self, mut rows: Vec<GossipRow>) -> Vec<GossipRow> {
         rows.retain(|row| self.watched.contains(&place(row.id)));
         rows
     }

@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use kvs::channel::{Ask, Hello, Told};
+use kvs::channel::{ClientRequest, ClientResponse, Hello};
 use kvs::ring::NodeId;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -209,10 +209,10 @@ fn an_operator_is_heard_when_all_clients_are_busy() {
     let mut late = Guest::at(&place, "n1");
     late.post(1, get("k")).expect("it is heard");
     let told = late.told().expect("an answer").1;
-    assert!(matches!(&told, Told::Fault(_)), "{told:?}");
-    late.post(2, Ask::Info).expect("it is heard");
+    assert!(matches!(&told, ClientResponse::Fault(_)), "{told:?}");
+    late.post(2, ClientRequest::Info).expect("it is heard");
     let told = late.told().expect("an answer").1;
-    assert!(matches!(&told, Told::Info(_)), "{told:?}");
+    assert!(matches!(&told, ClientResponse::Info(_)), "{told:?}");
     place.kvs("put -q k v").ends(0);
     place.kvs("node info n1").ends(0);
     place.kvs("status").ends(0);
@@ -232,11 +232,11 @@ fn questions_of_8_mib_that_never_end_are_not_gathered() {
         let greedy = |i: usize| {
             move || {
                 let mut guest = Guest::at(place, "n1");
-                let mut frames = guest.frames(1, put(&format!("long{i}"), 8_000_000));
-                frames.pop();
+                let mut packets = guest.packets(1, put(&format!("long{i}"), 8_000_000));
+                packets.pop();
                 guest.stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a limit");
                 // The node stops reading, or the last byte is missing.
-                drop(guest.stream.write_all(&frames));
+                drop(guest.stream.write_all(&packets));
                 guest
             }
         };
@@ -245,7 +245,7 @@ fn questions_of_8_mib_that_never_end_are_not_gathered() {
         the_far_are_served(place, Vec::new);
         drop(all);
     });
-    // Of 244 MiB it has read 32, and has them twice while a frame is opened.
+    // Of 244 MiB it has read 32, and has them twice while a packet is opened.
     let peak = peak_mib(&place, "n1");
     assert!(peak < 150, "it took {peak} MiB");
     within_bounds(&place, &nodes[0]);

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kvs::channel::{
-    Ask, Handshake, Hello, Opener, OtherClock, Parcel, RingKeys, Sealer, Static, Told,
+    Arrival, ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
+    RingKeys, Sealer, Static,
 };
 use kvs::config;
 use kvs::key::{Key, Q};
@@ -55,7 +56,7 @@ impl Guest {
     pub(crate) fn greets(place: &Place, stream: TcpStream, hello: &Hello) -> Self {
         let own = Static::fresh().expect("a key");
         let mut guest = Self::shakes(place, stream, &own, hello);
-        assert!(matches!(guest.next(), Ok(Parcel::Welcome { peer: false })));
+        assert!(matches!(guest.next(), Ok(Frame::Welcome { peer: false })));
         guest
     }
 
@@ -69,51 +70,52 @@ impl Guest {
         let keys = RingKeys::new(config::read_keys(&place.path("r/ring.key")).expect("keys"));
         stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
         stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        let (shake, first) = Handshake::dial(&keys, own, hello).expect("a frame");
+        let (shake, first) = Handshake::dial(&keys, own, hello).expect("a packet");
         stream.write_all(&first).expect("it listens");
-        let reply = frame(&mut stream).expect("a reply");
+        let reply = packet(&mut stream).expect("a reply");
         let (opened, last) = shake.dialled(&reply).expect("the right key");
         stream.write_all(&last).expect("it listens");
         Self { stream, sealer: opened.sealer, opener: opened.opener }
     }
 
-    pub(crate) fn post(&mut self, ticket: u64, ask: Ask) -> std::io::Result<()> {
-        let frames = self.frames(ticket, ask);
-        self.stream.write_all(&frames)
+    pub(crate) fn post(&mut self, ticket: u64, ask: ClientRequest) -> std::io::Result<()> {
+        let packets = self.packets(ticket, ask);
+        self.stream.write_all(&packets)
     }
 
     /// The bytes of a question.
-    pub(crate) fn frames(&mut self, ticket: u64, ask: Ask) -> Vec<u8> {
-        self.sealed(&Parcel::Ask(ticket, Box::new(ask)))
+    pub(crate) fn packets(&mut self, ticket: u64, ask: ClientRequest) -> Vec<u8> {
+        self.sealed(&Frame::Request(RequestId(ticket), Box::new(ask)))
     }
 
-    fn sealed(&mut self, parcel: &Parcel) -> Vec<u8> {
-        let mut frames = Vec::new();
-        self.sealer.seal(&parcel.encode(), &mut frames).expect("a parcel");
-        frames
+    fn sealed(&mut self, frame: &Frame) -> Vec<u8> {
+        let mut packets = Vec::new();
+        self.sealer.seal(&frame.encode(), &mut packets).expect("a parcel");
+        packets
     }
 
     /// Says something that is no question.
-    pub(crate) fn say(&mut self, parcel: &Parcel) -> std::io::Result<()> {
-        let frames = self.sealed(parcel);
-        self.stream.write_all(&frames)
+    pub(crate) fn say(&mut self, frame: &Frame) -> std::io::Result<()> {
+        let packets = self.sealed(frame);
+        self.stream.write_all(&packets)
     }
 
-    pub(crate) fn next(&mut self) -> std::io::Result<Parcel> {
+    pub(crate) fn next(&mut self) -> std::io::Result<Frame> {
         loop {
-            let body = frame(&mut self.stream)?;
-            if let Some(bytes) = self.opener.open(&body).expect("a frame of the node's") {
-                let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).expect("a stamp");
-                return Ok(Parcel::decode(bytes).expect("a parcel"));
+            let body = packet(&mut self.stream)?;
+            if let Some(bytes) = self.opener.open(&body).expect("a packet of the node's") {
+                let (bytes, _) =
+                    OtherClock::default().take(&bytes, Arrival::default()).expect("a stamp");
+                return Ok(Frame::decode(bytes).expect("a parcel"));
             }
         }
     }
 
     /// The next answer.
-    pub(crate) fn told(&mut self) -> std::io::Result<(u64, Told)> {
+    pub(crate) fn told(&mut self) -> std::io::Result<(u64, ClientResponse)> {
         loop {
-            if let Parcel::Told(ticket, told) = self.next()?
-                && *told != Told::Busy
+            if let Frame::Response(RequestId(ticket), told) = self.next()?
+                && *told != ClientResponse::Busy
             {
                 return Ok((ticket, *told));
             }
@@ -121,7 +123,7 @@ impl Guest {
     }
 }
 
-fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+fn packet(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
     let mut body = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -129,18 +131,18 @@ fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(body)
 }
 
-pub(crate) fn get(key: &str) -> Ask {
+pub(crate) fn get(key: &str) -> ClientRequest {
     let options = Options { timeout_ms: 10_000, ..Options::default() };
-    Ask::Node(Request::Get(Key::new(key).expect("a key"), options))
+    ClientRequest::Node(Request::Get(Key::new(key).expect("a key"), options))
 }
 
-pub(crate) fn put(key: &str, bytes: usize) -> Ask {
+pub(crate) fn put(key: &str, bytes: usize) -> ClientRequest {
     let key = Key::new(key).expect("a key");
     let partition = Q::new(16).expect("sixteen").partition(&key);
     let value = Some((vec![b'x'; bytes], None));
     let items = vec![Item { key, value, basis: Basis::Blind }];
     let options = Options { timeout_ms: 10_000, ..Options::default() };
-    Ask::Node(Request::Put(PutRequest { partition, items, options }))
+    ClientRequest::Node(Request::Put(PutRequest { partition, items, options }))
 }
 
 /// The most memory that a node has taken so far.
@@ -234,7 +236,7 @@ fn each_of_25_clients_may_ask_1_100_things_at_once() {
         let mut answers = std::collections::BTreeSet::new();
         while answers.len() < QUESTIONS as usize {
             let (ticket, told) = guest.told().expect("an answer to each");
-            assert!(matches!(told, Told::Reply(_)), "{told:?}");
+            assert!(matches!(told, ClientResponse::Reply(_)), "{told:?}");
             answers.insert(ticket);
         }
     });

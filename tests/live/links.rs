@@ -3,10 +3,10 @@
 
 use std::net::TcpStream;
 
-use kvs::channel::{Ask, Hello, Parcel, Static, Told};
+use kvs::channel::{ClientRequest, ClientResponse, Frame, Hello, Static};
 use kvs::clock::Actor;
 use kvs::config;
-use kvs::gossip::{Mood, Row};
+use kvs::gossip::{GossipRow, NodeHealth};
 use kvs::protocol::{Body, Message};
 use kvs::ring::{NodeId, RingId};
 
@@ -57,8 +57,8 @@ struct Mute {
 impl Mute {
     fn dials(place: &Place) -> Self {
         let mut asker = Guest::at(place, "n1");
-        asker.post(1, Ask::Ring).expect("it is heard");
-        let Ok((_, Told::Ring(doc))) = asker.told() else { panic!("no document") };
+        asker.post(1, ClientRequest::Ring).expect("it is heard");
+        let Ok((_, ClientResponse::Ring(doc))) = asker.told() else { panic!("no document") };
         let id = doc.members.iter().find(|m| m.name == "n2").expect("a member").id;
         let secret = config::read_key(&place.path("r/n2/node.key")).expect("a key");
         let own = Static::of(secret);
@@ -66,7 +66,7 @@ impl Mute {
         let stream = TcpStream::connect(address(place, "n1")).expect("a node");
         let mut guest = Guest::shakes(place, stream, &own, &hello);
         let welcome = guest.next().expect("a word");
-        assert_eq!(welcome, Parcel::Welcome { peer: true });
+        assert_eq!(welcome, Frame::Welcome { peer: true });
         let mut mute = Self { guest, ring: doc.id, version: doc.version, id, beat: 0 };
         mute.lives();
         mute
@@ -75,24 +75,24 @@ impl Mute {
     /// Shows life.
     fn lives(&mut self) {
         self.beat += 1;
-        let row = Row {
+        let row = GossipRow {
             id: self.id,
             generation: 1 << 50,
             beat: self.beat,
             address: "127.0.0.1:9".into(),
             actor: Actor(1),
             version: self.version,
-            mood: Mood::Well,
+            health: NodeHealth::Well,
         };
         let body = Body::Gossip { rows: vec![row], answer: true };
         let message = Message { ring: self.ring, version: self.version, op: 0, body };
-        self.guest.say(&Parcel::Message(Box::new(message))).expect("a link");
+        self.guest.say(&Frame::Message(Box::new(message))).expect("a link");
     }
 
-    fn hears(&mut self) -> Parcel {
-        let parcel = self.guest.next().expect("a link");
+    fn hears(&mut self) -> Frame {
+        let frame = self.guest.next().expect("a link");
         self.lives();
-        parcel
+        frame
     }
 }
 
@@ -116,7 +116,7 @@ fn who_waits_for_an_answer_hears_that_its_link_gave_way_to_another() {
         let line =
             format!("put -q {key} v -w 3 --blind --timeout 60s --ring {}", address(place, "n1"));
         let put = scope.spawn(move || place.kvs(&format!("{line} --key-file r/ring.key")));
-        let is_write = |parcel: &Parcel| matches!(parcel, Parcel::Message(m) if matches!(m.body, Body::Write { .. }));
+        let is_write = |frame: &Frame| matches!(frame, Frame::Message(m) if matches!(m.body, Body::Write { .. }));
         while !is_write(&first.hears()) {}
         let mut second = Mute::dials(place);
         let heard = (0..50).take_while(|_| !put.is_finished()).map(|_| second.hears()).count();

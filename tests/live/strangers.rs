@@ -11,12 +11,13 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use kvs::channel::{
-    Ask, Handshake, Hello, Look, Opener, OtherClock, Parcel, RingKeys, Sealer, Static, Told,
+    Arrival, ClientRequest, ClientResponse, Frame, Handshake, Hello, Opener, OtherClock, RequestId,
+    RingKeys, Sealer, Static, StoreQuery,
 };
 use kvs::clock::Actor;
 use kvs::config;
 use kvs::digest::{Arc, Sum};
-use kvs::gossip::{Mood, Row};
+use kvs::gossip::{GossipRow, NodeHealth};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{RepairRequest, Request};
 use kvs::protocol::{Ballot, Body, Message, Scope, WIRE};
@@ -57,45 +58,47 @@ impl Stranger {
         let mut stream = TcpStream::connect(address).expect("a node");
         stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
         let hello = Hello { run: 7, ..Hello::new(None, id) };
-        let (shake, first) = Handshake::dial(&keys, own, &hello).expect("a frame");
+        let (shake, first) = Handshake::dial(&keys, own, &hello).expect("a packet");
         stream.write_all(&first).expect("it listens");
-        let reply = frame(&mut stream).expect("a reply");
+        let reply = packet(&mut stream).expect("a reply");
         let (opened, last) = shake.dialled(&reply).expect("the right key");
         stream.write_all(&last).expect("it listens");
         let mut stranger = Self { stream, sealer: opened.sealer, opener: opened.opener };
-        let peer = matches!(stranger.next(), Some(Parcel::Welcome { peer: true }));
+        let peer = matches!(stranger.next(), Some(Frame::Welcome { peer: true }));
         (stranger, peer)
     }
 
-    fn send(&mut self, parcel: &[u8]) {
-        let mut frames = Vec::new();
-        self.sealer.seal(parcel, &mut frames).expect("a parcel");
+    fn send(&mut self, frame: &[u8]) {
+        let mut packets = Vec::new();
+        self.sealer.seal(frame, &mut packets).expect("a parcel");
         // It may be cut off already.
-        drop(self.stream.write_all(&frames));
+        drop(self.stream.write_all(&packets));
     }
 
-    fn next(&mut self) -> Option<Parcel> {
+    fn next(&mut self) -> Option<Frame> {
         loop {
-            let body = frame(&mut self.stream).ok()?;
+            let body = packet(&mut self.stream).ok()?;
             if let Some(bytes) = self.opener.open(&body).ok()? {
-                let (bytes, _) = OtherClock::default().take(&bytes, 0, 0).ok()?;
-                return Parcel::decode(bytes).ok();
+                let (bytes, _) = OtherClock::default().take(&bytes, Arrival::default()).ok()?;
+                return Frame::decode(bytes).ok();
             }
         }
     }
 
-    fn ask(&mut self, ask: Ask) -> Option<Told> {
-        self.send(&Parcel::Ask(9, Box::new(ask)).encode());
+    fn ask(&mut self, ask: ClientRequest) -> Option<ClientResponse> {
+        self.send(&Frame::Request(RequestId(9), Box::new(ask)).encode());
         loop {
             match self.next()? {
-                Parcel::Told(9, told) if *told != Told::Busy => return Some(*told),
+                Frame::Response(RequestId(9), told) if *told != ClientResponse::Busy => {
+                    return Some(*told);
+                }
                 _ => {}
             }
         }
     }
 }
 
-fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+fn packet(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
     let mut body = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -145,23 +148,25 @@ fn lies(doc: &RingDoc) -> Vec<Body> {
 }
 
 /// What a client asks.
-fn absurd(doc: &RingDoc) -> Vec<Ask> {
+fn absurd(doc: &RingDoc) -> Vec<ClientRequest> {
     let options = || Options { timeout_ms: u64::MAX, ..Options::default() };
     let key = || Key::new("k").expect("a key");
     let repair = RepairRequest { partitions: Some(vec![Partition(60_000)]), accept_missing: true };
     vec![
-        Ask::Node(Request::Put(put(Some(60_000), Basis::Blind, 1))),
-        Ask::Node(Request::Get(key(), options())),
-        Ask::Node(Request::Scan(Partition(60_000), None, 1, Options::default())),
-        Ask::Node(Request::Scan(Partition(1), None, u32::MAX, Options::default())),
-        Ask::Node(Request::Repair(repair)),
-        Ask::Node(Request::Verify(Partition(60_000))),
-        Ask::Node(Request::Propose(forged(doc, |d| d.replicas = 0))),
-        Ask::Node(Request::Propose(forged(doc, |d| d.q = Q::new(32).expect("a power of two")))),
-        Ask::Node(Request::Propose(forged(doc, |d| d.members[0].public_key = [9; 32]))),
-        Ask::Node(Request::Propose(forged(doc, |d| drop(d.members.pop())))),
-        Ask::File(Look::Sum(Partition(60_000))),
-        Ask::File(Look::Get(Partition(60_000), key())),
+        ClientRequest::Node(Request::Put(put(Some(60_000), Basis::Blind, 1))),
+        ClientRequest::Node(Request::Get(key(), options())),
+        ClientRequest::Node(Request::Scan(Partition(60_000), None, 1, Options::default())),
+        ClientRequest::Node(Request::Scan(Partition(1), None, u32::MAX, Options::default())),
+        ClientRequest::Node(Request::Repair(repair)),
+        ClientRequest::Node(Request::Verify(Partition(60_000))),
+        ClientRequest::Node(Request::Propose(forged(doc, |d| d.replicas = 0))),
+        ClientRequest::Node(Request::Propose(forged(doc, |d| {
+            d.q = Q::new(32).expect("a power of two")
+        }))),
+        ClientRequest::Node(Request::Propose(forged(doc, |d| d.members[0].public_key = [9; 32]))),
+        ClientRequest::Node(Request::Propose(forged(doc, |d| drop(d.members.pop())))),
+        ClientRequest::File(StoreQuery::Sum(Partition(60_000))),
+        ClientRequest::File(StoreQuery::Get(Partition(60_000), key())),
     ]
 }
 
@@ -172,13 +177,15 @@ fn lies_of_a_member_and_absurd_questions_change_nothing() {
     let n2 = Served::node(&place, "n2");
     place.kvs("put -q before v").ends(0);
     let mut client = Stranger::client(&place, "n1");
-    let Some(Told::Ring(doc)) = client.ask(Ask::Ring) else { panic!("no document") };
+    let Some(ClientResponse::Ring(doc)) = client.ask(ClientRequest::Ring) else {
+        panic!("no document")
+    };
     let n3 = doc.named("n3").expect("a member").id;
 
     let asked = absurd(&doc);
     for ask in &asked {
         let told = client.ask(ask.clone());
-        assert!(matches!(told, Some(Told::Fault(_))), "{ask:?}: {told:?}");
+        assert!(matches!(told, Some(ClientResponse::Fault(_))), "{ask:?}: {told:?}");
     }
     let (mut member, peer) = Stranger::member(&place, "n1", "n3", n3);
     assert!(peer, "it has the key of n3");
@@ -190,14 +197,14 @@ fn lies_of_a_member_and_absurd_questions_change_nothing() {
     }
     let id = doc.named("n2").expect("a member").id;
     let most = u64::MAX;
-    let rows = [doc.named("n1").expect("a member").id, id].map(|id| Row {
+    let rows = [doc.named("n1").expect("a member").id, id].map(|id| GossipRow {
         id,
         generation: most,
         beat: most,
         address: "h\nx:1".into(),
         actor: Actor(1),
         version: most,
-        mood: Mood::Stopping,
+        health: NodeHealth::Stopping,
     });
     for _ in 0..20 {
         let body = Body::Gossip { rows: rows.to_vec(), answer: true };
@@ -223,7 +230,8 @@ fn lies_of_a_member_and_absurd_questions_change_nothing() {
     place.kvs("put -q after v").ends(0);
     place.kvs("get -q before").ends(0).prints("v");
     place.kvs("get -q k").ends(1);
-    let Some(Told::Ring(now)) = Stranger::client(&place, "n1").ask(Ask::Ring) else {
+    let Some(ClientResponse::Ring(now)) = Stranger::client(&place, "n1").ask(ClientRequest::Ring)
+    else {
         panic!("no document")
     };
     assert_eq!(now, doc, "the ring is as it was");

@@ -102,7 +102,7 @@ impl Situation {
         let down = self.names.iter().filter(|name| !names.contains(&name.as_str()));
         let mut cluster = self.open(Access::Write, down.cloned().collect())?;
         let value = value.map(|value| (value.as_bytes().to_vec(), None));
-        let key = Key::new(key.as_bytes().to_vec())?;
+        let key = Key::new(key.as_bytes())?;
         let item = Item { key, value, basis: Basis::Overwrite { force: true } };
         let w = u8::try_from(names.len()).ok().map(|n| n.min(REPLICAS));
         let reply = cluster.put(item, &Options { w, timeout_ms: 10_000, ..Options::default() })?;
@@ -149,7 +149,7 @@ impl Situation {
         let doc = cluster.doc();
         let mut text = String::new();
         for name in &self.keys {
-            let key = Key::new(name.as_bytes().to_vec())?;
+            let key = Key::new(name.as_bytes())?;
             write!(text, "{name}:").expect("a string");
             for member in doc.present() {
                 let held = cluster.store(member.id).map(|store| held(store, doc.q, &key));

@@ -290,9 +290,9 @@ impl Churn {
             self.seen.commits += 1;
             match self.random.below(12) {
                 0 | 1 if held.len() < 3 => {
-                    let twin = self.store.twin().unwrap();
-                    twin.base().unwrap();
-                    held.push(twin);
+                    let reader = self.store.reader_handle().unwrap();
+                    reader.base().unwrap();
+                    held.push(reader);
                 }
                 2 => held.clear(),
                 3 if held.is_empty() => {
@@ -302,7 +302,7 @@ impl Churn {
                 _ => {}
             }
             // One that is held still reads what it read.
-            held.iter().for_each(|twin| twin.structure().unwrap());
+            held.iter().for_each(|reader| reader.structure().unwrap());
             self.check(20);
             if self.seen.commits.is_multiple_of(10) {
                 self.look();
@@ -336,11 +336,11 @@ fn what_is_written_at_random_is_never_called_damaged() {
 
 /// A head that is just being written may be read half old and half new.
 #[test]
-fn a_twin_proves_while_the_file_is_written() {
+fn a_reader_proves_while_the_file_is_written() {
     let commits = std::env::var("KVS_CHURN").map_or(150, |_| 20_000);
     let dir = directory(50);
     let mut store = writer(dir.path());
-    let mut twin = store.twin().unwrap();
+    let mut reader = store.reader_handle().unwrap();
     let (heads, news) = mpsc::channel();
     let work = std::thread::spawn(move || {
         for i in 0..commits {
@@ -351,11 +351,11 @@ fn a_twin_proves_while_the_file_is_written() {
     let mut asked = 0_u64;
     loop {
         match news.try_recv() {
-            Ok(head) => twin.advance(head),
+            Ok(head) => reader.advance(head),
             Err(mpsc::TryRecvError::Empty) => {}
             Err(mpsc::TryRecvError::Disconnected) => break,
         }
-        twin.prove_absent(place(999), &key(999)).unwrap_or_else(|e| panic!("after {asked}: {e}"));
+        reader.prove_absent(place(999), &key(999)).unwrap_or_else(|e| panic!("after {asked}: {e}"));
         asked += 1;
     }
     work.join().unwrap();

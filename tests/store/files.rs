@@ -223,24 +223,24 @@ fn skip(what: &str) {
 }
 
 #[test]
-fn a_twin_reads_what_was_durable_until_it_is_told_to_go_on() {
+fn a_reader_sees_what_was_durable_until_it_is_told_to_go_on() {
     let dir = directory(1);
     let mut store = open(dir.path(), Access::Write).unwrap().store;
-    let mut twin = store.twin().unwrap();
+    let mut reader = store.reader_handle().unwrap();
     let (p, new) = (place(700), key(700));
-    assert!(twin.get(p, &new).unwrap().is_none());
-    let before = twin.commit_number();
+    assert!(reader.get(p, &new).unwrap().is_none());
+    let before = reader.commit_number();
     std::thread::scope(|scope| {
         scope.spawn(|| store.apply(&puts(700..701, 1, 1)).unwrap());
     });
-    assert!(twin.get(p, &new).unwrap().is_none(), "it has gone on by itself");
-    assert_eq!(twin.commit_number(), before);
-    twin.advance(store.head());
-    assert!(twin.get(p, &new).unwrap().is_some());
-    assert_eq!(twin.commit_number(), before + 1);
+    assert!(reader.get(p, &new).unwrap().is_none(), "it has gone on by itself");
+    assert_eq!(reader.commit_number(), before);
+    reader.advance(store.head());
+    assert!(reader.get(p, &new).unwrap().is_some());
+    assert_eq!(reader.commit_number(), before + 1);
     let hint = Hint { target: NodeId(9), partition: p, key: new.clone(), stored: None };
     store.apply(&Batch { ops: vec![Op::Hint(hint)] }).unwrap();
-    twin.advance(store.head());
-    assert_eq!(twin.hint_stats().unwrap().count, 1);
-    assert!(matches!(twin.apply(&puts(0..1, 1, 1)), Err(Failure::Fatal(Error::Denied(_)))));
+    reader.advance(store.head());
+    assert_eq!(reader.hint_stats().unwrap().count, 1);
+    assert!(matches!(reader.apply(&puts(0..1, 1, 1)), Err(Failure::Fatal(Error::Denied(_)))));
 }

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use kvs::channel::Parcel;
+use kvs::channel::{Frame, RequestId};
 use kvs::protocol::WIRE;
 
 use super::memory::peak_of;
@@ -88,9 +88,12 @@ fn beginnings(name: &str) -> Vec<Vec<u8>> {
             .filter_map(|(_, body)| samples::message(body).encode(WIRE))
             .collect(),
         "parcel" => {
-            let asks = samples::asks().into_iter().map(|(_, a)| Parcel::Ask(7, Box::new(a)));
-            let tolds = samples::tolds().into_iter().map(|(_, t)| Parcel::Told(7, Box::new(t)));
-            let plain = samples::parcels().into_iter().map(|(_, p)| p);
+            let asks =
+                samples::asks().into_iter().map(|(_, a)| Frame::Request(RequestId(7), Box::new(a)));
+            let tolds = samples::tolds()
+                .into_iter()
+                .map(|(_, t)| Frame::Response(RequestId(7), Box::new(t)));
+            let plain = samples::frames().into_iter().map(|(_, p)| p);
             asks.chain(tolds).chain(plain).map(|p| p.encode()).collect()
         }
         "ring_doc" => samples::docs().iter().map(kvs::ring::RingDoc::encode).collect(),
@@ -107,7 +110,7 @@ fn beginnings(name: &str) -> Vec<Vec<u8>> {
         "gossip" => {
             let rows = vec![
                 samples::row(),
-                kvs::gossip::Row { id: kvs::ring::NodeId(2), ..samples::row() },
+                kvs::gossip::GossipRow { id: kvs::ring::NodeId(2), ..samples::row() },
             ];
             vec![postcard::to_stdvec(&rows).unwrap()]
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use kvs::channel::Parcel;
+use kvs::channel::{Frame, RequestId};
 use kvs::protocol::{Message, WIRE, WIRE_LOWEST};
 
 use super::samples;
@@ -40,14 +40,14 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn parcels() -> Vec<(String, Parcel)> {
+fn frames() -> Vec<(String, Frame)> {
     let asks = samples::asks()
         .into_iter()
-        .map(|(name, ask)| (format!("Ask/{name}"), Parcel::Ask(300, Box::new(ask))));
-    let tolds = samples::tolds()
-        .into_iter()
-        .map(|(name, told)| (format!("Told/{name}"), Parcel::Told(300, Box::new(told))));
-    samples::parcels().into_iter().chain(asks).chain(tolds).collect()
+        .map(|(name, ask)| (format!("Ask/{name}"), Frame::Request(RequestId(300), Box::new(ask))));
+    let tolds = samples::tolds().into_iter().map(|(name, told)| {
+        (format!("Told/{name}"), Frame::Response(RequestId(300), Box::new(told)))
+    });
+    samples::frames().into_iter().chain(asks).chain(tolds).collect()
 }
 
 /// Samples that a peer of this wire version can be told; of a later one there are none in its file.
@@ -98,15 +98,15 @@ fn an_older_build_hears_only_its_own_words() {
 #[test]
 fn parcels_keep_their_bytes() {
     for wire in WIRE_LOWEST..=WIRE {
-        let encode = |(name, parcel): (String, Parcel)| {
-            let bytes = parcel.encode_for(wire)?;
-            Some((name, parcel, bytes))
+        let encode = |(name, frame): (String, Frame)| {
+            let bytes = frame.encode_for(wire)?;
+            Some((name, frame, bytes))
         };
-        let parcels: Vec<_> = parcels().into_iter().filter_map(encode).collect();
-        let bytes: Vec<_> = parcels.iter().map(|(n, _, b)| (n.clone(), b.clone())).collect();
+        let frames: Vec<_> = frames().into_iter().filter_map(encode).collect();
+        let bytes: Vec<_> = frames.iter().map(|(n, _, b)| (n.clone(), b.clone())).collect();
         compare(&format!("v{wire}/parcels.txt"), &bytes);
-        for (name, parcel, bytes) in parcels {
-            assert_eq!(Parcel::decode(&bytes).unwrap(), parcel, "{name}");
+        for (name, frame, bytes) in frames {
+            assert_eq!(Frame::decode(&bytes).unwrap(), frame, "{name}");
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use kvs::channel::{Ask, Look, Parcel};
+use kvs::channel::{ClientRequest, Frame, StoreQuery};
 use kvs::clock::{Actor, CLOCK_READ_MAX};
 use kvs::digest::{Arc, Sum};
 use kvs::error::Error;
@@ -235,7 +235,7 @@ fn absurd_requests() -> Vec<(&'static str, Request)> {
 fn a_client_is_told_that_it_asks_for_what_cannot_be() {
     for (what, request) in absurd_requests() {
         assert!(
-            matches!(Ask::Node(request.clone()).check(&doc()), Err(Error::Denied(_))),
+            matches!(ClientRequest::Node(request.clone()).check(&doc()), Err(Error::Denied(_))),
             "{what}"
         );
         let mut one = One::new();
@@ -254,15 +254,15 @@ fn a_client_is_told_that_it_asks_for_what_cannot_be() {
         assert!(refused && one.node.is_idle(), "{what}: {reply:?}");
     }
     for look in [
-        Look::Get(beyond(), key()),
-        Look::Visit(beyond(), None),
-        Look::Visit(Partition(1), Some(vec![0; 501])),
-        Look::Sum(beyond()),
-        Look::Leaves(beyond()),
-        Look::Hints(Some((NodeId(1), beyond(), key())), 1),
-        Look::Row(kvs::store::Table::Meta, "r".repeat(501)),
+        StoreQuery::Get(beyond(), key()),
+        StoreQuery::Visit(beyond(), None),
+        StoreQuery::Visit(Partition(1), Some(vec![0; 501])),
+        StoreQuery::Sum(beyond()),
+        StoreQuery::Leaves(beyond()),
+        StoreQuery::Hints(Some((NodeId(1), beyond(), key())), 1),
+        StoreQuery::Row(kvs::store::Table::Meta, "r".repeat(501)),
     ] {
-        assert!(Ask::File(look.clone()).check(&doc()).is_err(), "{look:?}");
+        assert!(ClientRequest::File(look.clone()).check(&doc()).is_err(), "{look:?}");
     }
 }
 
@@ -396,8 +396,8 @@ fn a_text_from_elsewhere_is_plain() {
     let Body::NotMine(why) = Message::decode(&message).unwrap().body else { panic!("another") };
     assert_eq!(why, "no\\u{1b}[2J\\nn9 up\\u{202e}");
     let fault = kvs::channel::Fault::from(&Error::Busy("a\rb".into()).hint("c\u{9b}d"));
-    let bytes = Parcel::Refused(fault).encode();
-    let Parcel::Refused(fault) = Parcel::decode(&bytes).unwrap() else { panic!("another") };
+    let bytes = Frame::Refused(fault).encode();
+    let Frame::Refused(fault) = Frame::decode(&bytes).unwrap() else { panic!("another") };
     let shown = format!("{:?}", Error::from(fault));
     assert!(shown.contains("a\\\\rb") && shown.contains("c\\\\u{9b}d"), "{shown}");
 }

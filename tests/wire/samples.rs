@@ -3,16 +3,19 @@
 //! Each list is checked against a match that names every variant: one more does not compile until
 //! it has a name here, and is missed by [`all`] until it has a sample.
 
-mod parcels;
+mod frames;
 
 use std::collections::BTreeSet;
 use std::sync::Arc as Shared;
 
-use kvs::channel::{Ask, Fault, Info, Load, Look, News, Parcel, Seen, Told};
+use kvs::channel::{
+    ClientRequest, ClientResponse, Fault, Frame, Info, Load, MemberView, RequestId, StoreQuery,
+    StoreResult,
+};
 use kvs::clock::{Actor, Dot, VersionVector};
 use kvs::digest::{Arc, Sum};
 use kvs::error::Error;
-use kvs::gossip::{Mood, Row};
+use kvs::gossip::{GossipRow, NodeHealth};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{RepairReport, RepairRequest, Reply, Request, Status, Transfer, TransferKind};
 use kvs::protocol::{Ballot, Body, FilePoint, Message, Scope};
@@ -23,7 +26,7 @@ use kvs::record::{Record, Stored, Term, Value, Write};
 use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State};
 use kvs::store::{BadHints, Hint, HintStats, Table, verify};
 
-pub(crate) use self::parcels::{asks, parcels, tolds};
+pub(crate) use self::frames::{asks, frames, tolds};
 
 /// Names every variant of an enum; the names that a list of samples must have between them.
 macro_rules! variants {
@@ -40,10 +43,10 @@ variants! { body_name, BODIES, Body,
     Fullness, Filling, Sums, Differ, List, Listing, Prepare, Promise, Accept, Accepted, Rejected,
     Muted, Chosen, WantRing, Barrier, Cleared, Fill, Deliver, Gossip, Replicate, Greet, Met, Copies,
 }
-variants! { ask_name, ASKS, Ask,
+variants! { ask_name, ASKS, ClientRequest,
     Node, File, Ring, Info, Members, Transfers, Drain, Stop, Load,
 }
-variants! { told_name, TOLDS, Told,
+variants! { told_name, TOLDS, ClientResponse,
     Busy, Reply, File, Ring, Info, Members, Transfers, Done, Fault, Load,
 }
 variants! { request_name, REQUESTS, Request,
@@ -53,11 +56,11 @@ variants! { request_name, REQUESTS, Request,
 variants! { reply_name, REPLIES, Reply,
     Put, Get, Scan, Repair, Verify, Deliver, Ring, Status, Scrub, Refused,
 }
-variants! { look_name, LOOKS, Look,
+variants! { look_name, LOOKS, StoreQuery,
     Get, Visit, Sums, Sum, Leaves, Hints, HintStats, HintsOf, Bad, Row, Rows, Size,
     BadHints, Base,
 }
-variants! { seen_name, SEENS, Seen,
+variants! { seen_name, SEENS, StoreResult,
     Record, Page, Sums, Sum, Leaves, Hints, HintStats, Bad, Row, Rows, Size, BadHints,
     Base,
 }
@@ -69,8 +72,17 @@ variants! { verdict_name, VERDICTS, Verdict, Done, Refused, Unknown, Unreachable
 variants! { level_name, LEVELS, Level, One, Quorum, All, LocalQuorum, EachQuorum }
 variants! { answer_name, ANSWERS, Answer, Vote, Extra, Unreadable }
 variants! { scope_name, SCOPES, Scope, Shared, Only }
-variants! { mood_name, MOODS, Mood, Well, Draining, Full, Starting, Stopping }
-variants! { parcel_name, PARCELS, Parcel, Welcome, Refused, Beat, Message, Ask, Told }
+variants! { health_name, HEALTHS, NodeHealth, Well, Draining, Full, Starting, Stopping }
+variants! { variant_name, VARIANTS, Frame, Welcome, Refused, Beat, Message, Request, Response }
+
+/// The names of two kinds of frame are older than those of their variants, and stay in the files.
+fn frame_name(frame: &Frame) -> &'static str {
+    match variant_name(frame) {
+        "Request" => "Ask",
+        "Response" => "Told",
+        name => name,
+    }
+}
 
 /// Samples under their names, a number after each that comes more than once.
 fn named<T>(samples: Vec<T>, name: fn(&T) -> &'static str, names: &[&str]) -> Vec<(String, T)> {
@@ -137,15 +149,15 @@ pub(crate) fn docs() -> Vec<RingDoc> {
     vec![doc(), one, two, three]
 }
 
-pub(crate) fn row() -> Row {
-    Row {
+pub(crate) fn row() -> GossipRow {
+    GossipRow {
         id: NodeId(1),
         generation: 1_700_000_000_000,
         beat: 4,
         address: "h:1".into(),
         actor: Actor(7),
         version: 2,
-        mood: Mood::Well,
+        health: NodeHealth::Well,
     }
 }
 
@@ -240,10 +252,16 @@ fn answers() -> Vec<Answer> {
     named(all, answer_name, ANSWERS).into_iter().map(|(_, a)| a).collect()
 }
 
-fn rows() -> Vec<Row> {
-    let moods = vec![Mood::Well, Mood::Draining, Mood::Full, Mood::Starting, Mood::Stopping];
-    let of = |(_, mood)| Row { mood, ..row() };
-    named(moods, mood_name, MOODS).into_iter().map(of).collect()
+fn rows() -> Vec<GossipRow> {
+    let healths = vec![
+        NodeHealth::Well,
+        NodeHealth::Draining,
+        NodeHealth::Full,
+        NodeHealth::Starting,
+        NodeHealth::Stopping,
+    ];
+    let of = |(_, health)| GossipRow { health, ..row() };
+    named(healths, health_name, HEALTHS).into_iter().map(of).collect()
 }
 
 fn sum() -> Sum {

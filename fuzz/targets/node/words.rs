@@ -251,10 +251,18 @@ impl World<'_> {
         (key.clone(), Stored::new(&key, &record))
     }
 
-    pub(super) fn row(&mut self) -> Row {
+    pub(super) fn row(&mut self) -> GossipRow {
         let (id, generation, beat) = (self.id(), self.bytes.number(), self.bytes.number());
         let (actor, version) = (self.actor(), self.bytes.number());
-        Row { id, generation, beat, address: "h:1".into(), actor, version, mood: Mood::Well }
+        GossipRow {
+            id,
+            generation,
+            beat,
+            address: "h:1".into(),
+            actor,
+            version,
+            health: NodeHealth::Well,
+        }
     }
 
     /// A document that may be next, or is nearly so.

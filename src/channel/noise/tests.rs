@@ -18,26 +18,26 @@ fn hello(node: u64) -> Hello {
     Hello::new(Some(RingId(5)), Some(NodeId(node)))
 }
 
-/// The body of a frame that is alone, its length checked.
-fn body(frame: &[u8]) -> &[u8] {
-    let (length, body) = frame.split_first_chunk().expect("a length");
+/// The body of a packet that is alone, its length checked.
+fn body(packet: &[u8]) -> &[u8] {
+    let (length, body) = packet.split_first_chunk().expect("a length");
     assert_eq!(usize::from(u16::from_be_bytes(*length)), body.len());
     body
 }
 
-/// The bodies of frames.
-fn bodies(mut frames: &[u8]) -> Vec<&[u8]> {
+/// The bodies of packets.
+fn bodies(mut packets: &[u8]) -> Vec<&[u8]> {
     let mut all = Vec::new();
-    while let Some((length, rest)) = frames.split_first_chunk() {
+    while let Some((length, rest)) = packets.split_first_chunk() {
         let (body, after) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
         all.push(body);
-        frames = after;
+        packets = after;
     }
     all
 }
 
 fn dial(ring: &RingKeys) -> (Handshake, Vec<u8>) {
-    Handshake::dial(ring, &Static::of(DIALLER), &hello(1)).expect("a first frame")
+    Handshake::dial(ring, &Static::of(DIALLER), &hello(1)).expect("a first packet")
 }
 
 fn answer(ring: &RingKeys, first: &[u8]) -> Result<(Handshake, Vec<u8>)> {
@@ -45,27 +45,27 @@ fn answer(ring: &RingKeys, first: &[u8]) -> Result<(Handshake, Vec<u8>)> {
 }
 
 /// Both ends, the dialler's first.
-fn shake(dialler: &RingKeys, answerer: &RingKeys) -> Result<(Opened, Opened)> {
+fn shake(dialler: &RingKeys, answerer: &RingKeys) -> Result<(Session, Session)> {
     let (dialling, first) = dial(dialler);
     let (answering, second) = answer(answerer, body(&first))?;
     let (near, third) = dialling.dialled(body(&second))?;
     Ok((near, answering.answered(body(&third))?))
 }
 
-fn ends() -> (Opened, Opened) {
+fn ends() -> (Session, Session) {
     let ring = keys(&[OLD]);
     shake(&ring, &ring).expect("one key, one channel")
 }
 
-fn sealed(sealer: &mut Sealer, parcel: &[u8]) -> Vec<u8> {
+fn sealed(sealer: &mut Sealer, frame: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    sealer.seal(parcel, &mut out).expect("a parcel that fits");
+    sealer.seal(frame, &mut out).expect("a frame that fits");
     out
 }
 
-/// What comes of frames: the parcels, in order.
-fn parcels(opener: &mut Opener, frames: &[u8]) -> Result<Vec<Vec<u8>>> {
-    bodies(frames).into_iter().filter_map(|body| opener.open(body).transpose()).collect()
+/// What comes of packets: the frames, in order.
+fn frames(opener: &mut Opener, packets: &[u8]) -> Result<Vec<Vec<u8>>> {
+    bodies(packets).into_iter().filter_map(|body| opener.open(body).transpose()).collect()
 }
 
 fn is_corrupt<T>(result: Result<T>) -> bool {
@@ -88,13 +88,13 @@ fn each_side_learns_who_the_other_is() {
 fn parcels_of_every_length_come_whole_in_both_directions() {
     let (mut near, mut far) = ends();
     for length in [0, 1, 65_517, 65_518, 65_519, 65_520, 2 * 65_518, 5 << 20] {
-        let parcel: Vec<u8> = (0..length).map(|i: usize| (i % 251) as u8).collect();
-        let frames = sealed(&mut near.sealer, &parcel);
-        assert_eq!(bodies(&frames).len(), length.div_ceil(PIECE_BYTES_MAX).max(1));
-        assert!(bodies(&frames).iter().all(|b| b.len() <= usize::from(u16::MAX)));
-        assert!(parcels(&mut far.opener, &frames).expect("frames") == [parcel.clone()], "{length}");
-        let back = sealed(&mut far.sealer, &parcel);
-        assert!(parcels(&mut near.opener, &back).expect("frames") == [parcel], "{length} back");
+        let frame: Vec<u8> = (0..length).map(|i: usize| (i % 251) as u8).collect();
+        let packets = sealed(&mut near.sealer, &frame);
+        assert_eq!(bodies(&packets).len(), length.div_ceil(PIECE_BYTES_MAX).max(1));
+        assert!(bodies(&packets).iter().all(|b| b.len() <= usize::from(u16::MAX)));
+        assert!(frames(&mut far.opener, &packets).expect("packets") == [frame.clone()], "{length}");
+        let back = sealed(&mut far.sealer, &frame);
+        assert!(frames(&mut near.opener, &back).expect("packets") == [frame], "{length} back");
     }
 }
 
@@ -102,10 +102,10 @@ fn parcels_of_every_length_come_whole_in_both_directions() {
 fn parcels_come_in_order() {
     let (mut near, mut far) = ends();
     let mut out = Vec::new();
-    for parcel in ["one", "two", ""] {
-        near.sealer.seal(parcel.as_bytes(), &mut out).expect("a parcel");
+    for frame in ["one", "two", ""] {
+        near.sealer.seal(frame.as_bytes(), &mut out).expect("a frame");
     }
-    let came = parcels(&mut far.opener, &out).expect("frames");
+    let came = frames(&mut far.opener, &out).expect("packets");
     assert_eq!(came, [b"one".to_vec(), b"two".to_vec(), Vec::new()]);
 }
 
@@ -115,8 +115,8 @@ fn nothing_is_sent_in_the_clear() {
     let (_, first) = dial(&keys(&[OLD]));
     let said = postcard::to_stdvec(&hello(1)).expect("a hello");
     assert!(!first.windows(said.len()).any(|w| w == said));
-    let frames = sealed(&mut near.sealer, b"a secret of some length");
-    assert!(!frames.windows(8).any(|w| w == b"a secret"));
+    let packets = sealed(&mut near.sealer, b"a secret of some length");
+    assert!(!packets.windows(8).any(|w| w == b"a secret"));
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn every_step_of_a_rotation_leaves_all_pairs_able_to_talk() {
     for pair in steps.windows(2) {
         for (dialler, answerer) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             let (mut near, mut far) = shake(&pair[dialler], &pair[answerer]).expect("a channel");
-            let frames = sealed(&mut far.sealer, b"hi");
-            assert_eq!(parcels(&mut near.opener, &frames).expect("frames"), [b"hi"]);
+            let packets = sealed(&mut far.sealer, b"hi");
+            assert_eq!(frames(&mut near.opener, &packets).expect("packets"), [b"hi"]);
         }
     }
     assert!(shake(&steps[0], &steps[2]).is_ok(), "the old key is still accepted");
@@ -161,8 +161,8 @@ fn every_step_of_a_rotation_leaves_all_pairs_able_to_talk() {
 #[test]
 fn a_flipped_bit_in_any_frame_of_the_handshake_is_refused() {
     let ring = keys(&[OLD, NEW]);
-    let flips = |frame: &[u8]| {
-        let body = body(frame).to_vec();
+    let flips = |packet: &[u8]| {
+        let body = body(packet).to_vec();
         (0..body.len() * 8).step_by(5).map(move |bit| {
             let mut bad = body.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -176,31 +176,31 @@ fn a_flipped_bit_in_any_frame_of_the_handshake_is_refused() {
     }
     let second_of = || {
         let (dialling, first) = dial(&ring);
-        let (answering, second) = answer(&ring, body(&first)).expect("a second frame");
+        let (answering, second) = answer(&ring, body(&first)).expect("a second packet");
         (dialling, answering, second)
     };
     for bit in 0..body(&second_of().2).len() * 8 / 5 {
         let (dialling, _, second) = second_of();
         let bad = flips(&second).nth(bit).expect("a bit");
-        assert!(is_denied(dialling.dialled(&bad)), "second frame, bit {}", bit * 5);
+        assert!(is_denied(dialling.dialled(&bad)), "second packet, bit {}", bit * 5);
     }
     let third_of = || {
         let (dialling, answering, second) = second_of();
-        (answering, dialling.dialled(body(&second)).expect("a third frame").1)
+        (answering, dialling.dialled(body(&second)).expect("a third packet").1)
     };
     for bit in 0..body(&third_of().1).len() * 8 / 5 {
         let (answering, third) = third_of();
         let bad = flips(&third).nth(bit).expect("a bit");
-        assert!(is_denied(answering.answered(&bad)), "third frame, bit {}", bit * 5);
+        assert!(is_denied(answering.answered(&bad)), "third packet, bit {}", bit * 5);
     }
 }
 
 #[test]
 fn a_flipped_bit_in_any_later_frame_is_refused_and_so_is_all_after_it() {
-    let length = bodies(&sealed(&mut ends().0.sealer, b"parcel"))[0].len();
+    let length = bodies(&sealed(&mut ends().0.sealer, b"frame"))[0].len();
     for bit in 0..length * 8 {
         let (mut near, mut far) = ends();
-        let mut bad = body(&sealed(&mut near.sealer, b"parcel")).to_vec();
+        let mut bad = body(&sealed(&mut near.sealer, b"frame")).to_vec();
         let good = bad.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
         assert!(is_corrupt(far.opener.open(&bad)), "bit {bit}");
@@ -210,32 +210,34 @@ fn a_flipped_bit_in_any_later_frame_is_refused_and_so_is_all_after_it() {
 
 #[test]
 fn a_frame_that_is_repeated_swapped_lost_or_turned_back_is_refused() {
-    let three = |near: &mut Opened| ["a", "b", "c"].map(|p| sealed(&mut near.sealer, p.as_bytes()));
+    let three =
+        |near: &mut Session| ["a", "b", "c"].map(|p| sealed(&mut near.sealer, p.as_bytes()));
     for order in [vec![0, 0], vec![1], vec![0, 2]] {
         let (mut near, mut far) = ends();
-        let frames = three(&mut near);
-        let (last, good) = order.split_last().expect("a frame");
-        for frame in good {
-            assert!(far.opener.open(body(&frames[*frame])).is_ok(), "{order:?}");
+        let packets = three(&mut near);
+        let (last, good) = order.split_last().expect("a packet");
+        for packet in good {
+            assert!(far.opener.open(body(&packets[*packet])).is_ok(), "{order:?}");
         }
-        assert!(is_corrupt(far.opener.open(body(&frames[*last]))), "{order:?}");
+        assert!(is_corrupt(far.opener.open(body(&packets[*last]))), "{order:?}");
     }
     let (mut near, _) = ends();
     let own = sealed(&mut near.sealer, b"mine");
-    assert!(is_corrupt(near.opener.open(body(&own))), "its own frame came back");
+    assert!(is_corrupt(near.opener.open(body(&own))), "its own packet came back");
 }
 
 #[test]
 fn a_repeated_handshake_opens_nothing() {
     let ring = keys(&[OLD]);
     let (dialling, first) = dial(&ring);
-    let (_, second) = answer(&ring, body(&first)).expect("a second frame");
-    let (_, third) = dialling.dialled(body(&second)).expect("a third frame");
-    let (again, _) = answer(&ring, body(&first)).expect("a first frame has no proof of the moment");
+    let (_, second) = answer(&ring, body(&first)).expect("a second packet");
+    let (_, third) = dialling.dialled(body(&second)).expect("a third packet");
+    let (again, _) =
+        answer(&ring, body(&first)).expect("a first packet has no proof of the moment");
     assert!(is_denied(again.answered(body(&third))));
 }
 
-/// The first frame's body of a dialler who has the key and says so many bytes.
+/// The first packet's body of a dialler who has the key and says so many bytes.
 fn first_of(said: &[u8]) -> Vec<u8> {
     let mut noise = builder(&OLD, &Static::of(DIALLER)).unwrap().build_initiator().unwrap();
     let mut body = vec![0; said.len() + 48];
@@ -276,18 +278,18 @@ fn a_hello_that_is_none_is_refused() {
 fn a_parcel_that_is_too_long_is_not_sealed() {
     let (mut near, mut far) = ends();
     let mut out = b"before".to_vec();
-    let long = vec![0; PARCEL_BYTES_MAX + 1];
+    let long = vec![0; FRAME_BYTES_MAX + 1];
     assert!(is_denied(near.sealer.seal(&long, &mut out)));
     assert_eq!(out, b"before");
     // The channel is as good as before.
-    let frames = sealed(&mut near.sealer, b"short");
-    assert_eq!(parcels(&mut far.opener, &frames).expect("frames"), [b"short"]);
+    let packets = sealed(&mut near.sealer, b"short");
+    assert_eq!(frames(&mut far.opener, &packets).expect("packets"), [b"short"]);
 }
 
 #[test]
 fn a_parcel_grows_to_its_bound_and_not_beyond() {
     // Pieces that came before are put in place, not sent: 64 MiB take long without optimisation.
-    let before = vec![7; PARCEL_BYTES_MAX - 5];
+    let before = vec![7; FRAME_BYTES_MAX - 5];
     for (mark, piece, fits) in [
         (LAST, "12345", true),
         (MORE, "12345", true),
@@ -295,16 +297,16 @@ fn a_parcel_grows_to_its_bound_and_not_beyond() {
         (MORE, "123456", false),
     ] {
         let (mut near, mut far) = ends();
-        far.opener.parcel = before.clone();
-        let mut frame = Vec::new();
-        near.sealer.frame(mark, piece.as_bytes(), &mut frame).expect("a frame");
-        let opened = far.opener.open(body(&frame));
+        far.opener.frame = before.clone();
+        let mut packet = Vec::new();
+        near.sealer.packet(mark, piece.as_bytes(), &mut packet).expect("a packet");
+        let opened = far.opener.open(body(&packet));
         if fits {
-            let whole = opened.expect("a parcel of the longest kind");
-            assert_eq!(whole.map(|p| p.len()), (mark == LAST).then_some(PARCEL_BYTES_MAX));
+            let whole = opened.expect("a frame of the longest kind");
+            assert_eq!(whole.map(|p| p.len()), (mark == LAST).then_some(FRAME_BYTES_MAX));
         } else {
             assert!(is_corrupt(opened), "{mark} {piece}");
-            assert_eq!(far.opener.parcel.capacity(), 0);
+            assert_eq!(far.opener.frame.capacity(), 0);
         }
     }
 }
@@ -312,12 +314,12 @@ fn a_parcel_grows_to_its_bound_and_not_beyond() {
 #[test]
 fn a_piece_of_no_kind_or_without_a_first_byte_is_refused() {
     let (mut near, mut far) = ends();
-    let mut frame = Vec::new();
-    near.sealer.frame(2, b"x", &mut frame).expect("a frame");
-    assert!(is_corrupt(far.opener.open(body(&frame))));
+    let mut packet = Vec::new();
+    near.sealer.packet(2, b"x", &mut packet).expect("a packet");
+    assert!(is_corrupt(far.opener.open(body(&packet))));
     let (near, mut far) = ends();
     let mut sealed = vec![0; TAG_BYTES];
-    near.sealer.session.write_message(0, &[], &mut sealed).expect("an empty frame");
+    near.sealer.session.write_message(0, &[], &mut sealed).expect("an empty packet");
     assert!(is_corrupt(far.opener.open(&sealed)));
 }
 
@@ -329,10 +331,10 @@ fn secrets_are_not_shown() {
     assert!(!format!("{own:?}").contains(&format!("{:?}", [0xab_u8; 4])[1..13]));
     let (near, mut far) = ends();
     let mut sealer = near.sealer;
-    let mut frame = Vec::new();
-    sealer.frame(MORE, b"half a parcel", &mut frame).expect("a frame");
-    assert_eq!(far.opener.open(body(&frame)).expect("a piece"), None);
-    assert_eq!(format!("{:?}", far.opener), "Opener { taken: 1, held: 13 }");
+    let mut packet = Vec::new();
+    sealer.packet(MORE, b"half a frame", &mut packet).expect("a packet");
+    assert_eq!(far.opener.open(body(&packet)).expect("a piece"), None);
+    assert_eq!(format!("{:?}", far.opener), "Opener { taken: 1, held: 12 }");
     assert_eq!(
         format!("{sealer:?}"),
         "Sealer { session: StatelessTransportState, sent: 1 }" // the crate hides its keys
@@ -366,15 +368,15 @@ proptest! {
         let (dialling, first) = dial(&ring);
         prop_assert!(answer(&ring, &bytes).is_err());
         prop_assert!(answer(&ring, &body(&first)[..cut.index(first.len() - 2)]).is_err());
-        let (answering, second) = answer(&ring, body(&first)).expect("a second frame");
+        let (answering, second) = answer(&ring, body(&first)).expect("a second packet");
         prop_assert!(answering.answered(&bytes).is_err());
         prop_assert!(dial(&ring).0.dialled(&bytes).is_err());
         let short = &body(&second)[..cut.index(second.len() - 2)];
         prop_assert!(dialling.dialled(short).is_err());
         let (mut near, mut far) = ends();
         prop_assert!(ends().1.opener.open(&bytes).is_err());
-        let frame = sealed(&mut near.sealer, &bytes);
-        let short = &body(&frame)[..cut.index(frame.len() - 2)];
+        let packet = sealed(&mut near.sealer, &bytes);
+        let short = &body(&packet)[..cut.index(packet.len() - 2)];
         prop_assert!(far.opener.open(short).is_err());
     }
 
@@ -384,9 +386,9 @@ proptest! {
     ) {
         let (mut near, mut far) = ends();
         let mut out = Vec::new();
-        for parcel in &sent {
-            near.sealer.seal(parcel, &mut out).expect("a parcel");
+        for frame in &sent {
+            near.sealer.seal(frame, &mut out).expect("a frame");
         }
-        prop_assert_eq!(parcels(&mut far.opener, &out).expect("frames"), sent);
+        prop_assert_eq!(frames(&mut far.opener, &out).expect("packets"), sent);
     }
 }

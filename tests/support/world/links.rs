@@ -10,7 +10,7 @@
 //! Caveat: what comes late over a link that was replaced meanwhile is delivered all the same; a real
 //! node often does not hear it. A node must bear both.
 
-use kvs::gossip::{Mood, Row};
+use kvs::gossip::{GossipRow, NodeHealth};
 
 use super::*;
 
@@ -72,14 +72,14 @@ impl World {
         let host = &mut self.hosts[i];
         host.alive.clear();
         let Some(node) = &host.node else { return };
-        let row = Row {
+        let row = GossipRow {
             id: host.id,
             generation: time.wall_ms,
             beat: 0,
             address: format!("{}:1", host.name),
             actor: node.actor(),
             version: node.doc().version,
-            mood: Mood::Starting,
+            health: NodeHealth::Starting,
         };
         host.gossip = Some(Gossip::new(row, seed, time.mono_ms));
     }
@@ -118,7 +118,7 @@ impl World {
         self.handle(to, Event::Message(sender, message));
     }
 
-    fn gossip_to(&mut self, from: usize, to: usize, rows: Vec<Row>, answer: bool) {
+    fn gossip_to(&mut self, from: usize, to: usize, rows: Vec<GossipRow>, answer: bool) {
         let Some(node) = &self.hosts[from].node else { return };
         let doc = node.doc();
         let body = Body::Gossip { rows, answer };
@@ -138,13 +138,13 @@ impl World {
         let ids: Vec<_> = linked.iter().map(|o| self.hosts[*o].id).collect();
         let host = &mut self.hosts[i];
         let (Some(node), Some(gossip)) = (&host.node, &mut host.gossip) else { return };
-        let mood = match (node.is_ready(), node.has_room()) {
-            (false, _) => Mood::Starting,
-            (_, false) => Mood::Full,
-            _ => Mood::Well,
+        let health = match (node.is_ready(), node.has_room()) {
+            (false, _) => NodeHealth::Starting,
+            (_, false) => NodeHealth::Full,
+            _ => NodeHealth::Well,
         };
         let (actor, version) = (node.actor(), node.doc().version);
-        gossip.set(|row| (row.actor, row.version, row.mood) = (actor, version, mood));
+        gossip.set(|row| (row.actor, row.version, row.health) = (actor, version, health));
         let called = gossip.tick(time.mono_ms, &ids);
         let rows = gossip.rows();
         for id in called {

@@ -1,19 +1,20 @@
-//! What travels over an open channel: messages between nodes, questions of a client, answers.
+//! What travels over an open channel: messages between nodes, requests of a client, responses.
 //!
 //! ```text
-//! dialler -> Hello { ring, wire versions, who }     in the handshake's first message
-//! answerer-> Hello                                  in its second
-//! answerer-> Welcome | Refused(why)                 the first parcel once the handshake is done
+//! dialler  -> Hello { ring, wire versions, who }    in the handshake's first packet
+//! answerer -> Hello                                 in its second
+//! answerer -> Welcome | Refused(why)                the first frame once the handshake is done
 //! then, both ways and pipelined:
-//! node    -> Message(..)                            a peer's word to a peer
-//! client  -> Ask(7, Get k)   node -> Told(7, Busy) … Told(7, Reply(..))
+//! node    -> Message(..)                            from peer to peer
+//! client  -> Request(7, Get k)   node -> Response(7, Busy) … Response(7, Reply(..))
 //! either  -> Beat                                   silence is taken for death
 //! ```
 //!
-//! A client is whoever holds the ring's key and is no member: it may read, write, plan and ask, never
-//! speak for a node. It does not say what the words mean: `node`, `store` and `gossip` do. Caveat:
-//! the answers to questions of a file (`Look`) carry records unproven, as a file's own reader finds
-//! them.
+//! The first byte of a frame says which it is; postcard's bytes follow, for a message after its wire version.
+//!
+//! A client holds the ring's key and is no member: it may read, write, plan and ask, never speak for a node.
+//! It does not say what the frames mean: `node`, `store` and `gossip` do. Caveat: the results of queries to a
+//! file (`StoreQuery`) carry records unchecked, as a file's own reader finds them.
 
 mod check;
 
@@ -23,7 +24,7 @@ use super::Load;
 use crate::bounded::{self, some_text, text};
 use crate::digest::Sum;
 use crate::error::{Error, Result};
-use crate::gossip::{ROWS_MAX, Row};
+use crate::gossip::{GossipRow, ROWS_MAX};
 use crate::key::{Key, LEAVES, Partition};
 use crate::node::{Reply, Request, Transfer};
 use crate::protocol::{Message, PARTITIONS_LISTED_MAX, WIRE, WIRE_LOWEST};
@@ -60,9 +61,21 @@ impl Hello {
     }
 }
 
-/// One parcel of an open channel.
+/// The number under which a client asks, of its own choosing: responses repeat it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+impl RequestId {
+    /// The number after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// One frame of an open channel.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Parcel {
+pub enum Frame {
     /// The other side may speak: as a peer, if it is a member.
     Welcome {
         /// Whether it is taken for the member it says it is.
@@ -75,18 +88,18 @@ pub enum Parcel {
     /// From node to node.
     Message(Box<Message>),
     /// A client asks under a number of its own.
-    Ask(u64, Box<Ask>),
-    /// The answer to that number; more may follow after [`Told::Busy`].
-    Told(u64, Box<Told>),
+    Request(RequestId, Box<ClientRequest>),
+    /// The answer to that number; more may follow after [`ClientResponse::Busy`].
+    Response(RequestId, Box<ClientResponse>),
 }
 
 /// A client's question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Ask {
+pub enum ClientRequest {
     /// To the node's state machine.
     Node(Request),
     /// To its file, read only.
-    File(Look),
+    File(StoreQuery),
     /// Its ring document.
     Ring,
     /// Who it is and how it is.
@@ -105,19 +118,19 @@ pub enum Ask {
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Told {
+pub enum ClientResponse {
     /// Still at work on it: sent every second, so that silence means death.
     Busy,
     /// Of the state machine.
     Reply(Reply),
     /// Of the file.
-    File(Seen),
+    File(StoreResult),
     /// The document.
     Ring(Box<RingDoc>),
     /// How it is.
     Info(Box<Info>),
     /// One row per member heard of.
-    Members(#[serde(deserialize_with = "bounded::at_most::<_, _, ROWS_MAX>")] Vec<News>),
+    Members(#[serde(deserialize_with = "bounded::at_most::<_, _, ROWS_MAX>")] Vec<MemberView>),
     /// What is under way.
     Transfers(Vec<Transfer>),
     /// It is done.
@@ -130,7 +143,7 @@ pub enum Told {
 
 /// A question to a node's file: the reading half of [`crate::store::Store`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Look {
+pub enum StoreQuery {
     /// A record, proven by the node.
     Get(Partition, Key),
     /// Raw records after a key, until they fill a page.
@@ -141,7 +154,7 @@ pub enum Look {
     Sum(Partition),
     /// Its leaves that are not empty.
     Leaves(Partition),
-    /// Hints after one, up to so many.
+    /// Hints after one, up to this number.
     Hints(Option<(NodeId, Partition, Key)>, u32),
     /// How many there are.
     HintStats,
@@ -161,9 +174,9 @@ pub enum Look {
     Base,
 }
 
-/// The answer to a [`Look`], in the same order.
+/// The answer to a [`StoreQuery`], in the same order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Seen {
+pub enum StoreResult {
     /// Of `Get`.
     Record(Option<Stored>),
     /// Of `Visit`: raw keys and records, and whether the partition ends here.
@@ -236,9 +249,9 @@ pub struct Info {
 
 /// What a node knows of a member.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct News {
+pub struct MemberView {
     /// What was heard, if anything was.
-    pub row: Row,
+    pub row: GossipRow,
     /// Whether it is taken to be up.
     pub up: bool,
     /// How suspect its silence is: 1 is one chance in ten that it is alive, 8 one in 10^8.
@@ -250,7 +263,7 @@ pub struct News {
 /// An error as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    kind: Kind,
+    kind: FaultKind,
     #[serde(deserialize_with = "text")]
     text: String,
     #[serde(deserialize_with = "hints")]
@@ -266,7 +279,7 @@ fn hints<'de, D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Vec<Stri
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Kind {
+enum FaultKind {
     Usage,
     Conflict,
     Refused,
@@ -287,15 +300,15 @@ impl From<&Error> for Fault {
             inner = error;
         }
         let kind = match inner {
-            Error::Usage(_) => Kind::Usage,
-            Error::Conflict(_) => Kind::Conflict,
-            Error::Refused(_) => Kind::Refused,
-            Error::Unknown(_) => Kind::Unknown,
-            Error::Unreachable(_) => Kind::Unreachable,
-            Error::Partial(_) => Kind::Partial,
-            Error::Busy(_) => Kind::Busy,
-            Error::Denied(_) => Kind::Denied,
-            Error::Corrupt(_) | Error::Io { .. } | Error::Hinted { .. } => Kind::Corrupt,
+            Error::Usage(_) => FaultKind::Usage,
+            Error::Conflict(_) => FaultKind::Conflict,
+            Error::Refused(_) => FaultKind::Refused,
+            Error::Unknown(_) => FaultKind::Unknown,
+            Error::Unreachable(_) => FaultKind::Unreachable,
+            Error::Partial(_) => FaultKind::Partial,
+            Error::Busy(_) => FaultKind::Busy,
+            Error::Denied(_) => FaultKind::Denied,
+            Error::Corrupt(_) | Error::Io { .. } | Error::Hinted { .. } => FaultKind::Corrupt,
         };
         Self { kind, text: inner.to_string(), hints }
     }
@@ -305,34 +318,34 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         let text = fault.text;
         let error = match fault.kind {
-            Kind::Usage => Self::Usage(text),
-            Kind::Conflict => Self::Conflict(text),
-            Kind::Refused => Self::Refused(text),
-            Kind::Unknown => Self::Unknown(text),
-            Kind::Unreachable => Self::Unreachable(text),
-            Kind::Partial => Self::Partial(text),
-            Kind::Corrupt => Self::Corrupt(text),
-            Kind::Busy => Self::Busy(text),
-            Kind::Denied => Self::Denied(text),
+            FaultKind::Usage => Self::Usage(text),
+            FaultKind::Conflict => Self::Conflict(text),
+            FaultKind::Refused => Self::Refused(text),
+            FaultKind::Unknown => Self::Unknown(text),
+            FaultKind::Unreachable => Self::Unreachable(text),
+            FaultKind::Partial => Self::Partial(text),
+            FaultKind::Corrupt => Self::Corrupt(text),
+            FaultKind::Busy => Self::Busy(text),
+            FaultKind::Denied => Self::Denied(text),
         };
         fault.hints.into_iter().rev().fold(error, Self::hint)
     }
 }
 
-/// The first byte of a parcel.
+/// The first byte of a frame.
 const WELCOME: u8 = 0;
 const REFUSED: u8 = 1;
 const BEAT: u8 = 2;
 const MESSAGE: u8 = 3;
-const ASK: u8 = 4;
-const TOLD: u8 = 5;
+const REQUEST: u8 = 4;
+const RESPONSE: u8 = 5;
 
-impl Parcel {
-    /// The bytes of a parcel for one that speaks this wire version; none if it has no word for it,
+impl Frame {
+    /// The bytes of a frame for one that speaks this wire version; none if it has no word for it,
     /// so that it is not to be sent.
     #[must_use]
     pub fn encode_for(&self, wire: u8) -> Option<Vec<u8>> {
-        Some(match self {
+        let bytes = match self {
             Self::Welcome { peer } => vec![WELCOME, u8::from(*peer)],
             Self::Refused(fault) => pack(REFUSED, fault),
             Self::Beat => vec![BEAT],
@@ -341,60 +354,76 @@ impl Parcel {
                 bytes.extend(message.encode(wire)?);
                 bytes
             }
-            Self::Ask(_, ask) if ask.since() > wire => return None,
-            Self::Told(_, told) if told.since() > wire => return None,
-            Self::Ask(ticket, ask) => pack(ASK, &(ticket, ask)),
-            Self::Told(ticket, told) => pack(TOLD, &(ticket, told)),
-        })
+            Self::Request(_, request) if request.since() > wire => return None,
+            Self::Response(_, response) if response.since() > wire => return None,
+            Self::Request(id, request) => pack(REQUEST, &(id, request)),
+            Self::Response(id, response) => pack(RESPONSE, &(id, response)),
+        };
+        debug_assert_eq!(bytes.first(), Some(&self.kind()), "the first byte says what follows");
+        Some(bytes)
     }
 
-    /// The bytes of a parcel for one that speaks this build's wire version.
+    /// The first byte of its encoding.
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Welcome { .. } => WELCOME,
+            Self::Refused(_) => REFUSED,
+            Self::Beat => BEAT,
+            Self::Message(_) => MESSAGE,
+            Self::Request(..) => REQUEST,
+            Self::Response(..) => RESPONSE,
+        }
+    }
+
+    /// The bytes of a frame for one that speaks this build's wire version.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         self.encode_for(WIRE).expect("this build has a word for everything it says")
     }
 
-    /// Reads a parcel; the records of a message and the ring documents of an answer are proven. What is
+    /// Reads a frame; the records of a message and the ring documents of an answer are proven. What is
     /// asked or said is held against the ring's own document before anything is done, see
-    /// [`Ask::check`] and [`Message::check`].
+    /// [`ClientRequest::check`] and [`Message::check`].
     ///
     /// # Errors
     /// [`Error::Corrupt`] for bytes that are none, [`Error::Usage`] for a wire version not spoken.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let (kind, rest) =
-            bytes.split_first().ok_or_else(|| Error::Corrupt("A parcel is empty.".into()))?;
-        Ok(match *kind {
+            bytes.split_first().ok_or_else(|| Error::Corrupt("A frame is empty.".into()))?;
+        let frame = match *kind {
             WELCOME => Self::Welcome { peer: rest.first() == Some(&1) },
             REFUSED => Self::Refused(unpack(rest)?),
             BEAT => Self::Beat,
             MESSAGE => Self::Message(Box::new(Message::decode(rest)?)),
-            ASK => {
-                let (ticket, ask) = unpack(rest)?;
-                Self::Ask(ticket, Box::new(ask))
+            REQUEST => {
+                let (id, request) = unpack(rest)?;
+                Self::Request(id, Box::new(request))
             }
-            TOLD => {
-                let (ticket, told) = unpack(rest)?;
-                match &told {
-                    Told::Ring(doc) => doc.check()?,
-                    Told::Reply(Reply::Ring(doc, _)) => doc.check()?,
+            RESPONSE => {
+                let (id, response) = unpack(rest)?;
+                match &response {
+                    ClientResponse::Ring(doc) => doc.check()?,
+                    ClientResponse::Reply(Reply::Ring(doc, _)) => doc.check()?,
                     _ => {}
                 }
-                Self::Told(ticket, Box::new(told))
+                Self::Response(id, Box::new(response))
             }
-            other => return Err(Error::Corrupt(format!("A parcel is of no kind known: {other}."))),
-        })
+            other => return Err(Error::Corrupt(format!("A frame is of no kind known: {other}."))),
+        };
+        debug_assert_eq!(frame.kind(), *kind, "decode knows the kinds that encode writes");
+        Ok(frame)
     }
 }
 
 fn pack<T: Serialize>(kind: u8, value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![kind]).expect("a parcel has nothing that cannot be encoded")
+    postcard::to_extend(value, vec![kind]).expect("a frame has nothing that cannot be encoded")
 }
 
 fn unpack<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok(_) => Err(Error::Corrupt("A parcel has bytes beyond its end.".into())),
-        Err(e) => Err(Error::Corrupt(format!("A parcel cannot be read: {e}."))),
+        Ok(_) => Err(Error::Corrupt("A frame has bytes beyond its end.".into())),
+        Err(e) => Err(Error::Corrupt(format!("A frame cannot be read: {e}."))),
     }
 }
 

@@ -1,23 +1,23 @@
 //! What a client may ask and a node may answer in a ring, and in which wire version.
 //!
-//! The shapes were checked when the bytes were read. A node holds a question against its ring before
-//! anything is done for it; a client holds an answer against the ring it knows before it is used.
+//! The shapes were checked when the bytes were read. A node holds a request against its ring before anything
+//! is done for it; a client holds a response against the ring it knows before it is used.
 
-use super::{Ask, Look, Seen, Told};
+use super::{ClientRequest, ClientResponse, StoreQuery, StoreResult};
 use crate::error::{Error, Result};
 use crate::key::{KEY_BYTES_MAX, Partition};
 use crate::node::{Reply, Request};
 use crate::protocol::{at_most, within};
 use crate::ring::RingDoc;
 
-impl Ask {
+impl ClientRequest {
     /// The wire version that brought it: no node of an older one is asked it.
     #[must_use]
     pub fn since(&self) -> u8 {
         match self {
             Self::Node(Request::Put(request)) => request.since(),
             Self::Node(Request::AcceptLoss(_) | Request::DropBadHints(_) | Request::Scrub(_))
-            | Self::File(Look::BadHints | Look::Base) => 2,
+            | Self::File(StoreQuery::BadHints | StoreQuery::Base) => 2,
             Self::Node(_)
             | Self::File(_)
             | Self::Ring
@@ -49,7 +49,7 @@ impl Ask {
     }
 }
 
-impl Told {
+impl ClientResponse {
     /// Whether a node of the ring of this document can say so.
     ///
     /// # Errors
@@ -59,11 +59,11 @@ impl Told {
             within(&partitions, doc.q).map_err(|e| Error::Corrupt(format!("A node's answer: {e}")))
         };
         match self {
-            Self::File(Seen::Sums(sums)) => all(sums.iter().map(|s| s.0).collect()),
-            Self::File(Seen::Hints(hints)) => {
+            Self::File(StoreResult::Sums(sums)) => all(sums.iter().map(|s| s.0).collect()),
+            Self::File(StoreResult::Hints(hints)) => {
                 hints.iter().try_for_each(|hint| all(vec![hint.partition]))
             }
-            Self::File(Seen::Bad(bad)) => bad.iter().try_for_each(|b| all(vec![b.0])),
+            Self::File(StoreResult::Bad(bad)) => bad.iter().try_for_each(|b| all(vec![b.0])),
             Self::Reply(Reply::Repair(report)) => all(report.filling.clone()),
             _ => Ok(()),
         }
@@ -74,7 +74,7 @@ impl Told {
     pub fn since(&self) -> u8 {
         match self {
             Self::Reply(Reply::Scrub { .. } | Reply::Refused(_)) => 2,
-            Self::File(Seen::BadHints(_) | Seen::Base) => 2,
+            Self::File(StoreResult::BadHints(_) | StoreResult::Base) => 2,
             Self::Busy
             | Self::Reply(_)
             | Self::File(_)
@@ -89,7 +89,7 @@ impl Told {
     }
 }
 
-impl Look {
+impl StoreQuery {
     fn check(&self, doc: &RingDoc) -> Result<()> {
         match self {
             Self::Get(p, _) | Self::Sum(p) | Self::Leaves(p) | Self::HintsOf(p, _) => {

@@ -1,11 +1,11 @@
 //! A file read by one thread while another writes it.
 //!
 //! ```text
-//! event loop:    twin, reads commit 41 ------------------ advance(head 42) -> reads commit 42
+//! event loop:    reader, reads commit 41 ------------------ advance(head 42) -> reads commit 42
 //! commit thread: apply(batch) ----- durable, head() = 42 --^
 //! ```
 //!
-//! The twin sees a state that is durable; it moves on only when it is told to. It applies nothing.
+//! The reader sees a state that is durable; it moves on only when it is told to. It applies nothing.
 //! Caveat: between its last reading and `advance` it may keep pages from being used again; see
 //! [`Lmdb::rest`].
 
@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::store::sidecar::Identity;
 use crate::store::{HintStats, Store};
 
-/// How far a file has come: what its twin has to know after a commit.
+/// How far a file has come: what its reader has to know after a commit.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     identity: Identity,
@@ -29,7 +29,7 @@ impl Lmdb {
     ///
     /// # Errors
     /// As [`Store::hint_stats`]: from here on both halves count hints by what is applied.
-    pub fn twin(&self) -> Result<Self> {
+    pub fn reader_handle(&self) -> Result<Self> {
         self.hint_stats()?;
         Ok(Self {
             reader: OnceCell::new(),

@@ -1,4 +1,4 @@
-//! What clients and nodes say to each other in parcels.
+//! What clients and nodes say to each other in frames.
 
 use super::*;
 
@@ -29,40 +29,40 @@ fn requests() -> Vec<Request> {
     named(all, request_name, REQUESTS).into_iter().map(|(_, r)| r).collect()
 }
 
-fn looks() -> Vec<Look> {
+fn looks() -> Vec<StoreQuery> {
     let all = vec![
-        Look::Get(Partition(1), key()),
-        Look::Visit(Partition(1), Some(b"raw".to_vec())),
-        Look::Sums,
-        Look::Sum(Partition(2)),
-        Look::Leaves(Partition(2)),
-        Look::Hints(Some((NodeId(1), Partition(2), key())), 10),
-        Look::HintStats,
-        Look::HintsOf(Partition(2), key()),
-        Look::Bad,
-        Look::Row(Table::Ring, "doc".into()),
-        Look::Rows(Table::Meta, "seen/".into()),
-        Look::Size,
-        Look::BadHints,
-        Look::Base,
+        StoreQuery::Get(Partition(1), key()),
+        StoreQuery::Visit(Partition(1), Some(b"raw".to_vec())),
+        StoreQuery::Sums,
+        StoreQuery::Sum(Partition(2)),
+        StoreQuery::Leaves(Partition(2)),
+        StoreQuery::Hints(Some((NodeId(1), Partition(2), key())), 10),
+        StoreQuery::HintStats,
+        StoreQuery::HintsOf(Partition(2), key()),
+        StoreQuery::Bad,
+        StoreQuery::Row(Table::Ring, "doc".into()),
+        StoreQuery::Rows(Table::Meta, "seen/".into()),
+        StoreQuery::Size,
+        StoreQuery::BadHints,
+        StoreQuery::Base,
     ];
     named(all, look_name, LOOKS).into_iter().map(|(_, l)| l).collect()
 }
 
 /// One question at least of every kind.
-pub(crate) fn asks() -> Vec<(String, Ask)> {
+pub(crate) fn asks() -> Vec<(String, ClientRequest)> {
     let plain = [
-        Ask::Ring,
-        Ask::Info,
-        Ask::Members,
-        Ask::Transfers,
-        Ask::Drain(true),
-        Ask::Drain(false),
-        Ask::Stop,
-        Ask::Load,
+        ClientRequest::Ring,
+        ClientRequest::Info,
+        ClientRequest::Members,
+        ClientRequest::Transfers,
+        ClientRequest::Drain(true),
+        ClientRequest::Drain(false),
+        ClientRequest::Stop,
+        ClientRequest::Load,
     ];
-    let of_node = requests().into_iter().map(Ask::Node);
-    let all = of_node.chain(looks().into_iter().map(Ask::File)).chain(plain).collect();
+    let of_node = requests().into_iter().map(ClientRequest::Node);
+    let all = of_node.chain(looks().into_iter().map(ClientRequest::File)).chain(plain).collect();
     named(all, ask_name, ASKS)
 }
 
@@ -117,25 +117,25 @@ fn replies() -> Vec<Reply> {
     named(all, reply_name, REPLIES).into_iter().map(|(_, r)| r).collect()
 }
 
-fn seens() -> Vec<Seen> {
+fn seens() -> Vec<StoreResult> {
     let raw = |text: &str| serde_bytes::ByteBuf::from(text);
     let target = NodeId(2);
     let hint = Hint { target, partition: partition(), key: key(), stored: Some(stored()) };
     let all = vec![
-        Seen::Record(Some(stored())),
-        Seen::Record(None),
-        Seen::Page(vec![(raw("k"), raw("\u{0}any bytes"))], true),
-        Seen::Sums(vec![(Partition(1), sum())]),
-        Seen::Sum(sum()),
-        Seen::Leaves(vec![(255, sum())]),
-        Seen::Hints(vec![hint.clone(), Hint { stored: None, ..hint }]),
-        Seen::HintStats(HintStats { count: 1, acknowledged: 2, bytes: 3 }),
-        Seen::Bad(vec![(Partition(1), b"raw".to_vec())]),
-        Seen::Row(Some(b"row".to_vec())),
-        Seen::Rows(vec![("name".into(), b"row".to_vec())]),
-        Seen::Size(7, u64::MAX),
-        Seen::BadHints(BadHints::default()),
-        Seen::Base,
+        StoreResult::Record(Some(stored())),
+        StoreResult::Record(None),
+        StoreResult::Page(vec![(raw("k"), raw("\u{0}any bytes"))], true),
+        StoreResult::Sums(vec![(Partition(1), sum())]),
+        StoreResult::Sum(sum()),
+        StoreResult::Leaves(vec![(255, sum())]),
+        StoreResult::Hints(vec![hint.clone(), Hint { stored: None, ..hint }]),
+        StoreResult::HintStats(HintStats { count: 1, acknowledged: 2, bytes: 3 }),
+        StoreResult::Bad(vec![(Partition(1), b"raw".to_vec())]),
+        StoreResult::Row(Some(b"row".to_vec())),
+        StoreResult::Rows(vec![("name".into(), b"row".to_vec())]),
+        StoreResult::Size(7, u64::MAX),
+        StoreResult::BadHints(BadHints::default()),
+        StoreResult::Base,
     ];
     named(all, seen_name, SEENS).into_iter().map(|(_, s)| s).collect()
 }
@@ -176,22 +176,25 @@ fn load() -> Load {
 }
 
 /// One answer at least of every kind.
-pub(crate) fn tolds() -> Vec<(String, Told)> {
-    let news = News { row: row(), up: false, phi: 8.5, silent_ms: 9 };
+pub(crate) fn tolds() -> Vec<(String, ClientResponse)> {
+    let news = MemberView { row: row(), up: false, phi: 8.5, silent_ms: 9 };
     let transfer =
         |kind| Transfer { kind, peer: NodeId(2), pulled: 1, pushed: 2, partitions: 3, age_ms: 4 };
     let plain = [
-        Told::Busy,
-        Told::Ring(Box::new(doc())),
-        Told::Info(Box::new(info())),
-        Told::Members(vec![news]),
-        Told::Transfers(vec![transfer(TransferKind::Sync), transfer(TransferKind::Hints)]),
-        Told::Done,
-        Told::Fault(fault()),
-        Told::Load(Box::new(load())),
+        ClientResponse::Busy,
+        ClientResponse::Ring(Box::new(doc())),
+        ClientResponse::Info(Box::new(info())),
+        ClientResponse::Members(vec![news]),
+        ClientResponse::Transfers(vec![
+            transfer(TransferKind::Sync),
+            transfer(TransferKind::Hints),
+        ]),
+        ClientResponse::Done,
+        ClientResponse::Fault(fault()),
+        ClientResponse::Load(Box::new(load())),
     ];
-    let of_node = replies().into_iter().map(Told::Reply);
-    let all = of_node.chain(seens().into_iter().map(Told::File)).chain(plain).collect();
+    let of_node = replies().into_iter().map(ClientResponse::Reply);
+    let all = of_node.chain(seens().into_iter().map(ClientResponse::File)).chain(plain).collect();
     named(all, told_name, TOLDS)
 }
 
@@ -199,16 +202,18 @@ fn fault() -> Fault {
     Fault::from(&Error::Refused("No.".into()).hint("again"))
 }
 
-/// One parcel at least of every kind.
-pub(crate) fn parcels() -> Vec<(String, Parcel)> {
+/// One frame at least of every kind.
+pub(crate) fn frames() -> Vec<(String, Frame)> {
     let plain = [
-        Parcel::Welcome { peer: true },
-        Parcel::Welcome { peer: false },
-        Parcel::Refused(fault()),
-        Parcel::Beat,
-        Parcel::Message(Box::new(message(Body::Accepted))),
-        Parcel::Ask(u64::MAX, Box::new(Ask::Ring)),
-        Parcel::Told(7, Box::new(Told::Done)),
+        Frame::Welcome { peer: true },
+        Frame::Welcome { peer: false },
+        Frame::Refused(fault()),
+        Frame::Beat,
+        Frame::Message(Box::new(message(Body::Accepted))),
+        Frame::Request(RequestId(u64::MAX), Box::new(ClientRequest::Ring)),
+        Frame::Response(RequestId(7), Box::new(ClientResponse::Done)),
     ];
-    named(plain.into(), parcel_name, PARCELS)
+    let missed = |name: &&&str| !plain.iter().any(|frame| variant_name(frame) == **name);
+    assert_eq!(VARIANTS.iter().find(missed), None, "no sample of it");
+    named(plain.into(), frame_name, &[])
 }

@@ -17,7 +17,7 @@ const WANTED: u64 = 8_192;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(super) struct ConnectionLimits {
     /// Connections that have not shown the ring's key.
     pub(super) strangers: usize,
     /// Those that have and are not through with the handshake.
@@ -30,7 +30,7 @@ pub(super) struct Bounds {
     pub(super) scrapers: usize,
 }
 
-impl Bounds {
+impl ConnectionLimits {
     /// Raises the limit of this process and cuts it up.
     pub(super) fn raised() -> Self {
         let limit = getrlimit(Resource::Nofile);
@@ -62,14 +62,25 @@ mod tests {
     #[test]
     fn a_quarter_of_the_descriptors_is_left_for_peers_and_files() {
         for n in [64, 256, 1_024, 2_048, 4_096, 8_192, 1 << 20] {
-            let b = Bounds::of(n);
+            let b = ConnectionLimits::of(n);
             let all = b.strangers + b.keyed + b.clients + b.operators + b.scrapers;
             assert!(all as u64 <= n * 3 / 4, "{n}: {b:?}");
         }
-        let usual =
-            Bounds { strangers: 1_024, keyed: 512, clients: 1_024, operators: 16, scrapers: 64 };
-        assert_eq!(Bounds::of(1 << 20), usual);
-        let small = Bounds { strangers: 128, keyed: 64, clients: 512, operators: 16, scrapers: 32 };
-        assert_eq!(Bounds::of(1_024), small);
+        let usual = ConnectionLimits {
+            strangers: 1_024,
+            keyed: 512,
+            clients: 1_024,
+            operators: 16,
+            scrapers: 64,
+        };
+        assert_eq!(ConnectionLimits::of(1 << 20), usual);
+        let small = ConnectionLimits {
+            strangers: 128,
+            keyed: 64,
+            clients: 512,
+            operators: 16,
+            scrapers: 32,
+        };
+        assert_eq!(ConnectionLimits::of(1_024), small);
     }
 }

@@ -1,10 +1,10 @@
-//! Every kind of parcel comes back as it was; nothing else is taken for one.
+//! Every kind of frame comes back as it was; nothing else is taken for one.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::clock::{Actor, Dot, VersionVector};
-use crate::gossip::Mood;
+use crate::gossip::NodeHealth;
 use crate::key::Q;
 use crate::node::{RepairReport, RepairRequest, Status, TransferKind};
 use crate::protocol::Body;
@@ -43,15 +43,15 @@ fn wrong_doc() -> RingDoc {
     doc
 }
 
-fn row() -> Row {
-    Row {
+fn row() -> GossipRow {
+    GossipRow {
         id: NodeId(1),
         generation: 3,
         beat: 4,
         address: "h:1".into(),
         actor: Actor(7),
         version: 2,
-        mood: Mood::Draining,
+        health: NodeHealth::Draining,
     }
 }
 
@@ -83,36 +83,36 @@ fn requests() -> Vec<Request> {
     ]
 }
 
-fn looks() -> Vec<Look> {
+fn looks() -> Vec<StoreQuery> {
     vec![
-        Look::Get(Partition(1), key()),
-        Look::Visit(Partition(1), Some(b"raw".to_vec())),
-        Look::Sums,
-        Look::Sum(Partition(2)),
-        Look::Leaves(Partition(2)),
-        Look::Hints(Some((NodeId(1), Partition(2), key())), 10),
-        Look::HintStats,
-        Look::HintsOf(Partition(2), key()),
-        Look::Bad,
-        Look::Row(Table::Ring, "doc".into()),
-        Look::Rows(Table::Meta, "seen/".into()),
-        Look::Size,
+        StoreQuery::Get(Partition(1), key()),
+        StoreQuery::Visit(Partition(1), Some(b"raw".to_vec())),
+        StoreQuery::Sums,
+        StoreQuery::Sum(Partition(2)),
+        StoreQuery::Leaves(Partition(2)),
+        StoreQuery::Hints(Some((NodeId(1), Partition(2), key())), 10),
+        StoreQuery::HintStats,
+        StoreQuery::HintsOf(Partition(2), key()),
+        StoreQuery::Bad,
+        StoreQuery::Row(Table::Ring, "doc".into()),
+        StoreQuery::Rows(Table::Meta, "seen/".into()),
+        StoreQuery::Size,
     ]
 }
 
-fn asks() -> Vec<Ask> {
+fn asks() -> Vec<ClientRequest> {
     let plain = [
-        Ask::Ring,
-        Ask::Info,
-        Ask::Members,
-        Ask::Transfers,
-        Ask::Drain(true),
-        Ask::Drain(false),
-        Ask::Stop,
-        Ask::Load,
+        ClientRequest::Ring,
+        ClientRequest::Info,
+        ClientRequest::Members,
+        ClientRequest::Transfers,
+        ClientRequest::Drain(true),
+        ClientRequest::Drain(false),
+        ClientRequest::Stop,
+        ClientRequest::Load,
     ];
-    let of_node = requests().into_iter().map(Ask::Node);
-    of_node.chain(looks().into_iter().map(Ask::File)).chain(plain).collect()
+    let of_node = requests().into_iter().map(ClientRequest::Node);
+    of_node.chain(looks().into_iter().map(ClientRequest::File)).chain(plain).collect()
 }
 
 fn replies() -> Vec<Reply> {
@@ -137,43 +137,47 @@ fn replies() -> Vec<Reply> {
     ]
 }
 
-fn seen() -> Vec<Seen> {
+fn seen() -> Vec<StoreResult> {
     let sum = Sum { terms: 1 << 100, count: 3 };
     let raw = |text: &str| serde_bytes::ByteBuf::from(text);
     vec![
-        Seen::Record(Some(stored())),
-        Seen::Record(None),
-        Seen::Page(vec![(raw("k"), raw("\u{0}any bytes"))], true),
-        Seen::Sums(vec![(Partition(1), sum)]),
-        Seen::Sum(sum),
-        Seen::Leaves(vec![(255, sum)]),
-        Seen::Hints(vec![hint(), Hint { stored: None, ..hint() }]),
-        Seen::HintStats(HintStats { count: 1, acknowledged: 2, bytes: 3 }),
-        Seen::Bad(vec![(Partition(1), b"raw".to_vec())]),
-        Seen::Row(Some(b"row".to_vec())),
-        Seen::Rows(vec![("name".into(), b"row".to_vec())]),
-        Seen::Size(7, u64::MAX),
+        StoreResult::Record(Some(stored())),
+        StoreResult::Record(None),
+        StoreResult::Page(vec![(raw("k"), raw("\u{0}any bytes"))], true),
+        StoreResult::Sums(vec![(Partition(1), sum)]),
+        StoreResult::Sum(sum),
+        StoreResult::Leaves(vec![(255, sum)]),
+        StoreResult::Hints(vec![hint(), Hint { stored: None, ..hint() }]),
+        StoreResult::HintStats(HintStats { count: 1, acknowledged: 2, bytes: 3 }),
+        StoreResult::Bad(vec![(Partition(1), b"raw".to_vec())]),
+        StoreResult::Row(Some(b"row".to_vec())),
+        StoreResult::Rows(vec![("name".into(), b"row".to_vec())]),
+        StoreResult::Size(7, u64::MAX),
     ]
 }
 
-fn tolds() -> Vec<Told> {
+fn tolds() -> Vec<ClientResponse> {
     let info = Info { build: "1".into(), pid: 3, metrics: Some("h:2".into()), ..Info::default() };
-    let news = News { row: row(), up: false, phi: f64::INFINITY, silent_ms: 9 };
+    let news = MemberView { row: row(), up: false, phi: f64::INFINITY, silent_ms: 9 };
     let kind = TransferKind::Hints;
     let peer = NodeId(2);
     let transfer = Transfer { kind, peer, pulled: 1, pushed: 2, partitions: 3, age_ms: 4 };
     let plain = [
-        Told::Busy,
-        Told::Ring(Box::new(doc())),
-        Told::Info(Box::new(info)),
-        Told::Members(vec![news]),
-        Told::Transfers(vec![transfer]),
-        Told::Done,
-        Told::Fault(fault()),
-        Told::Load(Box::new(Load { requests: 7, latency: vec![0, 7], ..Load::default() })),
+        ClientResponse::Busy,
+        ClientResponse::Ring(Box::new(doc())),
+        ClientResponse::Info(Box::new(info)),
+        ClientResponse::Members(vec![news]),
+        ClientResponse::Transfers(vec![transfer]),
+        ClientResponse::Done,
+        ClientResponse::Fault(fault()),
+        ClientResponse::Load(Box::new(Load {
+            requests: 7,
+            latency: vec![0, 7],
+            ..Load::default()
+        })),
     ];
-    let of_node = replies().into_iter().map(Told::Reply);
-    of_node.chain(seen().into_iter().map(Told::File)).chain(plain).collect()
+    let of_node = replies().into_iter().map(ClientResponse::Reply);
+    of_node.chain(seen().into_iter().map(ClientResponse::File)).chain(plain).collect()
 }
 
 fn message() -> Message {
@@ -181,37 +185,37 @@ fn message() -> Message {
     Message { ring: RingId(5), version: 2, op: 9, body }
 }
 
-fn parcels() -> Vec<Parcel> {
+fn frames() -> Vec<Frame> {
     let plain = [
-        Parcel::Welcome { peer: true },
-        Parcel::Welcome { peer: false },
-        Parcel::Refused(fault()),
-        Parcel::Beat,
-        Parcel::Message(Box::new(message())),
+        Frame::Welcome { peer: true },
+        Frame::Welcome { peer: false },
+        Frame::Refused(fault()),
+        Frame::Beat,
+        Frame::Message(Box::new(message())),
     ];
-    let asked = asks().into_iter().map(|ask| Parcel::Ask(u64::MAX, Box::new(ask)));
-    let told = tolds().into_iter().map(|told| Parcel::Told(7, Box::new(told)));
+    let asked = asks().into_iter().map(|ask| Frame::Request(RequestId(u64::MAX), Box::new(ask)));
+    let told = tolds().into_iter().map(|told| Frame::Response(RequestId(7), Box::new(told)));
     plain.into_iter().chain(asked).chain(told).collect()
 }
 
 #[test]
 fn every_parcel_comes_back_as_it_was() {
-    for parcel in parcels() {
-        let back = Parcel::decode(&parcel.encode()).unwrap_or_else(|e| panic!("{parcel:?}: {e}"));
-        assert_eq!(back, parcel);
+    for frame in frames() {
+        let back = Frame::decode(&frame.encode()).unwrap_or_else(|e| panic!("{frame:?}: {e}"));
+        assert_eq!(back, frame);
     }
 }
 
 #[test]
 fn a_parcel_that_is_cut_short_is_not_read() {
-    for parcel in parcels() {
-        let bytes = parcel.encode();
-        let shortest = match parcel {
-            Parcel::Beat | Parcel::Welcome { .. } => 1, // their first byte says it all
+    for frame in frames() {
+        let bytes = frame.encode();
+        let shortest = match frame {
+            Frame::Beat | Frame::Welcome { .. } => 1, // their first byte says it all
             _ => bytes.len(),
         };
         for length in 0..shortest {
-            assert!(Parcel::decode(&bytes[..length]).is_err(), "{parcel:?}: {length} bytes");
+            assert!(Frame::decode(&bytes[..length]).is_err(), "{frame:?}: {length} bytes");
         }
     }
 }
@@ -219,47 +223,63 @@ fn a_parcel_that_is_cut_short_is_not_read() {
 /// Nodes of two builds meet in every upgrade: what a word is on the wire stays so.
 #[test]
 fn words_keep_their_numbers() {
-    let asks = [(Ask::Ring, 2), (Ask::Info, 3), (Ask::Members, 4), (Ask::Transfers, 5)];
-    for (ask, number) in asks.into_iter().chain([(Ask::Stop, 7), (Ask::Load, 8)]) {
-        assert_eq!(Parcel::Ask(0, Box::new(ask)).encode(), [ASK, 0, number]);
+    let asks = [
+        (ClientRequest::Ring, 2),
+        (ClientRequest::Info, 3),
+        (ClientRequest::Members, 4),
+        (ClientRequest::Transfers, 5),
+    ];
+    for (ask, number) in
+        asks.into_iter().chain([(ClientRequest::Stop, 7), (ClientRequest::Load, 8)])
+    {
+        assert_eq!(Frame::Request(RequestId(0), Box::new(ask)).encode(), [REQUEST, 0, number]);
     }
-    assert_eq!(Parcel::Told(0, Box::new(Told::Busy)).encode(), [TOLD, 0, 0]);
-    assert_eq!(Parcel::Told(0, Box::new(Told::Done)).encode(), [TOLD, 0, 7]);
-    let load = Told::Load(Box::default());
-    assert_eq!(Parcel::Told(0, Box::new(load)).encode()[..3], [TOLD, 0, 9]);
+    assert_eq!(
+        Frame::Response(RequestId(0), Box::new(ClientResponse::Busy)).encode(),
+        [RESPONSE, 0, 0]
+    );
+    assert_eq!(
+        Frame::Response(RequestId(0), Box::new(ClientResponse::Done)).encode(),
+        [RESPONSE, 0, 7]
+    );
+    let load = ClientResponse::Load(Box::default());
+    assert_eq!(Frame::Response(RequestId(0), Box::new(load)).encode()[..3], [RESPONSE, 0, 9]);
 }
 
 #[test]
 fn a_welcome_that_does_not_say_peer_is_none_to_a_peer() {
     for bytes in [&[WELCOME][..], &[WELCOME, 0], &[WELCOME, 2]] {
-        assert_eq!(Parcel::decode(bytes).expect("a welcome"), Parcel::Welcome { peer: false });
+        assert_eq!(Frame::decode(bytes).expect("a welcome"), Frame::Welcome { peer: false });
     }
 }
 
 #[test]
 fn a_message_with_a_record_that_is_altered_is_not_read() {
-    let mut bytes = Parcel::Message(Box::new(message())).encode();
+    let mut bytes = Frame::Message(Box::new(message())).encode();
     let at = bytes.iter().rposition(|b| *b == b'v').expect("the value");
     bytes[at] ^= 1;
-    assert!(matches!(Parcel::decode(&bytes), Err(Error::Corrupt(_))));
+    assert!(matches!(Frame::decode(&bytes), Err(Error::Corrupt(_))));
 }
 
 #[test]
 fn a_ring_document_that_breaks_its_rules_is_not_read() {
     let wrong = || Box::new(wrong_doc());
-    for parcel in [
-        Parcel::Told(1, Box::new(Told::Ring(wrong()))),
-        Parcel::Told(1, Box::new(Told::Reply(Reply::Ring(std::sync::Arc::new(wrong_doc()), None)))),
+    for frame in [
+        Frame::Response(RequestId(1), Box::new(ClientResponse::Ring(wrong()))),
+        Frame::Response(
+            RequestId(1),
+            Box::new(ClientResponse::Reply(Reply::Ring(std::sync::Arc::new(wrong_doc()), None))),
+        ),
     ] {
-        assert!(Parcel::decode(&parcel.encode()).is_err());
+        assert!(Frame::decode(&frame.encode()).is_err());
     }
 }
 
 #[test]
 fn a_wire_version_not_spoken_is_said() {
-    let mut bytes = Parcel::Message(Box::new(message())).encode();
+    let mut bytes = Frame::Message(Box::new(message())).encode();
     bytes[1] = WIRE + 1;
-    assert!(matches!(Parcel::decode(&bytes), Err(Error::Usage(_))));
+    assert!(matches!(Frame::decode(&bytes), Err(Error::Usage(_))));
 }
 
 #[test]
@@ -279,10 +299,10 @@ fn an_error_comes_back_with_its_kind_and_its_hints_in_order() {
         for hints in [&[][..], &["one"], &["one", "two", "three"]] {
             let error = hints.iter().fold(kind("Why.".into()), |error, hint| error.hint(*hint));
             let fault = Fault::from(&error);
-            let Parcel::Refused(fault) =
-                Parcel::decode(&Parcel::Refused(fault).encode()).expect("a fault")
+            let Frame::Refused(fault) =
+                Frame::decode(&Frame::Refused(fault).encode()).expect("a fault")
             else {
-                panic!("another parcel")
+                panic!("another frame")
             };
             // Errors have no equality of their own; this shows variants, texts and hints.
             assert_eq!(format!("{:?}", Error::from(fault)), format!("{error:?}"));
@@ -319,7 +339,7 @@ proptest! {
         kind in 0..8_u8,
         rest in prop::collection::vec(any::<u8>(), 0..200),
     ) {
-        let _any = Parcel::decode(&[&[kind], &rest[..]].concat());
+        let _any = Frame::decode(&[&[kind], &rest[..]].concat());
     }
 
     #[test]
@@ -328,10 +348,10 @@ proptest! {
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
     ) {
-        let all = parcels();
+        let all = frames();
         let mut bytes = which.get(&all).encode();
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        let _any = Parcel::decode(&bytes);
+        let _any = Frame::decode(&bytes);
     }
 }
