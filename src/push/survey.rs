@@ -74,8 +74,9 @@ impl<'a> Survey<'a> {
     /// Looks at hosts and ring.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown host or a binary that is none; as [`crate::cluster::Cluster::open`]. What is wrong
-    /// with a single host is that host's fault, in the crew.
+    /// [`Error::Usage`] for an unknown host or a binary that is none; as
+    /// [`crate::cluster::Cluster::open`]. What is wrong with a single host is that host's fault, in the
+    /// crew.
     pub fn of(
         fleet: &'a Fleet,
         wish: Wish,

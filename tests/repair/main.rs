@@ -171,7 +171,9 @@ fn held(store: &dyn Store, q: Q, key: &Key) -> String {
     };
     let Ok(record) = stored.record(key) else { return "unreadable".into() };
     let values = record.visible(0).into_iter().map(|(_, value)| value.bytes.clone());
-    let values: Vec<_> = values.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect();
+    let mut values: Vec<_> =
+        values.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect();
+    values.sort(); // their dots are drawn at random
     if values.is_empty() { "deleted".into() } else { values.join("|") }
 }
 

@@ -47,7 +47,7 @@ fn self_the_table_points_down() {
     }
     assert!(PURE.iter().all(|room| allowed(room).is_some()));
     let rooms = |room| allowed(room).expect("a room");
-    assert!(!rooms("protocol").contains(&"config") && !rooms("target").contains(&"serve"));
+    assert!(!rooms("protocol").contains(&"config") && !rooms("cluster").contains(&"serve"));
     assert!(rooms("node").contains(&"config") && rooms("repair").contains(&"key"));
 }
 
