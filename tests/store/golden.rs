@@ -226,7 +226,7 @@ fn a_row_that_the_head_of_its_page_hides_is_not_absent() {
         if good[page + 10] != 2 || lower == page + 16 {
             continue;
         }
-        let on_it = |row: &&pages::GossipRow| (upper..page + pages::PAGE).contains(&row.key.start);
+        let on_it = |row: &&pages::Row| (upper..page + pages::PAGE).contains(&row.key.start);
         let keys = records.rows.iter().filter(on_it).map(|row| &good[row.key.clone()][2..]);
         let keys: Vec<_> = keys.map(|bytes| Key::new(bytes).unwrap()).collect();
         for (at, bit) in (page + 12..lower).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
@@ -292,7 +292,7 @@ fn a_free_list_that_cannot_be_is_met_by_no_writer() {
     let good = fs::read(&file).unwrap();
     let rows = &pages::tables(&good)["free"].rows;
     let read = |at: usize| u64::from_le_bytes(good[at..at + 8].try_into().unwrap());
-    let listed = |row: &pages::GossipRow| {
+    let listed = |row: &pages::Row| {
         let count = read(row.value.start) as usize;
         row.value.clone().step_by(8).skip(1).take(count)
     };

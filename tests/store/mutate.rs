@@ -340,12 +340,12 @@ fn random_damage_is_never_called_healthy_and_never_shown() {
 }
 
 /// How often each command ended with each code.
-type GossipRow = BTreeMap<String, BTreeMap<String, usize>>;
+type Row = BTreeMap<String, BTreeMap<String, usize>>;
 
 /// How often each command ended with each code, by kind of damage.
 #[derive(Default)]
 struct Table {
-    rows: BTreeMap<(bool, &'static str), GossipRow>,
+    rows: BTreeMap<(bool, &'static str), Row>,
 }
 
 impl Table {

@@ -16,7 +16,7 @@ const BIG: u16 = 0x01;
 
 /// Where a row's bytes lie.
 #[derive(Clone, Debug)]
-pub(crate) struct GossipRow {
+pub(crate) struct Row {
     pub(crate) key: Range<usize>,
     /// Empty when the value lies on pages of its own.
     pub(crate) value: Range<usize>,
@@ -28,7 +28,7 @@ pub(crate) struct Tree {
     pub(crate) pages: Vec<usize>,
     /// How high it is: none when it is empty.
     pub(crate) levels: usize,
-    pub(crate) rows: Vec<GossipRow>,
+    pub(crate) rows: Vec<Row>,
     /// Where its branch pages hold their nodes.
     pub(crate) branches: Vec<Range<usize>>,
     /// Values that lie on pages of their own, with the heads of those pages.
@@ -93,7 +93,7 @@ fn walk(bytes: &[u8], page: usize, depth: usize, tree: &mut Tree) {
                     key.end..key.end
                 }
             };
-            tree.rows.push(GossipRow { key, value });
+            tree.rows.push(Row { key, value });
         }
     }
 }
