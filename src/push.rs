@@ -22,21 +22,21 @@
 
 mod apply;
 mod audit;
+mod bootstrap;
 mod crew;
 mod far;
 mod fleet;
 mod gate;
 mod guard;
 mod home;
-mod newcomers;
 mod ops;
 mod plan;
 mod report;
-mod roll;
+mod rolling_restart;
 pub mod scale;
+mod session;
 mod shell;
 mod ssh;
-mod survey;
 
 pub use self::apply::apply;
 pub use self::audit::Audit;
@@ -47,11 +47,14 @@ pub use self::fleet::{
 };
 pub use self::home::address;
 pub use self::ops::{Verb, destroy, logs, operate, shrink};
-pub use self::plan::{Standing, Step, Todo, short, size};
+pub use self::plan::{
+    FleetFacts, HostFacts, HostPlan, HostSteps, HostUpgrade, Phase, PhaseKind, Plan, Role,
+    Standing, Step, Verdict, short, size,
+};
 pub use self::report::{Report, Row};
+pub use self::session::{ApplyOptions, Session};
 pub use self::shell::{Output, Script, Shell};
 pub use self::ssh::{Access, Ssh};
-pub use self::survey::{Survey, Wish};
 use crate::error::Result;
 
 /// Connects to a host of the fleet by SSH.

@@ -1,316 +1,283 @@
-//! A fleet made to be what its inventory says.
+//! The executor: it walks the phases of a plan, and does nothing that is not in it.
 //!
 //! ```text
-//! survey ─ lock ─────────┬─ no ring:   identities, document, births, all start
-//!                        └─ silent:    what has a directory starts
-//! members that are down start, those that were not proven are
-//! outside: birth, start, join ─ the first member takes its turn, then the rest   newcomers, roll
-//! weights ─ prune
+//! lock ── look ── plan ──┬─> phase ── phase ── … ── end
+//!            ^           │     └ its steps: all its hosts at once, or in batches
+//!            └───────────┘   after a reset, or a start of the whole ring
 //! ```
 //!
-//! Every step may be repeated: what is done already is seen and left alone, so that a push that was
-//! cut off is simply run again. A host that fails stops nobody before the turns begin; in its turn it
-//! stops the roll.
+//! A host that fails at a step is given up: it goes back to what it had where the step can be undone,
+//! and drops out of what follows. Before the rolling restart it stops nobody else; in it, it ends the
+//! run. Between two phases, and between two steps of a phase where that is safe, the run may be told to
+//! stop. A push that was cut off is simply run again: planning finds what is done.
+//!
+//! Caveat: the ring's own part of a phase (a document of founders, one change for all that join) is in
+//! `bootstrap` and `join`, for it concerns all hosts of the phase at once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::gate::Sums;
-use super::plan::{Standing, Step};
+use super::plan::{self, HostSteps, Phase, PhaseKind, Step, StepContext};
 use super::report::Report;
-use super::roll::{PROVEN, Roll, Turn, is_up, prove, stopped};
-use super::survey::{Survey, refused};
-use super::{Far, Watch, plan};
-use crate::config;
+use super::session::Session;
 use crate::error::{Error, Result};
-use crate::ring::{RingDoc, Step as RingStep};
+use crate::ring::Change;
 
-/// Releases that are kept on a host.
-const KEPT: usize = 3;
+/// What is reported of a node that was proven.
+pub(super) const PROVEN: &str = "is up, in sync, equal";
+
+/// Plans that one run makes at the most: after a lock, after a reset, after a start of the whole ring.
+const PLANS_MAX: usize = 3;
+
+/// Hosts of a phase with their steps.
+pub(super) type Hosts<'p, 'a> = [&'p HostSteps<'a>];
 
 /// Makes the fleet what it should be. What a single host fails at is in the report.
 #[must_use]
-pub fn apply(mut survey: Survey<'_>, watch: &dyn Watch) -> Report {
-    refuse(&survey);
-    let fault = work(&mut survey, watch).err();
-    survey.ended(fault)
+pub fn apply(mut session: Session<'_>) -> Report {
+    session.give_up_refused();
+    let fault = work(&mut session).err();
+    session.ended(fault)
 }
 
-/// Gives up the hosts that are refused.
-fn refuse(survey: &Survey<'_>) {
-    for (name, todo) in &survey.todos {
-        if let Some(why) = &todo.refused {
-            survey.crew.give_up(name, refused(name, why));
-        }
+fn work(session: &mut Session<'_>) -> Result<()> {
+    let locked = session.busy();
+    if locked.is_empty() {
+        return session.answers();
     }
-}
-
-fn work(survey: &mut Survey<'_>, watch: &dyn Watch) -> Result<()> {
-    let busy = survey.busy();
-    if busy.is_empty() {
-        return survey.answers();
-    }
-    survey.crew.each(&busy, usize::MAX, |far| far.lock(&survey.wish.owner));
+    session.crew.each(&locked, usize::MAX, |far| far.lock(&session.options.owner));
     // Whoever had the lock before us may have changed things.
-    survey.again(&busy)?;
-    refuse(survey);
-    let unborn = survey.unborn();
-    if !unborn.is_empty() {
-        survey.crew.each(&unborn, usize::MAX, Far::unmake);
-        survey.again(&busy)?;
-        refuse(survey);
+    session.look_again(&locked)?;
+    for _ in 0..PLANS_MAX {
+        session.give_up_refused();
+        if session.busy().is_empty() {
+            return Ok(()); // why is told with the hosts
+        }
+        let executor = Executor { session };
+        match session.crew.alive(|| executor.walk())? {
+            Walked::ToTheEnd => return Ok(()),
+            Walked::ToANewPlan => {}
+        }
+        let earlier = session.plan.clone();
+        session.look_again(&locked)?;
+        session.plan.tidy_as(&earlier);
     }
-    if survey.busy().is_empty() {
-        return Ok(()); // why is told with the hosts
-    }
-    let job = Job { survey, watch };
-    job.survey.crew.alive(|| job.go_on())
+    Err(Error::Partial("The hosts do not stay as they are left; run it again.".into()))
 }
 
-/// One run, its hosts locked.
-pub(super) struct Job<'j, 'a> {
-    pub(super) survey: &'j Survey<'a>,
-    watch: &'j dyn Watch,
+/// How far a plan was walked.
+enum Walked {
+    /// There is nothing left of it.
+    ToTheEnd,
+    /// What comes next can only be planned now.
+    ToANewPlan,
 }
 
-impl<'a> Job<'_, 'a> {
-    /// The hosts that have something to do, as far as they are still at work.
-    pub(super) fn busy(&self) -> Vec<&'a str> {
-        self.survey.busy()
-    }
+/// Walks plans. See the module.
+pub(super) struct Executor<'j, 'a> {
+    pub(super) session: &'j Session<'a>,
+}
 
-    /// Hosts whose node runs as it should, of a release that is gone from its place.
-    fn lacking(&self) -> Vec<&'a str> {
-        let brings = |s: &Step| matches!(s, Step::Bring(..) | Step::Weigh(..));
-        let only = |name: &&str| self.survey.todos[name].steps.iter().all(brings);
-        self.busy().into_iter().filter(only).collect()
-    }
-
-    /// Has members weigh what they should.
-    fn weigh(&self) -> Result<()> {
-        let survey = self.survey;
-        let weights = survey.weights();
-        if weights.is_empty() {
-            return Ok(());
+impl<'a> Executor<'_, 'a> {
+    fn walk(&self) -> Result<Walked> {
+        let session = self.session;
+        if session.facts.doc.is_none() {
+            plan::may_begin(&session.facts, &session.busy())?;
         }
-        survey.home.change(weights.iter().map(|(_, change)| change.clone()).collect())?;
-        weights.iter().for_each(|(name, _)| survey.crew.did(name, "has its weight"));
-        Ok(())
-    }
-
-    /// Brings each host its release. Nothing that runs is touched.
-    pub(super) fn stage(&self, names: &[&'a str]) -> Result<()> {
-        let survey = self.survey;
-        let staged = survey.crew.each(names, survey.fleet.rollout.uploads, |far| {
-            let release = &survey.releases[far.host.name.as_str()];
-            survey.crew.begins(&far.host.name, "staging");
-            far.stage(release, self.watch)
-        });
-        for (name, version) in staged {
-            if survey.todos[name].has(|s| matches!(s, Step::Bring(..))) {
-                survey.crew.did(name, format!("uploaded {version}"));
+        for phase in &session.plan.phases {
+            self.go_ahead()?;
+            let hosts = self.at_work(&phase.hosts.iter().collect::<Vec<_>>());
+            if hosts.is_empty() && !phase.hosts.is_empty() {
+                continue; // all of its hosts were given up before
+            }
+            self.carry_out(phase, &hosts)?;
+            if phase.kind.plans_again() {
+                return Ok(Walked::ToANewPlan);
             }
         }
-        self.go_ahead()
+        Ok(Walked::ToTheEnd)
     }
 
-    /// Stops between two hosts when it is told to.
-    pub(super) fn go_ahead(&self) -> Result<()> {
-        if self.survey.crew.stops() { Err(stopped()) } else { Ok(()) }
-    }
-
-    fn go_on(&self) -> Result<()> {
-        let survey = self.survey;
-        let doc = match &survey.doc {
-            Some(doc) => doc.clone(),
-            None => {
-                self.may_begin()?;
-                let is_made = survey.facts.values().any(|f| f.node_yaml.is_some());
-                let doc = if is_made { self.wake()? } else { self.found()? };
-                self.go_ahead()?;
-                doc
+    fn carry_out(&self, phase: &Phase<'a>, hosts: &Hosts<'_, 'a>) -> Result<()> {
+        match phase.kind {
+            PhaseKind::Reset => self.reset(hosts),
+            PhaseKind::Bootstrap => self.bootstrap(hosts),
+            PhaseKind::WakeRing => self.wake_ring(hosts),
+            PhaseKind::StartDown => self.start_down(hosts),
+            PhaseKind::Prove => self.prove_all(&names(hosts)),
+            PhaseKind::FinishChange => self.session.home.change(Vec::new()).map(drop),
+            PhaseKind::Join => self.join(hosts),
+            PhaseKind::RollingRestart => self.rolling_restart(hosts),
+            PhaseKind::Upload => self.upload(hosts),
+            PhaseKind::Weights => self.weigh(hosts),
+            PhaseKind::Prune => {
+                self.on_each(hosts, |step| *step == Step::Prune, &Births::new());
+                Ok(())
             }
-        };
-        // A change of the ring needs all its members.
-        let (up, down) = self.movers();
-        self.raise(&down, &doc)?;
-        self.prove_all(&self.unproven())?;
-        self.go_ahead()?;
-        if doc.step != RingStep::Settled {
-            survey.home.change(Vec::new())?;
         }
-        self.join(&doc)?;
-        self.go_ahead()?;
-        self.turns(up)?;
-        self.stage(&self.lacking())?;
-        self.weigh()?;
-        survey.crew.each(&self.busy(), usize::MAX, |far| far.prune(KEPT));
-        Ok(())
     }
 
-    /// Whether no ring answers because there is none of ours, and not because its key is not here.
-    fn may_begin(&self) -> Result<()> {
-        let survey = self.survey;
-        let made = |name: &&&str| survey.facts[**name].node_yaml.is_some();
-        let (busy, others) = (self.busy(), survey.facts.keys().filter(made).copied());
-        let others: Vec<_> = others.collect();
-        if others.is_empty() || others.iter().any(|name| busy.contains(name)) {
-            return Ok(());
-        }
-        let text = format!(
-            "{} has a node that is not ours, so there may be a ring already; no ring was made.",
-            others.join(" and ")
-        );
-        let only = busy.join(",");
-        Err(Error::Denied(text)
-            .hint(format!("if it is another ring: kvs push apply --only {only}")))
-    }
-
-    /// Starts every node that has a directory, of a ring that does not run; its document.
-    ///
-    /// # Errors
-    /// [`Error::Unreachable`] when some run and do not answer: they are not touched.
-    fn wake(&self) -> Result<RingDoc> {
-        let survey = self.survey;
-        self.stage(&self.busy())?;
-        survey.answers()?;
-        let has_dir = |name: &&str| survey.facts[name].node_yaml.is_some();
-        let names: Vec<_> = self.busy().into_iter().filter(has_dir).collect();
-        let started = self.start_all(&names);
-        started.iter().for_each(|name| survey.crew.did(name, "started"));
-        let doc = self.awaited()?;
-        self.prove_all(&started)?;
-        Ok(doc)
-    }
-
-    /// The document of a ring that is about to answer.
-    pub(super) fn awaited(&self) -> Result<RingDoc> {
-        let patience = self.survey.fleet.rollout.ready_timeout;
-        self.survey.home.await_open(patience)
-    }
-
-    /// Members whose node is to be started anew, or at all: those that run, and those that are down.
-    fn movers(&self) -> (Vec<&'a str>, Vec<&'a str>) {
-        let survey = self.survey;
-        let moves =
-            |name: &&str| survey.todos[name].has(|s| matches!(s, Step::Restart | Step::Start));
-        let names = self.busy().into_iter().filter(|name| self.is_member(name)).filter(moves);
-        names.partition(|name| is_up(survey, name, survey.facts[name].service))
-    }
-
-    /// Members that run and were not seen to be well since they were started.
-    fn unproven(&self) -> Vec<&'a str> {
-        let lacks = |name: &&str| self.survey.todos[name].has(|s| matches!(s, Step::Prove));
-        self.busy().into_iter().filter(|name| self.is_member(name)).filter(lacks).collect()
-    }
-
-    fn is_member(&self, name: &str) -> bool {
-        let survey = self.survey;
-        survey.doc.is_some()
-            && matches!(self.standing(name), Some(Standing::Member(_)))
-            && survey.facts[name].node_yaml.is_some()
-    }
-
-    /// Has members that are down run, all at once: they may need each other, and the others them.
-    fn raise(&self, down: &[&'a str], doc: &RingDoc) -> Result<()> {
-        // One that never ran may have been made for a place that nobody gave it.
-        let unborn = |name: &&&str| self.survey.facts[**name].unborn;
-        let unborn: Vec<_> = down.iter().filter(unborn).copied().collect();
-        self.stage(&unborn)?;
-        for (name, key) in self.identities(&unborn)? {
-            self.may_join(name, &key, doc);
-        }
-        self.turns_of(down)?;
-        self.willing(down)
-    }
-
-    /// Sees that each of these is well. What is not ends the run: the next could be no better.
-    pub(super) fn prove_all(&self, names: &[&'a str]) -> Result<()> {
-        let survey = self.survey;
-        let before = if names.is_empty() { Sums::new() } else { survey.home.sums()? };
-        for name in names {
-            if let Err(error) = prove(survey, name, &before) {
-                let hint = format!("see why: kvs push logs FLEET {name}");
-                survey.crew.give_up(name, error.hint(hint));
-                return Err(Error::Partial(format!(
-                    "{name} runs and is not as it should be; the hosts after it were not touched."
-                )));
-            }
-            survey.crew.did(name, PROVEN);
-        }
-        Ok(())
-    }
-
-    /// Has members that run take their turns.
-    fn turns(&self, names: Vec<&'a str>) -> Result<()> {
-        let survey = self.survey;
-        // A release that is no good shows itself on the first host, and no other ever has it. A host
-        // that fails before its turn, for reasons of its own, proves nothing: the next is the first.
-        let mut names = names.into_iter();
-        for first in names.by_ref() {
-            self.turns_of(&[first])?;
-            if survey.crew.is_at_work(first) {
-                break;
-            }
-            self.willing(&[first])?;
-        }
-        self.turns_of(&names.collect::<Vec<_>>())
-    }
-
-    /// Stops where a host has refused the release: it is no good for the others either.
-    fn willing(&self, names: &[&str]) -> Result<()> {
-        match names.iter().find(|name| self.survey.crew.refused(name)) {
+    /// Removes directories in which no node ever ran.
+    fn reset(&self, hosts: &Hosts<'_, 'a>) -> Result<()> {
+        self.on_each(hosts, |step| *step == Step::RemoveDir, &Births::new());
+        match hosts.iter().find(|host| !self.session.crew.is_at_work(host.name)) {
             None => Ok(()),
-            Some(name) => Err(Error::Partial(format!(
-                "{name} refused the release; the hosts after it were not touched."
+            Some(host) => Err(Error::Partial(format!(
+                "{} keeps the directory of a founding that was cut off; no ring was made.",
+                host.name
             ))),
         }
     }
 
-    fn turns_of(&self, names: &[&'a str]) -> Result<()> {
-        let survey = self.survey;
-        self.stage(names)?;
-        let turn = |name: &&'a str| Turn {
-            name,
-            before: survey.facts[name].clone(),
-            release: survey.releases[name].id.clone(),
-        };
-        let staged = names.iter().filter(|name| survey.crew.is_at_work(name));
-        Roll::of(survey).all(staged.map(turn).collect())
+    /// Starts every node that has a directory, of a ring that does not run.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when some run and do not answer: they are not touched.
+    fn wake_ring(&self, hosts: &Hosts<'_, 'a>) -> Result<()> {
+        let session = self.session;
+        self.upload(hosts)?;
+        session.answers()?;
+        let started: Vec<_> = self.upgrade(hosts).into_iter().map(|(name, _)| name).collect();
+        started.iter().for_each(|name| session.crew.did(name, "started"));
+        session.home.await_open(self.patience())?;
+        self.prove_all(&started)
     }
 
-    fn standing(&self, name: &str) -> Option<Standing> {
-        Some(self.survey.standing(self.survey.host(name)?))
-    }
-
-    /// Sets up and starts the service on each host that is still at work; those that run.
-    pub(super) fn start_all(&self, names: &[&'a str]) -> Vec<&'a str> {
-        let survey = self.survey;
-        let patience = survey.fleet.rollout.ready_timeout;
-        let started = survey.crew.each(names, usize::MAX, |far| {
-            let name = far.host.name.as_str();
-            let before = &survey.facts[name];
-            survey.crew.begins(name, "starting");
-            let started = start(far, before, &survey.releases[name].id, patience);
-            started.inspect_err(|_| {
-                // The fault that stopped us is the one to report.
-                drop(far.restore(before, patience));
+    /// Has members weigh what they should, in one change.
+    fn weigh(&self, hosts: &Hosts<'_, 'a>) -> Result<()> {
+        let session = self.session;
+        let weight = |host: &&HostSteps<'a>| {
+            host.steps.iter().find_map(|step| match step {
+                Step::Weigh { to, .. } => Some(Change::Weight(host.name.to_owned(), *to)),
+                _ => None,
             })
-        });
-        started.into_iter().map(|(name, ())| name).collect()
+        };
+        session.home.change(hosts.iter().filter_map(weight).collect())?;
+        hosts.iter().for_each(|host| session.crew.did(host.name, "has its weight"));
+        Ok(())
+    }
+
+    /// Brings each host its release, or tries the one that is there. Nothing that runs is touched.
+    pub(super) fn upload(&self, hosts: &Hosts<'_, 'a>) -> Result<()> {
+        let is_upload = |step: &Step| matches!(step, Step::Upload(_) | Step::TryRelease(_));
+        self.report(self.on_each(hosts, is_upload, &Births::new()));
+        self.go_ahead()
+    }
+
+    /// Has the node of each host run as it should; those where that was done, and what it was.
+    pub(super) fn upgrade(&self, hosts: &Hosts<'_, 'a>) -> Vec<(&'a str, Option<String>)> {
+        self.on_each(hosts, |step| matches!(step, Step::Upgrade(_)), &Births::new())
+    }
+
+    /// Has each host do its step of one kind, all at once; of those where it was done, what is to be
+    /// reported. A host that fails goes back where that can be, and is given up.
+    pub(super) fn on_each(
+        &self,
+        hosts: &Hosts<'_, 'a>,
+        kind: impl Fn(&Step) -> bool,
+        births: &Births<'a>,
+    ) -> Vec<(&'a str, Option<String>)> {
+        let of_host = |host: &&'_ HostSteps<'a>| {
+            Some((host.name, host.steps.iter().find(|step| kind(step))?.clone()))
+        };
+        let steps: BTreeMap<&'a str, Step> = hosts.iter().filter_map(of_host).collect();
+        let is_upload = steps.values().any(|step| matches!(step, Step::Upload(_)));
+        let at_once = if is_upload { self.session.fleet.rollout.uploads } else { usize::MAX };
+        let names: Vec<_> = names(hosts).into_iter().filter(|n| steps.contains_key(n)).collect();
+        self.session.crew.each(&names, at_once, |far| {
+            let name = far.host.name.as_str();
+            let (step, birth) = (&steps[name], births.get(name).map_or("", String::as_str));
+            let context = self.context(name, birth);
+            step.run(far, &context).map_err(|error| match step.undo(far, &context) {
+                Some(undone) => after_undo(error, undone),
+                None => error,
+            })
+        })
+    }
+
+    /// What a step on a host needs.
+    pub(super) fn context<'c>(&'c self, name: &str, birth: &'c str) -> StepContext<'c> {
+        let session = self.session;
+        let (watch, patience) = (session.crew.watch(), self.patience());
+        StepContext { watch, patience, birth, release: &session.releases[name] }
+    }
+
+    /// Reports what was changed on hosts.
+    pub(super) fn report(&self, done: Vec<(&'a str, Option<String>)>) {
+        for (name, what) in done {
+            if let Some(what) = what {
+                self.session.crew.did(name, what);
+            }
+        }
+    }
+
+    /// Sees that the ring sees a node that was started, that it has synced, and holds what it should.
+    ///
+    /// # Errors
+    /// What is missing when the time is over.
+    pub(super) fn prove(&self, name: &str, before: &Sums) -> Result<()> {
+        let Session { crew, home, fleet, .. } = self.session;
+        let rules = &fleet.rollout;
+        home.await_up(&[name], rules.ready_timeout)?;
+        crew.begins(name, "syncing");
+        home.await_in_sync(name, rules.sync_timeout)?;
+        home.await_equal(name, before, rules.ready_timeout)?;
+        // Not before: what waits for the ring must not hold the host's connection.
+        crew.one(name, |far| Step::Prove.run(far, &self.context(name, "")))?;
+        crew.did(name, PROVEN);
+        Ok(())
+    }
+
+    /// Sees that each of these is well. One that is not ends the run: the next could be no better.
+    pub(super) fn prove_all(&self, names: &[&'a str]) -> Result<()> {
+        let session = self.session;
+        let before = if names.is_empty() { Sums::new() } else { session.home.sums()? };
+        for name in names {
+            if let Err(error) = self.prove(name, &before) {
+                let hint = format!("see why: kvs push logs FLEET {name}");
+                session.crew.give_up(name, error.hint(hint));
+                return Err(Error::Partial(format!(
+                    "{name} is running but failed its health check; the hosts after it were not touched."
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops between two hosts when it is told to.
+    pub(super) fn go_ahead(&self) -> Result<()> {
+        if self.session.crew.stops() { Err(stopped()) } else { Ok(()) }
+    }
+
+    /// Those that were not given up.
+    pub(super) fn at_work<'p>(&self, hosts: &Hosts<'p, 'a>) -> Vec<&'p HostSteps<'a>> {
+        hosts.iter().copied().filter(|host| self.session.crew.is_at_work(host.name)).collect()
+    }
+
+    /// How long a process may take to start, or to end.
+    pub(super) fn patience(&self) -> Duration {
+        self.session.fleet.rollout.ready_timeout
     }
 }
 
-fn start(
-    far: &mut Far<'_>,
-    before: &super::Facts,
-    release: &str,
-    patience: Duration,
-) -> Result<()> {
-    far.configure(before, &config::text(&plan::wanted(far.host))?)?;
-    if before.current.as_deref() != Some(release) {
-        // One that never became a member may run all the same.
-        far.stop(patience)?;
-        far.switch(release)?;
+/// The text of the birth of each host's node.
+pub(super) type Births<'a> = BTreeMap<&'a str, String>;
+
+/// The names of hosts, in their order.
+pub(super) fn names<'a>(hosts: &Hosts<'_, 'a>) -> Vec<&'a str> {
+    hosts.iter().map(|host| host.name).collect()
+}
+
+/// What a host failed at, and whether it could go back.
+pub(super) fn after_undo(error: Error, undone: Result<()>) -> Error {
+    match undone {
+        Ok(()) => error,
+        Err(worse) => Error::Partial(format!("{error} It could not go back: {worse}")),
     }
-    far.start(patience)
+}
+
+/// It was told to stop, between two hosts.
+pub(super) fn stopped() -> Error {
+    Error::Partial("It was stopped between two hosts; what is done stays done.".into())
 }

@@ -169,6 +169,11 @@ impl<'a> Crew<'a> {
         lock(&self.did).entry(name.to_owned()).or_default().push(what);
     }
 
+    /// Who hears of what is done.
+    pub(super) fn watch(&self) -> &'a dyn Watch {
+        self.watch
+    }
+
     /// Something begins on a host.
     pub fn begins(&self, name: &str, what: &str) {
         self.watch.note(name, &Event::Begins(what.to_owned()));

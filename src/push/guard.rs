@@ -10,8 +10,8 @@
 //! than three hosts one that cannot be reached is a majority that cannot be had; and inventories that do
 //! not agree on their first five hosts have guards of their own.
 
-use super::Survey;
 use super::fleet::{Fleet, Host};
+use super::session::Session;
 use crate::error::{Error, Result};
 
 /// So many hosts, at the most, are asked.
@@ -24,7 +24,7 @@ pub(super) fn guards(fleet: &Fleet) -> &[Host] {
 
 /// A majority of the guards, locked.
 pub(super) struct Guard<'g, 'a> {
-    survey: &'g Survey<'a>,
+    session: &'g Session<'a>,
 }
 
 impl<'g, 'a> Guard<'g, 'a> {
@@ -33,8 +33,8 @@ impl<'g, 'a> Guard<'g, 'a> {
     /// # Errors
     /// [`Error::Busy`] naming who has them; [`Error::Denied`] when too few can be reached, unless
     /// downtime is accepted.
-    pub(super) fn take(survey: &'g Survey<'a>) -> Result<Self> {
-        let guard = Self { survey };
+    pub(super) fn take(session: &'g Session<'a>) -> Result<Self> {
+        let guard = Self { session };
         guard.holds()?;
         Ok(guard)
     }
@@ -44,10 +44,10 @@ impl<'g, 'a> Guard<'g, 'a> {
     /// # Errors
     /// As [`Guard::take`].
     pub(super) fn holds(&self) -> Result<()> {
-        let (survey, guards) = (self.survey, guards(self.survey.fleet));
+        let (session, guards) = (self.session, guards(self.session.fleet));
         let (mut ours, mut busy, mut lost) = (0, None, Vec::new());
         for host in guards {
-            match survey.crew.one(&host.name, |far| far.hold(&survey.wish.owner)) {
+            match session.crew.one(&host.name, |far| far.hold(&session.options.owner)) {
                 Ok(()) => ours += 1,
                 Err(error) if matches!(error.root(), Error::Busy(_)) => busy = Some(error),
                 Err(_) => lost.push(host.name.as_str()),
@@ -58,7 +58,7 @@ impl<'g, 'a> Guard<'g, 'a> {
         }
         match busy {
             Some(error) => Err(error),
-            None if survey.wish.accept_downtime => Ok(()),
+            None if session.options.accept_downtime => Ok(()),
             None => Err(Error::Denied(format!(
                 "Of the hosts that keep two pushes apart ({}) most have to be reached, and {} cannot \
                  be: no further node was stopped.",

@@ -9,11 +9,12 @@
 //!
 //! It does not ask whether somebody is sure; commands do.
 
+use super::apply::Executor;
 use super::crew::Connect;
-use super::plan::short;
+use super::plan::{HostSteps, Step, short};
 use super::report::Report;
-use super::roll::{PROVEN, Roll, Turn, prove};
-use super::survey::Survey;
+use super::rolling_restart::Batch;
+use super::session::Session;
 use super::{Fleet, Service};
 use crate::error::{Error, Result};
 use crate::ring::Change;
@@ -33,74 +34,75 @@ pub enum Verb {
 
 /// Does it with every host in question. What a single host fails at is in the report.
 #[must_use]
-pub fn operate(mut survey: Survey<'_>, verb: Verb) -> Report {
-    let fault = locked(&mut survey).and_then(|names| {
-        survey.crew.alive(|| match verb {
-            Verb::Start => start(&survey, &names),
+pub fn operate(mut session: Session<'_>, verb: Verb) -> Report {
+    let fault = locked(&mut session).and_then(|names| {
+        session.crew.alive(|| match verb {
+            Verb::Start => start(&session, &names),
             Verb::Stop => {
-                stop(&survey, &names);
+                stop(&session, &names);
                 Ok(())
             }
-            Verb::Restart => roll(&survey, &names, |f| f.current.clone()),
-            Verb::Rollback => match earlier(&survey, &names)? {
-                None => roll(&survey, &names, |f| f.previous.clone()),
+            Verb::Restart => roll(&session, &names, |f| f.current.clone()),
+            Verb::Rollback => match earlier(&session, &names)? {
+                None => roll(&session, &names, |f| f.previous.clone()),
                 Some(id) => {
-                    let differ = |name: &&&str| survey.facts[**name].current.as_ref() != Some(&id);
+                    let differ =
+                        |name: &&&str| session.facts.hosts[**name].current.as_ref() != Some(&id);
                     let back: Vec<_> = names.iter().filter(differ).copied().collect();
-                    roll(&survey, &back, |_| Some(id.clone()))
+                    roll(&session, &back, |_| Some(id.clone()))
                 }
             },
         })
     });
-    survey.ended(fault.err())
+    session.ended(fault.err())
 }
 
 /// Locks the hosts in question that have a node of ours, and looks at them again: somebody may have
 /// been there before us.
-fn locked<'a>(survey: &mut Survey<'a>) -> Result<Vec<&'a str>> {
-    survey.give_up_foreign();
-    for host in survey.hosts.iter().filter(|h| !has_node(survey, &h.name)) {
-        if survey.crew.is_at_work(&host.name) {
+fn locked<'a>(session: &mut Session<'a>) -> Result<Vec<&'a str>> {
+    session.give_up_foreign();
+    for host in session.plan.hosts.iter().filter(|h| !has_node(session, &h.name)) {
+        if session.crew.is_at_work(&host.name) {
             let text = format!("{} has no node; nothing was done there.", host.name);
-            survey.crew.give_up(&host.name, Error::Denied(text).hint("bring one: kvs push apply"));
+            session.crew.give_up(&host.name, Error::Denied(text).hint("bring one: kvs push apply"));
         }
     }
-    let there = |name: &&str| survey.host(name).is_some() && has_node(survey, name);
-    let names: Vec<_> = survey.crew.names(survey.fleet).into_iter().filter(there).collect();
-    survey.crew.each(&names, usize::MAX, |far| far.lock(&survey.wish.owner));
-    survey.again(&names)?;
+    let there = |name: &&str| session.host(name).is_some() && has_node(session, name);
+    let names: Vec<_> = session.crew.names(session.fleet).into_iter().filter(there).collect();
+    session.crew.each(&names, usize::MAX, |far| far.lock(&session.options.owner));
+    session.look_again(&names)?;
     Ok(names)
 }
 
-fn stop(survey: &Survey<'_>, names: &[&str]) {
-    let (crew, patience) = (&survey.crew, survey.fleet.rollout.ready_timeout);
-    let all: Vec<_> = crew.names(survey.fleet).into_iter().filter(|n| names.contains(n)).collect();
+fn stop(session: &Session<'_>, names: &[&str]) {
+    let (crew, patience) = (&session.crew, session.fleet.rollout.ready_timeout);
+    let all: Vec<_> = crew.names(session.fleet).into_iter().filter(|n| names.contains(n)).collect();
     crew.each(&all, usize::MAX, |far| {
         let name = far.host.name.as_str();
         crew.begins(name, "stopping");
         // Also where none seems to run: only the host itself knows.
         far.stop(patience)?;
-        if runs(survey, name) {
+        if runs(session, name) {
             crew.did(name, "stopped");
         }
         Ok(())
     });
 }
 
-fn has_node(survey: &Survey<'_>, name: &str) -> bool {
-    survey.facts.get(name).is_some_and(|f| f.node_yaml.is_some())
+fn has_node(session: &Session<'_>, name: &str) -> bool {
+    session.facts.hosts.get(name).is_some_and(|f| f.node_yaml.is_some())
 }
 
-fn runs(survey: &Survey<'_>, name: &str) -> bool {
-    matches!(survey.facts[name].service, Service::Running(_))
+fn runs(session: &Session<'_>, name: &str) -> bool {
+    matches!(session.facts.hosts[name].service, Service::Running(_))
 }
 
-fn start(survey: &Survey<'_>, names: &[&str]) -> Result<()> {
-    let (crew, patience) = (&survey.crew, survey.fleet.rollout.ready_timeout);
+fn start(session: &Session<'_>, names: &[&str]) -> Result<()> {
+    let (crew, patience) = (&session.crew, session.fleet.rollout.ready_timeout);
     let still: Vec<&str> = crew
-        .names(survey.fleet)
+        .names(session.fleet)
         .into_iter()
-        .filter(|n| names.contains(n) && !runs(survey, n))
+        .filter(|n| names.contains(n) && !runs(session, n))
         .collect();
     let started = crew.each(&still, usize::MAX, |far| {
         let name = far.host.name.as_str();
@@ -111,12 +113,12 @@ fn start(survey: &Survey<'_>, names: &[&str]) -> Result<()> {
     });
     let started: Vec<_> = started.into_iter().map(|(name, ())| name).collect();
     let Some(first) = started.first() else { return Ok(()) };
-    survey.home.await_up(&[first], patience)?;
-    let before = survey.home.sums()?;
+    session.home.await_up(&[first], patience)?;
+    let before = session.home.sums()?;
+    let executor = Executor { session };
     for name in started {
-        match prove(survey, name, &before) {
-            Ok(()) => crew.did(name, PROVEN),
-            Err(error) => crew.give_up(name, error),
+        if let Err(error) = executor.prove(name, &before) {
+            crew.give_up(name, error);
         }
     }
     Ok(())
@@ -124,28 +126,39 @@ fn start(survey: &Survey<'_>, names: &[&str]) -> Result<()> {
 
 /// Every host takes a turn with the release that is named.
 fn roll(
-    survey: &Survey<'_>,
+    session: &Session<'_>,
     names: &[&str],
     release: impl Fn(&super::Facts) -> Option<String>,
 ) -> Result<()> {
     let mut turns = Vec::new();
-    for host in survey.hosts.iter().filter(|h| names.contains(&h.name.as_str())) {
-        let before = survey.facts[host.name.as_str()].clone();
-        match release(&before) {
+    for host in session.plan.hosts.iter().filter(|h| names.contains(&h.name.as_str())) {
+        let before = &session.facts.hosts[host.name.as_str()];
+        match release(before) {
             Some(id) if !before.releases.iter().any(|(have, _)| *have == id) => {
                 let text = format!("{} has lost the release {id}; it was not touched.", host.name);
                 let error = Error::Denied(text).hint("bring it anew: kvs push apply");
-                survey.crew.give_up(&host.name, error);
+                session.crew.give_up(&host.name, error);
             }
-            Some(release) => turns.push(Turn { name: &host.name, before, release }),
+            Some(release) => turns.extend(session.upgrade(host, &release).map(|upgrade| {
+                let steps = vec![Step::Upgrade(Box::new(upgrade)), Step::Prove];
+                HostSteps { name: &host.name, steps }
+            })),
             None => {
                 let text =
                     format!("{} has no release before this one; it was not touched.", host.name);
-                survey.crew.give_up(&host.name, Error::Denied(text));
+                session.crew.give_up(&host.name, Error::Denied(text));
             }
         }
     }
-    Roll::of(survey).all(turns)
+    let serves =
+        |turn: &&HostSteps<'_>| runs(session, turn.name) || session.facts.up.contains(turn.name);
+    let (up, down): (Vec<_>, Vec<_>) = turns.iter().partition(serves);
+    let executor = Executor { session };
+    // Those that are down may need each other to be of any use.
+    if !down.is_empty() {
+        executor.batch(&down, Batch::Down)?;
+    }
+    executor.in_batches(&up)
 }
 
 /// The release that all are to go back to. Of a fleet in which a push or a rollback was cut off, the one
@@ -153,12 +166,12 @@ fn roll(
 ///
 /// # Errors
 /// [`Error::Denied`] when it could be several, or none.
-fn earlier(survey: &Survey<'_>, names: &[&str]) -> Result<Option<String>> {
-    let facts: Vec<_> = names.iter().map(|name| &survey.facts[name]).collect();
+fn earlier(session: &Session<'_>, names: &[&str]) -> Result<Option<String>> {
+    let facts: Vec<_> = names.iter().map(|name| &session.facts.hosts[name]).collect();
     let mut now: Vec<_> = facts.iter().filter_map(|f| f.current.as_deref()).collect();
     now.sort_unstable();
     now.dedup();
-    if now.len() < 2 || !survey.wish.only.is_empty() {
+    if now.len() < 2 || !session.options.only.is_empty() {
         return Ok(None); // each to its own
     }
     let fits = |id: &&str| {
@@ -178,26 +191,26 @@ fn earlier(survey: &Survey<'_>, names: &[&str]) -> Result<Option<String>> {
 /// Stops everything and removes it; the nodes' directories too when `data` says so. What a single
 /// host fails at is in the report.
 #[must_use]
-pub fn destroy(mut survey: Survey<'_>, data: bool) -> Report {
-    survey.give_up_foreign();
-    survey.take_in_spares();
-    let crew = &survey.crew;
-    let ours = |name: &&str| survey.host(name).is_some();
-    let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(ours).collect();
+pub fn destroy(mut session: Session<'_>, data: bool) -> Report {
+    session.give_up_foreign();
+    session.take_in_spares();
+    let crew = &session.crew;
+    let ours = |name: &&str| session.host(name).is_some();
+    let names: Vec<_> = crew.names(session.fleet).into_iter().filter(ours).collect();
     crew.each(&names, usize::MAX, |far| {
         let name = far.host.name.as_str();
-        let facts = &survey.facts[name];
+        let facts = &session.facts.hosts[name];
         let none = facts.current.is_none() && facts.node_yaml.is_none();
         if none && facts.releases.is_empty() {
             return Ok(());
         }
-        far.lock(&survey.wish.owner)?;
+        far.lock(&session.options.owner)?;
         crew.begins(name, "removing");
         far.destroy(data)?;
         crew.did(name, if data { "removed, with its data" } else { "removed; its data stays" });
         Ok(())
     });
-    survey.ended(None)
+    session.ended(None)
 }
 
 /// The last lines of a host's log.
@@ -220,22 +233,22 @@ pub fn logs<'a>(
 /// Has the one member in question hand its share over and leave; its node ends by itself, and its
 /// directory goes. What it fails at is in the report.
 #[must_use]
-pub fn shrink(survey: Survey<'_>, member: &str) -> Report {
-    let fault = survey.crew.alive(|| leave(&survey, member)).err();
-    survey.ended(fault)
+pub fn shrink(session: Session<'_>, member: &str) -> Report {
+    let fault = session.crew.alive(|| leave(&session, member)).err();
+    session.ended(fault)
 }
 
-fn leave(survey: &Survey<'_>, member: &str) -> Result<()> {
-    survey.give_up_foreign();
-    let crew = &survey.crew;
-    let patience = survey.fleet.rollout.ready_timeout;
-    let names: Vec<_> = crew.names(survey.fleet).into_iter().filter(|n| *n == member).collect();
-    crew.each(&names, 1, |far| far.lock(&survey.wish.owner));
+fn leave(session: &Session<'_>, member: &str) -> Result<()> {
+    session.give_up_foreign();
+    let crew = &session.crew;
+    let patience = session.fleet.rollout.ready_timeout;
+    let names: Vec<_> = crew.names(session.fleet).into_iter().filter(|n| *n == member).collect();
+    crew.each(&names, 1, |far| far.lock(&session.options.owner));
     if names.is_empty() || !crew.is_at_work(member) {
         return Ok(()); // the fault is told with the host
     }
     crew.begins(member, "leaving");
-    survey.home.change(vec![Change::Leave(member.to_owned())])?;
+    session.home.change(vec![Change::Leave(member.to_owned())])?;
     crew.did(member, "left the ring");
     crew.each(&names, 1, |far| {
         far.stop(patience)?;

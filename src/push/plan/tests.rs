@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::judge::host_plan;
 use super::*;
-use crate::push::{Become, HostKeys, Init, SshRules};
+use crate::config;
+use crate::push::{Become, Facts, HostKeys, Init, Service, ServiceKind, SshRules};
+use crate::ring::{Member, State};
 
 const NEW: &str = "aaaaaaaaaaaaaaaa";
 const OLD: &str = "bbbbbbbbbbbbbbbb";
@@ -96,7 +99,17 @@ fn words(facts: &Facts, standing: &Standing) -> String {
 
 /// Of one whose member answers, or does not.
 fn words_of(facts: &Facts, standing: &Standing, up: bool) -> String {
-    todo(&host(), facts, &release(), &["key".into()], standing, up).words()
+    plan_of(facts, &release(), &["key".into()], standing, up).words()
+}
+
+fn plan_of(
+    facts: &Facts,
+    release: &Release,
+    keys: &[String],
+    standing: &Standing,
+    up: bool,
+) -> HostPlan {
+    host_plan(&HostFacts { host: &host(), facts, standing, up }, release, keys)
 }
 
 #[test]
@@ -182,7 +195,7 @@ fn a_host_that_is_not_fit_is_refused_with_a_reason() {
     ] {
         assert!(change.starts_with(&format!("refused: {why}")), "{change}\n{why}");
     }
-    let keyless = todo(&host(), &well(), &release(), &[], &member(1), true);
+    let keyless = plan_of(&well(), &release(), &[], &member(1), true);
     assert!(keyless.words().contains("the ring's key file is not here"), "{}", keyless.words());
 }
 
@@ -216,10 +229,10 @@ fn what_was_not_seen_to_be_well_is_looked_at() {
 fn what_a_person_should_know_is_a_warning() {
     let facts = Facts { skew_ms: 90_000, ..well() };
     let dynamic = Release { dynamic: true, ..release() };
-    let todo = todo(&host(), &facts, &dynamic, &["key".into()], &member(1), true);
-    assert!(todo.is_empty());
+    let plan = plan_of(&facts, &dynamic, &["key".into()], &member(1), true);
+    assert!(plan.is_empty());
     assert_eq!(
-        todo.warnings,
+        plan.verdict.warnings,
         [
             "its clock is 90 s ahead of ours: set it",
             "aaaaaaaa needs the C library of the host: push a static binary"
