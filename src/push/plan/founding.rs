@@ -45,10 +45,11 @@ pub(in crate::push) fn may_begin(facts: &FleetFacts<'_>, busy: &[&str]) -> Resul
     if made.is_empty() || made.iter().any(|name| busy.contains(name)) {
         return Ok(());
     }
-    let text = format!(
-        "{} has a node that is not ours, so there may be a ring already; no ring was made.",
-        made.join(" and ")
-    );
+    let nodes = match &made[..] {
+        [one] => format!("{one} has a node that is not ours"),
+        several => format!("{} have nodes that are not ours", several.join(" and ")),
+    };
+    let text = format!("{nodes}, so there may be a ring already; no ring was made.");
     let only = busy.join(",");
     Err(Error::Denied(text).hint(format!("if it is another ring: kvs push apply --only {only}")))
 }

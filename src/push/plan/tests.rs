@@ -1,4 +1,16 @@
 //! What is to be done, situation by situation.
+//!
+//! ```text
+//! here       one host: its line, and why it is refused
+//! look       facts of a fleet as text
+//! scripts    testdata/push-plan: the phases of a whole fleet
+//! resume     the same situations: a push that is killed is resumed by planning again
+//! ```
+
+mod look;
+mod resume;
+#[cfg(test)] // it reads UPDATE from the environment, which only tests may
+mod scripts;
 
 use std::net::SocketAddr;
 use std::time::Duration;
