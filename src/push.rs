@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  fleet.yaml ──> Fleet          what should be                                  fleet
-//!  each host  ──> Facts          what is: one connection, one script             ssh, far
+//!  each host  ──> Facts          what is: one connection, one script             ssh, remote
 //!                   |
 //!                 Plan           the difference, one line a host, "would …"      plan
 //!                   |
@@ -23,12 +23,12 @@
 mod apply;
 mod audit;
 mod bootstrap;
-mod crew;
-mod far;
+mod host_pool;
+mod remote;
 mod fleet;
-mod gate;
-mod guard;
-mod home;
+mod health_checks;
+mod fleet_lock;
+mod ring_client;
 mod ops;
 mod plan;
 mod report;
@@ -40,18 +40,18 @@ mod ssh;
 
 pub use self::apply::apply;
 pub use self::audit::Audit;
-pub use self::crew::{Connect, Crew};
-pub use self::far::{FINAL_CODES, Facts, Far, Init, Release, Service};
 pub use self::fleet::{
     Become, Fleet, Host, HostKeys, Me, Rollout, ScaleRules, ServiceKind, SshRules, draft,
 };
-pub use self::home::address;
+pub use self::host_pool::{Connect, HostPool};
 pub use self::ops::{Verb, destroy, logs, operate, shrink};
 pub use self::plan::{
     FleetFacts, HostFacts, HostPlan, HostSteps, HostUpgrade, Phase, PhaseKind, Plan, Role,
     Standing, Step, Verdict, short, size,
 };
+pub use self::remote::{FINAL_CODES, Facts, Init, Release, RemoteHost, Service};
 pub use self::report::{Report, Row};
+pub use self::ring_client::address;
 pub use self::session::{ApplyOptions, Session};
 pub use self::shell::{Output, Script, Shell};
 pub use self::ssh::{Access, Ssh};
@@ -61,7 +61,11 @@ use crate::error::Result;
 ///
 /// # Errors
 /// As [`Ssh::connect`].
-pub fn connect<'a>(fleet: &'a Fleet, host: &'a Host, watch: &'a dyn Watch) -> Result<Far<'a>> {
+pub fn connect<'a>(
+    fleet: &'a Fleet,
+    host: &'a Host,
+    watch: &'a dyn Watch,
+) -> Result<RemoteHost<'a>> {
     let access = Access {
         host: &host.name,
         address: &host.address,
@@ -69,7 +73,7 @@ pub fn connect<'a>(fleet: &'a Fleet, host: &'a Host, watch: &'a dyn Watch) -> Re
         become_root: host.become_root,
     };
     let shell = Box::new(Ssh::connect(&access, watch)?);
-    Ok(Far::new(shell, host, &fleet.ring))
+    Ok(RemoteHost::new(shell, host, &fleet.ring))
 }
 
 /// Hears what is done, on which host.

@@ -275,7 +275,7 @@ fn small_files_are_read_in_os(files: &[Source]) -> Vec<String> {
     let others = [
         "src/store/lmdb",
         "src/push/ssh",
-        "src/push/far",
+        "src/push/remote",
         "cmd/put.rs",
         "cmd/load.rs",
         "cmd/digest.rs",

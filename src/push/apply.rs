@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::gate::Sums;
+use super::health_checks::Sums;
 use super::plan::{self, HostSteps, Phase, PhaseKind, Step, StepContext};
 use super::report::Report;
 use super::session::Session;
@@ -46,7 +46,7 @@ fn work(session: &mut Session<'_>) -> Result<()> {
     if locked.is_empty() {
         return session.answers();
     }
-    session.crew.each(&locked, usize::MAX, |far| far.lock(&session.options.owner));
+    session.pool.each(&locked, usize::MAX, |remote| remote.lock(&session.options.owner));
     // Whoever had the lock before us may have changed things.
     session.look_again(&locked)?;
     for _ in 0..PLANS_MAX {
@@ -55,7 +55,7 @@ fn work(session: &mut Session<'_>) -> Result<()> {
             return Ok(()); // why is told with the hosts
         }
         let executor = Executor { session };
-        match session.crew.alive(|| executor.walk())? {
+        match session.pool.alive(|| executor.walk())? {
             Walked::ToTheEnd => return Ok(()),
             Walked::ToANewPlan => {}
         }
@@ -66,7 +66,7 @@ fn work(session: &mut Session<'_>) -> Result<()> {
     Err(Error::Partial("The hosts do not stay as they are left; run it again.".into()))
 }
 
-/// How far a plan was walked.
+/// How remote a plan was walked.
 enum Walked {
     /// There is nothing left of it.
     ToTheEnd,
@@ -106,7 +106,7 @@ impl<'a> Executor<'_, 'a> {
             PhaseKind::WakeRing => self.wake_ring(hosts),
             PhaseKind::StartDown => self.start_down(hosts),
             PhaseKind::Prove => self.prove_all(&names(hosts)),
-            PhaseKind::FinishChange => self.session.home.change(Vec::new()).map(drop),
+            PhaseKind::FinishChange => self.session.ring_client.change(Vec::new()).map(drop),
             PhaseKind::Join => self.join(hosts),
             PhaseKind::RollingRestart => self.rolling_restart(hosts),
             PhaseKind::Upload => self.upload(hosts),
@@ -121,7 +121,7 @@ impl<'a> Executor<'_, 'a> {
     /// Removes directories in which no node ever ran.
     fn reset(&self, hosts: &Hosts<'_, 'a>) -> Result<()> {
         self.on_each(hosts, |step| *step == Step::RemoveDir, &Births::new());
-        match hosts.iter().find(|host| !self.session.crew.is_at_work(host.name)) {
+        match hosts.iter().find(|host| !self.session.pool.is_at_work(host.name)) {
             None => Ok(()),
             Some(host) => Err(Error::Partial(format!(
                 "{} keeps the directory of a founding that was cut off; no ring was made.",
@@ -139,8 +139,8 @@ impl<'a> Executor<'_, 'a> {
         self.upload(hosts)?;
         session.answers()?;
         let started: Vec<_> = self.upgrade(hosts).into_iter().map(|(name, _)| name).collect();
-        started.iter().for_each(|name| session.crew.did(name, "started"));
-        session.home.await_open(self.patience())?;
+        started.iter().for_each(|name| session.pool.did(name, "started"));
+        session.ring_client.await_open(self.patience())?;
         self.prove_all(&started)
     }
 
@@ -153,8 +153,8 @@ impl<'a> Executor<'_, 'a> {
                 _ => None,
             })
         };
-        session.home.change(hosts.iter().filter_map(weight).collect())?;
-        hosts.iter().for_each(|host| session.crew.did(host.name, "has its weight"));
+        session.ring_client.change(hosts.iter().filter_map(weight).collect())?;
+        hosts.iter().for_each(|host| session.pool.did(host.name, "has its weight"));
         Ok(())
     }
 
@@ -185,11 +185,11 @@ impl<'a> Executor<'_, 'a> {
         let is_upload = steps.values().any(|step| matches!(step, Step::Upload(_)));
         let at_once = if is_upload { self.session.fleet.rollout.uploads } else { usize::MAX };
         let names: Vec<_> = names(hosts).into_iter().filter(|n| steps.contains_key(n)).collect();
-        self.session.crew.each(&names, at_once, |far| {
-            let name = far.host.name.as_str();
+        self.session.pool.each(&names, at_once, |remote| {
+            let name = remote.host.name.as_str();
             let (step, birth) = (&steps[name], births.get(name).map_or("", String::as_str));
             let context = self.context(name, birth);
-            step.run(far, &context).map_err(|error| match step.undo(far, &context) {
+            step.run(remote, &context).map_err(|error| match step.undo(remote, &context) {
                 Some(undone) => after_undo(error, undone),
                 None => error,
             })
@@ -199,7 +199,7 @@ impl<'a> Executor<'_, 'a> {
     /// What a step on a host needs.
     pub(super) fn context<'c>(&'c self, name: &str, birth: &'c str) -> StepContext<'c> {
         let session = self.session;
-        let (watch, patience) = (session.crew.watch(), self.patience());
+        let (watch, patience) = (session.pool.watch(), self.patience());
         StepContext { watch, patience, birth, release: &session.releases[name] }
     }
 
@@ -207,7 +207,7 @@ impl<'a> Executor<'_, 'a> {
     pub(super) fn report(&self, done: Vec<(&'a str, Option<String>)>) {
         for (name, what) in done {
             if let Some(what) = what {
-                self.session.crew.did(name, what);
+                self.session.pool.did(name, what);
             }
         }
     }
@@ -217,26 +217,26 @@ impl<'a> Executor<'_, 'a> {
     /// # Errors
     /// What is missing when the time is over.
     pub(super) fn prove(&self, name: &str, before: &Sums) -> Result<()> {
-        let Session { crew, home, fleet, .. } = self.session;
+        let Session { pool, ring_client, fleet, .. } = self.session;
         let rules = &fleet.rollout;
-        home.await_up(&[name], rules.ready_timeout)?;
-        crew.begins(name, "syncing");
-        home.await_in_sync(name, rules.sync_timeout)?;
-        home.await_equal(name, before, rules.ready_timeout)?;
+        ring_client.await_up(&[name], rules.ready_timeout)?;
+        pool.begins(name, "syncing");
+        ring_client.await_in_sync(name, rules.sync_timeout)?;
+        ring_client.await_equal(name, before, rules.ready_timeout)?;
         // Not before: what waits for the ring must not hold the host's connection.
-        crew.one(name, |far| Step::Prove.run(far, &self.context(name, "")))?;
-        crew.did(name, PROVEN);
+        pool.one(name, |remote| Step::Prove.run(remote, &self.context(name, "")))?;
+        pool.did(name, PROVEN);
         Ok(())
     }
 
     /// Sees that each of these is well. One that is not ends the run: the next could be no better.
     pub(super) fn prove_all(&self, names: &[&'a str]) -> Result<()> {
         let session = self.session;
-        let before = if names.is_empty() { Sums::new() } else { session.home.sums()? };
+        let before = if names.is_empty() { Sums::new() } else { session.ring_client.sums()? };
         for name in names {
             if let Err(error) = self.prove(name, &before) {
                 let hint = format!("see why: kvs push logs FLEET {name}");
-                session.crew.give_up(name, error.hint(hint));
+                session.pool.give_up(name, error.hint(hint));
                 return Err(Error::Partial(format!(
                     "{name} is running but failed its health check; the hosts after it were not touched."
                 )));
@@ -247,12 +247,12 @@ impl<'a> Executor<'_, 'a> {
 
     /// Stops between two hosts when it is told to.
     pub(super) fn go_ahead(&self) -> Result<()> {
-        if self.session.crew.stops() { Err(stopped()) } else { Ok(()) }
+        if self.session.pool.stops() { Err(stopped()) } else { Ok(()) }
     }
 
     /// Those that were not given up.
     pub(super) fn at_work<'p>(&self, hosts: &Hosts<'p, 'a>) -> Vec<&'p HostSteps<'a>> {
-        hosts.iter().copied().filter(|host| self.session.crew.is_at_work(host.name)).collect()
+        hosts.iter().copied().filter(|host| self.session.pool.is_at_work(host.name)).collect()
     }
 
     /// How long a process may take to start, or to end.

@@ -15,8 +15,8 @@
 use std::collections::BTreeMap;
 
 use super::apply::{Births, Executor, Hosts, names};
-use super::home::address;
 use super::plan::{self, HostSteps, Role, Step};
+use super::ring_client::address;
 use crate::config::Secret;
 use crate::embed::Birth;
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ impl<'a> Executor<'_, 'a> {
     /// Makes a ring of all these hosts.
     pub(super) fn bootstrap(&self, hosts: &Hosts<'_, 'a>) -> Result<()> {
         let session = self.session;
-        if session.crew.is_shared() {
+        if session.pool.is_shared() {
             return Err(Error::Busy(
                 "Somebody else works on some of the hosts, and may be making the ring; no second one \
                  was made."
@@ -38,11 +38,11 @@ impl<'a> Executor<'_, 'a> {
         self.upload(hosts)?;
         let ids = self.identities(&names(hosts))?;
         let keys = match &session.facts.keys[..] {
-            [] => session.home.make_key()?,
+            [] => session.ring_client.make_key()?,
             keys => keys.to_vec(),
         };
         let members = ids.iter().filter_map(|(name, key)| self.member(name, *key, State::Normal));
-        let doc = session.home.first(members.collect())?;
+        let doc = session.ring_client.first(members.collect())?;
         let founders: Vec<_> = hosts.iter().filter(|h| ids.contains_key(h.name)).copied().collect();
         self.make_dirs(&founders, &keys, &doc, &self.addresses_of(&doc))?;
         self.enough_made(&founders, &doc)?;
@@ -51,8 +51,8 @@ impl<'a> Executor<'_, 'a> {
         if started.is_empty() {
             return Err(Error::Partial("No node of the new ring could be started.".into()));
         }
-        session.home.await_open(self.patience())?;
-        started.iter().for_each(|name| session.crew.did(name, "founded the ring"));
+        session.ring_client.await_open(self.patience())?;
+        started.iter().for_each(|name| session.pool.did(name, "founded the ring"));
         self.prove_all(&started)
     }
 
@@ -74,7 +74,7 @@ impl<'a> Executor<'_, 'a> {
         let session = self.session;
         let doc = match &session.facts.doc {
             Some(doc) => doc.clone(),
-            None => session.home.await_open(self.patience())?,
+            None => session.ring_client.await_open(self.patience())?,
         };
         self.upload(hosts)?;
         let ids = self.identities_for(&names(&self.at_work(hosts)), &doc)?;
@@ -85,20 +85,20 @@ impl<'a> Executor<'_, 'a> {
         let change =
             |host: &&HostSteps<'a>| Some((host.name, self.change_for(host, ids[host.name], &doc)?));
         let changes: BTreeMap<_, _> = joiners.iter().filter_map(change).collect();
-        session.home.admit(&changes.values().cloned().collect::<Vec<_>>())?;
-        self.make_dirs(&joiners, &session.facts.keys, &doc, &session.home.addresses()?)?;
+        session.ring_client.admit(&changes.values().cloned().collect::<Vec<_>>())?;
+        self.make_dirs(&joiners, &session.facts.keys, &doc, &session.ring_client.addresses()?)?;
         self.upgrade(&self.at_work(&joiners));
         for host in self.at_work(&joiners) {
-            session.crew.begins(host.name, "joining");
+            session.pool.begins(host.name, "joining");
             if let Err(error) = self.await_node(host.name, NodeId::of_key(&ids[host.name])) {
-                session.crew.give_up(host.name, error);
+                session.pool.give_up(host.name, error);
             }
         }
         let there = names(&self.at_work(&joiners));
         session
-            .home
+            .ring_client
             .change(there.iter().filter_map(|name| changes.get(name).cloned()).collect())?;
-        there.iter().for_each(|name| session.crew.did(name, "joined the ring"));
+        there.iter().for_each(|name| session.pool.did(name, "joined the ring"));
         self.prove_all(&there)
     }
 
@@ -118,14 +118,14 @@ impl<'a> Executor<'_, 'a> {
             let text = format!("{name} is a member with another key; no node was made.");
             (text, format!("give its place to a new one: kvs push apply --replace {name}"))
         };
-        session.crew.give_up(name, Error::Denied(text).hint(hint));
+        session.pool.give_up(name, Error::Denied(text).hint(hint));
         false
     }
 
     /// Waits for the node of one that is to be a member.
     fn await_node(&self, name: &str, id: NodeId) -> Result<()> {
         let at = self.session.host(name).map(address).unwrap_or_default();
-        self.session.home.await_node(&at, id, self.session.fleet.rollout.ready_timeout)
+        self.session.ring_client.await_node(&at, id, self.session.fleet.rollout.ready_timeout)
     }
 
     /// The change that makes a node a member, unless it is one.
@@ -158,12 +158,12 @@ impl<'a> Executor<'_, 'a> {
     /// The public key of each node that is to be.
     pub(super) fn identities(&self, names: &[&'a str]) -> Result<BTreeMap<&'a str, [u8; 32]>> {
         let session = self.session;
-        let read = session.crew.each(names, usize::MAX, |far| {
-            let release = &session.releases[far.host.name.as_str()].id;
-            let text = far.identity(release)?;
+        let read = session.pool.each(names, usize::MAX, |remote| {
+            let release = &session.releases[remote.host.name.as_str()].id;
+            let text = remote.identity(release)?;
             let bytes = blake3::Hash::from_hex(text.trim());
             bytes.map(|hash| *hash.as_bytes()).map_err(|_| {
-                Error::Denied(format!("{} told no public key; no node was made.", far.host.name))
+                Error::Denied(format!("{} told no public key; no node was made.", remote.host.name))
             })
         });
         self.go_ahead()?;
@@ -185,15 +185,15 @@ impl<'a> Executor<'_, 'a> {
             return Ok(ids);
         }
         let session = self.session;
-        session.crew.each(&gone, usize::MAX, |far| {
-            let name = &far.host.name;
+        session.pool.each(&gone, usize::MAX, |remote| {
+            let name = &remote.host.name;
             if !session.options.join.contains(name) {
                 let data = &session.facts.hosts[name.as_str()].data;
                 let text =
                     format!("{name}: {data} is of a member that was removed; it was left alone.");
                 return Err(Error::Denied(text).hint(format!("move {data} away there")));
             }
-            far.forget()
+            remote.forget()
         });
         self.identities(names)
     }

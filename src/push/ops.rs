@@ -2,7 +2,7 @@
 //! down.
 //!
 //! ```text
-//! start      all at once, then up                 restart, rollback   in turns      roll
+//! start      all at once, then up                 restart, rollback   in turns
 //! stop       all at once                          destroy             stopped, removed
 //! shrink     leave, then its directory goes (to grow: apply, with a spare that joins)
 //! ```
@@ -10,7 +10,7 @@
 //! It does not ask whether somebody is sure; commands do.
 
 use super::apply::Executor;
-use super::crew::Connect;
+use super::host_pool::Connect;
 use super::plan::{HostSteps, Step, short};
 use super::report::Report;
 use super::rolling_restart::Batch;
@@ -36,20 +36,20 @@ pub enum Verb {
 #[must_use]
 pub fn operate(mut session: Session<'_>, verb: Verb) -> Report {
     let fault = locked(&mut session).and_then(|names| {
-        session.crew.alive(|| match verb {
+        session.pool.alive(|| match verb {
             Verb::Start => start(&session, &names),
             Verb::Stop => {
                 stop(&session, &names);
                 Ok(())
             }
-            Verb::Restart => roll(&session, &names, |f| f.current.clone()),
+            Verb::Restart => in_turns(&session, &names, |f| f.current.clone()),
             Verb::Rollback => match earlier(&session, &names)? {
-                None => roll(&session, &names, |f| f.previous.clone()),
+                None => in_turns(&session, &names, |f| f.previous.clone()),
                 Some(id) => {
                     let differ =
                         |name: &&&str| session.facts.hosts[**name].current.as_ref() != Some(&id);
                     let back: Vec<_> = names.iter().filter(differ).copied().collect();
-                    roll(&session, &back, |_| Some(id.clone()))
+                    in_turns(&session, &back, |_| Some(id.clone()))
                 }
             },
         })
@@ -62,28 +62,28 @@ pub fn operate(mut session: Session<'_>, verb: Verb) -> Report {
 fn locked<'a>(session: &mut Session<'a>) -> Result<Vec<&'a str>> {
     session.give_up_foreign();
     for host in session.plan.hosts.iter().filter(|h| !has_node(session, &h.name)) {
-        if session.crew.is_at_work(&host.name) {
+        if session.pool.is_at_work(&host.name) {
             let text = format!("{} has no node; nothing was done there.", host.name);
-            session.crew.give_up(&host.name, Error::Denied(text).hint("bring one: kvs push apply"));
+            session.pool.give_up(&host.name, Error::Denied(text).hint("bring one: kvs push apply"));
         }
     }
     let there = |name: &&str| session.host(name).is_some() && has_node(session, name);
-    let names: Vec<_> = session.crew.names(session.fleet).into_iter().filter(there).collect();
-    session.crew.each(&names, usize::MAX, |far| far.lock(&session.options.owner));
+    let names: Vec<_> = session.pool.names(session.fleet).into_iter().filter(there).collect();
+    session.pool.each(&names, usize::MAX, |remote| remote.lock(&session.options.owner));
     session.look_again(&names)?;
     Ok(names)
 }
 
 fn stop(session: &Session<'_>, names: &[&str]) {
-    let (crew, patience) = (&session.crew, session.fleet.rollout.ready_timeout);
-    let all: Vec<_> = crew.names(session.fleet).into_iter().filter(|n| names.contains(n)).collect();
-    crew.each(&all, usize::MAX, |far| {
-        let name = far.host.name.as_str();
-        crew.begins(name, "stopping");
+    let (pool, patience) = (&session.pool, session.fleet.rollout.ready_timeout);
+    let all: Vec<_> = pool.names(session.fleet).into_iter().filter(|n| names.contains(n)).collect();
+    pool.each(&all, usize::MAX, |remote| {
+        let name = remote.host.name.as_str();
+        pool.begins(name, "stopping");
         // Also where none seems to run: only the host itself knows.
-        far.stop(patience)?;
+        remote.stop(patience)?;
         if runs(session, name) {
-            crew.did(name, "stopped");
+            pool.did(name, "stopped");
         }
         Ok(())
     });
@@ -98,34 +98,34 @@ fn runs(session: &Session<'_>, name: &str) -> bool {
 }
 
 fn start(session: &Session<'_>, names: &[&str]) -> Result<()> {
-    let (crew, patience) = (&session.crew, session.fleet.rollout.ready_timeout);
-    let still: Vec<&str> = crew
+    let (pool, patience) = (&session.pool, session.fleet.rollout.ready_timeout);
+    let still: Vec<&str> = pool
         .names(session.fleet)
         .into_iter()
         .filter(|n| names.contains(n) && !runs(session, n))
         .collect();
-    let started = crew.each(&still, usize::MAX, |far| {
-        let name = far.host.name.as_str();
-        crew.begins(name, "starting");
-        far.start(patience)?;
-        crew.did(name, "started");
+    let started = pool.each(&still, usize::MAX, |remote| {
+        let name = remote.host.name.as_str();
+        pool.begins(name, "starting");
+        remote.start(patience)?;
+        pool.did(name, "started");
         Ok(())
     });
     let started: Vec<_> = started.into_iter().map(|(name, ())| name).collect();
     let Some(first) = started.first() else { return Ok(()) };
-    session.home.await_up(&[first], patience)?;
-    let before = session.home.sums()?;
+    session.ring_client.await_up(&[first], patience)?;
+    let before = session.ring_client.sums()?;
     let executor = Executor { session };
     for name in started {
         if let Err(error) = executor.prove(name, &before) {
-            crew.give_up(name, error);
+            pool.give_up(name, error);
         }
     }
     Ok(())
 }
 
 /// Every host takes a turn with the release that is named.
-fn roll(
+fn in_turns(
     session: &Session<'_>,
     names: &[&str],
     release: impl Fn(&super::Facts) -> Option<String>,
@@ -137,7 +137,7 @@ fn roll(
             Some(id) if !before.releases.iter().any(|(have, _)| *have == id) => {
                 let text = format!("{} has lost the release {id}; it was not touched.", host.name);
                 let error = Error::Denied(text).hint("bring it anew: kvs push apply");
-                session.crew.give_up(&host.name, error);
+                session.pool.give_up(&host.name, error);
             }
             Some(release) => turns.extend(session.upgrade(host, &release).map(|upgrade| {
                 let steps = vec![Step::Upgrade(Box::new(upgrade)), Step::Prove];
@@ -146,7 +146,7 @@ fn roll(
             None => {
                 let text =
                     format!("{} has no release before this one; it was not touched.", host.name);
-                session.crew.give_up(&host.name, Error::Denied(text));
+                session.pool.give_up(&host.name, Error::Denied(text));
             }
         }
     }
@@ -194,20 +194,20 @@ fn earlier(session: &Session<'_>, names: &[&str]) -> Result<Option<String>> {
 pub fn destroy(mut session: Session<'_>, data: bool) -> Report {
     session.give_up_foreign();
     session.take_in_spares();
-    let crew = &session.crew;
+    let pool = &session.pool;
     let ours = |name: &&str| session.host(name).is_some();
-    let names: Vec<_> = crew.names(session.fleet).into_iter().filter(ours).collect();
-    crew.each(&names, usize::MAX, |far| {
-        let name = far.host.name.as_str();
+    let names: Vec<_> = pool.names(session.fleet).into_iter().filter(ours).collect();
+    pool.each(&names, usize::MAX, |remote| {
+        let name = remote.host.name.as_str();
         let facts = &session.facts.hosts[name];
         let none = facts.current.is_none() && facts.node_yaml.is_none();
         if none && facts.releases.is_empty() {
             return Ok(());
         }
-        far.lock(&session.options.owner)?;
-        crew.begins(name, "removing");
-        far.destroy(data)?;
-        crew.did(name, if data { "removed, with its data" } else { "removed; its data stays" });
+        remote.lock(&session.options.owner)?;
+        pool.begins(name, "removing");
+        remote.destroy(data)?;
+        pool.did(name, if data { "removed, with its data" } else { "removed; its data stays" });
         Ok(())
     });
     session.ended(None)
@@ -226,33 +226,33 @@ pub fn logs<'a>(
     let host = fleet.all().find(|h| h.name == host).ok_or_else(|| {
         Error::Usage(format!("There is no host {host} in the inventory; nothing was done."))
     })?;
-    let mut far = connect(host)?;
-    far.logs(lines)
+    let mut remote = connect(host)?;
+    remote.logs(lines)
 }
 
 /// Has the one member in question hand its share over and leave; its node ends by itself, and its
 /// directory goes. What it fails at is in the report.
 #[must_use]
 pub fn shrink(session: Session<'_>, member: &str) -> Report {
-    let fault = session.crew.alive(|| leave(&session, member)).err();
+    let fault = session.pool.alive(|| leave(&session, member)).err();
     session.ended(fault)
 }
 
 fn leave(session: &Session<'_>, member: &str) -> Result<()> {
     session.give_up_foreign();
-    let crew = &session.crew;
+    let pool = &session.pool;
     let patience = session.fleet.rollout.ready_timeout;
-    let names: Vec<_> = crew.names(session.fleet).into_iter().filter(|n| *n == member).collect();
-    crew.each(&names, 1, |far| far.lock(&session.options.owner));
-    if names.is_empty() || !crew.is_at_work(member) {
+    let names: Vec<_> = pool.names(session.fleet).into_iter().filter(|n| *n == member).collect();
+    pool.each(&names, 1, |remote| remote.lock(&session.options.owner));
+    if names.is_empty() || !pool.is_at_work(member) {
         return Ok(()); // the fault is told with the host
     }
-    crew.begins(member, "leaving");
-    session.home.change(vec![Change::Leave(member.to_owned())])?;
-    crew.did(member, "left the ring");
-    crew.each(&names, 1, |far| {
-        far.stop(patience)?;
-        far.forget()
+    pool.begins(member, "leaving");
+    session.ring_client.change(vec![Change::Leave(member.to_owned())])?;
+    pool.did(member, "left the ring");
+    pool.each(&names, 1, |remote| {
+        remote.stop(patience)?;
+        remote.forget()
     });
     Ok(())
 }

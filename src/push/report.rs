@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use super::Host;
-use super::crew::Ended;
+use super::host_pool::Ended;
 use crate::error::Error;
 
 /// What came of it.

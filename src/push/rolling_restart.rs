@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::apply::{Executor, Hosts, after_undo, names, stopped};
-use super::guard::Guard;
+use super::fleet_lock::FleetLock;
 use super::plan::{HostSteps, Role, Step};
 use super::session::Session;
 use crate::error::{Error, Result};
@@ -55,7 +55,7 @@ impl<'a> Executor<'_, 'a> {
         while let Some((first, others)) = rest.split_first() {
             rest = others;
             self.turns(&[*first])?;
-            if self.session.crew.is_at_work(first.name) {
+            if self.session.pool.is_at_work(first.name) {
                 break;
             }
             self.willing(&[first.name])?;
@@ -77,15 +77,15 @@ impl<'a> Executor<'_, 'a> {
         if hosts.is_empty() {
             return Ok(());
         }
-        let (crew, rules) = (&self.session.crew, &self.session.fleet.rollout);
-        let guard = Guard::take(self.session)?;
+        let (pool, rules) = (&self.session.pool, &self.session.fleet.rollout);
+        let lock = FleetLock::take(self.session)?;
         for (i, batch) in hosts.chunks(rules.batch).enumerate() {
-            if crew.stops() {
+            if pool.stops() {
                 return Err(stopped());
             }
             if i > 0 {
                 thread::sleep(rules.pause);
-                guard.holds()?;
+                lock.holds()?;
             }
             self.batch(batch, Batch::Serving)?;
         }
@@ -94,20 +94,20 @@ impl<'a> Executor<'_, 'a> {
 
     /// One batch, all its hosts at once.
     pub(super) fn batch(&self, hosts: &Hosts<'_, 'a>, state: Batch) -> Result<()> {
-        let Session { crew, home, options, .. } = self.session;
+        let Session { pool, ring_client, options, .. } = self.session;
         let names = names(hosts);
         if state == Batch::Serving && !options.accept_downtime {
-            home.await_safe(&names, self.patience())?;
+            ring_client.await_safe(&names, self.patience())?;
         }
         // With the whole ring down there is nothing to compare with.
-        let before = home.sums().unwrap_or_default();
+        let before = ring_client.sums().unwrap_or_default();
         self.report(self.upgrade(hosts));
         for host in self.at_work(hosts) {
             if let Err(error) = self.prove(host.name, &before) {
                 self.unproven(host, error, state);
             }
         }
-        match names.iter().find(|name| !crew.is_at_work(name)) {
+        match names.iter().find(|name| !pool.is_at_work(name)) {
             None => Ok(()),
             Some(name) => {
                 Err(Error::Partial(format!("{name} failed; the hosts after it were not touched.")))
@@ -118,28 +118,29 @@ impl<'a> Executor<'_, 'a> {
     /// A node that runs and is not what it should be goes back, unless the ring cannot do without it,
     /// or nothing was better before.
     fn unproven(&self, host: &HostSteps<'a>, error: Error, state: Batch) {
-        let Session { crew, home, options, .. } = self.session;
+        let Session { pool, ring_client, options, .. } = self.session;
         let name = host.name;
         let Some(step) = host.steps.iter().find(|step| matches!(step, Step::Upgrade(_))) else {
-            return crew.give_up(name, error);
+            return pool.give_up(name, error);
         };
         let same = upgrade_of(host).is_some_and(|upgrade| upgrade.is_same_release());
-        if state == Batch::Down || same || crew.stops() {
-            return crew.give_up(name, error);
+        if state == Batch::Down || same || pool.stops() {
+            return pool.give_up(name, error);
         }
-        let safe = options.accept_downtime || home.await_safe(&[name], Duration::ZERO).is_ok();
+        let safe =
+            options.accept_downtime || ring_client.await_safe(&[name], Duration::ZERO).is_ok();
         if !safe {
             let text = format!("{error} It stays with the new release: the ring needs it now.");
-            return crew.give_up(name, Error::Partial(text));
+            return pool.give_up(name, Error::Partial(text));
         }
         let context = self.context(name, "");
-        let undone = crew.one(name, |far| step.undo(far, &context).unwrap_or(Ok(())));
-        crew.give_up(name, after_undo(error, undone));
+        let undone = pool.one(name, |remote| step.undo(remote, &context).unwrap_or(Ok(())));
+        pool.give_up(name, after_undo(error, undone));
     }
 
     /// Stops where a host has refused the release: it is no good for the others either.
     fn willing(&self, names: &[&str]) -> Result<()> {
-        match names.iter().find(|name| self.session.crew.refused(name)) {
+        match names.iter().find(|name| self.session.pool.refused(name)) {
             None => Ok(()),
             Some(name) => Err(Error::Partial(format!(
                 "{name} refused the release; the hosts after it were not touched."

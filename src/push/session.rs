@@ -13,17 +13,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::crew::{Connect, Crew};
-use super::guard::guards;
-use super::home::Home;
+use super::fleet_lock::lock_hosts;
+use super::host_pool::{Connect, HostPool};
 use super::plan::{FleetFacts, HostFacts, HostUpgrade, Plan, Standing, foreign, prints};
 use super::report::Report;
-use super::{Facts, Far, Fleet, Host, Release, Watch};
+use super::ring_client::RingClient;
+use super::{Facts, Fleet, Host, Release, RemoteHost, Watch};
 use crate::config::{self, NodeConfig};
 use crate::error::{Error, Result};
 use crate::ring::Step as RingStep;
 
-/// What is to be pushed, and how far.
+/// What is to be pushed, and how remote.
 #[derive(Clone, Debug, Default)]
 pub struct ApplyOptions {
     /// Only these hosts; all when empty.
@@ -57,9 +57,9 @@ pub struct Session<'a> {
     /// What is asked for.
     pub options: ApplyOptions,
     /// The connections.
-    pub crew: Crew<'a>,
+    pub pool: HostPool<'a>,
     /// The ring, as it is seen from here.
-    pub home: Home<'a>,
+    pub ring_client: RingClient<'a>,
     /// What each host should run.
     pub releases: BTreeMap<&'a str, Release>,
     /// What the newest look has found.
@@ -73,7 +73,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown host or a binary that is none; as [`crate::target::Target::open`]. What is wrong
-    /// with a single host is that host's fault, in the crew.
+    /// with a single host is that host's fault, in the pool.
     pub fn begin(
         fleet: &'a Fleet,
         options: ApplyOptions,
@@ -83,16 +83,17 @@ impl<'a> Session<'a> {
         let releases = releases(fleet, &options.program)?;
         known(fleet, options.only.iter().chain(&options.join).chain(&options.replace))?;
         let hosts: Vec<&Host> = fleet.all().filter(|h| options.names(h)).collect();
-        let guards = guards(fleet).iter().filter(|g| !hosts.iter().any(|h| h.name == g.name));
-        let all: Vec<&Host> = hosts.iter().copied().chain(guards).collect();
-        let crew = Crew::muster(&all, connect, watch);
+        let locks = lock_hosts(fleet).iter().filter(|h| !hosts.iter().any(|a| a.name == h.name));
+        let all: Vec<&Host> = hosts.iter().copied().chain(locks).collect();
+        let pool = HostPool::connect_all(&all, connect, watch);
         let found: BTreeMap<_, _> =
-            crew.each(&crew.names(fleet), usize::MAX, Far::facts).into_iter().collect();
-        let (near, heard) = (crew.names(fleet), found.values().filter_map(listens).collect());
-        let home = Home::new(fleet, &near, options.timeout).knowing(heard).heeding(watch);
-        let facts = look_at_ring(&home, found)?.without_strangers(fleet, &options);
+            pool.each(&pool.names(fleet), usize::MAX, RemoteHost::facts).into_iter().collect();
+        let (reachable, heard) = (pool.names(fleet), found.values().filter_map(listens).collect());
+        let ring_client =
+            RingClient::new(fleet, &reachable, options.timeout).knowing(heard).heeding(watch);
+        let facts = look_at_ring(&ring_client, found)?.without_strangers(fleet, &options);
         let plan = Plan::of(fleet, &options, &releases, &facts);
-        Ok(Self { fleet, options, crew, home, releases, facts, plan })
+        Ok(Self { fleet, options, pool, ring_client, releases, facts, plan })
     }
 
     /// Looks again at hosts that somebody may have changed meanwhile, and at the ring; plans anew.
@@ -101,8 +102,8 @@ impl<'a> Session<'a> {
     /// As [`crate::target::Target::open`]; facts and plan are as before then.
     pub fn look_again(&mut self, names: &[&'a str]) -> Result<()> {
         let mut hosts = self.facts.hosts.clone();
-        hosts.extend(self.crew.each(names, usize::MAX, Far::facts));
-        self.facts = look_at_ring(&self.home, hosts)?;
+        hosts.extend(self.pool.each(names, usize::MAX, RemoteHost::facts));
+        self.facts = look_at_ring(&self.ring_client, hosts)?;
         self.plan = Plan::of(self.fleet, &self.options, &self.releases, &self.facts);
         Ok(())
     }
@@ -135,14 +136,14 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn busy(&self) -> Vec<&'a str> {
         let busy = self.plan.busy();
-        busy.into_iter().filter(|name| self.crew.is_at_work(name)).collect()
+        busy.into_iter().filter(|name| self.pool.is_at_work(name)).collect()
     }
 
     /// Gives up the hosts that are refused.
     pub(super) fn give_up_refused(&self) {
         for (name, verdict) in &self.plan.verdicts {
             if let Some(why) = &verdict.refused {
-                self.crew.give_up(name, refused(name, why));
+                self.pool.give_up(name, refused(name, why));
             }
         }
     }
@@ -151,7 +152,7 @@ impl<'a> Session<'a> {
     pub(super) fn give_up_foreign(&self) {
         for (name, verdict) in &self.plan.verdicts {
             if let Some(why) = &verdict.foreign {
-                self.crew.give_up(name, refused(name, why));
+                self.pool.give_up(name, refused(name, why));
             }
         }
     }
@@ -165,7 +166,7 @@ impl<'a> Session<'a> {
         if self.facts.doc.is_some() || running.is_empty() || self.facts.keys.is_empty() {
             return Ok(());
         }
-        let port = self.home.port();
+        let port = self.ring_client.port();
         Err(Error::Unreachable(format!(
             "{running} run, and no node answers from here at port {port}; nothing was changed."
         ))
@@ -194,7 +195,7 @@ impl<'a> Session<'a> {
     /// Ends the connections; what came of it.
     #[must_use]
     pub fn ended(self, fault: Option<Error>) -> Report {
-        Report::new(&self.plan.hosts, self.crew.ended(), fault)
+        Report::new(&self.plan.hosts, self.pool.ended(), fault)
     }
 
     /// A host in question.
@@ -205,9 +206,12 @@ impl<'a> Session<'a> {
 }
 
 /// Asks the ring for its document and its members, beside what was found of the hosts.
-fn look_at_ring<'a>(home: &Home<'_>, hosts: BTreeMap<&'a str, Facts>) -> Result<FleetFacts<'a>> {
-    let keys = home.keys()?;
-    let (doc, views) = match home.open()? {
+fn look_at_ring<'a>(
+    ring_client: &RingClient<'_>,
+    hosts: BTreeMap<&'a str, Facts>,
+) -> Result<FleetFacts<'a>> {
+    let keys = ring_client.keys()?;
+    let (doc, views) = match ring_client.open()? {
         Some(mut target) => (Some((*target.doc()).clone()), target.views()?),
         None => (None, Vec::new()),
     };

@@ -20,7 +20,7 @@ use super::judge::{changed, wanted};
 use super::{short, size};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::push::{Event, Facts, Far, Release, Service, ServiceKind, Watch};
+use crate::push::{Event, Facts, Release, RemoteHost, Service, ServiceKind, Watch};
 
 /// Releases that are kept on a host.
 const KEPT: usize = 3;
@@ -138,10 +138,10 @@ impl Step {
     /// Does it; what was changed, in words, when that is to be reported of this step alone.
     ///
     /// # Errors
-    /// Those of the scripts, see [`Far`]: each says what is unchanged.
+    /// Those of the scripts, see [`RemoteHost`]: each says what is unchanged.
     pub(in crate::push) fn run(
         &self,
-        remote: &mut Far<'_>,
+        remote: &mut RemoteHost<'_>,
         context: &StepContext<'_>,
     ) -> Result<Option<String>> {
         match self {
@@ -164,7 +164,7 @@ impl Step {
     /// and the next run goes on with it.
     pub(in crate::push) fn undo(
         &self,
-        remote: &mut Far<'_>,
+        remote: &mut RemoteHost<'_>,
         context: &StepContext<'_>,
     ) -> Option<Result<()>> {
         let Self::Upgrade(upgrade) = self else { return None };
@@ -238,7 +238,7 @@ impl HostUpgrade {
     }
 
     /// Stops, configures, switches, starts; what was changed, in words.
-    fn run(&self, remote: &mut Far<'_>, context: &StepContext<'_>) -> Result<String> {
+    fn run(&self, remote: &mut RemoteHost<'_>, context: &StepContext<'_>) -> Result<String> {
         let (name, patience) = (remote.host.name.clone(), context.patience);
         let begins = |what: &str| context.watch.note(&name, &Event::Begins(what.to_owned()));
         // First, so that a run that is cut off leaves a node that does not run: the next one sees that.
@@ -264,7 +264,11 @@ impl HostUpgrade {
 }
 
 /// Brings a release unless it is there, and has it say its version.
-fn stage(remote: &mut Far<'_>, release: &Release, context: &StepContext<'_>) -> Result<String> {
+fn stage(
+    remote: &mut RemoteHost<'_>,
+    release: &Release,
+    context: &StepContext<'_>,
+) -> Result<String> {
     context.watch.note(&remote.host.name, &Event::Begins("staging".into()));
     remote.stage(release, context.watch)
 }

@@ -175,33 +175,33 @@ fn what_is_missing_is_done_and_nothing_else() {
 
 #[test]
 fn a_host_that_is_not_fit_is_refused_with_a_reason() {
-    let far = |change: fn(&mut Facts)| {
+    let told = |change: fn(&mut Facts)| {
         let mut facts = well();
         change(&mut facts);
         words(&facts, &member(1))
     };
     for (change, why) in [
-        (far(|f| f.os = "Darwin".into()), "it runs Darwin, not Linux"),
-        (far(|f| f.machine = "aarch64".into()), "it is aarch64 and the binary is for x86_64"),
-        (far(|f| f.lacks = vec!["sha256sum".into()]), "it has no sha256sum"),
-        (far(|f| f.skew_ms = -86_400_000), "its clock is 24 hours off"),
-        (far(|f| f.read_only = Some("/opt".into())), "deploy may not write to /opt"),
-        (far(|f| f.noexec = true), "/opt/kvs is on a file system mounted noexec"),
+        (told(|f| f.os = "Darwin".into()), "it runs Darwin, not Linux"),
+        (told(|f| f.machine = "aarch64".into()), "it is aarch64 and the binary is for x86_64"),
+        (told(|f| f.lacks = vec!["sha256sum".into()]), "it has no sha256sum"),
+        (told(|f| f.skew_ms = -86_400_000), "its clock is 24 hours off"),
+        (told(|f| f.read_only = Some("/opt".into())), "deploy may not write to /opt"),
+        (told(|f| f.noexec = true), "/opt/kvs is on a file system mounted noexec"),
         (
-            far(|f| {
+            told(|f| {
                 f.releases.clear();
                 f.root_free = 1 << 20;
             }),
             "/opt/kvs has 1.0 MiB free, 84.0 MiB are needed",
         ),
-        (far(|f| f.port_taken = true), "something else listens at 10.0.0.11:7400"),
-        (far(|f| f.data_foreign = true), "/opt/kvs/data is not empty and no node's directory"),
+        (told(|f| f.port_taken = true), "something else listens at 10.0.0.11:7400"),
+        (told(|f| f.data_foreign = true), "/opt/kvs/data is not empty and no node's directory"),
         (
-            far(|f| f.ring_keys = vec!["another".into()]),
+            told(|f| f.ring_keys = vec!["another".into()]),
             "/opt/kvs/data belongs to another ring: its key is not ours",
         ),
         (
-            far(|f| f.node_yaml = f.node_yaml.as_ref().map(|t| t.replace("n1", "n9"))),
+            told(|f| f.node_yaml = f.node_yaml.as_ref().map(|t| t.replace("n1", "n9"))),
             "/opt/kvs/data is the node n9",
         ),
     ] {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::Fleet;
-use super::super::home::Home;
+use super::super::ring_client::RingClient;
 use super::{Condition, Sample, Sight, TooSlow};
 use crate::channel::Load;
 use crate::error::Result;
@@ -38,14 +38,14 @@ impl Look {
     /// # Errors
     /// [`crate::error::Error::Unreachable`] when no node answers, and as [`Target::open`].
     pub fn at(fleet: &Fleet, window: Duration, timeout: Duration) -> Result<Self> {
-        let home = Home::new(fleet, &[], timeout);
-        let before = home.must_open()?;
+        let ring_client = RingClient::new(fleet, &[], timeout);
+        let before = ring_client.must_open()?;
         let start = now();
         let (first, mut silent) = loads(&before);
         drop(before);
         thread::sleep(window.saturating_sub(now() - start));
         // Nodes may have come and gone meanwhile.
-        let mut target = home.must_open()?;
+        let mut target = ring_client.must_open()?;
         let (second, late) = loads(&target);
         silent.extend(late.into_iter().filter(|why| !silent.contains(why)).collect::<Vec<_>>());
         let doc = target.doc();

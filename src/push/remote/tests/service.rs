@@ -13,10 +13,10 @@ fn pid(facts: &Facts) -> u32 {
 fn a_node_lives_and_is_upgraded_and_goes_back() {
     for machine in machines() {
         let host = host();
-        let mut far = locked(&machine, &host);
+        let mut remote = locked(&machine, &host);
         let one = release(&machine, &node("1", SERVES));
-        install(&mut far, &one).expect("a node");
-        let first = far.facts().expect("facts");
+        install(&mut remote, &one).expect("a node");
+        let first = remote.facts().expect("facts");
         assert_eq!(first.current.as_ref(), Some(&one.id));
         assert_eq!((&first.previous, first.port_taken), (&None, false));
         assert_eq!(first.node_yaml.as_deref(), Some(YAML));
@@ -25,37 +25,37 @@ fn a_node_lives_and_is_upgraded_and_goes_back() {
         assert!(first.service_as_wanted && !first.data_foreign);
         let shown = fs::read(format!("/proc/{}/cmdline", pid(&first))).expect("a process");
         assert!(String::from_utf8_lossy(&shown).contains("current/kvs\0node\0run\0"));
-        far.start(PATIENCE).expect("it runs already");
-        assert_eq!(far.facts().expect("facts").service, first.service);
+        remote.start(PATIENCE).expect("it runs already");
+        assert_eq!(remote.facts().expect("facts").service, first.service);
 
         let two = release(&machine, &node("2", SERVES));
-        far.stage(&two, &Deaf).expect("a release");
-        assert_eq!(far.facts().expect("facts").service, first.service, "nothing was touched");
-        far.switch(&two.id).expect("a switch");
-        let error = far.start(PATIENCE).expect_err("the old one runs");
+        remote.stage(&two, &Deaf).expect("a release");
+        assert_eq!(remote.facts().expect("facts").service, first.service, "nothing was touched");
+        remote.switch(&two.id).expect("a switch");
+        let error = remote.start(PATIENCE).expect_err("the old one runs");
         assert!(matches!(error.root(), Error::Busy(_)), "{error}");
-        far.stop(PATIENCE).expect("an end");
-        far.stop(PATIENCE).expect("it has ended already");
-        assert_eq!(far.facts().expect("facts").service, Service::Stopped);
-        far.configure(&first, "name: n1\nlisten: 127.0.0.1:9\n").expect("another file");
-        far.start(PATIENCE).expect("the new one");
-        let second = far.facts().expect("facts");
+        remote.stop(PATIENCE).expect("an end");
+        remote.stop(PATIENCE).expect("it has ended already");
+        assert_eq!(remote.facts().expect("facts").service, Service::Stopped);
+        remote.configure(&first, "name: n1\nlisten: 127.0.0.1:9\n").expect("another file");
+        remote.start(PATIENCE).expect("the new one");
+        let second = remote.facts().expect("facts");
         assert_ne!(second.service, first.service);
         assert_eq!(second.previous.as_ref(), Some(&one.id));
         let before = fs::read_to_string(root(&machine).join("data/node.yaml.before"));
         assert_eq!(before.expect("a file"), YAML);
 
-        far.restore(&first, PATIENCE).expect("the way back");
-        let third = far.facts().expect("facts");
+        remote.restore(&first, PATIENCE).expect("the way back");
+        let third = remote.facts().expect("facts");
         assert_eq!((&third.current, &third.previous), (&first.current, &first.previous));
         assert_eq!(third.node_yaml, first.node_yaml);
         assert_ne!(pid(&third), pid(&second));
-        far.restore(&first, PATIENCE).expect("once more");
-        far.restore(&third, PATIENCE).expect("once more");
-        let log = far.logs(2).expect("a log");
+        remote.restore(&first, PATIENCE).expect("once more");
+        remote.restore(&third, PATIENCE).expect("once more");
+        let log = remote.logs(2).expect("a log");
         assert_eq!(log.lines().count(), 2, "{log}");
         assert!(log.contains("begins "), "{log}");
-        far.stop(PATIENCE).expect("an end");
+        remote.stop(PATIENCE).expect("an end");
     }
 }
 
@@ -63,11 +63,11 @@ fn a_node_lives_and_is_upgraded_and_goes_back() {
 fn what_was_not_there_before_is_taken_back_and_data_stays() {
     for machine in machines() {
         let host = host();
-        let mut far = locked(&machine, &host);
-        let before = far.facts().expect("facts");
-        install(&mut far, &release(&machine, &node("1", SERVES))).expect("a node");
-        far.restore(&before, PATIENCE).expect("the way back");
-        let after = far.facts().expect("facts");
+        let mut remote = locked(&machine, &host);
+        let before = remote.facts().expect("facts");
+        install(&mut remote, &release(&machine, &node("1", SERVES))).expect("a node");
+        remote.restore(&before, PATIENCE).expect("the way back");
+        let after = remote.facts().expect("facts");
         assert_eq!((after.service, after.current), (Service::None, None));
         assert!(after.node_yaml.is_some(), "its data is kept");
     }
@@ -77,22 +77,22 @@ fn what_was_not_there_before_is_taken_back_and_data_stays() {
 fn a_node_that_does_not_come_says_why() {
     for machine in machines() {
         let host = host();
-        let mut far = locked(&machine, &host);
+        let mut remote = locked(&machine, &host);
         let dies = release(&machine, &node("1", "echo 'no room in the map' >&2; exit 8"));
-        let error = install(&mut far, &dies).expect_err("it dies");
+        let error = install(&mut remote, &dies).expect_err("it dies");
         assert!(matches!(error.root(), Error::Partial(_)), "{error}");
         let told = error.to_string();
         assert!(told.starts_with("n1 could not start its node: its node ended before"), "{told}");
         assert!(told.contains("\n  begins ") && told.contains("\n  no room in the map"), "{told}");
-        let error = far.start(PATIENCE).expect_err("again");
+        let error = remote.start(PATIENCE).expect_err("again");
         assert_eq!(error.to_string().matches("no room").count(), 1, "only of this start: {error}");
         let mute = release(&machine, &node("2", "while [ -d \"$3\" ]; do /bin/sleep 0.02; done"));
-        far.stage(&mute, &Deaf).expect("a release");
-        far.switch(&mute.id).expect("a switch");
+        remote.stage(&mute, &Deaf).expect("a release");
+        remote.switch(&mute.id).expect("a switch");
         let second = Duration::from_secs(1);
-        let error = far.start(second).expect_err("a mute one");
+        let error = remote.start(second).expect_err("a mute one");
         assert!(error.to_string().contains("its node is not ready after 1 s"), "{error}");
-        far.stop(PATIENCE).expect("an end");
+        remote.stop(PATIENCE).expect("an end");
     }
 }
 
@@ -100,19 +100,19 @@ fn a_node_that_does_not_come_says_why() {
 fn one_that_does_not_end_is_not_killed() {
     for machine in machines() {
         let host = host();
-        let mut far = locked(&machine, &host);
+        let mut remote = locked(&machine, &host);
         let deaf = "trap '' TERM; echo ready n1; \
                     while [ -d \"$3\" ] && [ ! -e \"$3/end\" ]; do /bin/sleep 0.02; done";
-        install(&mut far, &release(&machine, &node("1", deaf))).expect("a node");
-        let facts = far.facts().expect("facts");
-        let error = far.stop(Duration::from_secs(1)).expect_err("it does not end");
+        install(&mut remote, &release(&machine, &node("1", deaf))).expect("a node");
+        let facts = remote.facts().expect("facts");
+        let error = remote.stop(Duration::from_secs(1)).expect_err("it does not end");
         assert!(matches!(error.root(), Error::Busy(_)), "{error}");
         assert!(error.to_string().contains(&format!("(process {})", pid(&facts))), "{error}");
-        assert_eq!(far.facts().expect("facts").service, facts.service);
-        let error = far.forget().expect_err("it runs");
+        assert_eq!(remote.facts().expect("facts").service, facts.service);
+        let error = remote.forget().expect_err("it runs");
         assert!(matches!(error.root(), Error::Busy(_)), "{error}");
         fs::write(root(&machine).join("data/end"), "").expect("a file");
-        far.stop(PATIENCE).expect("an end");
+        remote.stop(PATIENCE).expect("an end");
     }
 }
 
@@ -121,24 +121,24 @@ fn one_that_does_not_end_is_not_killed() {
 fn a_new_one_that_hangs_is_ended_and_the_old_one_runs_again() {
     for machine in machines() {
         let host = host();
-        let mut far = locked(&machine, &host);
-        install(&mut far, &release(&machine, &node("1", SERVES))).expect("a node");
-        let before = far.facts().expect("facts");
+        let mut remote = locked(&machine, &host);
+        install(&mut remote, &release(&machine, &node("1", SERVES))).expect("a node");
+        let before = remote.facts().expect("facts");
         let hangs = "trap '' TERM; while [ -d \"$3\" ]; do /bin/sleep 0.02; done";
         let two = release(&machine, &node("2", hangs));
-        far.stage(&two, &Deaf).expect("a release");
-        far.stop(PATIENCE).expect("an end");
-        far.switch(&two.id).expect("a switch");
-        far.start(Duration::from_secs(1)).expect_err("it is never ready");
-        let hung = pid(&far.facts().expect("facts"));
-        far.restore(&before, Duration::from_secs(2)).expect("the way back");
-        let after = far.facts().expect("facts");
+        remote.stage(&two, &Deaf).expect("a release");
+        remote.stop(PATIENCE).expect("an end");
+        remote.switch(&two.id).expect("a switch");
+        remote.start(Duration::from_secs(1)).expect_err("it is never ready");
+        let hung = pid(&remote.facts().expect("facts"));
+        remote.restore(&before, Duration::from_secs(2)).expect("the way back");
+        let after = remote.facts().expect("facts");
         assert_eq!((&after.current, &after.previous), (&before.current, &before.previous));
         assert!(![hung, pid(&before)].contains(&pid(&after)));
         // Who ran all the time is never ended by force.
-        far.restore(&after, Duration::from_secs(2)).expect("nothing to do");
-        assert_eq!(far.facts().expect("facts").service, after.service);
-        far.stop(PATIENCE).expect("an end");
+        remote.restore(&after, Duration::from_secs(2)).expect("nothing to do");
+        assert_eq!(remote.facts().expect("facts").service, after.service);
+        remote.stop(PATIENCE).expect("an end");
     }
 }
 
@@ -147,13 +147,13 @@ fn a_new_one_that_hangs_is_ended_and_the_old_one_runs_again() {
 fn a_stranger_with_the_number_is_left_alone() {
     for machine in machines() {
         let host = host();
-        let mut far = locked(&machine, &host);
-        install(&mut far, &release(&machine, &node("1", SERVES))).expect("a node");
+        let mut remote = locked(&machine, &host);
+        install(&mut remote, &release(&machine, &node("1", SERVES))).expect("a node");
 
         let file = root(&machine).join("run/n1.pid");
         let line = fs::read_to_string(&file).expect("a pid file");
         let [_, boot, since, id] = line.trim().split(' ').collect::<Vec<_>>()[..] else { panic!() };
-        far.stop(PATIENCE).expect("an end");
+        remote.stop(PATIENCE).expect("an end");
         let mut stranger = Command::new("sleep").arg("1000").spawn().expect("a process");
         let number = stranger.id();
         let stat = fs::read_to_string(format!("/proc/{number}/stat")).expect("its figures");
@@ -168,8 +168,8 @@ fn a_stranger_with_the_number_is_left_alone() {
             String::new(),
         ] {
             fs::write(&file, &line).expect("a file");
-            assert_eq!(far.facts().expect("facts").service, Service::Stopped, "{line}");
-            far.stop(PATIENCE).expect("nobody to stop");
+            assert_eq!(remote.facts().expect("facts").service, Service::Stopped, "{line}");
+            remote.stop(PATIENCE).expect("nobody to stop");
             assert!(stranger.try_wait().expect("a state").is_none(), "{line}");
         }
         stranger.kill().expect("an end");
@@ -181,29 +181,29 @@ fn a_stranger_with_the_number_is_left_alone() {
 fn data_of_others_is_not_made_nor_removed() {
     for machine in machines() {
         let host = host();
-        let mut far = locked(&machine, &host);
+        let mut remote = locked(&machine, &host);
         let one = release(&machine, &node("1", SERVES));
-        install(&mut far, &one).expect("a node");
-        let error = far.make(&one.id, "of another ring").expect_err("it is another's");
+        install(&mut remote, &one).expect("a node");
+        let error = remote.make(&one.id, "of another ring").expect_err("it is another's");
         assert!(matches!(error.root(), Error::Denied(_)), "{error}");
         assert!(error.to_string().contains("this is of another ring"), "{error}");
 
-        far.forget().expect_err("it runs");
-        far.stop(PATIENCE).expect("an end");
+        remote.forget().expect_err("it runs");
+        remote.stop(PATIENCE).expect("an end");
         // Somebody has it open, without a service.
         let data = root(&machine).join("data");
         let lock = fs::File::create(data.join("kvs.lock")).expect("a file");
-        let error = far.forget().expect_err("it is in use");
+        let error = remote.forget().expect_err("it is in use");
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
         drop(lock);
         fs::rename(data.join("node.yaml"), data.join("thesis.tex")).expect("a rename");
-        let error = far.forget().expect_err("no node");
+        let error = remote.forget().expect_err("no node");
         assert!(matches!(error.root(), Error::Denied(_)), "{error}");
         fs::rename(data.join("thesis.tex"), data.join("node.yaml")).expect("a rename");
-        far.forget().expect("it is gone");
-        far.forget().expect("it was gone");
+        remote.forget().expect("it is gone");
+        remote.forget().expect("it was gone");
         assert!(!data.exists());
-        far.destroy(false).expect("the rest");
+        remote.destroy(false).expect("the rest");
         assert_eq!(tree(&machine.at("home")), []);
     }
 }
@@ -213,10 +213,10 @@ fn all_is_removed_but_data_unless_asked_for() {
     for machine in machines() {
         let host = host();
         for data in [false, true] {
-            let mut far = locked(&machine, &host);
-            install(&mut far, &release(&machine, &node("1", SERVES))).expect("a node");
+            let mut remote = locked(&machine, &host);
+            install(&mut remote, &release(&machine, &node("1", SERVES))).expect("a node");
 
-            far.destroy(data).expect("an end");
+            remote.destroy(data).expect("an end");
             let left = tree(&root(&machine));
             assert_eq!(left.is_empty(), data, "{left:?}");
             assert!(left.iter().all(|(name, _)| name.starts_with("data/")), "{left:?}");
@@ -235,17 +235,17 @@ fn a_name_that_becomes_a_link_meanwhile_leads_nowhere() {
     for (command, swap) in after {
         for machine in machines() {
             let host = host();
-            let mut far = locked(&machine, &host);
+            let mut remote = locked(&machine, &host);
             let one = release(&machine, &node("1", SERVES));
-            install(&mut far, &one).expect("a node");
-            far.stop(PATIENCE).expect("an end");
-            let facts = far.facts().expect("facts");
+            install(&mut remote, &one).expect("a node");
+            remote.stop(PATIENCE).expect("an end");
+            let facts = remote.facts().expect("facts");
             let victim = machine.at("victim");
             fs::create_dir(&victim).expect("a directory");
             fs::write(victim.join("file"), "secret").expect("a file");
             let swap = swap.replace("VICTIM", &victim.display().to_string().replace(' ', "\\ "));
             machine.fake(command, &format!("#!/bin/sh\n/bin/{command} \"$@\" || exit\n{swap}\n"));
-            let configured = far.configure(&facts, "name: n1\nlisten: 127.0.0.1:9\n");
+            let configured = remote.configure(&facts, "name: n1\nlisten: 127.0.0.1:9\n");
             assert_eq!(configured.is_ok(), command == "rm", "{configured:?}");
             assert_eq!(fs::read_to_string(victim.join("file")).expect("a file"), "secret");
             assert_eq!(fs::read_dir(&victim).expect("a directory").count(), 1);

@@ -19,7 +19,7 @@ const TRYOUT: &str = include_str!("tryout.sh");
 
 /// A script, by what it is for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deed {
+pub(super) struct RemoteScript {
     /// What it needs besides what all have, and itself.
     parts: &'static [&'static str],
     /// What it does, after "could not".
@@ -28,9 +28,9 @@ pub(super) struct Deed {
     unchanged: &'static str,
 }
 
-macro_rules! deeds {
+macro_rules! scripts {
     ($($name:ident: $file:literal with $parts:expr, $what:literal, $unchanged:literal;)+) => {
-        $(pub(super) const $name: Deed = Deed {
+        $(pub(super) const $name: RemoteScript = RemoteScript {
             parts: &[COMMON, $parts, include_str!($file)],
             what: $what,
             unchanged: $unchanged,
@@ -38,7 +38,7 @@ macro_rules! deeds {
     };
 }
 
-deeds! {
+scripts! {
     FACTS: "facts.sh" with SERVICE, "be looked at", "nothing was changed";
     LOCK: "lock.sh" with "", "be locked", "nothing was changed";
     OURS: "ours.sh" with "", "be kept", "nothing that runs was touched";
@@ -71,7 +71,7 @@ const UNDONE: i32 = 76;
 /// So much of what a script says on stderr is told.
 const WORDS_MAX: usize = 600;
 
-impl Deed {
+impl RemoteScript {
     /// Its text.
     pub(super) fn body(self) -> String {
         self.parts.concat()

@@ -1,7 +1,7 @@
 //! What is said, read; what is missing or makes no sense.
 
 use super::*;
-use crate::push::far::tests::host;
+use crate::push::remote::tests::host;
 
 const SAID: &str = "Welcome to Debian!
 kvs-fact now=1000

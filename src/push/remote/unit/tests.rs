@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::*;
-use crate::push::far::tests::host;
+use crate::push::remote::tests::host;
 
 fn facts(root: &str) -> Facts {
     let (root, data) = (root.to_owned(), format!("{root}/data"));

@@ -34,7 +34,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use self::scripts::Deed;
+use self::scripts::RemoteScript;
 pub use self::unit::FINAL_CODES;
 use super::{Host, Output, Script, ServiceKind, Shell, Watch};
 use crate::error::{Error, Result};
@@ -165,7 +165,7 @@ pub struct Facts {
 }
 
 /// One host, and what can be done there.
-pub struct Far<'a> {
+pub struct RemoteHost<'a> {
     /// Its shell.
     pub shell: Box<dyn Shell + 'a>,
     /// What it should be.
@@ -176,7 +176,7 @@ pub struct Far<'a> {
     token: Option<String>,
 }
 
-impl<'a> Far<'a> {
+impl<'a> RemoteHost<'a> {
     /// A host behind a shell. Nothing is done there yet.
     #[must_use]
     pub fn new(shell: Box<dyn Shell + 'a>, host: &'a Host, ring: &'a str) -> Self {
@@ -236,7 +236,7 @@ impl<'a> Far<'a> {
     /// Takes the lock unless we have it; sees that it is still ours when we do.
     ///
     /// # Errors
-    /// As [`Far::lock`].
+    /// As [`RemoteHost::lock`].
     pub fn hold(&mut self, owner: &str) -> Result<()> {
         match self.token {
             None => self.lock(owner),
@@ -342,7 +342,7 @@ impl<'a> Far<'a> {
     /// all the time goes on; one that was started since, and does not end when told to, is killed.
     ///
     /// # Errors
-    /// As [`Far::start`].
+    /// As [`RemoteHost::start`].
     pub fn restore(&mut self, before: &Facts, patience: Duration) -> Result<()> {
         let ran = matches!(before.service, Service::Running(_));
         let untouched = ran && self.facts()?.service == before.service;
@@ -398,7 +398,7 @@ impl<'a> Far<'a> {
     /// Removes DATA in which no node ever ran.
     ///
     /// # Errors
-    /// [`crate::error::Error::Denied`] when one may have, and as [`Far::forget`].
+    /// [`crate::error::Error::Denied`] when one may have, and as [`RemoteHost::forget`].
     pub fn unmake(&mut self) -> Result<()> {
         self.tell(scripts::FORGET, &["1"], LONG).map(drop)
     }
@@ -414,28 +414,27 @@ impl<'a> Far<'a> {
     }
 
     /// Runs a script to its end, which has to be a good one.
-    fn tell(&mut self, deed: Deed, own: &[&str], patience: Duration) -> Result<Output> {
-        let output = self.shell.run(&self.script(deed, "", own), patience)?;
-        deed.judge(self.shell.host(), &output).map_or(Ok(output), Err)
+    fn tell(&mut self, script: RemoteScript, own: &[&str], patience: Duration) -> Result<Output> {
+        let output = self.shell.run(&self.script(script, "", own), patience)?;
+        script.judge(self.shell.host(), &output).map_or(Ok(output), Err)
     }
 
     /// Has a release do something for whoever the node is to run as.
-    fn ask_release(&mut self, deed: Deed, own: &[&str]) -> Result<Output> {
+    fn ask_release(&mut self, script: RemoteScript, own: &[&str]) -> Result<Output> {
         let owner = match self.host.service {
             ServiceKind::Background => "",
             _ => &self.host.ssh.user,
         };
-        let script = self.script(deed, owner, own);
-        let output = self.shell.run(&script, LONG)?;
-        deed.judge_release(self.shell.host(), &output).map_or(Ok(output), Err)
+        let output = self.shell.run(&self.script(script, owner, own), LONG)?;
+        script.judge_release(self.shell.host(), &output).map_or(Ok(output), Err)
     }
 
-    fn script(&self, deed: Deed, owner: &str, own: &[&str]) -> Script {
+    fn script(&self, script: RemoteScript, owner: &str, own: &[&str]) -> Script {
         let Host { name, root, data, .. } = self.host;
         let unit = unit::name(self.ring, name);
         let token = self.token.as_deref().unwrap_or_default();
         let all = [&[root.as_str(), data, name, &unit, token, owner], own].concat();
-        Script { body: deed.body(), args: all.into_iter().map(str::to_owned).collect() }
+        Script { body: script.body(), args: all.into_iter().map(str::to_owned).collect() }
     }
 }
 

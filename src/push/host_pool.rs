@@ -14,19 +14,19 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Event, Far, Fleet, Host, Watch};
+use super::{Event, Fleet, Host, RemoteHost, Watch};
 use crate::error::{Error, Result};
 
 /// How often an idle connection shows life.
 const BEAT: Duration = Duration::from_secs(10);
 
 /// Connects to a host.
-pub type Connect<'a> = dyn Fn(&'a Host) -> Result<Far<'a>> + Sync + 'a;
+pub type Connect<'a> = dyn Fn(&'a Host) -> Result<RemoteHost<'a>> + Sync + 'a;
 
 /// Hosts that are connected, and those that are given up. See the module.
-pub struct Crew<'a> {
+pub struct HostPool<'a> {
     watch: &'a dyn Watch,
-    fars: BTreeMap<&'a str, Mutex<Far<'a>>>,
+    remotes: BTreeMap<&'a str, Mutex<RemoteHost<'a>>>,
     faults: Mutex<BTreeMap<String, Error>>,
     did: Mutex<BTreeMap<String, Vec<String>>>,
     spent: Mutex<BTreeMap<String, Duration>>,
@@ -43,9 +43,9 @@ pub struct Ended {
     pub spent: BTreeMap<String, Duration>,
 }
 
-impl<'a> Crew<'a> {
+impl<'a> HostPool<'a> {
     /// Connects to these hosts, all at once.
-    pub fn muster(hosts: &[&'a Host], connect: &Connect<'a>, watch: &'a dyn Watch) -> Self {
+    pub fn connect_all(hosts: &[&'a Host], connect: &Connect<'a>, watch: &'a dyn Watch) -> Self {
         let began = now();
         let connect_one = |host: &'a Host| {
             watch.note(&host.name, &Event::Begins("connecting".into()));
@@ -62,35 +62,35 @@ impl<'a> Crew<'a> {
             let joined = running.into_iter().zip(hosts);
             joined.map(|(t, host)| t.join().unwrap_or_else(|_| broken(host))).collect()
         });
-        let crew = Self {
+        let pool = Self {
             watch,
-            fars: BTreeMap::new(),
+            remotes: BTreeMap::new(),
             faults: Mutex::new(BTreeMap::new()),
             did: Mutex::new(BTreeMap::new()),
             spent: Mutex::new(BTreeMap::new()),
         };
-        let mut fars = BTreeMap::new();
-        for (host, far, took) in ended {
-            lock(&crew.spent).insert(host.name.clone(), took);
-            match far {
-                Ok(far) => drop(fars.insert(host.name.as_str(), Mutex::new(far))),
-                Err(error) => crew.give_up(&host.name, error),
+        let mut remotes = BTreeMap::new();
+        for (host, remote, took) in ended {
+            lock(&pool.spent).insert(host.name.clone(), took);
+            match remote {
+                Ok(remote) => drop(remotes.insert(host.name.as_str(), Mutex::new(remote))),
+                Err(error) => pool.give_up(&host.name, error),
             }
         }
-        Self { fars, ..crew }
+        Self { remotes, ..pool }
     }
 
     /// The hosts that are still at work, in the order of the inventory.
     pub fn names(&self, fleet: &'a Fleet) -> Vec<&'a str> {
         let faults = lock(&self.faults);
-        let there = |name: &&str| self.fars.contains_key(name) && !faults.contains_key(*name);
+        let there = |name: &&str| self.remotes.contains_key(name) && !faults.contains_key(*name);
         fleet.all().map(|h| h.name.as_str()).filter(there).collect()
     }
 
     /// Whether a host is connected and not given up.
     #[must_use]
     pub fn is_at_work(&self, name: &str) -> bool {
-        self.fars.contains_key(name) && !lock(&self.faults).contains_key(name)
+        self.remotes.contains_key(name) && !lock(&self.faults).contains_key(name)
     }
 
     /// Does something on each of some hosts that are at work, so many at once; what came of it, in
@@ -99,7 +99,7 @@ impl<'a> Crew<'a> {
         &self,
         names: &[&'a str],
         at_once: usize,
-        work: impl Fn(&mut Far<'a>) -> Result<T> + Sync,
+        work: impl Fn(&mut RemoteHost<'a>) -> Result<T> + Sync,
     ) -> Vec<(&'a str, T)> {
         let mut done = Vec::new();
         let names: Vec<_> = names.iter().copied().filter(|name| self.is_at_work(name)).collect();
@@ -126,12 +126,16 @@ impl<'a> Crew<'a> {
     ///
     /// # Errors
     /// Those of the work; [`Error::Unreachable`] for a host that is not connected.
-    pub fn one<T>(&self, name: &str, work: impl FnOnce(&mut Far<'a>) -> Result<T>) -> Result<T> {
-        let far = self.fars.get(name).ok_or_else(|| {
+    pub fn one<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&mut RemoteHost<'a>) -> Result<T>,
+    ) -> Result<T> {
+        let remote = self.remotes.get(name).ok_or_else(|| {
             Error::Unreachable(format!("{name} is not connected; nothing was done there."))
         })?;
         let began = now();
-        let done = work(&mut lock(far));
+        let done = work(&mut lock(remote));
         *lock(&self.spent).entry(name.to_owned()).or_default() += began.elapsed();
         done
     }
@@ -188,11 +192,11 @@ impl<'a> Crew<'a> {
     /// Ends the connections; what became of the hosts.
     pub fn ended(self) -> Ended {
         thread::scope(|scope| {
-            for far in self.fars.into_values() {
-                let far = far.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for remote in self.remotes.into_values() {
+                let remote = remote.into_inner().unwrap_or_else(PoisonError::into_inner);
                 scope.spawn(move || {
-                    let mut far = far;
-                    far.unlock();
+                    let mut remote = remote;
+                    remote.unlock();
                 });
             }
         });
@@ -212,10 +216,12 @@ impl<'a> Crew<'a> {
                 while !*done {
                     let waited = wake.wait_timeout(done, BEAT);
                     done = waited.unwrap_or_else(PoisonError::into_inner).0;
-                    self.fars.values().filter_map(|far| far.try_lock().ok()).for_each(|mut far| {
-                        // A dead connection shows itself at the host's next work.
-                        drop(far.shell.beat());
-                    });
+                    self.remotes.values().filter_map(|remote| remote.try_lock().ok()).for_each(
+                        |mut remote| {
+                            // A dead connection shows itself at the host's next work.
+                            drop(remote.shell.beat());
+                        },
+                    );
                 }
             });
             let over = Over { over: &over, wake: &wake };

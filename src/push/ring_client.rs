@@ -14,7 +14,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::gate::{Sums, differing, not_up, short_without};
+use super::health_checks::{Sums, differing, not_up, short_without};
 use super::{Fleet, Host, Watch};
 use crate::config::{Secret, create_key, fresh_key, read_keys};
 use crate::embed::random;
@@ -31,24 +31,24 @@ const PAUSE: Duration = Duration::from_millis(200);
 const GRACE: Duration = Duration::from_secs(10);
 
 /// See the module.
-pub struct Home<'a> {
+pub struct RingClient<'a> {
     fleet: &'a Fleet,
     /// Hosts that answered us: asked first.
-    near: Vec<&'a Host>,
-    far: Vec<&'a Host>,
+    reachable_first: Vec<&'a Host>,
+    others: Vec<&'a Host>,
     /// Where nodes are that may be told to listen elsewhere soon.
     heard: Vec<String>,
     timeout: Duration,
     watch: Option<&'a dyn Watch>,
 }
 
-impl<'a> Home<'a> {
-    /// The ring of a fleet; `near` are hosts that are known to be up.
+impl<'a> RingClient<'a> {
+    /// The ring of a fleet; `reachable` are hosts that are known to be up.
     #[must_use]
-    pub fn new(fleet: &'a Fleet, near: &[&str], timeout: Duration) -> Self {
-        let is_near = |host: &&Host| near.contains(&host.name.as_str());
-        let (near, far) = fleet.all().partition(is_near);
-        Self { fleet, near, far, heard: Vec::new(), timeout, watch: None }
+    pub fn new(fleet: &'a Fleet, reachable: &[&str], timeout: Duration) -> Self {
+        let is_reachable = |host: &&Host| reachable.contains(&host.name.as_str());
+        let (reachable_first, others) = fleet.all().partition(is_reachable);
+        Self { fleet, reachable_first, others, heard: Vec::new(), timeout, watch: None }
     }
 
     /// The same, for a ring some of whose nodes are elsewhere than the inventory says.
@@ -107,9 +107,9 @@ impl<'a> Home<'a> {
     /// # Errors
     /// [`Error::Unreachable`] when nobody answers, and as [`Target::open`].
     pub fn must_open(&self) -> Result<Target> {
-        match self.open_by(&self.near) {
+        match self.open_by(&self.reachable_first) {
             Err(error) if matches!(error.root(), Error::Unreachable(_)) => {
-                self.open_by(&self.far).map_err(|_| error)
+                self.open_by(&self.others).map_err(|_| error)
             }
             opened => opened,
         }
@@ -168,7 +168,7 @@ impl<'a> Home<'a> {
     /// Where members are, as they say.
     ///
     /// # Errors
-    /// As [`Home::must_open`].
+    /// As [`RingClient::must_open`].
     pub fn addresses(&self) -> Result<BTreeMap<NodeId, String>> {
         Ok(self.must_open()?.addresses())
     }
@@ -187,7 +187,7 @@ impl<'a> Home<'a> {
     /// The port at which nodes are asked.
     #[must_use]
     pub fn port(&self) -> u16 {
-        let first = self.near.iter().chain(&self.far).next();
+        let first = self.reachable_first.iter().chain(&self.others).next();
         first.map_or(0, |host| host.advertise.unwrap_or(host.listen).port())
     }
 
@@ -222,7 +222,7 @@ impl<'a> Home<'a> {
     /// The sums of all nodes, to compare with later.
     ///
     /// # Errors
-    /// As [`Home::must_open`].
+    /// As [`RingClient::must_open`].
     pub fn sums(&self) -> Result<Sums> {
         let target = self.must_open()?;
         let of = |id: NodeId| {

@@ -54,41 +54,41 @@ fn a_unit_keeps_it() {
         with_systemd(&machine);
         let mut host = host();
         host.service = ServiceKind::Auto;
-        let mut far = locked(&machine, &host);
-        let before = far.facts().expect("facts");
+        let mut remote = locked(&machine, &host);
+        let before = remote.facts().expect("facts");
         assert_eq!(before.kind, Some(ServiceKind::Systemd));
         let one = release(&machine, &node("1", SERVES));
-        install(&mut far, &one).expect("a node");
+        install(&mut remote, &one).expect("a node");
         let unit = machine.at("etc/kvs-prod_n1.service");
         let text = fs::read_to_string(&unit).expect("a unit");
         assert!(text.contains("\nUser=root\n"), "{text}");
-        far.proven().expect("a note");
-        let facts = far.facts().expect("facts");
+        remote.proven().expect("a note");
+        let facts = remote.facts().expect("facts");
         assert!(facts.service_as_wanted && facts.unit.as_deref() == Some(&text));
         let Service::Running(_) = facts.service else { panic!("{facts:?}") };
-        far.start(PATIENCE).expect("it runs already");
-        assert_eq!(far.facts().expect("facts").service, facts.service);
-        far.stop(PATIENCE).expect("an end");
-        assert_eq!(far.facts().expect("facts").service, Service::Stopped);
+        remote.start(PATIENCE).expect("it runs already");
+        assert_eq!(remote.facts().expect("facts").service, facts.service);
+        remote.stop(PATIENCE).expect("an end");
+        assert_eq!(remote.facts().expect("facts").service, Service::Stopped);
         fs::write(&unit, text.replace("65536", "1024")).expect("a unit");
-        assert!(!far.facts().expect("facts").service_as_wanted);
-        far.restore(&facts, PATIENCE).expect("the way back");
+        assert!(!remote.facts().expect("facts").service_as_wanted);
+        remote.restore(&facts, PATIENCE).expect("the way back");
         assert_eq!(fs::read_to_string(&unit).expect("a unit"), text);
-        far.stop(PATIENCE).expect("an end");
+        remote.stop(PATIENCE).expect("an end");
 
         let dies = release(&machine, &node("2", "exit 8"));
-        let error = install(&mut far, &dies).expect_err("it dies");
+        let error = install(&mut remote, &dies).expect_err("it dies");
         assert!(matches!(error.root(), Error::Partial(_)), "{error}");
         assert!(
             error.to_string().contains("\n  of _SYSTEMD_UNIT=kvs-prod_n1.service: no room"),
             "{error}"
         );
-        assert!(far.logs(5).expect("a log").contains("no room in the map"));
-        far.restore(&facts, PATIENCE).expect("the way back");
-        let after = far.facts().expect("facts");
+        assert!(remote.logs(5).expect("a log").contains("no room in the map"));
+        remote.restore(&facts, PATIENCE).expect("the way back");
+        let after = remote.facts().expect("facts");
         let Service::Running(_) = after.service else { panic!("stopped") };
         assert!(!after.proving, "what was proven is back");
-        far.destroy(true).expect("an end");
+        remote.destroy(true).expect("an end");
         assert_eq!((unit.exists(), tree(&machine.at("home"))), (false, vec![]));
     }
 }
@@ -102,16 +102,16 @@ fn what_keeps_it_can_be_changed() {
         let one = release(&machine, &node("1", SERVES));
         install(&mut locked(&machine, &unit_host), &one).expect("a node");
         let background = host();
-        let mut far = locked(&machine, &background);
-        let facts = far.facts().expect("facts");
+        let mut remote = locked(&machine, &background);
+        let facts = remote.facts().expect("facts");
         assert_eq!((facts.kind, facts.service_as_wanted), (Some(ServiceKind::Systemd), false));
-        install(&mut far, &one).expect("the same, in the background");
-        let after = far.facts().expect("facts");
+        install(&mut remote, &one).expect("the same, in the background");
+        let after = remote.facts().expect("facts");
         assert_eq!((after.kind, after.service_as_wanted), (Some(ServiceKind::Background), true));
         assert!(after.unit.is_none() && after.service != facts.service);
-        far.restore(&facts, PATIENCE).expect("the way back");
-        assert_eq!(far.facts().expect("facts").kind, Some(ServiceKind::Systemd));
-        far.destroy(true).expect("an end");
+        remote.restore(&facts, PATIENCE).expect("the way back");
+        assert_eq!(remote.facts().expect("facts").kind, Some(ServiceKind::Systemd));
+        remote.destroy(true).expect("an end");
     }
 }
 
@@ -135,9 +135,9 @@ fn what_root_makes_is_given_to_who_logged_in() {
         with_systemd(&machine);
         let mut host = host();
         (host.service, host.ssh.user) = (ServiceKind::Auto, "nobody".into());
-        let mut far = locked(&machine, &host);
-        install(&mut far, &release(&machine, &node("1", SERVES))).expect("a node");
-        let facts = far.facts().expect("facts");
+        let mut remote = locked(&machine, &host);
+        install(&mut remote, &release(&machine, &node("1", SERVES))).expect("a node");
+        let facts = remote.facts().expect("facts");
         assert_eq!((facts.owner.as_str(), facts.user.as_str()), ("nobody", "root"));
         assert!(facts.service_as_wanted && facts.unit.expect("a unit").contains("\nUser=nobody\n"));
         let owner = |name: &str| {
@@ -147,6 +147,6 @@ fn what_root_makes_is_given_to_who_logged_in() {
         assert_ne!(owner("data/node.yaml"), 0);
         assert_eq!((owner("data"), owner("data/birth")), (owner("data/node.yaml"), owner("data")));
         assert_eq!(owner("releases"), 0, "a node does not write its own program");
-        far.destroy(true).expect("an end");
+        remote.destroy(true).expect("an end");
     }
 }

@@ -11,69 +11,69 @@ struct Stage<'a> {
     two: Release,
 }
 
-type Step = fn(&mut Far<'_>, &Stage<'_>) -> Result<()>;
+type Step = fn(&mut RemoteHost<'_>, &Stage<'_>) -> Result<()>;
 
 /// What is killed, each behind what makes it have something to do.
 const STEPS: [(&str, Step, Step); 12] = [
-    ("stage", remove_second, |far, at| far.stage(&at.two, &Deaf).map(drop)),
-    ("stage again", |_, _| Ok(()), |far, at| far.stage(&at.two, &Deaf).map(drop)),
-    ("identity", forget, |far, at| far.identity(&at.one.id).map(drop)),
+    ("stage", remove_second, |remote, at| remote.stage(&at.two, &Deaf).map(drop)),
+    ("stage again", |_, _| Ok(()), |remote, at| remote.stage(&at.two, &Deaf).map(drop)),
+    ("identity", forget, |remote, at| remote.identity(&at.one.id).map(drop)),
     ("make", forget, make),
     (
         "configure",
-        |far, at| far.configure(&at.before, YAML),
-        |far, at| far.configure(&at.before, "name: n1\nlisten: 127.0.0.1:9\n"),
+        |remote, at| remote.configure(&at.before, YAML),
+        |remote, at| remote.configure(&at.before, "name: n1\nlisten: 127.0.0.1:9\n"),
     ),
-    ("switch", |far, at| far.switch(&at.one.id), |far, at| far.switch(&at.two.id)),
+    ("switch", |remote, at| remote.switch(&at.one.id), |remote, at| remote.switch(&at.two.id)),
     ("start", stop, start),
     ("stop", start, stop),
-    ("restore", upgrade, |far, at| far.restore(&at.before, PATIENCE)),
-    ("prune", upgrade, |far, _| far.prune(1)),
-    ("forget", remake, |far, _| far.forget()),
-    ("destroy", found, |far, _| far.destroy(true)),
+    ("restore", upgrade, |remote, at| remote.restore(&at.before, PATIENCE)),
+    ("prune", upgrade, |remote, _| remote.prune(1)),
+    ("forget", remake, |remote, _| remote.forget()),
+    ("destroy", found, |remote, _| remote.destroy(true)),
 ];
 
-fn remove_second(_: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
+fn remove_second(_: &mut RemoteHost<'_>, at: &Stage<'_>) -> Result<()> {
     drop(fs::remove_dir_all(root(at.machine).join("releases").join(&at.two.id)));
     Ok(())
 }
 
-fn stop(far: &mut Far<'_>, _: &Stage<'_>) -> Result<()> {
-    far.stop(PATIENCE)
+fn stop(remote: &mut RemoteHost<'_>, _: &Stage<'_>) -> Result<()> {
+    remote.stop(PATIENCE)
 }
 
-fn start(far: &mut Far<'_>, _: &Stage<'_>) -> Result<()> {
-    far.start(PATIENCE)
+fn start(remote: &mut RemoteHost<'_>, _: &Stage<'_>) -> Result<()> {
+    remote.start(PATIENCE)
 }
 
-fn forget(far: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
-    stop(far, at)?;
-    far.forget()
+fn forget(remote: &mut RemoteHost<'_>, at: &Stage<'_>) -> Result<()> {
+    stop(remote, at)?;
+    remote.forget()
 }
 
-fn make(far: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
-    far.identity(&at.one.id)?;
-    far.make(&at.one.id, "the birth's text")
+fn make(remote: &mut RemoteHost<'_>, at: &Stage<'_>) -> Result<()> {
+    remote.identity(&at.one.id)?;
+    remote.make(&at.one.id, "the birth's text")
 }
 
-fn remake(far: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
-    stop(far, at)?;
-    make(far, at)
+fn remake(remote: &mut RemoteHost<'_>, at: &Stage<'_>) -> Result<()> {
+    stop(remote, at)?;
+    make(remote, at)
 }
 
-fn upgrade(far: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
-    stop(far, at)?;
+fn upgrade(remote: &mut RemoteHost<'_>, at: &Stage<'_>) -> Result<()> {
+    stop(remote, at)?;
     let three = release(at.machine, &node("3", SERVES));
-    far.stage(&three, &Deaf)?;
+    remote.stage(&three, &Deaf)?;
     fs::write(&at.two.file, node("2", SERVES)).expect("a file");
-    far.switch(&at.two.id)?;
-    far.configure(&at.before, "name: n1\nlisten: 127.0.0.1:9\n")?;
-    start(far, at)
+    remote.switch(&at.two.id)?;
+    remote.configure(&at.before, "name: n1\nlisten: 127.0.0.1:9\n")?;
+    start(remote, at)
 }
 
-fn found(far: &mut Far<'_>, at: &Stage<'_>) -> Result<()> {
+fn found(remote: &mut RemoteHost<'_>, at: &Stage<'_>) -> Result<()> {
     fs::write(&at.one.file, node("1", SERVES)).expect("a file");
-    install(far, &at.one)
+    install(remote, &at.one)
 }
 
 /// What is there, without what differs from run to run: numbers of processes, logs, locks, and what
@@ -96,16 +96,16 @@ fn attempt(
     (prepare, step): (Step, Step),
     k: usize,
 ) -> (bool, Vec<(String, String)>) {
-    let mut far = locked(at.machine, host);
-    prepare(&mut far, at).expect("a state to begin with");
+    let mut remote = locked(at.machine, host);
+    prepare(&mut remote, at).expect("a state to begin with");
     at.machine.kill_at(k);
-    let first = step(&mut far, at);
+    let first = step(&mut remote, at);
     at.machine.kill_at(0);
-    drop(far);
+    drop(remote);
     if first.is_err() {
         step(&mut locked(at.machine, host), at).unwrap_or_else(|e| panic!("{k}: {e}"));
     }
-    let facts = super::far(at.machine, host).facts().expect("facts");
+    let facts = super::remote(at.machine, host).facts().expect("facts");
     (first.is_err(), settled(at, &facts))
 }
 
@@ -115,12 +115,12 @@ fn whatever_is_killed_can_be_done_again() {
     let host = host();
     machine.count_commands();
     let one = release(machine, &node("1", SERVES));
-    let mut far = locked(machine, &host);
-    install(&mut far, &one).expect("a node");
+    let mut remote = locked(machine, &host);
+    install(&mut remote, &one).expect("a node");
     let two = release(machine, &node("2", SERVES));
-    far.stage(&two, &Deaf).expect("a second");
-    let before = far.facts().expect("facts");
-    drop(far);
+    remote.stage(&two, &Deaf).expect("a second");
+    let before = remote.facts().expect("facts");
+    drop(remote);
     let at = Stage { machine, before, one, two };
     for (name, prepare, step) in STEPS {
         let (_, wanted) = attempt(&at, &host, (prepare, step), 0);

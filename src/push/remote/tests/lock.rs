@@ -27,7 +27,7 @@ fn the_second_hears_who_the_first_is() {
     for machine in machines() {
         let host = host();
         let mut first = locked(&machine, &host);
-        let mut second = far(&machine, &host);
+        let mut second = remote(&machine, &host);
         let error = second.lock("tom").expect_err("a lock that is held");
         assert!(matches!(error.root(), Error::Busy(_)), "{error}");
         assert!(error.to_string().contains("sara@desk, process 7, last heard of"), "{error}");
@@ -55,16 +55,16 @@ fn a_silent_holder_is_taken_over_and_then_can_do_nothing() {
         let host = host();
         let mut first = locked(&machine, &host);
         silence(&machine, 100);
-        far(&machine, &host).lock("tom").expect_err("100 s are not enough");
+        remote(&machine, &host).lock("tom").expect_err("100 s are not enough");
         silence(&machine, 121);
-        assert_eq!(far(&machine, &host).facts().expect("facts").locked, None);
+        assert_eq!(remote(&machine, &host).facts().expect("facts").locked, None);
         // An upload that grows is a sign of life.
         let token = first.token.clone().expect("a lock");
         let upload = root(&machine).join(format!("releases/.0123456789abcdef.{token}.tmp"));
         fs::write(&upload, "").expect("a file");
-        far(&machine, &host).lock("tom").expect_err("an upload that moves");
+        remote(&machine, &host).lock("tom").expect_err("an upload that moves");
         fs::remove_file(upload).expect("a file");
-        let mut second = far(&machine, &host);
+        let mut second = remote(&machine, &host);
         second.lock("tom").expect("a lock nobody keeps");
         for result in [first.prune(3), first.switch("0123456789abcdef"), first.make("0", "")] {
             let error = result.expect_err("the lock is another's");
@@ -75,7 +75,7 @@ fn a_silent_holder_is_taken_over_and_then_can_do_nothing() {
         second.prune(3).expect("the end of the first takes nothing from the second");
         // The machine is started again: nobody of before lives.
         fs::write(machine.at("boot_id"), "another\n").expect("a file");
-        far(&machine, &host).lock("ann").expect("a lock of before");
+        remote(&machine, &host).lock("ann").expect("a lock of before");
     }
 }
 
@@ -93,12 +93,12 @@ fn of_many_that_come_at_once_at_most_one_wins() {
             let most = AtomicUsize::new(0);
             let winners: usize = thread::scope(|scope| {
                 let come = || {
-                    let mut far = far(machine, host);
-                    while far.lock("many").is_err() {}
+                    let mut remote = remote(machine, host);
+                    while remote.lock("many").is_err() {}
                     most.fetch_max(holders.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    far.prune(3).expect("the lock is ours");
+                    remote.prune(3).expect("the lock is ours");
                     holders.fetch_sub(1, Ordering::SeqCst);
-                    far.unlock();
+                    remote.unlock();
                     1
                 };
                 let all: Vec<_> = (0..4).map(|_| scope.spawn(come)).collect();
@@ -115,7 +115,7 @@ fn a_root_that_cannot_be_made_is_a_sentence() {
     for machine in machines() {
         let mut host = host();
         host.root = machine.at("boot_id/root").display().to_string();
-        let error = far(&machine, &host).lock("sara").expect_err("no place");
+        let error = remote(&machine, &host).lock("sara").expect_err("no place");
         assert!(matches!(error.root(), Error::Denied(_)), "{error}");
         assert!(error.to_string().starts_with("n1 has no place for kvs at "), "{error}");
     }

@@ -8,7 +8,7 @@
 //!             n3  5 8 3
 //! ```
 //!
-//! It waits for nothing ([`super::home`] does). Caveat: a partition that is written to all the time is
+//! It waits for nothing ([`super::ring_client`] does). Caveat: a partition that is written to all the time is
 //! never compared; that a pass was completed has to be enough.
 
 use std::collections::BTreeMap;

@@ -66,14 +66,14 @@ pub(super) fn whoami() -> String {
     String::from_utf8(output.stdout).expect("text").trim().into()
 }
 
-pub(super) fn far<'a>(machine: &'a Machine, host: &'a Host) -> Far<'a> {
-    Far::new(Box::new(machine.connect()), host, "prod")
+pub(super) fn remote<'a>(machine: &'a Machine, host: &'a Host) -> RemoteHost<'a> {
+    RemoteHost::new(Box::new(machine.connect()), host, "prod")
 }
 
-pub(super) fn locked<'a>(machine: &'a Machine, host: &'a Host) -> Far<'a> {
-    let mut far = far(machine, host);
-    far.lock("sara@desk, process 7").expect("a lock");
-    far
+pub(super) fn locked<'a>(machine: &'a Machine, host: &'a Host) -> RemoteHost<'a> {
+    let mut remote = remote(machine, host);
+    remote.lock("sara@desk, process 7").expect("a lock");
+    remote
 }
 
 pub(super) fn root(machine: &Machine) -> PathBuf {
@@ -165,15 +165,15 @@ pub(super) fn release(machine: &Machine, text: &str) -> Release {
 }
 
 /// Brings a node to the machine and starts it, as a push does.
-pub(super) fn install(far: &mut Far<'_>, release: &Release) -> Result<()> {
-    let facts = far.facts()?;
-    far.stage(release, &Deaf)?;
-    far.identity(&release.id)?;
-    far.make(&release.id, "the birth's text")?;
-    far.configure(&facts, YAML)?;
-    far.stop(PATIENCE)?;
-    far.switch(&release.id)?;
-    far.start(PATIENCE)
+pub(super) fn install(remote: &mut RemoteHost<'_>, release: &Release) -> Result<()> {
+    let facts = remote.facts()?;
+    remote.stage(release, &Deaf)?;
+    remote.identity(&release.id)?;
+    remote.make(&release.id, "the birth's text")?;
+    remote.configure(&facts, YAML)?;
+    remote.stop(PATIENCE)?;
+    remote.switch(&release.id)?;
+    remote.start(PATIENCE)
 }
 
 /// Every file below a directory, with what is in it; links with where they lead.
@@ -204,7 +204,7 @@ fn an_empty_host_is_looked_at_and_stays_empty() {
     for machine in machines() {
         let host = host();
         let before = tree(machine.dir.path());
-        let facts = far(&machine, &host).facts().expect("facts");
+        let facts = remote(&machine, &host).facts().expect("facts");
         assert_eq!(tree(machine.dir.path()), before);
         assert_eq!((facts.os.as_str(), facts.user), ("Linux", whoami()));
         assert_eq!(facts.machine, release(&machine, "").machine);
@@ -226,21 +226,21 @@ fn what_is_in_the_way_is_seen() {
         let mut host = host();
         let data = root(&machine).join("data");
         fs::create_dir_all(&data).expect("a directory");
-        assert!(!far(&machine, &host).facts().expect("facts").data_foreign);
+        assert!(!remote(&machine, &host).facts().expect("facts").data_foreign);
         fs::write(data.join("thesis.tex"), "").expect("a file");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         host.listen = listener.local_addr().expect("an address");
-        let facts = far(&machine, &host).facts().expect("facts");
+        let facts = remote(&machine, &host).facts().expect("facts");
         assert!(facts.data_foreign && facts.port_taken);
         host.listen.set_ip("127.0.0.2".parse().expect("an address"));
-        assert!(!far(&machine, &host).facts().expect("facts").port_taken);
+        assert!(!remote(&machine, &host).facts().expect("facts").port_taken);
         host.listen.set_ip("0.0.0.0".parse().expect("an address"));
-        assert!(far(&machine, &host).facts().expect("facts").port_taken);
+        assert!(remote(&machine, &host).facts().expect("facts").port_taken);
         host.data = machine.at("boot_id/data").display().to_string();
-        let facts = far(&machine, &host).facts().expect("facts");
+        let facts = remote(&machine, &host).facts().expect("facts");
         assert!(facts.read_only.is_some() && !facts.noexec, "a file is no place for a directory");
         host.root = "no/root".into();
-        let error = far(&machine, &host).facts().expect_err("a relative path");
+        let error = remote(&machine, &host).facts().expect_err("a relative path");
         assert!(matches!(error.root(), Error::Denied(_)), "{error}");
     }
 }
@@ -254,7 +254,7 @@ fn mounts_that_will_not_do_are_seen() {
         let see = |place: &str, options: &str| {
             let line = format!("tmpfs {place} tmpfs {options} 0 0\n");
             fs::write(machine.at("mounts"), format!("{real}{line}")).expect("mounts");
-            let facts = far(&machine, &host).facts().expect("facts");
+            let facts = remote(&machine, &host).facts().expect("facts");
             (facts.noexec, facts.read_only)
         };
         assert_eq!(see(&home, "rw,nosuid,noexec"), (true, None));
@@ -284,9 +284,9 @@ fn a_port_that_the_service_listens_at_is_not_taken() {
         let since = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(19));
         let boot = fs::read_to_string(machine.at("boot_id")).expect("a boot id");
         let line = format!("{pid} {} {} 0\n", boot.trim(), since.expect("a time"));
-        assert!(far(&machine, &host).facts().expect("facts").port_taken);
+        assert!(remote(&machine, &host).facts().expect("facts").port_taken);
         fs::write(root(&machine).join("run/n1.pid"), line).expect("a file");
-        let facts = far(&machine, &host).facts().expect("facts");
+        let facts = remote(&machine, &host).facts().expect("facts");
         assert_eq!((facts.port_taken, facts.service), (false, Service::Running(pid)));
         child.kill().expect("an end");
         child.wait().expect("an end");

@@ -10,33 +10,37 @@
 //! Whatever fails, nothing of it stays, and nothing that runs is touched. What a push that died has
 //! left is removed by the next one, an hour later.
 
-use super::{Far, LONG, Release, release, scripts};
+use super::{LONG, Release, RemoteHost, release, scripts};
 use crate::error::{Error, Result};
 use crate::push::Watch;
 
 /// What is to stay free on the disk.
 const SPARE_BYTES: u64 = 64 << 20;
 
-pub(super) fn stage(far: &mut Far<'_>, release: &Release, watch: &dyn Watch) -> Result<String> {
+pub(super) fn stage(
+    remote: &mut RemoteHost<'_>,
+    release: &Release,
+    watch: &dyn Watch,
+) -> Result<String> {
     let ids = [&*release.id, &*release.sha256];
-    let found = far.tell(scripts::STAGED, &ids, LONG)?;
+    let found = remote.tell(scripts::STAGED, &ids, LONG)?;
     let said = |key: &str| {
         let value = |line: &str| Some(line.strip_prefix(key)?.strip_prefix(' ')?.to_owned());
         found.out.lines().find_map(value)
     };
     let output = if said("whole").is_some() {
-        far.tell(scripts::ASK, &ids[..1], LONG)?
+        remote.tell(scripts::ASK, &ids[..1], LONG)?
     } else {
-        let nonsense = || scripts::STAGED.nonsense(far.shell.host(), &found.out);
+        let nonsense = || scripts::STAGED.nonsense(remote.shell.host(), &found.out);
         let machine = said("machine").ok_or_else(nonsense)?;
         let root = said("root").ok_or_else(nonsense)?;
         let free = said("free").and_then(|bytes| bytes.parse().ok()).ok_or_else(nonsense)?;
-        check(far.shell.host(), release, &machine, free)?;
-        bring(far, release, &root, watch)?
+        check(remote.shell.host(), release, &machine, free)?;
+        bring(remote, release, &root, watch)?
     };
     let version = output.out.lines().find_map(|line| line.strip_prefix("version "));
     let told = version.map(scripts::plain);
-    told.ok_or_else(|| scripts::STAGE.nonsense(far.shell.host(), &output.out))
+    told.ok_or_else(|| scripts::STAGE.nonsense(remote.shell.host(), &output.out))
 }
 
 /// Refuses what could not work, before a byte is sent.
@@ -62,15 +66,15 @@ fn check(host: &str, release: &Release, machine: &str, free: u64) -> Result<()> 
 }
 
 fn bring(
-    far: &mut Far<'_>,
+    remote: &mut RemoteHost<'_>,
     release: &Release,
     root: &str,
     watch: &dyn Watch,
 ) -> Result<crate::push::Output> {
-    let token = far.token.as_deref().unwrap_or_default();
+    let token = remote.token.as_deref().unwrap_or_default();
     let to = format!("{root}/releases/.{}.{token}.tmp", release.id);
-    far.shell.send(&release.file, &to, watch)?;
-    let output = far.tell(scripts::STAGE, &[&release.id, &release.sha256], LONG);
+    remote.shell.send(&release.file, &to, watch)?;
+    let output = remote.tell(scripts::STAGE, &[&release.id, &release.sha256], LONG);
     output.map_err(|error| match error {
         Error::Denied(_) if release.dynamic => {
             error.hint("it needs a libc there: bring a static one")
