@@ -11,7 +11,7 @@
 //! prune              n1 n2 n3 n4: remove old releases
 //! ```
 //!
-//! Pure: the same facts give the same plan. The executor ([`super::apply`]) has no other list of what to
+//! Pure: the same facts give the same plan. The executor (`rollout::apply`) has no other list of what to
 //! do, so that what is printed is what is done. A push that was cut off is resumed by planning again:
 //! a step that a look finds done is not in the new plan.
 //!
@@ -22,19 +22,22 @@
 mod facts;
 mod founding;
 mod judge;
+mod options;
 mod step;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub(super) use self::facts::prints;
+pub(in crate::push) use self::facts::prints;
 pub use self::facts::{FleetFacts, HostFacts, Standing};
-pub(super) use self::founding::{may_begin, may_found};
+pub(in crate::push) use self::founding::{may_begin, may_found};
 pub use self::judge::{HostPlan, Verdict};
-pub(super) use self::judge::{foreign, wanted};
-pub(super) use self::step::StepContext;
+pub(in crate::push) use self::judge::{foreign, wanted};
+pub use self::options::ApplyOptions;
+pub(in crate::push) use self::step::StepContext;
 pub use self::step::{HostUpgrade, Role, Step};
-use super::{ApplyOptions, Fleet, Host, Release};
+use crate::push::inventory::{Fleet, Host};
+use crate::push::remote::Release;
 
 /// What a phase is for. Phases come in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -211,7 +214,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Has what another plan would tidy up be tidied up at the end of this one, which goes on with it.
-    pub(super) fn tidy_as(&mut self, earlier: &Self) {
+    pub(in crate::push) fn tidy_as(&mut self, earlier: &Self) {
         let kind = PhaseKind::Prune;
         let Some(old) = earlier.phases.iter().find(|phase| phase.kind == kind) else { return };
         match self.phases.iter_mut().find(|phase| phase.kind == kind) {

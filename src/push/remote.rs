@@ -36,8 +36,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::scripts::RemoteScript;
 pub use self::unit::FINAL_CODES;
-use super::{Host, Output, Script, ServiceKind, Shell, Watch};
 use crate::error::{Error, Result};
+use crate::push::inventory::{Host, ServiceKind};
+use crate::push::shell::{Output, Script, Shell};
+use crate::push::watch::Watch;
 
 /// What only looks, or makes a link, takes no longer.
 const SHORT: Duration = Duration::from_secs(60);

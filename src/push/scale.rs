@@ -22,8 +22,8 @@ use std::time::Duration;
 pub use self::look::Look;
 pub use self::memory::{Memory, TooSlow};
 use self::words::{all_of, seconds};
-use super::ScaleRules;
 use crate::channel::{Load, p99};
+use crate::push::inventory::ScaleRules;
 
 /// Fewer timed requests than this have no 99th of a hundred.
 const TIMED_MIN: u64 = 100;

@@ -13,8 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::judge::foreign;
+use super::options::ApplyOptions;
 use crate::config::{Secret, key_text};
-use crate::push::{ApplyOptions, Facts, Fleet, Host, Service};
+use crate::push::inventory::{Fleet, Host};
+use crate::push::remote::{Facts, Service};
 use crate::ring::{Member, RingDoc, Step as RingStep};
 use crate::target::View;
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::facts::FleetFacts;
 use super::judge::Verdict;
 use crate::error::{Error, Result};
-use crate::push::Fleet;
+use crate::push::inventory::Fleet;
 
 /// Hosts whose nodes were made for a ring that not all founders were made for, and that no node ever
 /// ran of: nothing is in them. Empty unless all hosts were seen, so that this is sure.

@@ -14,7 +14,8 @@ use super::facts::{HostFacts, Standing};
 use super::step::{HostUpgrade, Role, Step};
 use super::{short, size};
 use crate::config::{self, NodeConfig};
-use crate::push::{Facts, Host, Init, Release, ServiceKind};
+use crate::push::inventory::{Host, ServiceKind};
+use crate::push::remote::{Facts, Init, Release};
 use crate::ring::State;
 
 /// Clocks further apart than this, in ms, are worth a warning: expiry is by the clock.

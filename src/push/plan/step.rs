@@ -20,7 +20,9 @@ use super::judge::{changed, wanted};
 use super::{short, size};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::push::{Event, Facts, Release, RemoteHost, Service, ServiceKind, Watch};
+use crate::push::inventory::ServiceKind;
+use crate::push::remote::{Facts, Release, RemoteHost, Service};
+use crate::push::watch::{Event, Watch};
 
 /// Releases that are kept on a host.
 const KEPT: usize = 3;

@@ -18,7 +18,8 @@ use std::time::Duration;
 use super::judge::host_plan;
 use super::*;
 use crate::config;
-use crate::push::{Become, Facts, HostKeys, Init, Service, ServiceKind, SshRules};
+use crate::push::inventory::{Become, HostKeys, ServiceKind, SshRules};
+use crate::push::remote::{Facts, Init, Service};
 use crate::ring::{Member, State};
 
 const NEW: &str = "aaaaaaaaaaaaaaaa";

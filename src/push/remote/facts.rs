@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Facts, Init, Service, scripts, unit};
-use crate::push::{Host, ServiceKind};
+use crate::push::inventory::{Host, ServiceKind};
 
 /// What a line begins with.
 const MARK: &str = "kvs-fact ";

@@ -20,7 +20,8 @@ use tempfile::TempDir;
 
 use super::executable::{executable, install};
 use crate::error::{Error, Result};
-use crate::push::{Event, Output, Script, Shell, Watch};
+use crate::push::shell::{Output, Script, Shell};
+use crate::push::watch::{Event, Watch};
 
 /// What stands for a host: its files, and which shell it has.
 pub(super) struct Machine {

@@ -11,7 +11,7 @@
 //! is told in its own words, but for characters that would move the terminal. It runs nothing.
 
 use crate::error::Error;
-use crate::push::Output;
+use crate::push::shell::Output;
 
 const COMMON: &str = include_str!("common.sh");
 const SERVICE: &str = include_str!("service.sh");

@@ -12,7 +12,8 @@
 
 use super::{LONG, Release, RemoteHost, release, scripts};
 use crate::error::{Error, Result};
-use crate::push::Watch;
+use crate::push::shell::Output;
+use crate::push::watch::Watch;
 
 /// What is to stay free on the disk.
 const SPARE_BYTES: u64 = 64 << 20;
@@ -70,7 +71,7 @@ fn bring(
     release: &Release,
     root: &str,
     watch: &dyn Watch,
-) -> Result<crate::push::Output> {
+) -> Result<Output> {
     let token = remote.token.as_deref().unwrap_or_default();
     let to = format!("{root}/releases/.{}.{token}.tmp", release.id);
     remote.shell.send(&release.file, &to, watch)?;

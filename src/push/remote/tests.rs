@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::executable::executable;
 use super::local::{Machine, machines};
 use super::*;
-use crate::push::{Become, Event, HostKeys, SshRules};
+use crate::push::inventory::{Become, HostKeys, SshRules};
+use crate::push::watch::Event;
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// What a fake node's directory is made of.

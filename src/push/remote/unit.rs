@@ -8,7 +8,8 @@
 //! The unit takes from the process what a node does not need: it may write to DATA and nowhere else.
 //! Pure text: it writes no file. Caveat: homes are hidden from the node unless it lives in one.
 
-use crate::push::{Facts, Host, Init, ServiceKind};
+use super::{Facts, Init};
+use crate::push::inventory::{Host, ServiceKind};
 
 /// Exit codes after which a restart would end as before: wrong configuration, a damaged file, refused.
 pub const FINAL_CODES: [u8; 3] = [2, 8, 10];

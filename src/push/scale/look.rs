@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::Fleet;
-use super::super::ring_client::RingClient;
 use super::{Condition, Sample, Sight, TooSlow};
 use crate::channel::Load;
 use crate::error::Result;
+use crate::push::inventory::{Fleet, Host};
+use crate::push::rollout::RingClient;
 use crate::ring::{NodeId, RingDoc, Step};
 use crate::target::{Target, View};
 
@@ -50,7 +50,7 @@ impl Look {
         silent.extend(late.into_iter().filter(|why| !silent.contains(why)).collect::<Vec<_>>());
         let doc = target.doc();
         let members = samples(&doc, &target.views()?, &first, &second);
-        let names = |hosts: &[super::super::Host]| hosts.iter().map(|h| h.name.clone()).collect();
+        let names = |hosts: &[Host]| hosts.iter().map(|h| h.name.clone()).collect();
         Ok(Self {
             members,
             silent,

@@ -15,11 +15,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{FleetFacts, prints};
-use super::super::{Plan, wanted};
+use super::super::{ApplyOptions, Plan, wanted};
 use super::{host, release};
 use crate::config::{self, Secret};
 use crate::key::Q;
-use crate::push::{ApplyOptions, Facts, Fleet, Host, Init, Release, Rollout, Service, ServiceKind};
+use crate::push::inventory::{Fleet, Host, Rollout, ServiceKind};
+use crate::push::remote::{Facts, Init, Release, Service};
 use crate::ring::{Member, NodeId, RingDoc, RingId, State, Step as RingStep};
 
 /// A fleet, what is asked for, and what is there.

@@ -14,7 +14,7 @@ use super::super::{Phase, PhaseKind, Step, wanted};
 use super::look::{Look, Ring, made};
 use super::scripts::situations;
 use crate::config;
-use crate::push::Service;
+use crate::push::remote::Service;
 
 /// More plans than any run makes.
 const PLANS_MAX: usize = 6;

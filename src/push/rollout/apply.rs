@@ -18,10 +18,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::health_checks::Sums;
-use super::plan::{self, HostSteps, Phase, PhaseKind, Step, StepContext};
 use super::report::Report;
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::push::plan::{self, HostSteps, Phase, PhaseKind, Step, StepContext};
 use crate::ring::Change;
 
 /// What is reported of a node that was proven.
@@ -66,7 +66,7 @@ fn work(session: &mut Session<'_>) -> Result<()> {
     Err(Error::Partial("The hosts do not stay as they are left; run it again.".into()))
 }
 
-/// How remote a plan was walked.
+/// How far a plan was walked.
 enum Walked {
     /// There is nothing left of it.
     ToTheEnd,

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use super::apply::{Executor, Hosts, after_undo, names, stopped};
 use super::fleet_lock::FleetLock;
-use super::plan::{HostSteps, Role, Step};
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::push::plan::{HostSteps, Role, Step};
 
 /// Whether the nodes of a batch answer requests now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl<'a> Executor<'_, 'a> {
 }
 
 /// How a host's node is to run, when its steps change that.
-fn upgrade_of<'h>(host: &'h HostSteps<'_>) -> Option<&'h super::plan::HostUpgrade> {
+fn upgrade_of<'h>(host: &'h HostSteps<'_>) -> Option<&'h crate::push::plan::HostUpgrade> {
     host.steps.iter().find_map(|step| match step {
         Step::Upgrade(upgrade) => Some(&**upgrade),
         _ => None,

@@ -15,11 +15,11 @@
 use std::collections::BTreeMap;
 
 use super::apply::{Births, Executor, Hosts, names};
-use super::plan::{self, HostSteps, Role, Step};
 use super::ring_client::address;
 use crate::config::Secret;
 use crate::embed::Birth;
 use crate::error::{Error, Result};
+use crate::push::plan::{self, HostSteps, Role, Step};
 use crate::ring::{Change, Member, NodeId, RingDoc, State};
 
 impl<'a> Executor<'_, 'a> {

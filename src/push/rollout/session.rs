@@ -11,44 +11,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::fleet_lock::lock_hosts;
 use super::host_pool::{Connect, HostPool};
-use super::plan::{FleetFacts, HostFacts, HostUpgrade, Plan, Standing, foreign, prints};
 use super::report::Report;
 use super::ring_client::RingClient;
-use super::{Facts, Fleet, Host, Release, RemoteHost, Watch};
 use crate::config::{self, NodeConfig};
 use crate::error::{Error, Result};
+use crate::push::inventory::{Fleet, Host};
+use crate::push::plan::{
+    ApplyOptions, FleetFacts, HostFacts, HostUpgrade, Plan, Standing, foreign, prints,
+};
+use crate::push::remote::{Facts, Release, RemoteHost};
+use crate::push::watch::Watch;
 use crate::ring::Step as RingStep;
-
-/// What is to be pushed, and how remote.
-#[derive(Clone, Debug, Default)]
-pub struct ApplyOptions {
-    /// Only these hosts; all when empty.
-    pub only: Vec<String>,
-    /// Spares that are to be members.
-    pub join: Vec<String>,
-    /// Members whose node is lost for good: their place goes to a new one on the same host.
-    pub replace: Vec<String>,
-    /// Go on although the ring cannot answer meanwhile.
-    pub accept_downtime: bool,
-    /// The binary of hosts for which the inventory names none.
-    pub program: PathBuf,
-    /// Who works on the hosts, for others who want to.
-    pub owner: String,
-    /// How long the ring may take to answer.
-    pub timeout: Duration,
-}
-
-impl ApplyOptions {
-    /// Whether a host is asked for.
-    pub(super) fn names(&self, host: &Host) -> bool {
-        let named = [&self.only, &self.join, &self.replace];
-        self.only.is_empty() || named.iter().any(|names| names.contains(&host.name))
-    }
-}
 
 /// See the module.
 pub struct Session<'a> {

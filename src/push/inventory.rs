@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub(super) use self::check::ring as ring_name;
+pub(in crate::push) use self::check::ring as ring_name;
 pub use self::draft::draft;
 use self::fill::Filling;
 use self::form::Form;

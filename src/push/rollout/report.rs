@@ -10,9 +10,9 @@
 
 use std::time::Duration;
 
-use super::Host;
 use super::host_pool::Ended;
 use crate::error::Error;
+use crate::push::inventory::Host;
 
 /// What came of it.
 #[derive(Debug)]

@@ -14,8 +14,10 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Event, Fleet, Host, RemoteHost, Watch};
 use crate::error::{Error, Result};
+use crate::push::inventory::{Fleet, Host};
+use crate::push::remote::RemoteHost;
+use crate::push::watch::{Event, Watch};
 
 /// How often an idle connection shows life.
 const BEAT: Duration = Duration::from_secs(10);

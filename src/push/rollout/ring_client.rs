@@ -15,11 +15,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::health_checks::{Sums, differing, not_up, short_without};
-use super::{Fleet, Host, Watch};
 use crate::config::{Secret, create_key, fresh_key, read_keys};
 use crate::embed::random;
 use crate::error::{Error, Result};
 use crate::key::Q;
+use crate::push::inventory::{Fleet, Host};
+use crate::push::watch::Watch;
 use crate::repair::{Peers, sync_pass};
 use crate::ring::{Change, NodeId, RingDoc, RingId, Step};
 use crate::target::{Access, Opening, Target};

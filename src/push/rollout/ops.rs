@@ -11,12 +11,13 @@
 
 use super::apply::Executor;
 use super::host_pool::Connect;
-use super::plan::{HostSteps, Step, short};
 use super::report::Report;
 use super::rolling_restart::Batch;
 use super::session::Session;
-use super::{Fleet, Service};
 use crate::error::{Error, Result};
+use crate::push::inventory::Fleet;
+use crate::push::plan::{HostSteps, Step, short};
+use crate::push::remote::{Facts, Service};
 use crate::ring::Change;
 
 /// What is to be done with nodes that are there.
@@ -128,7 +129,7 @@ fn start(session: &Session<'_>, names: &[&str]) -> Result<()> {
 fn in_turns(
     session: &Session<'_>,
     names: &[&str],
-    release: impl Fn(&super::Facts) -> Option<String>,
+    release: impl Fn(&Facts) -> Option<String>,
 ) -> Result<()> {
     let mut turns = Vec::new();
     for host in session.plan.hosts.iter().filter(|h| names.contains(&h.name.as_str())) {

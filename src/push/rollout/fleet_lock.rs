@@ -10,9 +10,9 @@
 //! than three hosts one that cannot be reached is a majority that cannot be had; and inventories that do
 //! not agree on their first five hosts have locks of their own.
 
-use super::fleet::{Fleet, Host};
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::push::inventory::{Fleet, Host};
 
 /// Hosts that are asked for their lock, at the most.
 const ASKED_MAX: usize = 5;
