@@ -14,11 +14,14 @@
 mod can_fail;
 #[path = "support/golden.rs"]
 mod golden;
+#[path = "tidy/sub_rooms.rs"]
+mod sub_rooms;
 #[path = "tidy/text.rs"]
 mod text;
 
 use std::fs;
 
+use self::sub_rooms::sub_arrows_point_down;
 use self::text::*;
 
 /// The rooms of `src/` from the ground up, and what each may use. `x..` is `x` and all it may use.
@@ -444,6 +447,7 @@ macro_rules! hold {
 
 hold! {
     arrows_point_down => rooms_use_only_rooms_above_them,
+    sub_arrows_point_down => sub_rooms_use_only_sub_rooms_above_them,
     pure_rooms_are_pure => pure_rooms_touch_no_world,
     yaml_is_in_config => only_config_names_the_yaml_crate,
     unsafe_is_in_lmdb => only_lmdb_is_unsafe,

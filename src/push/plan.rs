@@ -184,6 +184,10 @@ impl<'a> Plan<'a> {
             phases.insert(kind, Phase { kind, hosts: Vec::new() });
         }
         plan.phases = phases.into_values().collect();
+        debug_assert!(
+            plan.busy().iter().all(|name| plan.verdicts[name].refused.is_none()),
+            "nothing is done on a host that is refused"
+        );
         plan
     }
 
