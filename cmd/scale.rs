@@ -82,7 +82,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         show(ui, &look.members, &decision)?;
     }
     if !args.yes && std::io::stdin().is_terminal() {
-        sure(ui, false, "Shall this be done?")?;
+        sure(ui, false, "Proceed?")?;
     }
     let Some((path, before)) = memory else { return Err(forgetful().into()) };
     let mut memory = before.clone();

@@ -58,7 +58,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             show(ui, &session)?;
         }
         // Hosts hang up on those that are silent for long.
-        session.pool.alive(|| sure(ui, false, "Shall this be done?"))?;
+        session.pool.alive(|| sure(ui, false, "Proceed?"))?;
     }
     let report = run.work(|| push::apply(session))?;
     run.told(ui, report)

@@ -47,7 +47,7 @@ pub(crate) fn stop(ui: &mut Ui, common: &Common, args: &Stop) -> Outcome {
     let run = Run::begin(ui, common, &args.which, "stop", true)?;
     // Scripts say what they want by running it.
     if !args.yes && std::io::stdin().is_terminal() {
-        sure(ui, false, "Reads and writes may fail then. Shall the nodes be stopped?")?;
+        sure(ui, false, "Reads and writes may fail while the nodes are stopped. Proceed?")?;
     }
     done(ui, &run, Verb::Stop)
 }

@@ -11,7 +11,8 @@
 //!   - {name: n3, address: 10.0.0.13, zone: a}
 //! ```
 //!
-//! What a host does not say, `defaults` says, or else this file. No secret is ever in it. See
+//! A field that a host omits is taken from `defaults`; if it is missing there too, from this file. It
+//! holds no secret. See
 //! kvs-fleet(5).
 
 mod check;
@@ -155,7 +156,7 @@ pub enum ServiceKind {
     Auto,
     /// A unit of the system.
     Systemd,
-    /// A process with a pid file; nobody restarts it.
+    /// A process with a pid file; nothing restarts it.
     Background,
 }
 

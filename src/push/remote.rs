@@ -5,7 +5,7 @@
 //! ROOT/current -> releases/…      what runs; switched by one rename
 //! ROOT/previous -> releases/…     what ran before
 //! ROOT/run/{NAME.pid,NAME.ready,lock/}    ROOT/log/NAME.log
-//! ROOT/run/NAME.proving           it was started, and nobody has seen yet that it is well
+//! ROOT/run/NAME.proving           it was started, and no health check has passed yet
 //! DATA                            the node's directory; DATA.key until it is made
 //! DATA.unborn                     it was made, and no node ever ran there
 //! ```
@@ -15,7 +15,7 @@
 //!
 //! It decides nothing: what is to be done, and in which order, is asked of it. Caveats: `~` is the home
 //! of who scripts run as, root's when that is root; a process in the background ends with its user's
-//! session where logind is told to see to that, and nobody starts it again.
+//! session where logind is told to see to that, and nothing starts it again.
 
 #[cfg(test)]
 #[path = "../../tests/support/executable.rs"]
@@ -453,7 +453,7 @@ fn seconds(time: Duration) -> String {
     time.as_secs().max(1).to_string()
 }
 
-/// A number nobody else draws.
+/// A random number: what tells our lock from another.
 fn token() -> Result<String> {
     let mut bytes = [0; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(|e| {

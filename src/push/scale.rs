@@ -11,7 +11,7 @@
 //! would be without that member, well below its target, so that the figures just after a change
 //! never ask for its reverse. Latency does not fall in proportion: so the rate at which so many
 //! members were too slow is remembered, and they are that few again only well below it. It asks
-//! nobody and changes nothing. Caveat: what it is told of a window of seconds is all it knows.
+//! no one and changes nothing. Caveat: what it is told of a window of seconds is all it knows.
 
 mod look;
 mod memory;

@@ -5,7 +5,7 @@
 //! look 2   n1 {current: 3f2a…, runs}  n2 {current: 3f2a…}  ring answers: n1 up     a new value
 //! ```
 //!
-//! [`super::Plan`] is worked out from it and from nothing else. It asks nobody itself. Caveat: facts are
+//! [`super::Plan`] is worked out from it and from nothing else. It contacts no host itself. Caveat: facts are
 //! some seconds old when they are acted on; every script of a host looks again at what matters to it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,7 +131,8 @@ impl<'a> FleetFacts<'a> {
         fleet.hosts.iter().chain(spares).filter(|h| options.names(h)).collect()
     }
 
-    /// Without the hosts that nobody asked for and whose node is not ours: it says nothing of our ring.
+    /// Without the hosts that are not in question and whose node is not ours: these say nothing about our
+    /// ring.
     pub(crate) fn without_strangers(mut self, fleet: &'a Fleet, options: &ApplyOptions) -> Self {
         let prints = prints(&self.keys);
         let is_named =

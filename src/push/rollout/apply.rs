@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A host that fails at a step is given up: it goes back to what it had where the step can be undone,
-//! and drops out of what follows. Before the rolling restart it stops nobody else; in it, it ends the
+//! and drops out of what follows. Before the rolling restart it does not stop the others; in it, it ends the
 //! run. Between two phases, and between two steps of a phase where that is safe, the run may be told to
 //! stop. A push that was cut off is simply run again: planning finds what is done.
 //!

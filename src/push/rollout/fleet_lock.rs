@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! asked    n1 n2 n3 n4 n5     the first five hosts of the inventory, whoever's turn it is
-//! ours     n1 n2    n4        a majority of them locked: nobody else can have one
+//! ours     n1 n2    n4        a majority of them locked: no other push can have one
 //! ```
 //!
 //! It is taken before the first node is stopped and looked at before each batch. Locks live on the
-//! hosts and go with the connection, so that a push that died is in nobody's way. Caveat: with fewer
+//! hosts and go with the connection, so that a push that died blocks no other. Caveat: with fewer
 //! than three hosts one that cannot be reached is a majority that cannot be had; and inventories that do
 //! not agree on their first five hosts have locks of their own.
 

@@ -3,13 +3,13 @@
 //! ```text
 //! up          it answers and has heard the others, and they it
 //! safe        without it every partition keeps max(R, W) full copies that answer
-//! equal       n1  5 7 3      partitions that nobody has written to since, and whose other owners
+//! equal       n1  5 7 3      partitions without a write since, whose other owners
 //!             n2  5 9 3      agree: n1 holds the same as they do
 //!             n3  5 8 3
 //! ```
 //!
-//! It waits for nothing ([`super::ring_client`] does). Caveat: a partition that is written to all the time is
-//! never compared; that a pass was completed has to be enough.
+//! It waits for nothing ([`super::ring_client`] does). Caveat: a partition that is written to all the
+//! time is never compared; that a pass was completed has to be enough.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ pub(super) fn short_without(target: &mut Target, names: &[&str]) -> Result<Optio
     Ok(Some(why))
 }
 
-/// Partitions of a node that nobody has written to, and that are not what the others hold.
+/// Partitions of a node without a recent write whose content differs from the other copies.
 pub(super) fn differing(
     doc: &RingDoc,
     id: NodeId,
@@ -120,7 +120,7 @@ mod tests {
         (1..).map(NodeId).zip(counts.map(of)).collect()
     }
 
-    /// Only what nobody writes to is compared, and only with what the others agree on.
+    /// Only what is not written to is compared, and only with what the others agree on.
     #[test]
     fn a_node_is_compared_where_nothing_moves() {
         for (before, after, differ) in [

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! each(hosts, 5, f)    n1 ──f──>    one thread a host, so many at once; one that fails
-//!                      n2 ──f──>    stops nobody else
+//!                      n2 ──f──>    does not stop the others
 //! idle                 n3 . . . .   a beat every 10 s: lock and connection stay
 //! ```
 //!
@@ -251,7 +251,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An error and its way out: among many hosts, nobody else tells it.
+/// An error with its hint, which would otherwise be lost among those of other hosts.
 fn with_hints(error: &Error) -> String {
     let mut text = error.to_string();
     let mut inner = error;

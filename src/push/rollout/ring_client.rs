@@ -4,7 +4,7 @@
 //! safe      would every partition keep max(R, W) full copies that answer, without n1?
 //! await     n1 answers, the others take it to be up
 //! in sync   a pass of n1 with all others, begun after its start, completed
-//! equal     partitions nobody has written to since: n1's sums are those of the others
+//! equal     partitions without a write since: n1's sums are those of the others
 //! ```
 //!
 //! It changes nothing but membership. Caveat: each look opens the ring anew, for nodes come and go.
@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// See the module.
 pub struct RingClient<'a> {
     fleet: &'a Fleet,
-    /// Hosts that answered us: asked first.
+    /// Hosts that could be reached by SSH: their nodes are asked first.
     reachable_first: Vec<&'a Host>,
     others: Vec<&'a Host>,
     /// Where nodes are that may be told to listen elsewhere soon.
@@ -88,7 +88,7 @@ impl<'a> RingClient<'a> {
         &self.fleet.key
     }
 
-    /// The running ring; `None` when there is no key yet, or nobody answers.
+    /// The running ring; `None` when there is no key yet, or no node answers.
     ///
     /// # Errors
     /// [`Error::Denied`] when the key is not the ring's.
@@ -106,7 +106,7 @@ impl<'a> RingClient<'a> {
     /// The running ring.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when nobody answers, and as [`Target::open`].
+    /// [`Error::Unreachable`] when no node answers, and as [`Target::open`].
     pub fn must_open(&self) -> Result<Target> {
         match self.open_by(&self.reachable_first) {
             Err(error) if matches!(error.root(), Error::Unreachable(_)) => {

@@ -32,7 +32,7 @@ impl<'a> Executor<'_, 'a> {
     pub(super) fn start_down(&self, hosts: &Hosts<'_, 'a>) -> Result<()> {
         let session = self.session;
         self.upload(hosts)?;
-        // One that never ran may have been made for a place that nobody gave it.
+        // A node that never ran may have been made for a place in the ring that it never got.
         let unborn = |host: &&&HostSteps<'a>| upgrade_of(host).is_some_and(|u| u.before.unborn);
         let unborn: Vec<_> = hosts.iter().filter(unborn).map(|host| host.name).collect();
         if let Some(doc) = &session.facts.doc {
