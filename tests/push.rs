@@ -1,17 +1,17 @@
 //! Nodes pushed over SSH to hosts that are network namespaces with a real sshd each.
 //!
 //! ```text
-//! sshd    hosts: sshd's of our own, here or in namespaces
-//! ssh     the connection: who is let in, scripts, files, cut links
-//! fleet   hosts in namespaces, as a fleet has them
-//! yard    the same with an inventory, and clients whose answers are judged
-//! whole   pushes from nothing, in turns, killed, broken
-//! faults  hosts that cannot be used, beside others that can
-//! booted  hosts with a real systemd
-//! broken  what breaks in the middle: killed, stopped, cut, full
-//! stands  rings that stand: crashed nodes, lost directories, changed inventories
-//! safe    what a push must never do
-//! scale   spares that join and leave as the load asks
+//! sshd            hosts: sshd's of our own, here or in namespaces
+//! ssh             the connection: who is let in, scripts, files, cut links
+//! fleet           hosts in namespaces, as a fleet has them
+//! fleet_fixture   the same with an inventory, and clients whose answers are judged
+//! whole           pushes from nothing, in turns, killed, broken
+//! faults          hosts that cannot be used, beside others that can
+//! booted          hosts with a real systemd
+//! broken          what breaks in the middle: killed, stopped, cut, full
+//! existing_rings  rings that exist: crashed nodes, lost directories, changed inventories
+//! safe            what a push must never do
+//! scale           spares that join and leave as the load asks
 //! ```
 #![allow(
     clippy::disallowed_methods,
@@ -53,16 +53,16 @@ mod shell;
 mod ssh;
 #[path = "push/sshd.rs"]
 mod sshd;
-#[path = "push/stands.rs"]
-mod stands;
+#[path = "push/existing_rings.rs"]
+mod existing_rings;
 #[path = "hosts/stranger.rs"]
 mod stranger;
 #[path = "hosts/task.rs"]
 mod task;
 #[path = "push/whole.rs"]
 mod whole;
-#[path = "push/yard.rs"]
-mod yard;
+#[path = "push/fleet_fixture.rs"]
+mod fleet_fixture;
 
 /// Not a test by itself: what the processes beside a test run.
 #[test]

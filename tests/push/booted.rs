@@ -13,9 +13,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::faults::{has, row};
+use crate::fleet_fixture::Fleet;
 use crate::shell::{is_root, send, skip, wait_for};
 use crate::whole::{broken, results, second};
-use crate::yard::Fleet;
 
 /// `$1` is the host's directory; what follows is given to sshd.
 const BOOT: &str = r#"set -e

@@ -14,9 +14,9 @@ use std::process::Child;
 use std::time::Duration;
 
 use crate::faults::{Mount, has, row};
+use crate::fleet_fixture::Fleet;
 use crate::shell::{Told, ended, send, wait_for, wait_while_at_work};
 use crate::whole::{results, second};
-use crate::yard::Fleet;
 
 const ENDS: Duration = Duration::from_secs(120);
 

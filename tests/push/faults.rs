@@ -10,12 +10,12 @@
 use std::fs;
 use std::path::Path;
 
+use crate::fleet_fixture::Fleet;
 use crate::net::sh;
 use crate::shell::{Told, skip, wait_for};
 use crate::ssh::login::Agent;
 use crate::sshd::{key, keygen, write_key};
 use crate::whole::results;
-use crate::yard::Fleet;
 
 /// What the report says of a host.
 pub(crate) fn row(told: &Told, host: &str) -> String {

@@ -12,10 +12,10 @@ use std::path::Path;
 use std::process::Child;
 
 use crate::faults::{has, row};
+use crate::fleet_fixture::{ENDS, Fleet};
 use crate::net::sh;
 use crate::shell::{ended, send, wait_for};
 use crate::whole::{results, second};
-use crate::yard::{ENDS, Fleet};
 
 /// A push that stands still at a moment of its work; it is told by its file.
 fn halted(fleet: &Fleet, build: &str, line: &str, is_time: impl Fn() -> bool) -> Child {

@@ -6,8 +6,8 @@
 //! ```
 
 use crate::faults::has;
+use crate::fleet_fixture::Fleet;
 use crate::shell::{Told, wait_for};
-use crate::yard::Fleet;
 
 /// Each run looks for so long.
 const WINDOW: &str = "2s";

@@ -1,7 +1,7 @@
 //! Whole pushes, to hosts that have nothing but an sshd.
 
+use crate::fleet_fixture::Fleet;
 use crate::shell::{Told, send, wait_while_at_work};
-use crate::yard::Fleet;
 
 /// Each host, and what became of it: `n1 changed`.
 pub(crate) fn results(told: &Told) -> Vec<String> {

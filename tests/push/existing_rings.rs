@@ -11,10 +11,10 @@ use std::fs;
 use std::process::{Child, Command};
 
 use crate::faults::{has, row};
+use crate::fleet_fixture::Fleet;
 use crate::net::sh;
 use crate::shell::{send, wait_for};
 use crate::whole::{results, second};
-use crate::yard::Fleet;
 
 /// A process that has nothing to do with any ring.
 struct Stranger(Child);
