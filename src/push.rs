@@ -37,8 +37,8 @@ pub use self::inventory::{
     Become, Fleet, Host, HostKeys, Me, Rollout, ScaleRules, ServiceKind, SshRules, draft,
 };
 pub use self::plan::{
-    ApplyOptions, FleetFacts, HostFacts, HostPlan, HostSteps, HostUpgrade, Phase, PhaseKind, Plan,
-    Role, Standing, Step, Verdict, short, size,
+    ApplyOptions, FleetFacts, HostFacts, HostPlan, HostSteps, HostUpgrade, Membership, Phase,
+    PhaseKind, Plan, Role, Step, Verdict, short, size,
 };
 pub use self::remote::{FINAL_CODES, Facts, Init, Release, RemoteHost, Service};
 pub use self::rollout::{

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub(in crate::push) use self::facts::prints;
-pub use self::facts::{FleetFacts, HostFacts, Standing};
+pub use self::facts::{FleetFacts, HostFacts, Membership};
 pub(in crate::push) use self::founding::{may_begin, may_found};
 pub use self::judge::{HostPlan, Verdict};
 pub(in crate::push) use self::judge::{foreign, wanted};
@@ -168,8 +168,8 @@ impl<'a> Plan<'a> {
         for host in &plan.hosts {
             let name = host.name.as_str();
             let Some(of_host) = facts.hosts.get(name) else { continue };
-            let (standing, up) = (facts.standing(host, options), facts.up.contains(name));
-            let seen = HostFacts { host, facts: of_host, standing: &standing, up };
+            let (membership, up) = (facts.membership(host, options), facts.up.contains(name));
+            let seen = HostFacts { host, facts: of_host, membership: &membership, up };
             let HostPlan { steps, verdict } = judge::host_plan(&seen, &releases[name], &keys);
             let upgrades = steps.iter().any(|step| matches!(step, Step::Upgrade(_)));
             for step in steps {
@@ -240,15 +240,15 @@ impl<'a> Plan<'a> {
 
 /// In which phase a step of a host comes.
 fn kind_of(step: &Step, seen: &HostFacts<'_>, upgrades: bool) -> PhaseKind {
-    let by_standing = match seen.standing {
-        Standing::NoRing => PhaseKind::Bootstrap,
-        Standing::Silent if seen.is_made() => PhaseKind::WakeRing,
-        Standing::Silent | Standing::Outside | Standing::Lost(_) => PhaseKind::Join,
-        Standing::Member(_) if !seen.is_made() => PhaseKind::Join,
-        Standing::Member(_) if upgrades && (seen.runs() || seen.up) => PhaseKind::RollingRestart,
-        Standing::Member(_) if upgrades => PhaseKind::StartDown,
-        Standing::Member(_) if *step == Step::Prove => PhaseKind::Prove,
-        Standing::Member(_) => PhaseKind::Upload,
+    let by_membership = match seen.membership {
+        Membership::NoRing => PhaseKind::Bootstrap,
+        Membership::Silent if seen.is_made() => PhaseKind::WakeRing,
+        Membership::Silent | Membership::Outside | Membership::Lost(_) => PhaseKind::Join,
+        Membership::Member(_) if !seen.is_made() => PhaseKind::Join,
+        Membership::Member(_) if upgrades && (seen.runs() || seen.up) => PhaseKind::RollingRestart,
+        Membership::Member(_) if upgrades => PhaseKind::StartDown,
+        Membership::Member(_) if *step == Step::Prove => PhaseKind::Prove,
+        Membership::Member(_) => PhaseKind::Upload,
     };
     match step {
         Step::RemoveDir => PhaseKind::Reset,
@@ -258,7 +258,7 @@ fn kind_of(step: &Step, seen: &HostFacts<'_>, upgrades: bool) -> PhaseKind {
         | Step::TryRelease(_)
         | Step::MakeDir(_)
         | Step::Upgrade(_)
-        | Step::Prove => by_standing,
+        | Step::Prove => by_membership,
     }
 }
 

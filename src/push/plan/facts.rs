@@ -22,7 +22,7 @@ use crate::target::View;
 
 /// How a host stands to the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Membership {
     /// There is no ring yet.
     NoRing,
     /// There is one, and it is not running: its members are not known.
@@ -58,7 +58,7 @@ pub struct HostFacts<'f> {
     /// What it is like.
     pub facts: &'f Facts,
     /// How it stands to the ring.
-    pub standing: &'f Standing,
+    pub membership: &'f Membership,
     /// Whether a member of its name answers and has heard the others.
     pub up: bool,
 }
@@ -78,17 +78,17 @@ impl HostFacts<'_> {
 impl<'a> FleetFacts<'a> {
     /// How a host stands to the ring.
     #[must_use]
-    pub fn standing(&self, host: &Host, options: &ApplyOptions) -> Standing {
+    pub fn membership(&self, host: &Host, options: &ApplyOptions) -> Membership {
         match &self.doc {
             Some(doc) => match doc.present().find(|m| m.name == host.name) {
                 Some(member) if options.replace.contains(&host.name) => {
-                    Standing::Lost(member.clone())
+                    Membership::Lost(member.clone())
                 }
-                Some(member) => Standing::Member(member.clone()),
-                None => Standing::Outside,
+                Some(member) => Membership::Member(member.clone()),
+                None => Membership::Outside,
             },
-            None if self.hosts.values().any(|f| f.node_yaml.is_some()) => Standing::Silent,
-            None => Standing::NoRing,
+            None if self.hosts.values().any(|f| f.node_yaml.is_some()) => Membership::Silent,
+            None => Membership::NoRing,
         }
     }
 
@@ -141,10 +141,10 @@ impl<'a> FleetFacts<'a> {
         let is_member = |h: &Host| doc.is_some_and(|d| d.present().any(|m| m.name == h.name));
         let hosts = fleet.hosts.iter().filter(|h| !options.names(h));
         let spares = fleet.spares.iter().filter(|h| !is_named(h) && !is_member(h));
-        let standing = Standing::Silent;
+        let membership = Membership::Silent;
         for host in hosts.chain(spares).collect::<Vec<_>>() {
             let Some(facts) = self.hosts.get(host.name.as_str()) else { continue };
-            let seen = HostFacts { host, facts, standing: &standing, up: false };
+            let seen = HostFacts { host, facts, membership: &membership, up: false };
             if foreign(&seen, &prints).is_some() {
                 self.hosts.remove(host.name.as_str());
             }

@@ -10,7 +10,7 @@
 //!
 //! Pure: facts in, steps out. It knows nothing of other hosts, and so of no order among them.
 
-use super::facts::{HostFacts, Standing};
+use super::facts::{HostFacts, Membership};
 use super::step::{HostUpgrade, Role, Step};
 use super::{short, size};
 use crate::config::{self, NodeConfig};
@@ -92,11 +92,11 @@ pub(in crate::push) fn wanted(host: &Host) -> NodeConfig {
 /// Works out the steps of one host. `keys` are the prints of the lines of our key file, if there is one.
 #[must_use]
 pub(super) fn host_plan(seen: &HostFacts<'_>, release: &Release, keys: &[String]) -> HostPlan {
-    let HostFacts { host, facts, standing, .. } = *seen;
+    let HostFacts { host, facts, membership, .. } = *seen;
     let foreign = foreign(seen, keys);
     let refused = refusal(host, facts, release).or_else(|| foreign.clone());
     let mut warnings = warnings(facts, release);
-    warnings.extend(moved(host, standing));
+    warnings.extend(moved(host, membership));
     let verdict = Verdict { refused, foreign, warnings };
     if verdict.refused.is_some() {
         return HostPlan { steps: Vec::new(), verdict };
@@ -113,8 +113,8 @@ fn steps(seen: &HostFacts<'_>, release: &Release) -> Vec<Step> {
     let bring = upload.or_else(|| is_used.then(|| Step::TryRelease(release.clone())));
     // A proof is worth nothing once the node was started anew.
     let prove = if is_used { Some(Step::Prove) } else { missing(Step::Prove) };
-    let weigh = match seen.standing {
-        Standing::Member(member) if seen.is_made() => {
+    let weigh = match seen.membership {
+        Membership::Member(member) if seen.is_made() => {
             missing(Step::Weigh { from: member.weight, to: seen.host.weight })
         }
         _ => None,
@@ -129,13 +129,13 @@ fn steps(seen: &HostFacts<'_>, release: &Release) -> Vec<Step> {
 
 /// As what its directory is to be made, if it is.
 fn role(seen: &HostFacts<'_>) -> Option<Role> {
-    match seen.standing {
-        Standing::NoRing => Some(Role::Founder),
-        Standing::Outside => Some(Role::Joiner),
-        Standing::Lost(_) => Some(Role::Replacement),
+    match seen.membership {
+        Membership::NoRing => Some(Role::Founder),
+        Membership::Outside => Some(Role::Joiner),
+        Membership::Lost(_) => Some(Role::Replacement),
         // A founder that was cut short; its place waits for it.
-        Standing::Member(_) | Standing::Silent if !seen.is_made() => Some(Role::Joiner),
-        Standing::Member(_) | Standing::Silent => None,
+        Membership::Member(_) | Membership::Silent if !seen.is_made() => Some(Role::Joiner),
+        Membership::Member(_) | Membership::Silent => None,
     }
 }
 
@@ -199,8 +199,8 @@ fn refusal(host: &Host, facts: &Facts, release: &Release) -> Option<String> {
 }
 
 /// A zone that cannot be changed in place.
-fn moved(host: &Host, standing: &Standing) -> Option<String> {
-    let Standing::Member(member) = standing else { return None };
+fn moved(host: &Host, membership: &Membership) -> Option<String> {
+    let Membership::Member(member) = membership else { return None };
     let (is, should) = (&member.zone, &host.zone);
     (is != should).then(|| {
         format!(
@@ -211,24 +211,24 @@ fn moved(host: &Host, standing: &Standing) -> Option<String> {
 
 /// Why the directory over there is not for us.
 pub(in crate::push) fn foreign(seen: &HostFacts<'_>, keys: &[String]) -> Option<String> {
-    let HostFacts { host, facts, standing, up } = *seen;
+    let HostFacts { host, facts, membership, up } = *seen;
     let data = &facts.data;
-    if matches!(standing, Standing::Lost(_)) && up {
+    if matches!(membership, Membership::Lost(_)) && up {
         return Some(format!("{} is not lost: it answers", host.name));
     }
     if facts.data_foreign {
         return Some(format!("{data} is not empty and no node's directory"));
     }
     let Some(text) = &facts.node_yaml else {
-        return match standing {
-            Standing::Member(member) if member.state == State::Leaving => {
+        return match membership {
+            Membership::Member(member) if member.state == State::Leaving => {
                 Some(format!("{} is leaving the ring", host.name))
             }
-            Standing::Member(_) if up => Some(format!(
+            Membership::Member(_) if up => Some(format!(
                 "{} runs, and {data} is not its directory: root: or data: is not as it was",
                 host.name
             )),
-            Standing::Member(_) if !facts.seeded => Some(format!(
+            Membership::Member(_) if !facts.seeded => Some(format!(
                 "{} is a member and {data} is gone: bring it back, or give its place to a new node: \
                  kvs push apply --replace {0}",
                 host.name

@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use super::facts::{HostFacts, Standing};
+use super::facts::{HostFacts, Membership};
 use super::judge::{changed, wanted};
 use super::{short, size};
 use crate::config;
@@ -117,7 +117,7 @@ impl Step {
     /// Whether a look finds it done.
     #[must_use]
     pub fn is_done(&self, seen: &HostFacts<'_>) -> bool {
-        let is_member = matches!(seen.standing, Standing::Member(_));
+        let is_member = matches!(seen.membership, Membership::Member(_));
         match self {
             Self::RemoveDir => !seen.is_made(),
             Self::Upload(release) => seen.facts.releases.iter().any(|(id, _)| *id == release.id),
@@ -128,8 +128,8 @@ impl Step {
                 seen.runs() && HostUpgrade::of(seen, &upgrade.release).is_nothing()
             }
             Self::Prove => seen.runs() && !seen.facts.proving && (seen.up || !is_member),
-            Self::Weigh { to, .. } => match seen.standing {
-                Standing::Member(member) => member.weight == *to,
+            Self::Weigh { to, .. } => match seen.membership {
+                Membership::Member(member) => member.weight == *to,
                 _ => true,
             },
             // Neither leaves a trace that a look could find.
@@ -186,7 +186,7 @@ impl HostUpgrade {
     pub(in crate::push) fn of(seen: &HostFacts<'_>, release: &str) -> Self {
         let facts = seen.facts;
         let sets_up = !facts.service_as_wanted || facts.service == Service::None;
-        let is_member = matches!(seen.standing, Standing::Member(_)) && seen.is_made();
+        let is_member = matches!(seen.membership, Membership::Member(_)) && seen.is_made();
         Self {
             before: facts.clone(),
             release: release.to_owned(),

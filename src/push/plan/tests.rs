@@ -95,8 +95,8 @@ fn well() -> Facts {
     }
 }
 
-fn member(weight: u32) -> Standing {
-    Standing::Member(Member {
+fn member(weight: u32) -> Membership {
+    Membership::Member(Member {
         id: crate::ring::NodeId(1),
         name: "n1".into(),
         zone: "a".into(),
@@ -106,23 +106,23 @@ fn member(weight: u32) -> Standing {
     })
 }
 
-fn words(facts: &Facts, standing: &Standing) -> String {
-    words_of(facts, standing, true)
+fn words(facts: &Facts, membership: &Membership) -> String {
+    words_of(facts, membership, true)
 }
 
 /// Of one whose member answers, or does not.
-fn words_of(facts: &Facts, standing: &Standing, up: bool) -> String {
-    plan_of(facts, &release(), &["key".into()], standing, up).words()
+fn words_of(facts: &Facts, membership: &Membership, up: bool) -> String {
+    plan_of(facts, &release(), &["key".into()], membership, up).words()
 }
 
 fn plan_of(
     facts: &Facts,
     release: &Release,
     keys: &[String],
-    standing: &Standing,
+    membership: &Membership,
     up: bool,
 ) -> HostPlan {
-    host_plan(&HostFacts { host: &host(), facts, standing, up }, release, keys)
+    host_plan(&HostFacts { host: &host(), facts, membership, up }, release, keys)
 }
 
 #[test]
@@ -142,16 +142,16 @@ fn what_is_missing_is_done_and_nothing_else() {
         ..well()
     };
     let upload = "upload aaaaaaaa (10.0 MiB)";
-    for (facts, standing, would) in [
+    for (facts, membership, would) in [
         (well(), member(1), "nothing".to_owned()),
         (
             bare(),
-            Standing::NoRing,
+            Membership::NoRing,
             format!("{upload}, found the ring, set up a background process, use aaaaaaaa, start"),
         ),
         (
             bare(),
-            Standing::Outside,
+            Membership::Outside,
             format!("{upload}, join the ring, set up a background process, use aaaaaaaa, start"),
         ),
         (
@@ -170,7 +170,7 @@ fn what_is_missing_is_done_and_nothing_else() {
             "set up a background process, restart".into(),
         ),
     ] {
-        assert_eq!(words(&facts, &standing), would);
+        assert_eq!(words(&facts, &membership), would);
     }
 }
 
@@ -264,8 +264,8 @@ fn bytes_are_read_by_people() {
 
 #[test]
 fn a_lost_member_gives_its_place_to_a_new_node() {
-    let Standing::Member(lost) = member(1) else { unreachable!() };
-    let lost = Standing::Lost(lost);
+    let Membership::Member(lost) = member(1) else { unreachable!() };
+    let lost = Membership::Lost(lost);
     // Also when the new one was made already, before somebody pulled the plug.
     for facts in [bare(), Facts { service: Service::Stopped, ..well() }] {
         let would = words_of(&facts, &lost, false);

@@ -19,9 +19,7 @@ use super::ring_client::RingClient;
 use crate::config::{self, NodeConfig};
 use crate::error::{Error, Result};
 use crate::push::inventory::{Fleet, Host};
-use crate::push::plan::{
-    ApplyOptions, FleetFacts, HostFacts, HostUpgrade, Plan, Standing, foreign, prints,
-};
+use crate::push::plan::{ApplyOptions, FleetFacts, HostFacts, HostUpgrade, Plan, foreign, prints};
 use crate::push::remote::{Facts, Release, RemoteHost};
 use crate::push::watch::Watch;
 use crate::ring::Step as RingStep;
@@ -87,9 +85,9 @@ impl<'a> Session<'a> {
     /// All that is known of a host in question.
     fn host_facts<T>(&self, host: &Host, then: impl FnOnce(HostFacts<'_>) -> T) -> Option<T> {
         let facts = self.facts.hosts.get(host.name.as_str())?;
-        let standing = self.facts.standing(host, &self.options);
+        let membership = self.facts.membership(host, &self.options);
         let up = self.facts.up.contains(&host.name);
-        Some(then(HostFacts { host, facts, standing: &standing, up }))
+        Some(then(HostFacts { host, facts, membership: &membership, up }))
     }
 
     /// What it takes to stop a host's node and start it with this release.
@@ -160,12 +158,6 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn strangers(&self) -> Vec<String> {
         self.facts.strangers(self.fleet)
-    }
-
-    /// How a host stands to the ring.
-    #[must_use]
-    pub fn standing(&self, host: &Host) -> Standing {
-        self.facts.standing(host, &self.options)
     }
 
     /// Ends the connections; what came of it.
