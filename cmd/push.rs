@@ -13,7 +13,7 @@ mod status;
 mod talk;
 
 use clap::{Args as ClapArgs, Subcommand};
-use kvs::push::Verb as Deed;
+use kvs::push::Verb as FleetVerb;
 
 use crate::common::Common;
 use crate::exit::Outcome;
@@ -74,8 +74,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         Verb::Status(args) => status::run(ui, common, args),
         Verb::Start(args) => operate::start(ui, common, args),
         Verb::Stop(args) => operate::stop(ui, common, args),
-        Verb::Restart(args) => operate::turns(ui, common, args, "restart", Deed::Restart),
-        Verb::Rollback(args) => operate::turns(ui, common, args, "rollback", Deed::Rollback),
+        Verb::Restart(args) => operate::turns(ui, common, args, "restart", FleetVerb::Restart),
+        Verb::Rollback(args) => operate::turns(ui, common, args, "rollback", FleetVerb::Rollback),
         Verb::Logs(args) => logs::run(ui, common, args),
         Verb::Destroy(args) => destroy::run(ui, common, args),
     }

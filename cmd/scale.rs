@@ -82,7 +82,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         show(ui, &look.members, &decision)?;
     }
     if !args.yes && std::io::stdin().is_terminal() {
-        sure(ui, false, "Shall this be done?")?;
+        sure(ui, false, "Proceed?")?;
     }
     let Some((path, before)) = memory else { return Err(forgetful().into()) };
     let mut memory = before.clone();
@@ -115,12 +115,12 @@ fn begin(ui: &mut Ui, common: &Common, args: &Args, name: &str) -> Result<Run, F
 /// Has it joined, or left.
 fn carry_out(run: &mut Run, verb: &Verb) -> Result<Report, Error> {
     if let Verb::Shrink(name) = verb {
-        let survey = run.survey()?;
-        return run.work(|| push::shrink(survey, name));
+        let session = run.session()?;
+        return run.work(|| push::shrink(session, name));
     }
-    run.wish.join.clone_from(&run.wish.only);
-    let survey = run.survey()?;
-    run.work(|| push::apply(survey, &run.talk))
+    run.options.join.clone_from(&run.options.only);
+    let session = run.session()?;
+    run.work(|| push::apply(session))
 }
 
 /// What earlier runs left, and where. A decision that is carried out must be remembered.

@@ -1,16 +1,18 @@
 //! Rings on other hosts: brought there, upgraded and looked at over SSH.
 //!
 //! ```text
-//!  fleet.yaml ──> Fleet          what should be                                  fleet
-//!  each host  ──> Facts          what is: one connection, one script             ssh, far
-//!                   |
-//!                 Plan           the difference, one line a host, "would …"      plan
-//!                   |
-//!  lock ─ stage ─ found or join ─ batch: stop, switch, start, in sync, gate ─ …  apply, roll
-//!                   |                                        |
-//!                 Audit          a file per run          failed: this host goes back,
-//!                                                        the rest stays, exit 7
+//! fleet.yaml ──> Fleet          what should be                                inventory
+//! each host  ──> Facts          what is: one connection, one script           ssh, remote
+//!                  |
+//!                Plan           phases of steps: bootstrap, start, prove,     plan
+//!                  |            join, rolling restart, weights, prune
+//!                executor       walks them: what `plan` prints is done        rollout
+//!                  |
+//!                Audit          a file per run                                audit
 //! ```
+//!
+//! A host that fails at a step goes back to what it had, the others stay as they are, and the command
+//! exits with 7. Run again, it looks at the hosts, plans anew and goes on.
 //!
 //! A host needs sshd, a POSIX shell and coreutils, nothing else: the binary brings all it needs. Every
 //! script goes in by standard input, so that no argument of a process ever shows a key. What a ring
@@ -20,45 +22,43 @@
 //! Caveats: the nodes' ports must be reachable from here, and from each other; names are resolved
 //! here, nodes get numeric addresses.
 
-mod apply;
 mod audit;
-mod crew;
-mod far;
-mod fleet;
-mod gate;
-mod guard;
-mod home;
-mod newcomers;
-mod ops;
+mod inventory;
 mod plan;
-mod report;
-mod roll;
+mod remote;
+mod rollout;
 pub mod scale;
 mod shell;
 mod ssh;
-mod survey;
+mod watch;
 
-pub use self::apply::apply;
 pub use self::audit::Audit;
-pub use self::crew::{Connect, Crew};
-pub use self::far::{FINAL_CODES, Facts, Far, Init, Release, Service};
-pub use self::fleet::{
+pub use self::inventory::{
     Become, Fleet, Host, HostKeys, Me, Rollout, ScaleRules, ServiceKind, SshRules, draft,
 };
-pub use self::home::address;
-pub use self::ops::{Verb, destroy, logs, operate, shrink};
-pub use self::plan::{Standing, Step, Todo, short, size};
-pub use self::report::{Report, Row};
+pub use self::plan::{
+    ApplyOptions, FleetFacts, HostFacts, HostPlan, HostSteps, HostUpgrade, Membership, Phase,
+    PhaseKind, Plan, Role, Step, Verdict, short, size,
+};
+pub use self::remote::{FINAL_CODES, Facts, Init, Release, RemoteHost, Service};
+pub use self::rollout::{
+    Connect, HostPool, Report, RingClient, Row, Session, Verb, address, apply, destroy, logs,
+    operate, shrink,
+};
 pub use self::shell::{Output, Script, Shell};
 pub use self::ssh::{Access, Ssh};
-pub use self::survey::{Survey, Wish};
+pub use self::watch::{Event, Watch};
 use crate::error::Result;
 
 /// Connects to a host of the fleet by SSH.
 ///
 /// # Errors
 /// As [`Ssh::connect`].
-pub fn connect<'a>(fleet: &'a Fleet, host: &'a Host, watch: &'a dyn Watch) -> Result<Far<'a>> {
+pub fn connect<'a>(
+    fleet: &'a Fleet,
+    host: &'a Host,
+    watch: &'a dyn Watch,
+) -> Result<RemoteHost<'a>> {
     let access = Access {
         host: &host.name,
         address: &host.address,
@@ -66,30 +66,5 @@ pub fn connect<'a>(fleet: &'a Fleet, host: &'a Host, watch: &'a dyn Watch) -> Re
         become_root: host.become_root,
     };
     let shell = Box::new(Ssh::connect(&access, watch)?);
-    Ok(Far::new(shell, host, &fleet.ring))
-}
-
-/// Hears what is done, on which host.
-pub trait Watch: Sync {
-    /// A step has begun, ended, or something is to be known.
-    fn note(&self, host: &str, event: &Event);
-    /// Whether to stop after what has been begun: the first ctrl-C.
-    fn stops(&self) -> bool {
-        false
-    }
-}
-
-/// What is heard of a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A step begins: "uploading".
-    Begins(String),
-    /// So many of so many bytes of it are done.
-    Bytes(u64, u64),
-    /// It has ended: "uploaded 12 MiB".
-    Done(String),
-    /// Something to be known that stops nothing.
-    Warning(String),
-    /// The host is given up, and why.
-    Failed(String),
+    Ok(RemoteHost::new(shell, host, &fleet.ring))
 }

@@ -41,24 +41,25 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut run = Run::begin(ui, common, &args.which, "apply", !args.dry_run)?;
-    run.wish.accept_downtime = args.accept_downtime;
-    run.wish.replace.clone_from(&args.replace);
-    let survey = run.survey()?;
+    run.options.accept_downtime = args.accept_downtime;
+    run.options.replace.clone_from(&args.replace);
+    let session = run.session()?;
     if args.dry_run {
-        show(ui, &survey)?;
-        return Ok(if survey.is_done() { Done::Yes } else { Done::No });
+        show(ui, &session)?;
+        return Ok(if session.is_done() { Done::Yes } else { Done::No });
     }
     // Scripts say what they want by running it.
-    if !survey.busy().is_empty() && !args.yes && std::io::stdin().is_terminal() {
+    if !session.busy().is_empty() && !args.yes && std::io::stdin().is_terminal() {
         if ui.is_json() {
-            let would = |(name, todo): (&&str, &push::Todo)| format!("{name}: {}", todo.words());
-            survey.todos.iter().map(would).for_each(|line| ui.say(&line));
+            let names = session.plan.hosts.iter().map(|host| host.name.as_str());
+            let would = |name| Some(format!("{name}: {}", session.plan.line(name)?));
+            names.filter_map(would).for_each(|line| ui.say(&line));
         } else {
-            show(ui, &survey)?;
+            show(ui, &session)?;
         }
         // Hosts hang up on those that are silent for long.
-        survey.crew.alive(|| sure(ui, false, "Shall this be done?"))?;
+        session.pool.alive(|| sure(ui, false, "Proceed?"))?;
     }
-    let report = run.work(|| push::apply(survey, &run.talk))?;
+    let report = run.work(|| push::apply(session))?;
     run.told(ui, report)
 }

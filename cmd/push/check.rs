@@ -1,7 +1,7 @@
 //! `kvs push check`: whether hosts are fit, before anything is brought to them.
 
 use clap::Args as ClapArgs;
-use kvs::push::{Facts, Survey, size};
+use kvs::push::{Facts, Session, size};
 use serde_json::json;
 
 use super::fleet::{Run, Which};
@@ -26,44 +26,42 @@ const HEADER: [&str; 8] =
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let run = Run::begin(ui, common, &args.which, "check", false)?;
-    let survey = run.survey()?;
-    let rows: Vec<_> = survey.hosts.iter().map(|h| row(&survey, &h.name)).collect();
-    let fit = survey.hosts.iter().all(|h| is_fit(&survey, &h.name));
+    let session = run.session()?;
+    let rows: Vec<_> = session.plan.hosts.iter().map(|h| row(&session, &h.name)).collect();
+    let fit = session.plan.hosts.iter().all(|h| is_fit(&session, &h.name));
     if ui.is_json() {
         let hosts: Vec<_> = rows
             .iter()
             .map(|r| {
-                let warnings = survey.todos.get(r[0].as_str()).map(|t| t.warnings.clone());
+                let warnings = session.plan.verdicts.get(r[0].as_str()).map(|v| v.warnings.clone());
                 json!({"name": r[0], "address": r[1], "system": r[2], "user": r[3],
                     "service": r[4], "room": r[5], "clock": r[6], "verdict": r[7],
-                    "fit": is_fit(&survey, &r[0]), "warnings": warnings})
+                    "fit": is_fit(&session, &r[0]), "warnings": warnings})
             })
             .collect();
         ui.json(&json!({"schema": "kvs.push.check/1", "fit": fit, "hosts": hosts}))?;
     } else {
         ui.rows(&HEADER, &rows)?;
     }
-    for (name, todo) in &survey.todos {
-        todo.warnings.iter().for_each(|w| ui.warn(&format!("{name}: {w}")));
-    }
+    super::plan::warn(ui, &session);
     Ok(if fit { Done::Yes } else { Done::No })
 }
 
-fn is_fit(survey: &Survey<'_>, name: &str) -> bool {
-    survey.todos.get(name).is_some_and(|t| t.refused.is_none())
+fn is_fit(session: &Session<'_>, name: &str) -> bool {
+    session.plan.verdicts.get(name).is_some_and(|v| v.refused.is_none())
 }
 
-fn row(survey: &Survey<'_>, name: &str) -> Vec<String> {
-    let address = survey.host(name).map(|h| h.address.clone()).unwrap_or_default();
+fn row(session: &Session<'_>, name: &str) -> Vec<String> {
+    let address = session.host(name).map(|h| h.address.clone()).unwrap_or_default();
     let mut row = vec![name.to_owned(), address];
-    let Some(facts) = survey.facts.get(name) else {
+    let Some(facts) = session.facts.hosts.get(name) else {
         row.extend(std::iter::repeat_n("-".to_owned(), 5));
         row.push("cannot be looked at".into());
         return row;
     };
     row.extend(figures(facts));
-    let todo = survey.todos.get(name);
-    row.push(todo.and_then(|t| t.refused.clone()).unwrap_or_else(|| "fit".into()));
+    let verdict = session.plan.verdicts.get(name);
+    row.push(verdict.and_then(|v| v.refused.clone()).unwrap_or_else(|| "fit".into()));
     row
 }
 

@@ -34,8 +34,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let which = Which { fleet: args.fleet.clone(), only: Vec::new() };
     let run = Run::begin(ui, common, &which, "destroy", true)?;
     confirmed(ui, args, &run.fleet.ring)?;
-    let survey = run.survey()?;
-    let report = run.work(|| destroy(survey, args.data))?;
+    let session = run.session()?;
+    let report = run.work(|| destroy(session, args.data))?;
     run.told(ui, report)
 }
 

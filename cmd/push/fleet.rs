@@ -1,10 +1,10 @@
-//! What the commands of `push` share: the inventory, the survey, the end.
+//! What the commands of `push` share: the inventory, the session, the end.
 
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use kvs::error::{Error, word};
-use kvs::push::{Fleet, Report, Survey, Wish, connect};
+use kvs::push::{ApplyOptions, Fleet, Report, Session, connect};
 use serde_json::json;
 
 use super::here;
@@ -28,7 +28,7 @@ pub(crate) struct Which {
 pub(crate) struct Run {
     pub(crate) fleet: Fleet,
     pub(crate) talk: Talk,
-    pub(crate) wish: Wish,
+    pub(crate) options: ApplyOptions,
     /// An object of JSON that the report becomes a part of.
     pub(crate) frame: Option<serde_json::Value>,
     command: String,
@@ -65,20 +65,20 @@ impl Run {
         let (only, timeout) = (which.only.clone(), common.timeout);
         let owner = here::name(&me);
         let program = here::program()?;
-        let wish = Wish { only, timeout, owner, program, ..Wish::default() };
-        Ok(Self { fleet, talk, wish, frame: None, command, which: which.clone() })
+        let options = ApplyOptions { only, timeout, owner, program, ..ApplyOptions::default() };
+        Ok(Self { fleet, talk, options, frame: None, command, which: which.clone() })
     }
 
     /// Looks at everything.
-    pub(crate) fn survey(&self) -> Result<Survey<'_>, Error> {
-        let survey = Survey::of(
+    pub(crate) fn session(&self) -> Result<Session<'_>, Error> {
+        let session = Session::begin(
             &self.fleet,
-            self.wish.clone(),
+            self.options.clone(),
             &|host| connect(&self.fleet, host, &self.talk),
             &self.talk,
         );
         self.talk.ends();
-        survey
+        session
     }
 
     /// Does what changes something. Before, ctrl-C may cut it off anywhere; now it ends between steps.
@@ -162,8 +162,8 @@ impl Run {
             [] => String::new(),
             names => format!(" {flag} {}", names.join(",")),
         };
-        let replace = named("--replace", &self.wish.replace);
-        let downtime = if self.wish.accept_downtime { " --accept-downtime" } else { "" };
+        let replace = named("--replace", &self.options.replace);
+        let downtime = if self.options.accept_downtime { " --accept-downtime" } else { "" };
         format!("{}{}{replace}{downtime}", self.command, named("--only", only))
     }
 }

@@ -47,19 +47,19 @@ pub(crate) fn stop(ui: &mut Ui, common: &Common, args: &Stop) -> Outcome {
     let run = Run::begin(ui, common, &args.which, "stop", true)?;
     // Scripts say what they want by running it.
     if !args.yes && std::io::stdin().is_terminal() {
-        sure(ui, false, "Reads and writes may fail then. Shall the nodes be stopped?")?;
+        sure(ui, false, "Reads and writes may fail while the nodes are stopped. Proceed?")?;
     }
     done(ui, &run, Verb::Stop)
 }
 
 pub(crate) fn turns(ui: &mut Ui, common: &Common, args: &Turns, word: &str, verb: Verb) -> Outcome {
     let mut run = Run::begin(ui, common, &args.which, word, true)?;
-    run.wish.accept_downtime = args.accept_downtime;
+    run.options.accept_downtime = args.accept_downtime;
     done(ui, &run, verb)
 }
 
 fn done(ui: &mut Ui, run: &Run, verb: Verb) -> Outcome {
-    let survey = run.survey()?;
-    let report = run.work(|| operate(survey, verb))?;
+    let session = run.session()?;
+    let report = run.work(|| operate(session, verb))?;
     run.told(ui, report)
 }

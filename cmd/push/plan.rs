@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use kvs::error::word;
-use kvs::push::{Service, ServiceKind, Survey, short};
+use kvs::push::{Service, ServiceKind, Session, short};
 use serde_json::json;
 
 use super::fleet::{Run, Which};
@@ -26,36 +26,36 @@ const HEADER: [&str; 7] = ["host", "address", "os/arch", "now", "target", "servi
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let run = Run::begin(ui, common, &args.which, "plan", false)?;
-    let survey = run.survey()?;
-    show(ui, &survey)?;
-    Ok(if survey.is_done() { Done::Yes } else { Done::No })
+    let session = run.session()?;
+    show(ui, &session)?;
+    Ok(if session.is_done() { Done::Yes } else { Done::No })
 }
 
 /// Prints the plan.
-pub(super) fn show(ui: &mut Ui, survey: &Survey<'_>) -> Result<(), Fail> {
+pub(super) fn show(ui: &mut Ui, session: &Session<'_>) -> Result<(), Fail> {
     let rows: Vec<Vec<String>> =
-        survey.hosts.iter().map(|h| row(survey, &h.name).to_vec()).collect();
+        session.plan.hosts.iter().map(|h| row(session, &h.name).to_vec()).collect();
     if ui.is_json() {
         let hosts = rows.iter().map(|row| {
-            let todo = survey.todos.get(row[0].as_str());
-            let steps: Vec<_> =
-                todo.iter().flat_map(|t| &t.steps).map(ToString::to_string).collect();
+            let verdict = session.plan.verdicts.get(row[0].as_str());
             json!({
                 "name": row[0], "address": row[1], "machine": row[2], "now": row[3],
-                "target": row[4], "service": row[5], "would": steps,
-                "refused": todo.and_then(|t| t.refused.clone()),
-                "warnings": todo.map(|t| t.warnings.clone()), "reached": todo.is_some(),
+                "target": row[4], "service": row[5], "would": session.plan.would(&row[0]),
+                "refused": verdict.and_then(|v| v.refused.clone()),
+                "warnings": verdict.map(|v| v.warnings.clone()), "reached": verdict.is_some(),
             })
         });
         let hosts: Vec<_> = hosts.collect();
-        ui.json(&json!({"schema": "kvs.push.plan/1", "hosts": hosts, "done": survey.is_done()}))?;
+        ui.json(&json!({"schema": "kvs.push.plan/1", "hosts": hosts, "done": session.is_done()}))?;
     } else {
         ui.rows(&HEADER, &rows)?;
     }
-    for (name, todo) in &survey.todos {
-        todo.warnings.iter().for_each(|w| ui.warn(&format!("{name}: {w}")));
+    warn(ui, session);
+    let phases: Vec<_> = session.plan.phases.iter().map(phase).collect();
+    if !phases.is_empty() {
+        ui.note(&format!("in this order: {}", phases.join("; ")));
     }
-    for name in survey.strangers() {
+    for name in session.strangers() {
         ui.note(&format!(
             "{name} is a member and not in the inventory; take it out: kvs leave {}",
             word(&name)
@@ -64,16 +64,29 @@ pub(super) fn show(ui: &mut Ui, survey: &Survey<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
-fn row(survey: &Survey<'_>, name: &str) -> [String; 7] {
-    let address = survey.host(name).map(|h| h.address.clone()).unwrap_or_default();
-    let target = short(&survey.releases[name].id).to_owned();
+/// A phase by its name, and its hosts.
+fn phase(phase: &kvs::push::Phase<'_>) -> String {
+    let names: Vec<_> = phase.hosts.iter().map(|host| host.name).collect();
+    format!("{} {}", phase.kind.name(), names.join(", ")).trim_end().to_owned()
+}
+
+/// Prints what a person should know of each host.
+pub(super) fn warn(ui: &mut Ui, session: &Session<'_>) {
+    for (name, verdict) in &session.plan.verdicts {
+        verdict.warnings.iter().for_each(|w| ui.warn(&format!("{name}: {w}")));
+    }
+}
+
+fn row(session: &Session<'_>, name: &str) -> [String; 7] {
+    let address = session.host(name).map(|h| h.address.clone()).unwrap_or_default();
+    let target = short(&session.releases[name].id).to_owned();
     let dash = || "-".to_owned();
-    let Some(facts) = survey.facts.get(name) else {
+    let Some(facts) = session.facts.hosts.get(name) else {
         let failed = "cannot be looked at".to_owned();
         return [name.into(), address, dash(), dash(), target, dash(), failed];
     };
     let now = facts.current.as_deref().map_or_else(dash, |id| short(id).to_owned());
-    let would = survey.todos.get(name).map_or_else(dash, |todo| todo.words());
+    let would = session.plan.line(name).unwrap_or_else(dash);
     let system = format!("{}/{}", facts.os.to_lowercase(), facts.machine);
     [name.into(), address, system, now, target, service(facts), would]
 }

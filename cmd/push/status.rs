@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use kvs::cluster::View;
-use kvs::push::{Service, Survey, short};
+use kvs::push::{Service, Session, short};
 use kvs::ring::Step;
 use serde_json::json;
 
@@ -31,10 +31,10 @@ const HEADER: [&str; 10] =
 
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let run = Run::begin(ui, common, &args.which, "status", false)?;
-    let survey = run.survey()?;
-    let rows: Vec<_> = survey.hosts.iter().map(|h| row(&survey, &h.name)).collect();
-    let strangers = survey.strangers();
-    let settled = survey.doc.as_ref().is_some_and(|doc| doc.step == Step::Settled);
+    let session = run.session()?;
+    let rows: Vec<_> = session.plan.hosts.iter().map(|h| row(&session, &h.name)).collect();
+    let strangers = session.strangers();
+    let settled = session.facts.doc.as_ref().is_some_and(|doc| doc.step == Step::Settled);
     let well = rows.iter().all(|r| r[9] == "-") && settled && strangers.is_empty();
     if ui.is_json() {
         let hosts: Vec<_> = rows
@@ -49,7 +49,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     } else {
         ui.rows(&HEADER, &rows)?;
     }
-    match &survey.doc {
+    match &session.facts.doc {
         None => ui.note("no node of the ring answers from here"),
         Some(_) if settled => {}
         Some(doc) => ui.note(&format!(
@@ -63,18 +63,18 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     Ok(if args.check && !well { Done::No } else { Done::Yes })
 }
 
-fn row(survey: &Survey<'_>, name: &str) -> Vec<String> {
-    let host = survey.host(name);
+fn row(session: &Session<'_>, name: &str) -> Vec<String> {
+    let host = session.host(name);
     let address = host.map(|h| h.address.clone()).unwrap_or_default();
-    let view = survey.views.iter().find(|v| v.member.name == name);
-    let facts = survey.facts.get(name);
+    let view = session.facts.views.iter().find(|v| v.member.name == name);
+    let facts = session.facts.hosts.get(name);
     let dash = || "-".to_owned();
     let service = facts.map_or_else(dash, super::plan::service);
     let release = facts.and_then(|f| f.current.as_deref()).map_or_else(dash, |r| short(r).into());
     let told = |of: fn(&kvs::node::Status) -> u64| {
         view.and_then(|v| v.status.as_ref()).map_or_else(dash, |s| of(s).to_string())
     };
-    let notes = notes(survey, name, view);
+    let notes = notes(session, name, view);
     vec![
         name.to_owned(),
         address,
@@ -90,14 +90,14 @@ fn row(survey: &Survey<'_>, name: &str) -> Vec<String> {
 }
 
 /// What needs attention.
-fn notes(survey: &Survey<'_>, name: &str, view: Option<&View>) -> Vec<String> {
+fn notes(session: &Session<'_>, name: &str, view: Option<&View>) -> Vec<String> {
     let mut notes = Vec::new();
-    match (survey.facts.get(name), survey.todos.get(name)) {
-        (Some(facts), Some(todo)) => {
-            match &todo.refused {
+    match (session.facts.hosts.get(name), session.plan.verdicts.get(name)) {
+        (Some(facts), Some(verdict)) => {
+            match &verdict.refused {
                 Some(why) => notes.push(why.clone()),
-                None if !todo.steps.is_empty() => notes.push(format!("would {}", todo.words())),
-                None => {}
+                None if session.plan.is_done(name) => {}
+                None => notes.extend(session.plan.line(name).map(|line| format!("would {line}"))),
             }
             if facts.service == Service::None && view.is_some() {
                 notes.push("its service is gone".into());

@@ -22,9 +22,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Event, Watch, fleet};
 use crate::error::{Error, Result};
 use crate::os::WallTime;
+use crate::push::inventory::ring_name;
+use crate::push::watch::{Event, Watch};
 
 /// Files that stay, this run's among them.
 const KEPT: usize = 100;
@@ -56,7 +57,7 @@ impl Audit {
     /// run may go on without.
     pub fn begin(state: &Path, ring: &str, command: &str) -> Result<Self> {
         let named = |what| Error::Usage(format!("No audit is kept: {what}."));
-        fleet::ring_name(ring).map_err(named)?;
+        ring_name(ring).map_err(named)?;
         let dir = state.join(ring);
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.map_err(Error::io("create", &dir))?;

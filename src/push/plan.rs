@@ -1,334 +1,278 @@
-//! What there is to do on a host: the difference between what should be there and what is.
+//! What there is to do with a fleet: phases in order, each with its hosts and their steps.
 //!
 //! ```text
-//! nothing there, no ring          bring 3f2a9c…, found the ring, start
-//! nothing there, a ring           bring 3f2a9c…, join the ring, start
-//! another release, runs           bring 3f2a9c…, switch to it, restart
-//! all as it should be             nothing
-//! a node of another ring          refused: …
+//! facts (one look) ──> HostPlan of each host ──> phases ──> printed by `plan`, walked by `apply`
+//!
+//! bootstrap          n1 n2 n3: upload, found the ring, set up a service, use 3f2a9c11, start
+//! start what is down n2: start, see it up, in sync and equal
+//! join               n4: upload, join the ring, start
+//! rolling restart    n1: upload, switch 77ab01ff -> 3f2a9c11, restart      the first one alone
+//! weights            n3: weight 1 -> 2
+//! prune              n1 n2 n3 n4: remove old releases
 //! ```
 //!
-//! Pure: facts in, words out, so that `plan` and `apply` cannot differ. It does not order hosts and
-//! knows nothing of batches. Caveat: facts are some seconds old when they are acted on.
+//! Pure: the same facts give the same plan. The executor (`rollout::apply`) has no other list of what to
+//! do, so that what is printed is what is done. A push that was cut off is resumed by planning again:
+//! a step that a look finds done is not in the new plan.
+//!
+//! Caveats: the plan after [`PhaseKind::Reset`] or [`PhaseKind::WakeRing`] is what these are expected to
+//! lead to; once they are over the executor looks and plans again. A host that fails drops out of all
+//! that follows.
 
+mod facts;
+mod founding;
+mod judge;
+mod options;
+mod step;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Facts, Host, Init, Release, Service, ServiceKind};
-use crate::config::{self, NodeConfig};
-use crate::ring::{Member, State};
+pub(in crate::push) use self::facts::prints;
+pub use self::facts::{FleetFacts, HostFacts, Membership};
+pub(in crate::push) use self::founding::{may_begin, may_found};
+pub use self::judge::{HostPlan, Verdict};
+pub(in crate::push) use self::judge::{foreign, wanted};
+pub use self::options::ApplyOptions;
+pub(in crate::push) use self::step::StepContext;
+pub use self::step::{HostUpgrade, Role, Step};
+use crate::push::inventory::{Fleet, Host};
+use crate::push::remote::Release;
 
-/// Clocks further apart than this, in ms, are told of: expiry is by the clock.
-const SKEW_MAX_MS: i64 = 60_000;
-/// Further apart than this, in ms, a host is refused.
-const SKEW_REFUSED_MS: i64 = 12 * 3_600_000;
-/// Room that is left free beside two copies of a release, in bytes.
-const ROOM: u64 = 64 << 20;
-/// Below so many free bytes a new node is not made.
-const DATA_ROOM: u64 = 64 << 20;
-
-/// How a host stands to the ring.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// There is no ring yet.
-    NoRing,
-    /// There is one, and it is not running: whose members they are is not known.
-    Silent,
-    /// There is one, and nobody of this name is in it.
-    Outside,
-    /// A member of this name.
-    Member(Member),
-    /// A member of this name that is lost: a new node is to have its place.
-    Lost(Member),
-}
-
-/// One thing to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A release is brought: its name and bytes.
-    Bring(String, u64),
-    /// The node's directory is made, of a ring that begins.
-    Found,
-    /// The node's directory is made, and it joins the ring.
-    Join,
-    /// The node's directory is made, and it takes the place of the member of its name.
-    Replace,
-    /// `node.yaml` is written; which fields.
-    Configure(Vec<&'static str>),
-    /// The service is set up.
-    SetUp(ServiceKind),
-    /// Another release becomes the current one.
-    Switch(Option<String>, String),
-    /// The node is started.
-    Start,
-    /// The node is stopped and started, in its turn.
-    Restart,
-    /// The node runs, and it is not known whether it is as it should be.
+/// What a phase is for. Phases come in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PhaseKind {
+    /// Directories of a founding that was cut off before any node ran are removed, so that it begins
+    /// anew. The executor plans again after it.
+    Reset,
+    /// A ring is made of all hosts at once.
+    Bootstrap,
+    /// Nodes of a ring that does not answer are started, all at once. The executor plans again after
+    /// it, for only now the ring's members are known.
+    WakeRing,
+    /// Members that are down are started, all at once: they may need each other, and a change of the
+    /// ring needs all of them.
+    StartDown,
+    /// Members that run and were not seen to be well since they were started.
     Prove,
-    /// Its weight changes.
-    Weigh(u32, u32),
+    /// A change of the ring that is under way is brought to its end.
+    FinishChange,
+    /// Hosts that are not members yet become members, in one change.
+    Join,
+    /// Members that run are restarted: the first alone, then in batches, each only while all
+    /// partitions keep enough copies without it.
+    RollingRestart,
+    /// Releases are brought to hosts that run as they should and lack the file.
+    Upload,
+    /// Members change their weights, in one change.
+    Weights,
+    /// Old releases are removed.
+    Prune,
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl PhaseKind {
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Bring(id, bytes) => write!(f, "upload {} ({})", short(id), size(*bytes)),
-            Self::Found => f.write_str("found the ring"),
-            Self::Join => f.write_str("join the ring"),
-            Self::Replace => f.write_str("take the lost member's place"),
-            Self::Configure(fields) => write!(f, "configure {}", fields.join(" and ")),
-            Self::SetUp(ServiceKind::Systemd) => f.write_str("set up a systemd unit"),
-            Self::SetUp(_) => f.write_str("set up a background process"),
-            Self::Switch(None, to) => write!(f, "use {}", short(to)),
-            Self::Switch(Some(from), to) => write!(f, "switch {} -> {}", short(from), short(to)),
-            Self::Start => f.write_str("start"),
-            Self::Restart => f.write_str("restart"),
-            Self::Prove => f.write_str("see it up, in sync and equal"),
-            Self::Weigh(from, to) => write!(f, "weight {from} -> {to}"),
+            Self::Reset => "reset",
+            Self::Bootstrap => "bootstrap",
+            Self::WakeRing => "start the ring",
+            Self::StartDown => "start what is down",
+            Self::Prove => "prove",
+            Self::FinishChange => "finish the ring's change",
+            Self::Join => "join",
+            Self::RollingRestart => "rolling restart",
+            Self::Upload => "upload",
+            Self::Weights => "weights",
+            Self::Prune => "prune",
         }
+    }
+
+    /// Whether what follows can only be known by another look, and is planned anew.
+    #[must_use]
+    pub fn plans_again(self) -> bool {
+        matches!(self, Self::Reset | Self::WakeRing)
     }
 }
 
-/// What there is to do on one host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Todo {
-    /// In this order. Empty when all is as it should be.
+/// What one host does in a phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSteps<'a> {
+    /// The host.
+    pub name: &'a str,
+    /// In this order.
     pub steps: Vec<Step>,
-    /// Why nothing may be done there.
-    pub refused: Option<String>,
-    /// Why its directory is not ours, if so: a reason to be refused, too.
-    pub foreign: Option<String>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
 }
 
-impl Todo {
-    /// Whether there is nothing to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.refused.is_none()
-    }
+/// A part of a plan that is over before the next one begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase<'a> {
+    /// What it is for.
+    pub kind: PhaseKind,
+    /// The hosts, in the order of the inventory. Empty when it is about the ring alone.
+    pub hosts: Vec<HostSteps<'a>>,
+}
 
-    /// Whether a step of this kind is in it.
-    #[must_use]
-    pub fn has(&self, is: fn(&Step) -> bool) -> bool {
-        self.steps.iter().any(is)
-    }
-
-    /// One line: what would be done.
-    #[must_use]
-    pub fn words(&self) -> String {
-        match (&self.refused, &self.steps[..]) {
-            (Some(why), _) => format!("refused: {why}"),
-            (None, []) => "nothing".into(),
-            (None, steps) => steps.iter().map(Step::to_string).collect::<Vec<_>>().join(", "),
+impl<'a> Phase<'a> {
+    fn push(&mut self, name: &'a str, step: Step) {
+        match self.hosts.iter_mut().find(|host| host.name == name) {
+            Some(host) => host.steps.push(step),
+            None => self.hosts.push(HostSteps { name, steps: vec![step] }),
         }
     }
 }
 
-/// What `node.yaml` should be.
-#[must_use]
-pub(super) fn wanted(host: &Host) -> NodeConfig {
-    NodeConfig {
-        name: host.name.clone(),
-        listen: Some(host.listen.to_string()),
-        advertise: host.advertise.map(|at| at.to_string()),
-        metrics: host.metrics.clone(),
-        quota_bytes: host.quota_bytes,
-    }
+/// What there is to do. See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Plan<'a> {
+    /// The hosts in question, in the order of the inventory.
+    pub hosts: Vec<&'a Host>,
+    /// Whether something may be done on each of them that could be looked at.
+    pub verdicts: BTreeMap<&'a str, Verdict>,
+    /// In the order in which they are walked. Empty when no host has anything to do.
+    pub phases: Vec<Phase<'a>>,
 }
 
-/// Works out what is to be done. `keys` are the SHA-256 of the lines of our key file, if there is one;
-/// `up` is whether a member of this name answers.
-#[must_use]
-pub(super) fn todo(
-    host: &Host,
-    facts: &Facts,
-    release: &Release,
-    keys: &[String],
-    standing: &Standing,
-    up: bool,
-) -> Todo {
-    let mut todo = Todo { warnings: warnings(facts, release), ..Todo::default() };
-    todo.foreign = foreign(host, facts, keys, standing, up);
-    todo.refused = refusal(host, facts, release).or_else(|| todo.foreign.clone());
-    todo.warnings.extend(moved(host, standing));
-    if todo.refused.is_some() {
-        return todo;
-    }
-    let steps = &mut todo.steps;
-    if !facts.releases.iter().any(|(id, _)| *id == release.id) {
-        steps.push(Step::Bring(release.id.clone(), release.bytes));
-    }
-    let made = facts.node_yaml.is_some();
-    match standing {
-        Standing::NoRing if !made => steps.push(Step::Found),
-        Standing::Outside => steps.push(Step::Join),
-        // A founder that was cut short; its place waits for it.
-        Standing::Member(_) if !made => steps.push(Step::Join),
-        Standing::Silent if !made => steps.push(Step::Join),
-        Standing::Lost(_) => steps.push(Step::Replace),
-        Standing::Member(member) if member.weight != host.weight => {
-            steps.push(Step::Weigh(member.weight, host.weight));
+impl<'a> Plan<'a> {
+    /// Works out what there is to do, from one look at the hosts.
+    #[must_use]
+    pub fn of(
+        fleet: &'a Fleet,
+        options: &ApplyOptions,
+        releases: &BTreeMap<&'a str, Release>,
+        facts: &FleetFacts<'a>,
+    ) -> Self {
+        let plan = Self::at_once(fleet, options, releases, facts);
+        let unborn = founding::unborn(fleet, facts, &plan.verdicts);
+        if unborn.is_empty() {
+            return plan;
         }
-        _ => {}
+        let mut plan = Self::at_once(fleet, options, releases, &facts.without_dirs(&unborn));
+        let steps = |name| HostSteps { name, steps: vec![Step::RemoveDir] };
+        let hosts = unborn.into_iter().map(steps).collect();
+        plan.phases.insert(0, Phase { kind: PhaseKind::Reset, hosts });
+        plan
     }
-    let fields = if made { changed(host, facts) } else { Vec::new() };
-    let configures = !fields.is_empty();
-    if configures {
-        steps.push(Step::Configure(fields));
-    }
-    let sets_up = !facts.service_as_wanted || facts.service == Service::None;
-    if sets_up {
-        steps.push(Step::SetUp(facts.kind.unwrap_or(ServiceKind::Background)));
-    }
-    let switches = facts.current.as_deref() != Some(&release.id);
-    if switches {
-        steps.push(Step::Switch(facts.current.clone(), release.id.clone()));
-    }
-    match facts.service {
-        Service::Running(_) if switches || configures || sets_up => steps.push(Step::Restart),
-        Service::Running(_) if facts.proving || matches!(standing, Standing::Member(_)) && !up => {
-            steps.push(Step::Prove);
-        }
-        Service::Running(_) => {}
-        _ => steps.push(Step::Start),
-    }
-    todo
-}
 
-fn warnings(facts: &Facts, release: &Release) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if facts.skew_ms.abs() > SKEW_MAX_MS {
-        let (s, way) =
-            (facts.skew_ms.abs() / 1_000, if facts.skew_ms > 0 { "ahead" } else { "behind" });
-        warnings.push(format!("its clock is {s} s {way} of ours: set it"));
-    }
-    if release.dynamic {
-        let id = short(&release.id);
-        warnings.push(format!("{id} needs the C library of the host: push a static binary"));
-    }
-    warnings
-}
-
-fn refusal(host: &Host, facts: &Facts, release: &Release) -> Option<String> {
-    let has = |id: &str| facts.releases.iter().any(|(have, _)| have == id);
-    if facts.os != "Linux" {
-        return Some(format!("it runs {}, not Linux", facts.os));
-    }
-    if !facts.lacks.is_empty() {
-        return Some(format!("it has no {}", facts.lacks.join(", no ")));
-    }
-    if facts.machine != release.machine {
-        let (theirs, ours) = (&facts.machine, &release.machine);
-        return Some(format!("it is {theirs} and the binary is for {ours}: name one with binary:"));
-    }
-    if facts.skew_ms.abs() > SKEW_REFUSED_MS {
-        let hours = facts.skew_ms.abs() / 3_600_000;
-        return Some(format!("its clock is {hours} hours off: set it (timedatectl)"));
-    }
-    if let Some(path) = &facts.read_only {
-        let user = &facts.user;
-        return Some(format!(
-            "{user} may not write to {path}: choose root: and data:, or become: sudo"
-        ));
-    }
-    if host.service == ServiceKind::Systemd && !(facts.init == Init::Systemd && facts.is_root) {
-        return Some("there is no systemd for us: it takes one, and root (become: sudo)".into());
-    }
-    if facts.noexec {
-        return Some(format!(
-            "{} is on a file system mounted noexec: choose another root:",
-            facts.root
-        ));
-    }
-    let need = 2 * release.bytes + ROOM;
-    if !has(&release.id) && facts.root_free < need {
-        let (free, need) = (size(facts.root_free), size(need));
-        return Some(format!("{} has {free} free, {need} are needed", facts.root));
-    }
-    if facts.node_yaml.is_none() && facts.data_free < DATA_ROOM {
-        return Some(format!("{} has {} free", facts.data, size(facts.data_free)));
-    }
-    if facts.port_taken {
-        return Some(format!("something else listens at {}", host.listen));
-    }
-    None
-}
-
-/// A zone that cannot be changed in place.
-fn moved(host: &Host, standing: &Standing) -> Option<String> {
-    let Standing::Member(member) = standing else { return None };
-    let (is, should) = (&member.zone, &host.zone);
-    (is != should).then(|| {
-        format!(
-            "it is in the zone {is}, not {should}: a member changes its zone by leaving and joining"
-        )
-    })
-}
-
-/// Why the directory over there is not for us.
-pub(super) fn foreign(
-    host: &Host,
-    facts: &Facts,
-    keys: &[String],
-    standing: &Standing,
-    up: bool,
-) -> Option<String> {
-    let data = &facts.data;
-    if matches!(standing, Standing::Lost(_)) && up {
-        return Some(format!("{} is not lost: it answers", host.name));
-    }
-    if facts.data_foreign {
-        return Some(format!("{data} is not empty and no node's directory"));
-    }
-    let Some(text) = &facts.node_yaml else {
-        return match standing {
-            Standing::Member(member) if member.state == State::Leaving => {
-                Some(format!("{} is leaving the ring", host.name))
+    /// The plan without a reset before it.
+    fn at_once(
+        fleet: &'a Fleet,
+        options: &ApplyOptions,
+        releases: &BTreeMap<&'a str, Release>,
+        facts: &FleetFacts<'a>,
+    ) -> Self {
+        let keys = prints(&facts.keys);
+        let mut plan = Self { hosts: facts.in_question(fleet, options), ..Self::default() };
+        let mut phases: BTreeMap<PhaseKind, Phase<'a>> = BTreeMap::new();
+        for host in &plan.hosts {
+            let name = host.name.as_str();
+            let Some(of_host) = facts.hosts.get(name) else { continue };
+            let (membership, up) = (facts.membership(host, options), facts.up.contains(name));
+            let seen = HostFacts { host, facts: of_host, membership: &membership, up };
+            let HostPlan { steps, verdict } = judge::host_plan(&seen, &releases[name], &keys);
+            let upgrades = steps.iter().any(|step| matches!(step, Step::Upgrade(_)));
+            for step in steps {
+                let kind = kind_of(&step, &seen, upgrades);
+                let new = || Phase { kind, hosts: Vec::new() };
+                phases.entry(kind).or_insert_with(new).push(name, step);
             }
-            Standing::Member(_) if up => Some(format!(
-                "{} runs, and {data} is not its directory: root: or data: is not as it was",
-                host.name
-            )),
-            Standing::Member(_) if !facts.seeded => Some(format!(
-                "{} is a member and {data} is gone: bring it back, or give its place to a new node: \
-                 kvs push apply --replace {0}",
-                host.name
-            )),
-            _ => None,
-        };
-    };
-    match config::parse::<NodeConfig>(text, &format!("{data}/node.yaml")) {
-        Ok(config) if config.name != host.name => {
-            return Some(format!("{data} is the node {}", config.name));
+            plan.verdicts.insert(name, verdict);
         }
-        Ok(_) => {}
-        Err(error) => return Some(error.to_string()),
+        if facts.is_changing() && !phases.is_empty() {
+            let kind = PhaseKind::FinishChange;
+            phases.insert(kind, Phase { kind, hosts: Vec::new() });
+        }
+        plan.phases = phases.into_values().collect();
+        debug_assert!(
+            plan.busy().iter().all(|name| plan.verdicts[name].refused.is_none()),
+            "nothing is done on a host that is refused"
+        );
+        plan
     }
-    if facts.ring_keys.is_empty() {
-        return Some(format!("{data}/ring.key is gone or cannot be read"));
+
+    /// What would be done on a host, a line a change, in the order of the phases.
+    #[must_use]
+    pub fn would(&self, name: &str) -> Vec<String> {
+        judge::changes(self.steps(name))
     }
-    if keys.is_empty() {
-        return Some(format!("{data} is a node already, and the ring's key file is not here"));
+
+    /// The same on one line, or why nothing may be done; `None` when it could not be looked at.
+    #[must_use]
+    pub fn line(&self, name: &str) -> Option<String> {
+        Some(judge::line(self.verdicts.get(name)?, &self.would(name)))
     }
-    if !facts.ring_keys.iter().any(|key| keys.contains(key)) {
-        return Some(format!("{data} belongs to another ring: its key is not ours"));
+
+    /// Whether a host was looked at and is as it should be.
+    #[must_use]
+    pub fn is_done(&self, name: &str) -> bool {
+        let verdict = self.verdicts.get(name);
+        verdict.is_some_and(|v| v.refused.is_none()) && self.steps(name).next().is_none()
     }
-    None
+
+    /// Hosts that have something to do, in the order of the inventory.
+    #[must_use]
+    pub fn busy(&self) -> Vec<&'a str> {
+        let names = self.hosts.iter().map(|host| host.name.as_str());
+        names.filter(|name| self.steps(name).next().is_some()).collect()
+    }
+
+    /// Has what another plan would tidy up be tidied up at the end of this one, which goes on with it.
+    pub(in crate::push) fn tidy_as(&mut self, earlier: &Self) {
+        let kind = PhaseKind::Prune;
+        let Some(old) = earlier.phases.iter().find(|phase| phase.kind == kind) else { return };
+        match self.phases.iter_mut().find(|phase| phase.kind == kind) {
+            None => self.phases.push(old.clone()),
+            Some(phase) => {
+                let is_new =
+                    |host: &&HostSteps<'_>| !phase.hosts.iter().any(|h| h.name == host.name);
+                let more: Vec<_> = old.hosts.iter().filter(is_new).cloned().collect();
+                phase.hosts.extend(more);
+            }
+        }
+    }
+
+    fn steps(&self, name: &str) -> impl Iterator<Item = &Step> + Clone {
+        let hosts = self.phases.iter().flat_map(|phase| &phase.hosts);
+        hosts.filter(move |host| host.name == name).flat_map(|host| &host.steps)
+    }
 }
 
-/// Fields of `node.yaml` that are not as they should be.
-fn changed(host: &Host, facts: &Facts) -> Vec<&'static str> {
-    let text = facts.node_yaml.as_deref().unwrap_or_default();
-    let Ok(is) = config::parse::<NodeConfig>(text, "node.yaml") else { return vec!["all"] };
-    let should = wanted(host);
-    let fields = [
-        ("listen", is.listen != should.listen),
-        ("advertise", is.advertise != should.advertise),
-        ("metrics", is.metrics != should.metrics),
-        ("quota_bytes", is.quota_bytes != should.quota_bytes),
-    ];
-    fields.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+/// In which phase a step of a host comes.
+fn kind_of(step: &Step, seen: &HostFacts<'_>, upgrades: bool) -> PhaseKind {
+    let by_membership = match seen.membership {
+        Membership::NoRing => PhaseKind::Bootstrap,
+        Membership::Silent if seen.is_made() => PhaseKind::WakeRing,
+        Membership::Silent | Membership::Outside | Membership::Lost(_) => PhaseKind::Join,
+        Membership::Member(_) if !seen.is_made() => PhaseKind::Join,
+        Membership::Member(_) if upgrades && (seen.runs() || seen.up) => PhaseKind::RollingRestart,
+        Membership::Member(_) if upgrades => PhaseKind::StartDown,
+        Membership::Member(_) if *step == Step::Prove => PhaseKind::Prove,
+        Membership::Member(_) => PhaseKind::Upload,
+    };
+    match step {
+        Step::RemoveDir => PhaseKind::Reset,
+        Step::Weigh { .. } => PhaseKind::Weights,
+        Step::Prune => PhaseKind::Prune,
+        Step::Upload(_)
+        | Step::TryRelease(_)
+        | Step::MakeDir(_)
+        | Step::Upgrade(_)
+        | Step::Prove => by_membership,
+    }
+}
+
+impl fmt::Display for Plan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for phase in &self.phases {
+            writeln!(f, "{}", phase.kind.name())?;
+            for host in &phase.hosts {
+                let would: Vec<_> = host.steps.iter().flat_map(Step::would).collect();
+                writeln!(f, "  {}: {}", host.name, would.join(", "))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The first digits of a release's name: enough for people.

@@ -11,7 +11,7 @@
 //! would be without that member, well below its target, so that the figures just after a change
 //! never ask for its reverse. Latency does not fall in proportion: so the rate at which so many
 //! members were too slow is remembered, and they are that few again only well below it. It asks
-//! nobody and changes nothing. Caveat: what it is told of a window of seconds is all it knows.
+//! no one and changes nothing. Caveat: what it is told of a window of seconds is all it knows.
 
 mod look;
 mod memory;
@@ -22,8 +22,8 @@ use std::time::Duration;
 pub use self::look::Look;
 pub use self::memory::{Memory, TooSlow};
 use self::words::{all_of, seconds};
-use super::ScaleRules;
 use crate::channel::{Load, p99};
+use crate::push::inventory::ScaleRules;
 
 /// Fewer timed requests than this have no 99th of a hundred.
 const TIMED_MIN: u64 = 100;

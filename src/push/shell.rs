@@ -19,8 +19,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::Watch;
 use crate::error::{Error, Result};
+use crate::push::watch::Watch;
 
 /// What a shell says before it begins a script.
 const BEGIN: &[u8] = b"kvs-begin\n";

@@ -33,10 +33,11 @@ use self::hostkey::HostKey;
 use self::link::{Broken, Link};
 use self::spare::Spare;
 use self::talk::Talk;
-use super::shell::{Output, Script, Shell};
-use super::{Become, SshRules, Watch};
 use crate::error::{Error, Result};
 use crate::os::now;
+use crate::push::inventory::{Become, SshRules};
+use crate::push::shell::{Output, Script, Shell};
+use crate::push::watch::Watch;
 
 /// Between two beats while something runs.
 const BEAT: Duration = Duration::from_secs(10);

@@ -20,11 +20,13 @@ mod every_test;
 mod inside;
 mod known;
 mod shape;
+mod sub_rooms;
 mod text;
 mod words;
 
 use std::fs;
 
+use self::sub_rooms::sub_arrows_point_down;
 use self::text::*;
 
 /// The rooms of `src/` from the ground up, and what each may use. `x..` is `x` and all it may use.
@@ -288,7 +290,7 @@ fn small_files_are_read_in_os(files: &[Source]) -> Vec<String> {
     let others = [
         "src/store/lmdb",
         "src/push/ssh",
-        "src/push/far",
+        "src/push/remote",
         "cmd/put.rs",
         "cmd/load.rs",
         "cmd/digest.rs",
@@ -457,6 +459,7 @@ macro_rules! hold {
 
 hold! {
     arrows_point_down => rooms_use_only_rooms_above_them,
+    sub_arrows_point_down => sub_rooms_use_only_sub_rooms_above_them,
     pure_rooms_are_pure => pure_rooms_touch_no_world,
     yaml_is_in_config => only_config_names_the_yaml_crate,
     unsafe_is_in_lmdb => only_lmdb_is_unsafe,

@@ -1,10 +1,26 @@
 //! What is to be done, situation by situation.
+//!
+//! ```text
+//! here       one host: its line, and why it is refused
+//! look       facts of a fleet as text
+//! scripts    testdata/push-plan: the phases of a whole fleet
+//! resume     the same situations: a push that is killed is resumed by planning again
+//! ```
+
+mod look;
+mod resume;
+#[cfg(test)] // it reads UPDATE from the environment, which only tests may
+mod scripts;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::judge::host_plan;
 use super::*;
-use crate::push::{Become, HostKeys, Init, SshRules};
+use crate::config;
+use crate::push::inventory::{Become, HostKeys, ServiceKind, SshRules};
+use crate::push::remote::{Facts, Init, Service};
+use crate::ring::{Member, State};
 
 const NEW: &str = "aaaaaaaaaaaaaaaa";
 const OLD: &str = "bbbbbbbbbbbbbbbb";
@@ -79,8 +95,8 @@ fn well() -> Facts {
     }
 }
 
-fn member(weight: u32) -> Standing {
-    Standing::Member(Member {
+fn member(weight: u32) -> Membership {
+    Membership::Member(Member {
         id: crate::ring::NodeId(1),
         name: "n1".into(),
         zone: "a".into(),
@@ -90,13 +106,23 @@ fn member(weight: u32) -> Standing {
     })
 }
 
-fn words(facts: &Facts, standing: &Standing) -> String {
-    words_of(facts, standing, true)
+fn words(facts: &Facts, membership: &Membership) -> String {
+    words_of(facts, membership, true)
 }
 
 /// Of one whose member answers, or does not.
-fn words_of(facts: &Facts, standing: &Standing, up: bool) -> String {
-    todo(&host(), facts, &release(), &["key".into()], standing, up).words()
+fn words_of(facts: &Facts, membership: &Membership, up: bool) -> String {
+    plan_of(facts, &release(), &["key".into()], membership, up).words()
+}
+
+fn plan_of(
+    facts: &Facts,
+    release: &Release,
+    keys: &[String],
+    membership: &Membership,
+    up: bool,
+) -> HostPlan {
+    host_plan(&HostFacts { host: &host(), facts, membership, up }, release, keys)
 }
 
 #[test]
@@ -116,16 +142,16 @@ fn what_is_missing_is_done_and_nothing_else() {
         ..well()
     };
     let upload = "upload aaaaaaaa (10.0 MiB)";
-    for (facts, standing, would) in [
+    for (facts, membership, would) in [
         (well(), member(1), "nothing".to_owned()),
         (
             bare(),
-            Standing::NoRing,
+            Membership::NoRing,
             format!("{upload}, found the ring, set up a background process, use aaaaaaaa, start"),
         ),
         (
             bare(),
-            Standing::Outside,
+            Membership::Outside,
             format!("{upload}, join the ring, set up a background process, use aaaaaaaa, start"),
         ),
         (
@@ -144,45 +170,45 @@ fn what_is_missing_is_done_and_nothing_else() {
             "set up a background process, restart".into(),
         ),
     ] {
-        assert_eq!(words(&facts, &standing), would);
+        assert_eq!(words(&facts, &membership), would);
     }
 }
 
 #[test]
 fn a_host_that_is_not_fit_is_refused_with_a_reason() {
-    let far = |change: fn(&mut Facts)| {
+    let told = |change: fn(&mut Facts)| {
         let mut facts = well();
         change(&mut facts);
         words(&facts, &member(1))
     };
     for (change, why) in [
-        (far(|f| f.os = "Darwin".into()), "it runs Darwin, not Linux"),
-        (far(|f| f.machine = "aarch64".into()), "it is aarch64 and the binary is for x86_64"),
-        (far(|f| f.lacks = vec!["sha256sum".into()]), "it has no sha256sum"),
-        (far(|f| f.skew_ms = -86_400_000), "its clock is 24 hours off"),
-        (far(|f| f.read_only = Some("/opt".into())), "deploy may not write to /opt"),
-        (far(|f| f.noexec = true), "/opt/kvs is on a file system mounted noexec"),
+        (told(|f| f.os = "Darwin".into()), "it runs Darwin, not Linux"),
+        (told(|f| f.machine = "aarch64".into()), "it is aarch64 and the binary is for x86_64"),
+        (told(|f| f.lacks = vec!["sha256sum".into()]), "it has no sha256sum"),
+        (told(|f| f.skew_ms = -86_400_000), "its clock is 24 hours off"),
+        (told(|f| f.read_only = Some("/opt".into())), "deploy may not write to /opt"),
+        (told(|f| f.noexec = true), "/opt/kvs is on a file system mounted noexec"),
         (
-            far(|f| {
+            told(|f| {
                 f.releases.clear();
                 f.root_free = 1 << 20;
             }),
             "/opt/kvs has 1.0 MiB free, 84.0 MiB are needed",
         ),
-        (far(|f| f.port_taken = true), "something else listens at 10.0.0.11:7400"),
-        (far(|f| f.data_foreign = true), "/opt/kvs/data is not empty and no node's directory"),
+        (told(|f| f.port_taken = true), "something else listens at 10.0.0.11:7400"),
+        (told(|f| f.data_foreign = true), "/opt/kvs/data is not empty and no node's directory"),
         (
-            far(|f| f.ring_keys = vec!["another".into()]),
+            told(|f| f.ring_keys = vec!["another".into()]),
             "/opt/kvs/data belongs to another ring: its key is not ours",
         ),
         (
-            far(|f| f.node_yaml = f.node_yaml.as_ref().map(|t| t.replace("n1", "n9"))),
+            told(|f| f.node_yaml = f.node_yaml.as_ref().map(|t| t.replace("n1", "n9"))),
             "/opt/kvs/data is the node n9",
         ),
     ] {
         assert!(change.starts_with(&format!("refused: {why}")), "{change}\n{why}");
     }
-    let keyless = todo(&host(), &well(), &release(), &[], &member(1), true);
+    let keyless = plan_of(&well(), &release(), &[], &member(1), true);
     assert!(keyless.words().contains("the ring's key file is not here"), "{}", keyless.words());
 }
 
@@ -216,10 +242,10 @@ fn what_was_not_seen_to_be_well_is_looked_at() {
 fn what_a_person_should_know_is_a_warning() {
     let facts = Facts { skew_ms: 90_000, ..well() };
     let dynamic = Release { dynamic: true, ..release() };
-    let todo = todo(&host(), &facts, &dynamic, &["key".into()], &member(1), true);
-    assert!(todo.is_empty());
+    let plan = plan_of(&facts, &dynamic, &["key".into()], &member(1), true);
+    assert!(plan.is_empty());
     assert_eq!(
-        todo.warnings,
+        plan.verdict.warnings,
         [
             "its clock is 90 s ahead of ours: set it",
             "aaaaaaaa needs the C library of the host: push a static binary"
@@ -238,8 +264,8 @@ fn bytes_are_read_by_people() {
 
 #[test]
 fn a_lost_member_gives_its_place_to_a_new_node() {
-    let Standing::Member(lost) = member(1) else { unreachable!() };
-    let lost = Standing::Lost(lost);
+    let Membership::Member(lost) = member(1) else { unreachable!() };
+    let lost = Membership::Lost(lost);
     // Also when the new one was made already, before somebody pulled the plug.
     for facts in [bare(), Facts { service: Service::Stopped, ..well() }] {
         let would = words_of(&facts, &lost, false);

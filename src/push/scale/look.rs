@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use super::super::Fleet;
-use super::super::home::Home;
 use super::{Condition, Sample, Sight, TooSlow};
 use crate::channel::Load;
 use crate::cluster::{Cluster, View};
 use crate::error::Result;
 use crate::os::now;
+use crate::push::inventory::{Fleet, Host};
+use crate::push::rollout::RingClient;
 use crate::ring::{NodeId, RingDoc, Step};
 
 /// What was seen of a ring.
@@ -39,19 +39,19 @@ impl Look {
     /// # Errors
     /// [`crate::error::Error::Unreachable`] when no node answers, and as [`Cluster::open`].
     pub fn at(fleet: &Fleet, window: Duration, timeout: Duration) -> Result<Self> {
-        let home = Home::new(fleet, &[], timeout);
-        let before = home.must_open()?;
+        let ring_client = RingClient::new(fleet, &[], timeout);
+        let before = ring_client.must_open()?;
         let start = now();
         let (first, mut silent) = loads(&before);
         drop(before);
         thread::sleep(window.saturating_sub(now() - start));
         // Nodes may have come and gone meanwhile.
-        let mut cluster = home.must_open()?;
-        let (second, late) = loads(&cluster);
+        let mut target = ring_client.must_open()?;
+        let (second, late) = loads(&target);
         silent.extend(late.into_iter().filter(|why| !silent.contains(why)).collect::<Vec<_>>());
-        let doc = cluster.doc();
-        let members = samples(&doc, &cluster.views()?, &first, &second);
-        let names = |hosts: &[super::super::Host]| hosts.iter().map(|h| h.name.clone()).collect();
+        let doc = target.doc();
+        let members = samples(&doc, &target.views()?, &first, &second);
+        let names = |hosts: &[Host]| hosts.iter().map(|h| h.name.clone()).collect();
         Ok(Self {
             members,
             silent,

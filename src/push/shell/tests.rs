@@ -113,7 +113,7 @@ fn of_too_much_the_beginning_and_the_end_are_kept() {
 }
 
 /// A script of a host, as it is after what comes before every script.
-const LOGS: &str = include_str!("../far/logs.sh");
+const LOGS: &str = include_str!("../remote/logs.sh");
 
 /// What is kept of the log of a node without a unit.
 fn logs(log: &str, lines: usize) -> String {

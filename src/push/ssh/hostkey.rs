@@ -17,10 +17,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::super::{Event, HostKeys, Watch};
 use super::Access;
 use super::known::{self, Known, Line, Name, Verdict};
 use crate::error::{Error, Result};
+use crate::push::inventory::HostKeys;
+use crate::push::watch::{Event, Watch};
 
 /// Hosts are met side by side, and their keys written to the same file.
 static WRITING: Mutex<()> = Mutex::new(());

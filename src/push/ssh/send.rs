@@ -13,13 +13,13 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::super::shell::{Output, Script};
-use super::super::{Event, Watch};
 use super::link::Broken;
 use super::talk::Talk;
 use super::{Ssh, words};
 use crate::error::{Error, Result};
 use crate::os::now;
+use crate::push::shell::{Output, Script};
+use crate::push::watch::{Event, Watch};
 
 /// `$1` is the file, `$2` its length.
 const TAKE: &str = r#"umask 077

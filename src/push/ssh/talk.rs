@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use ssh2::{Channel, EXTENDED_DATA_STDERR};
 
-use super::super::shell::{Kept, Output};
 use super::link::{Broken, Link};
 use crate::os::now;
+use crate::push::shell::{Kept, Output};
 
 /// Bytes that are written before the other streams are looked at.
 const BURST: usize = 256 << 10;
