@@ -260,19 +260,19 @@ fn meet(
     let mut told = |ticket| match link.wait(ticket, until, None) {
         Ok(Told::Fault(fault)) => Err(NoLink::new(format!("refuses: {}", Error::from(fault)))),
         Ok(told) => Ok(told),
-        Err(link::Cut::Silent) => Err(NoLink::new("gives no answer")),
+        Err(link::Cut::Silent) => Err(NoLink::new("does not answer")),
         Err(link::Cut::Broken(why)) => Err(NoLink::new(format!("hangs up: {why}"))),
     };
     let (Told::Ring(doc), Told::Members(news)) = (told(1)?, told(2)?) else {
-        return Err(NoLink::new("answers another question than it was asked"));
+        return Err(NoLink::new("answers a different request"));
     };
     let doc = *doc;
     if doc.check().is_err() || doc.id != link.ring {
-        return Err(NoLink::new("sends a ring document that is none of its ring"));
+        return Err(NoLink::new("sends the ring document of another ring"));
     }
     let link = match doc.member(link.node).map(|m| m.state) {
         _ if opening.strangers => link,
-        None => return Err(NoLink::new("is no member of the ring yet")),
+        None => return Err(NoLink::new("is not yet a member of the ring")),
         Some(State::Removed) => return Err(NoLink::new("was removed from the ring")),
         Some(_) => proven(link, &doc)?,
     };

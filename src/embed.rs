@@ -166,8 +166,8 @@ impl Embed {
             Note::Unreadable(p, key) => {
                 format!("the record of {} in partition {p} fails its checksum", escape(key))
             }
-            Note::Clash(key) => format!("two values of {key} carry one dot: corruption"),
-            Note::Lost(why) => format!("it may have lost records and fills anew ({why})"),
+            Note::Clash(key) => format!("two values of {key} have the same dot: corruption"),
+            Note::Lost(why) => format!("it may have lost records and is filling again ({why})"),
             Note::Refused(from, why) => {
                 format!("a message of {} was refused: {why}", self.doc().name(*from))
             }
@@ -217,6 +217,6 @@ pub fn wall_ms() -> u64 {
 pub fn random() -> Result<u128> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
-        .map_err(|e| Error::Denied(format!("The system gives no random numbers: {e}.")))?;
+        .map_err(|e| Error::Denied(format!("The system provides no random numbers: {e}.")))?;
     Ok(u128::from_le_bytes(bytes))
 }

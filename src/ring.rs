@@ -172,7 +172,7 @@ impl RingDoc {
             let left = self.members.iter().any(|m| m.name == name);
             let more = if left { " any more" } else { "" };
             let names = names.join(", ");
-            Error::Usage(format!("No member is called {name}{more}; there are {names}."))
+            Error::Usage(format!("No member is named {name}{more}; the members are {names}."))
                 .hint("kvs ring show lists the members")
         })
     }
@@ -310,8 +310,8 @@ impl RingDoc {
         if (plan.ring, plan.version, &plan.hash) != (fresh.ring, fresh.version, &fresh.hash) {
             let (at, version) = (plan.version, self.version);
             return Err(Error::Conflict(format!(
-                "The plan was made against version {at} of a ring that is at version {version}; \
-                 nothing was changed."
+                "The plan was made for version {at} of the ring, which is now at version \
+                 {version}; nothing was changed."
             ))
             .hint("make a new one: kvs ring plan"));
         }
@@ -333,7 +333,7 @@ impl RingDoc {
     pub fn change(&self, changes: &[Change]) -> Result<Self> {
         if self.step != Step::Settled {
             return Err(Error::Busy("A change of the ring is already under way.".into())
-                .hint("finish it first: kvs ring apply; it says what it waits for"));
+                .hint("finish it first: kvs ring apply, which reports what it is waiting for"));
         }
         let mut next = self.clone();
         let mut base = self.layout.clone();
@@ -439,7 +439,7 @@ impl RingDoc {
         names.sort();
         ids.sort();
         if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
-            return Err(Error::Usage(format!("Two members would be called {}.", twice[0])));
+            return Err(Error::Usage(format!("Two members would have the name {}.", twice[0])));
         }
         if let Some(twins) = ids.windows(2).find(|w| w[0] == w[1]) {
             let text = "Two members have one identity: a directory was copied.";

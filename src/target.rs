@@ -183,7 +183,7 @@ impl Target {
     fn open_live(places: &Places, opening: &Opening) -> Result<Self> {
         if let Some(name) = opening.down.first() {
             return Err(Error::Usage(
-                "--down is for directories; these nodes run. Nothing was tried.".into(),
+                "--down is for stopped nodes; these are running. Nothing was tried.".into(),
             )
             .hint(format!("stop a node instead: kvs node stop {}", operand(name))));
         }
@@ -239,7 +239,8 @@ impl Target {
         let (doc, Some(embed)) = (self.doc(), &self.embed) else { return };
         for id in embed.nodes().into_iter().filter(|id| !is_present(&doc, *id)) {
             if let Some(dir) = embed.dir(id) {
-                self.warnings.push(format!("{} is no member's now and is left out", dir.display()));
+                self.warnings
+                    .push(format!("{} no longer belongs to a member; ignored", dir.display()));
                 self.left_out.push(dir.to_path_buf());
             }
         }

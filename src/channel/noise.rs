@@ -285,8 +285,7 @@ impl Opener {
 #[must_use]
 pub fn other_key() -> Error {
     Error::Denied(
-        "The other side has another ring key than this one, or it is no node of kvs. Nothing was \
-         exchanged."
+        "The other side has a different ring key, or is not a kvs node. Nothing was exchanged."
             .into(),
     )
     .hint(
@@ -335,7 +334,7 @@ fn heard(bytes: &[u8]) -> Result<Hello> {
 
 fn stranger() -> Error {
     Error::Corrupt(
-        "A frame was altered on its way, or is out of turn; the connection is given up.".into(),
+        "A frame was altered in transit, or is out of order; the connection was closed.".into(),
     )
 }
 

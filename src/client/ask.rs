@@ -166,11 +166,11 @@ impl Client {
                         |info| {
                             let name = self.doc().name(at);
                             Error::Denied(format!(
-                            "{name} runs a build of kvs {} that does not tell its load; nothing \
-                             was changed.",
-                            info.build
-                        ))
-                        .hint("upgrade it: kvs push apply FLEET")
+                                "{name} runs kvs {}, which does not report its load; nothing was \
+                             changed.",
+                                info.build
+                            ))
+                            .hint("upgrade it: kvs push apply FLEET")
                         },
                     ));
                 }
@@ -232,8 +232,10 @@ impl Client {
     /// A node that runs and does not do what it is told.
     fn hangs(&self, at: NodeId) -> Error {
         let name = self.doc().name(at);
-        Error::Busy(format!("{name} is running and gives no answer; it may not have been told."))
-            .hint("wait longer with --timeout, or look at its log and end its process")
+        Error::Busy(format!(
+            "{name} is running but does not answer; the request may not have reached it."
+        ))
+        .hint("wait longer with --timeout, or read its log and end its process")
     }
 
     /// How long this node is asked at the most: little if it was silent before.
@@ -333,7 +335,7 @@ impl Client {
     fn lost(&self, at: NodeId, lost: &Lost, fate: Fate) -> Error {
         let name = self.doc().name(at);
         let why = match &lost.cut {
-            Cut::Silent => "gave no answer in time".to_owned(),
+            Cut::Silent => "did not answer in time".to_owned(),
             Cut::Broken(why) => format!("broke off before it answered ({why})"),
         };
         match lost.sent {
@@ -396,5 +398,5 @@ fn is_refused(told: &Told) -> bool {
 
 /// An answer of another kind than was asked for.
 pub(super) fn defect() -> Error {
-    Error::Corrupt("A node answered another question than it was asked: a defect of kvs.".into())
+    Error::Corrupt("A node answered a different request: a bug in kvs.".into())
 }

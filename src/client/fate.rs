@@ -54,7 +54,7 @@ pub(super) fn error(fate: Fate, node: &str, why: &str) -> Error {
         Fate::Read => Error::Refused(format!("{node} {why}; nothing was changed."))
             .hint("try again, or give it more time with --timeout; kvs status shows who is up"),
         Fate::Written => Error::Unknown(format!("{node} {why}; the write may have taken effect."))
-            .hint("repeat it until it no longer says so"),
+            .hint("repeat it while it ends with 5"),
         Fate::Worked => Error::Partial(format!("{node} {why}; what is done stays done."))
             .hint("kvs status shows who is up; then run the command again"),
     }

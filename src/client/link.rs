@@ -130,7 +130,7 @@ impl Link {
     pub(super) fn dial(address: &str, dial: &Dial<'_>, until: Instant) -> Result<Self, NoLink> {
         let mut stream = connect(address, until)?;
         let broken = |cut: Cut| match cut {
-            Cut::Silent => NoLink { hangs: true, ..NoLink::new("gives no answer") },
+            Cut::Silent => NoLink { hangs: true, ..NoLink::new("does not answer") },
             // A key that does not fit is answered by hanging up in good order.
             cut if cut == closed() => NoLink::denied(
                 "ends the handshake: it does not have this ring's key, or is not a kvs node",
@@ -179,8 +179,8 @@ impl Link {
                     return Err(NoLink::new(format!("refuses: {}", Error::from(fault))));
                 }
                 Ok(Parcel::Beat) => {}
-                Ok(_) => return Err(NoLink::new("says what no node says first")),
-                Err(Cut::Silent) => return Err(NoLink::new("gives no answer")),
+                Ok(_) => return Err(NoLink::new("sends an invalid first message")),
+                Err(Cut::Silent) => return Err(NoLink::new("does not answer")),
                 Err(Cut::Broken(why)) => return Err(NoLink::new(format!("hangs up: {why}"))),
             }
         }
@@ -266,7 +266,8 @@ impl Out {
 
     fn send(&mut self, parcel: &Parcel, until: Instant) -> Result<(), Cut> {
         let mut frames = Vec::new();
-        let older = || Cut::Broken("it runs an older kvs, which cannot be asked this".into());
+        let older =
+            || Cut::Broken("it runs an older kvs, which does not support this request".into());
         let bytes = parcel.encode_for(self.wire).ok_or_else(older)?;
         let sealed = self.sealer.seal(&self.clocks.stamp(&bytes), &mut frames);
         sealed.map_err(|e| Cut::Broken(e.to_string()))?;
@@ -300,17 +301,19 @@ impl In {
 /// Holds what the other side says of itself against what is wanted.
 fn who(theirs: &Hello, ours: &Hello, dial: &Dial<'_>) -> Result<(NodeId, RingId, u8), NoLink> {
     let (Some(node), Some(ring)) = (theirs.node, theirs.ring) else {
-        return Err(NoLink::new("is no node of a ring"));
+        return Err(NoLink::new("is not a node of a ring"));
     };
     if dial.ring.is_some_and(|wanted| wanted != ring) {
         return Err(NoLink::new("belongs to another ring"));
     }
     if dial.node.is_some_and(|wanted| wanted != node) {
-        return Err(NoLink::new("is another node by now"));
+        return Err(NoLink::new("is now another node"));
     }
     let Some(wire) = ours.version_with(theirs) else {
         let (lowest, highest) = (theirs.lowest, theirs.highest);
-        let why = format!("speaks wire versions {lowest} to {highest} only: another kvs");
+        let why = format!(
+            "supports only wire versions {lowest} to {highest}: it runs another version of kvs"
+        );
         return Err(NoLink::new(why));
     };
     Ok((node, ring, wire))
@@ -340,7 +343,7 @@ fn unconnected(error: &std::io::Error) -> NoLink {
             let why = "refuses the connection: nothing listens there";
             NoLink { refused: true, ..NoLink::new(why) }
         }
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => NoLink::new("gives no answer"),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => NoLink::new("does not answer"),
         _ => NoLink::new(format!("cannot be reached: {error}")),
     }
 }
@@ -364,7 +367,7 @@ fn resolve(address: &str, until: Instant) -> Result<Vec<SocketAddr>, NoLink> {
     match told.recv_timeout(left(until)) {
         Ok(Ok(all)) => Ok(all),
         Ok(Err(error)) => Err(NoLink::new(format!("is a name that cannot be resolved: {error}"))),
-        Err(_) => Err(NoLink::new("is a name that is not resolved in time")),
+        Err(_) => Err(NoLink::new("is a name that was not resolved in time")),
     }
 }
 

@@ -113,7 +113,7 @@ impl Crowd<'_> {
                     self.fail(|o| o.at == node, &why)?;
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    self.fail(|o| o.until <= until, "gave no answer in time")?;
+                    self.fail(|o| o.until <= until, "did not answer in time")?;
                 }
             }
         }
@@ -211,7 +211,7 @@ fn unsent(cut: &Cut) -> Error {
         Cut::Silent => "takes nothing more",
         Cut::Broken(why) => why,
     };
-    Error::Unreachable(format!("A node could not be asked: {why}. That question was not sent."))
+    Error::Unreachable(format!("A node could not be asked: {why}. The request was not sent."))
 }
 
 /// Reads what a node says until nothing comes any more or nobody listens.

@@ -53,7 +53,7 @@ pub fn read_keys(path: &Path) -> Result<Vec<Secret>> {
             "The key file {} does not hold 64 hexadecimal digits, or two such lines.",
             path.display()
         ))
-        .hint("put back what was there; every node of a ring has the same ring.key")
+        .hint("restore the file; every node of a ring has the same ring.key")
     })
 }
 
@@ -97,7 +97,7 @@ pub fn key_text(keys: &[Secret]) -> String {
 pub fn fresh_key() -> Result<Secret> {
     let mut key = [0; 32];
     getrandom::fill(&mut key)
-        .map_err(|e| Error::Denied(format!("The system gives no random numbers: {e}.")))?;
+        .map_err(|e| Error::Denied(format!("The system provides no random numbers: {e}.")))?;
     Ok(key)
 }
 

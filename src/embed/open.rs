@@ -124,7 +124,7 @@ impl Embed {
         let mut beyond = Vec::new();
         for (dir, error) in damaged {
             if self.open_all(std::slice::from_ref(&dir), &opening, map)?.is_empty() {
-                let text = format!("{} is read as far as it can be: {error}", dir.display());
+                let text = format!("{} is read only in part: {error}", dir.display());
                 self.warnings.push(text);
                 self.salvaged.push(dir);
             } else {
@@ -154,7 +154,8 @@ impl Embed {
                 other.map(|other| (word(dir), other.name.clone()))
             });
             return Err(Error::Denied(format!(
-                "{a} and {b} have one identity: one is a copy of the other. Nothing was changed."
+                "{a} and {b} have the same identity: one is a copy of the other. Nothing was \
+                 changed."
             ))
             .hint(match taken {
                 Some((dir, name)) => format!(
@@ -198,9 +199,9 @@ impl Embed {
                 let dir = slot.dir.display();
                 let why = match doc.member(id) {
                     Some(_) => "was removed from the ring",
-                    None => "is no member of the ring yet",
+                    None => "is not yet a member of the ring",
                 };
-                self.warnings.push(format!("{dir} {why} and is left out"));
+                self.warnings.push(format!("{dir} {why}; ignored"));
                 self.left_out.push(slot.dir);
             }
         }
@@ -244,11 +245,11 @@ fn none_open(mut failed: Vec<Damaged>, access: Access) -> Error {
     let closed = failed.iter().position(|f| is_closed(&f.1));
     match (closed, failed.is_empty()) {
         (_, true) => Error::Unreachable("No node of the ring is open; nothing was tried.".into())
-            .hint("take members out of --down"),
+            .hint("remove members from --down"),
         (None, false) => failed.swap_remove(0).1,
         (Some(at), false) => match failed.swap_remove(at).1 {
             Error::Hinted { error, hint } if access == Access::Write => error.hint(format!(
-                "nothing was changed; get, scan, dump, diff and verify need no right to write. \
+                "nothing was changed; get, scan, dump, diff and verify need no write permission. \
                  To write: {hint}"
             )),
             error => error,
@@ -286,7 +287,7 @@ fn refuse_irregular(dir: &Path) -> Result<()> {
         return Err(Error::Denied(format!(
             "{shown} is {what}; a node's files are regular ones. Nothing was changed."
         ))
-        .hint(format!("put the file itself in its place, or move that away: mv {from} {to}")));
+        .hint(format!("put the file itself in its place, or move this away: mv {from} {to}")));
     }
     Ok(())
 }

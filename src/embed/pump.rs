@@ -102,9 +102,9 @@ pub(super) fn stopped(fate: Fate, name: &str) -> Error {
         Fate::Read => Error::Refused(format!("{stopped}; nothing was changed."))
             .hint(format!("ask the others: {}", option("--down", name))),
         Fate::Written => Error::Unknown(format!("{stopped}; the write may have taken effect."))
-            .hint("see to its disk, then repeat the write until it no longer says so"),
+            .hint("check its disk, then repeat the write while it ends with 5"),
         Fate::Worked => Error::Partial(format!("{stopped}; what is done stays done."))
-            .hint("see to its disk, then run the command again"),
+            .hint("check its disk, then run the command again"),
     }
 }
 

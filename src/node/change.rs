@@ -151,7 +151,7 @@ impl Node {
         let limit = if task.stage == Stage::Filling { FILL_MS } else { BARRIER_MS };
         if task.stage != Stage::Proposing && waited >= limit {
             let names: Vec<_> = task.waiting.iter().map(|m| self.doc.name(*m)).collect();
-            let why = format!("{} did not get as far in time", names.join(", "));
+            let why = format!("{} did not reach this step in time", names.join(", "));
             return self.conclude_ring(cx, task.asker, Some(why));
         }
         let again = if task.stage == Stage::Filling { FILL_AGAIN_MS } else { AGAIN_MS };
@@ -166,10 +166,8 @@ impl Node {
             (Stage::Barrier, Step::WriteBoth) => self.enter(cx, task, Stage::Filling),
             (Stage::Barrier, Step::ReadNew) => self.enter(cx, task, Stage::Handing),
             (Stage::Filling, _) if task.unfilled > 0 => {
-                let why = format!(
-                    "{} partitions have met too few full owners to be moved",
-                    task.unfilled
-                );
+                let why =
+                    format!("too few full owners to move some partitions ({})", task.unfilled);
                 self.conclude_ring(cx, task.asker, Some(why));
             }
             (Stage::Filling | Stage::Handing, _) => {

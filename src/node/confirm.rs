@@ -75,11 +75,12 @@ impl Node {
         }
         let exact = put.request.items.iter().map(|item| matches!(item.basis, Basis::Exact(_)));
         let verdict = match standings.iter().zip(exact).map(|(s, exact)| (*s, exact)).max() {
-            Some((Standing::Overtaken, _)) => Verdict::Unknown(
-                "another writer went on from it, or replaced it: read the key".into(),
-            ),
+            Some((Standing::Overtaken, _)) => {
+                Verdict::Unknown("another writer built on it or replaced it: read the key".into())
+            }
             Some((Standing::Beside, true)) => Verdict::Unknown(
-                "another writer was as fast, and both values are there: read the key".into(),
+                "another writer wrote at the same time, and both values are kept: read the key"
+                    .into(),
             ),
             _ => Verdict::Done,
         };

@@ -114,7 +114,7 @@ impl Node {
     /// Has a document chosen as the next one.
     pub(super) fn propose(&mut self, cx: &mut Cx<'_>, asker: Asker, doc: RingDoc) {
         if doc.version != self.doc.version + 1 || doc.id != self.doc.id || self.read_only {
-            let why = format!("the ring is at version {} meanwhile", self.doc.version);
+            let why = format!("the ring is now at version {}", self.doc.version);
             return self.conclude_ring(cx, asker, Some(why));
         }
         let task = Propose {
@@ -231,8 +231,7 @@ impl Node {
 
     fn chosen(&mut self, cx: &mut Cx<'_>, task: Propose) {
         let ours = *self.doc == task.wanted;
-        let other =
-            || "another change of the ring was chosen first; look: kvs ring show".to_string();
+        let other = || "another ring change was chosen first; see it: kvs ring show".to_string();
         self.conclude_ring(cx, task.asker, (!ours).then(other));
     }
 

@@ -106,7 +106,11 @@ impl Node {
     pub(super) fn start_put(&mut self, cx: &mut Cx<'_>, asker: Asker, request: PutRequest) {
         let p = request.partition;
         if self.resting {
-            return self.conclude(cx, asker, Outcome::NotMine("it takes no more requests".into()));
+            return self.conclude(
+                cx,
+                asker,
+                Outcome::NotMine("it accepts no more requests".into()),
+            );
         }
         if self.identity.is_waiting() || !self.is_full(p) {
             let why = if self.doc.owns(self.id, p) {
@@ -222,7 +226,8 @@ impl Node {
             return;
         }
         if put.strict {
-            let why = "too few owners with a full copy told what they hold; nothing was written";
+            let why =
+                "too few owners with a full copy reported what they hold; nothing was written";
             let reply = PutReply::none(Verdict::Refused(why.into()));
             return self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
         }
@@ -240,7 +245,7 @@ impl Node {
         let late =
             cx.now.mono_ms >= put.started_ms + mint_within_ms(put.request.options.timeout_ms);
         if late && !planted::is(Bug::LateMint) {
-            let why = "it could not be begun within half of its time; nothing was written";
+            let why = "it could not start within half of its timeout; nothing was written";
             let reply = PutReply::none(Verdict::Refused(why.into()));
             return self.conclude(cx, put.asker, Outcome::Reply(Reply::Put(reply)));
         }

@@ -50,7 +50,7 @@ pub fn doubts(target: &Target, id: NodeId, only: Option<&[Partition]>) -> Result
     }
     let listed = |(partition, n): (Partition, usize)| Doubt {
         partition,
-        why: format!("holds {n} damaged records"),
+        why: format!("holds damaged records ({n})"),
     };
     found.extend(bad.into_iter().map(listed));
     if !target.runs(id) {

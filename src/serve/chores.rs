@@ -107,7 +107,10 @@ impl Core {
         let gone = self.chores.down.values().filter(old).count();
         if gone > 0 && self.chores.spread.is_due(now) {
             self.chores.spread.due_ms = now + OLD_MS;
-            tracing::warn!(members = gone, "hints wait for members long down: bring them back");
+            tracing::warn!(
+                members = gone,
+                "hints are waiting for members that have long been down: bring them back"
+            );
             self.chores.spread.ticket = self.request(Request::Spread);
         }
     }
@@ -208,7 +211,7 @@ impl Core {
                 chores.scrub.ticket = None;
                 if *over {
                     chores.scrub.due_ms = now + SCRUB_REST_MS;
-                    tracing::info!("everything was read and proven");
+                    tracing::info!("every record was read and its checksum verified");
                 }
             }
             Reply::Ring(doc, why) if chores.shepherd.ticket == Some(ticket) => {

@@ -61,8 +61,7 @@ impl Committer {
 /// A thread that panics is the end of its node: nothing would be committed any more.
 fn watched(tell: &Sender<In>, run: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(run)).is_err() {
-        let text =
-            "The thread that writes the node's file met a defect of kvs, so the node stopped.";
+        let text = "The thread that writes the node's file met a bug in kvs, so the node stopped.";
         let error = Error::Corrupt(text.into())
             .hint("keep the log and report it; then start the node again: kvs node run DIR");
         drop(tell.blocking_send(In::Broken(error)));

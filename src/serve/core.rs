@@ -168,7 +168,7 @@ impl Core {
                 let why = format!("The node's file failed, so it stopped: {why}");
                 let name = operand(self.node.doc().name(self.node.id()));
                 self.failed = Some(Error::Corrupt(why).hint(format!(
-                    "see to the disk, then start it again; where it ends like this again, rebuild it: \
+                    "check the disk, then start it again; if it fails again, rebuild it: \
                      kvs replace {name}"
                 )));
             }
@@ -387,11 +387,11 @@ fn noted(note: &Note) {
         }
         Note::Clash(key) => {
             meter::note("clash");
-            tracing::error!(%key, "two values carry one dot: corruption");
+            tracing::error!(%key, "two values have the same dot: corruption");
         }
         Note::Lost(why) => {
             meter::note("lost");
-            tracing::warn!("records may have been lost; filling anew: {why}");
+            tracing::warn!("records may have been lost; filling again: {why}");
         }
         Note::Refused(from, why) => {
             meter::note("refused");

@@ -44,7 +44,7 @@ impl Core {
     /// Answers a question, or has it answered.
     pub(super) fn asked(&mut self, link: u64, ticket: u64, ask: Ask, seat: Option<Seat>) {
         if !is_operators(&ask) && self.peers.conn(link).is_some_and(|c| c.operator) {
-            let text = "This node has as many clients as it has room for; nothing was tried.";
+            let text = "This node has reached its limit of clients; nothing was tried.";
             let error = Error::Busy(text.into()).hint("ask another node of the ring");
             return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
         }
@@ -92,7 +92,7 @@ impl Core {
     fn ask_node(&mut self, link: u64, ticket: u64, request: Request, seat: Option<Seat>) {
         let closed = self.desk.draining || self.stopping != Stopping::No;
         if closed && request.is_data() {
-            let text = "This node takes no more requests; nothing was tried.".to_owned();
+            let text = "This node accepts no more requests; nothing was tried.".to_owned();
             let error = Error::Busy(text).hint("ask another node of the ring");
             return self.tell(link, ticket, Told::Fault(Fault::from(&error)));
         }
@@ -149,8 +149,9 @@ impl Core {
                 let text = "The node has just started and waits to hear from another member, to be \
                             sure that its file is not an old one; nothing was tried.";
                 let error = Error::Refused(text.into()).hint(
-                    "start another node of the ring; when all are running, they may have new addresses: \
-                     write these into the peers.yaml of one node and restart it (kvs-concepts(7), \
+                    "start another node of the ring; if all are running, their addresses may have \
+                     changed: write the new ones into the peers.yaml of one node and restart it \
+                     (kvs-concepts(7), \
                      RUNNING NODES)",
                 );
                 self.tell(held.link, held.ticket, Told::Fault(Fault::from(&error)));
@@ -185,7 +186,8 @@ impl Core {
             0 => Told::Done,
             left => Told::Fault(Fault::from(
                 &Error::Partial(format!(
-                    "The node takes no more requests; {left} hints wait for members that are down."
+                    "The node accepts no more requests; hints waiting for members that are down: \
+                     {left}."
                 ))
                 .hint("bring them back: kvs status shows who is down"),
             )),

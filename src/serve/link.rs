@@ -189,7 +189,7 @@ struct Defect(u64, Sender<In>);
 impl Drop for Defect {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let why = Error::Corrupt("what it said met a defect of kvs".into());
+            let why = Error::Corrupt("its message met a bug in kvs".into());
             drop(self.1.try_send(In::Ended(self.0, Some(why))));
         }
     }

@@ -96,11 +96,11 @@ impl Core {
             && ring != doc.id
         {
             let text = format!("This node is of the ring {}, not of {ring}.", doc.id);
-            return Err(Error::Denied(text).hint("see to the addresses in peers.yaml"));
+            return Err(Error::Denied(text).hint("check the addresses in peers.yaml"));
         }
         let Some(id) = hello.node else { return Ok(Who::Client) };
         if id == self.node.id() {
-            let text = "This very node is running here already.";
+            let text = "This node is already running here.";
             return Err(Error::Denied(text.into()).hint(format!(
                 "a copy of a node needs an identity of its own: kvs replace {}",
                 operand(doc.name(id))
@@ -142,7 +142,11 @@ impl Core {
         if let Some(idle) = self.peers.idlest(|number| asking.contains(&number)) {
             if let Some(unsaid) = self.quiet.may_say() {
                 let from = self.from(idle);
-                tracing::warn!(from, unsaid, "an idle client makes room: there are {clients}");
+                tracing::warn!(
+                    from,
+                    unsaid,
+                    "an idle client was closed to admit another: there are {clients}"
+                );
             }
             self.peers.cut(idle);
             return Ok(false);
@@ -150,7 +154,7 @@ impl Core {
         if clients < room + self.bounds.operators {
             return Ok(true);
         }
-        Err(Error::Busy(format!("This node has {clients} clients already, and all are busy."))
+        Err(Error::Busy(format!("This node already has {clients} clients, and all are busy."))
             .hint("ask another node of the ring"))
     }
 

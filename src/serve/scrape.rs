@@ -62,7 +62,7 @@ impl Text {
 /// Listens; gives where. Within a runtime only.
 pub(super) async fn open(at: &str, figures: PrometheusHandle, crowd: Crowd) -> Result<String> {
     let refused = |e: std::io::Error| {
-        Error::Busy(format!("The figures cannot be offered at {at}: {e}. Nothing is served."))
+        Error::Busy(format!("Metrics cannot be served at {at}: {e}. Nothing is served."))
             .hint("choose another address with --metrics HOST:PORT, or --metrics off")
     };
     let listener = TcpListener::bind(at).await.map_err(refused)?;
@@ -85,7 +85,7 @@ async fn accept(listener: TcpListener, text: Text, crowd: Crowd) {
             Ok(accepted) => accepted,
             Err(error) => {
                 if let Some(unsaid) = quiet.may_say() {
-                    tracing::warn!(unsaid, "a connection to the figures was not accepted: {error}");
+                    tracing::warn!(unsaid, "a metrics connection was not accepted: {error}");
                 }
                 tokio::time::sleep(ACCEPT_REST).await;
                 continue;

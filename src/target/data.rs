@@ -38,7 +38,7 @@ impl Target {
         let what = format!("The read of {key}");
         let hint = match reply.r {
             1 => "kvs status shows who is down; kvs repair fills copies that are behind",
-            _ => "kvs status shows who is down; kvs repair, or ask for less with -r",
+            _ => "kvs status shows who is down; kvs repair, or lower R with -r",
         };
         let settled = settle(&reply.verdict, &what, hint);
         settled.map_err(|error| self.or_damage(self.doc().q.partition(key), error))?;
@@ -223,12 +223,12 @@ impl Target {
 fn heal(doc: &RingDoc) -> &'static str {
     match doc.n() {
         1 => {
-            "there is no other copy: restore a backup, or save what can be read (kvs dump) and go on \
-             without the rest: kvs repair --verify, then kvs repair --accept-losses"
+            "there is no other copy: restore a backup, or save what can be read (kvs dump) and \
+             continue without the rest: kvs repair --verify, then kvs repair --accept-losses"
         }
         _ => {
-            "heal from other copies: kvs repair --verify; when there are none, go on with what is left: \
-             kvs repair --accept-losses"
+            "heal from other copies: kvs repair --verify; if there are none, continue with what \
+             is left: kvs repair --accept-losses"
         }
     }
 }
@@ -273,7 +273,7 @@ fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {
         }
         Verdict::Unknown(why) => {
             Err(Error::Unknown(format!("{what} may or may not have taken effect: {why}."))
-                .hint("repeat it until it no longer says so"))
+                .hint("repeat it while it ends with 5"))
         }
         Verdict::Unreachable(why) => {
             Err(Error::Unreachable(format!("{what} could not begin: {why}.")).hint(hint))
@@ -283,7 +283,7 @@ fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {
 
 /// A reply of another kind than was asked for.
 pub(crate) fn defect() -> Error {
-    Error::Corrupt("A node answered another question than it was asked: a defect of kvs.".into())
+    Error::Corrupt("A node answered a different request: a bug in kvs.".into())
 }
 
 #[cfg(test)]

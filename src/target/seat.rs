@@ -86,9 +86,11 @@ impl Target {
         if !self.nodes().contains(&id) {
             return Ok(());
         }
-        Err(Error::Denied(format!("{name} runs: it is not lost. Nothing was changed.")).hint(
-            format!("take it out with kvs leave {0}, or stop it: kvs node stop {0}", operand(name)),
-        ))
+        Err(Error::Denied(format!("{name} is running, so it is not lost. Nothing was changed."))
+            .hint(format!(
+                "take it out with kvs leave {0}, or stop it: kvs node stop {0}",
+                operand(name)
+            )))
     }
 
     /// Whether somebody serves the directory, or is about to.
@@ -120,7 +122,7 @@ impl Target {
             if now() >= if door == Door::Starting { late } else { until } {
                 let (shown, dir) = (dir.display(), operand(dir));
                 return Err(Error::Partial(format!(
-                    "{shown} is made, and its node is not running; the ring was not changed."
+                    "{shown} was made, but its node is not running; the ring was not changed."
                 ))
                 .hint(format!("start it: kvs node run {dir}; then run this command again")));
             }
@@ -153,7 +155,7 @@ impl Target {
         let left = until.saturating_duration_since(now()).clamp(PAUSE, self.timeout.max(PAUSE));
         let met = self.meet(address, &live.secrets, left).map_err(|error| {
             Error::Partial(format!("The node at {address} does not answer yet: {error}"))
-                .hint("see its log; when it runs, run this command again")
+                .hint("read its log; once it runs, run this command again")
         })?;
         let (ring, id) = (met.doc().id, met.entry());
         let why = match (ring == self.doc().id, id == member) {
@@ -161,8 +163,10 @@ impl Target {
             (false, _) => "a node of another ring",
             (true, false) => "another node of this ring",
         };
-        Err(Error::Partial(format!("At {address} answers {why}; the ring was not changed."))
-            .hint("see what runs there, and whether two nodes were told one address"))
+        Err(Error::Partial(format!(
+            "The address {address} is that of {why}; the ring was not changed."
+        ))
+        .hint("check what runs there, and whether two nodes have the same address"))
     }
 
     /// The member that a directory was made for.

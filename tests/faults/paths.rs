@@ -40,7 +40,7 @@ fn a_dump_goes_where_it_is_told() {
     assert_eq!(place.read("got"), all);
     // More than a pipe holds: a reader of what was named that has enough has no dump.
     place.sh("head -c 300000 /dev/zero | tr '\\0' x >large; kvs put large @large").ends(0);
-    place.sh("(head -c 1 < fifo > one) & kvs dump -q -o fifo").ends(4).says("is not whole");
+    place.sh("(head -c 1 < fifo > one) & kvs dump -q -o fifo").ends(4).says("is incomplete");
     place.kvs("delete large").ends(0);
     place.sh("kvs dump -q -o - | LC_ALL=C sort").ends(0).prints(&all);
     assert!(!place.path("-").exists());
@@ -91,7 +91,7 @@ fn a_load_claims_what_it_did() {
         "over",
         "{\"key\":\"k\",\"value\":\"v\",\"expires\":\"1000\"}\n{\"key\":\"l\",\"value\":\"v\"}",
     );
-    place.kvs("load over").ends(0).says("2 values written").says("nobody will read: 1");
+    place.kvs("load over").ends(0).says("wrote 2 values").says("already expired: 1 value");
     let json = place.kvs("load over --format json").ends(0).text();
     assert!(json.contains("\"expired\":\"1\""), "{json}");
     place.kvs("get k").ends(1).says("expired");

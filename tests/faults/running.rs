@@ -165,7 +165,7 @@ fn a_hangup_stops_nodes_in_good_order_or_not_at_all() {
     }
     let line = format!("nohup {} up r", crate::shell::binary().display());
     let mut up = place.start_into(&line, "up.out", "up.err");
-    wait_for("three nodes", || place.read("up.err").contains("up 3 nodes"));
+    wait_for("three nodes", || place.read("up.err").contains("3 nodes up"));
     send("HUP", &up.id().to_string());
     place.kvs("wait --settled --timeout 60s").ends(0);
     let all = ["n1", "n2", "n3"].map(|name| pid(&place, name));
@@ -254,7 +254,7 @@ fn a_node_that_hears_nobody_advises_no_replacement() {
     let place = ring();
     let node = Served::node(&place, "n1");
     let told = place.kvs("status").ends(0);
-    assert!(told.err.contains("n2 is not heard from"), "{}", told.err);
+    assert!(told.err.contains("n2 was not heard from"), "{}", told.err);
     assert!(!told.err.contains("kvs replace"), "{}", told.err);
     place.kvs("get k --timeout 1s").ends(4).says("peers.yaml");
     node.stops(0);
