@@ -283,7 +283,7 @@ fn meet(
 fn proven(link: Link, doc: &RingDoc) -> std::result::Result<Link, NoLink> {
     match doc.member(link.node) {
         Some(member) if member.public_key != link.public => {
-            Err(NoLink::new(format!("says it is {} and has another key", member.name)))
+            Err(NoLink::new(format!("claims to be {} but has another key", member.name)))
         }
         _ => Ok(link),
     }

@@ -226,7 +226,7 @@ impl Target {
                 Err(Error::Denied(text).hint("name one ring only"))
             }
             Err(error) if embed::is_damage(&error) || embed::is_odd(&error) => {
-                self.warnings.push(format!("what is not running counts as down: {error}"));
+                self.warnings.push(format!("stopped members count as down: {error}"));
                 self.damaged = if embed::is_odd(&error) { Vec::new() } else { dirs };
                 Ok(())
             }

@@ -112,7 +112,8 @@ pub fn load(
 /// The lines could not be put in order, and writing had not begun.
 fn unsorted(error: Error) -> Error {
     error.hint(
-        "nothing was written; sorting takes about the size of the input in TMPDIR: name a directory \
+        "nothing was written; sorting needs about the size of the input in TMPDIR: name a \
+         directory \
          with that much space",
     )
 }

@@ -339,7 +339,7 @@ fn stranger() -> Error {
 }
 
 fn defect(error: &snow::Error) -> Error {
-    Error::Corrupt(format!("The channel cannot go on: {error}."))
+    Error::Corrupt(format!("The channel failed: {error}."))
 }
 
 impl fmt::Debug for RingKeys {

@@ -208,7 +208,7 @@ impl Crowd<'_> {
 
 fn unsent(cut: &Cut) -> Error {
     let why = match cut {
-        Cut::Silent => "takes nothing more",
+        Cut::Silent => "accepts no more requests",
         Cut::Broken(why) => why,
     };
     Error::Unreachable(format!("A node could not be asked: {why}. The request was not sent."))

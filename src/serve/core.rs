@@ -321,7 +321,7 @@ impl Core {
             return;
         }
         for lost in before.difference(&alive) {
-            tracing::warn!(peer = self.node.doc().name(*lost), "taken to be down");
+            tracing::warn!(peer = self.node.doc().name(*lost), "considered down");
         }
         for back in alive.difference(&before) {
             tracing::info!(peer = self.node.doc().name(*back), "up");
@@ -357,7 +357,7 @@ impl Core {
     fn is_over(&self) -> Option<Ended> {
         let removed = self.node.doc().member(self.node.id());
         if removed.is_some_and(|m| m.state == State::Removed) && !self.node.is_committing() {
-            tracing::info!("this node is no member of the ring any more");
+            tracing::info!("this node is no longer a member of the ring");
             return Some(Ended::Removed);
         }
         match self.stopping {

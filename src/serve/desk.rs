@@ -146,8 +146,8 @@ impl Core {
                 held.request.age(now - held.since_ms);
                 self.ask_node(held.link, held.ticket, held.request, held.seat);
             } else if now >= held.until_ms {
-                let text = "The node has just started and waits to hear from another member, to be \
-                            sure that its file is not an old one; nothing was tried.";
+                let text = "The node has just started and is waiting to hear from another member, \
+                            to make sure that its file is not outdated; nothing was tried.";
                 let error = Error::Refused(text.into()).hint(
                     "start another node of the ring; if all are running, their addresses may have \
                      changed: write the new ones into the peers.yaml of one node and restart it \

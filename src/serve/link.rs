@@ -283,7 +283,7 @@ impl Reader {
 
 /// What was read in time.
 fn heard<T>(read: std::result::Result<std::io::Result<T>, Elapsed>) -> Result<T> {
-    let read = read.map_err(|_| lost("it has said nothing for too long"))?;
+    let read = read.map_err(|_| lost("it was silent for too long"))?;
     read.map_err(|e| lost(&e.to_string()))
 }
 

@@ -256,7 +256,7 @@ impl Target {
                 "A ring is recovered in the files of its nodes, and these run; nothing was changed."
                     .into(),
             )
-            .hint("stop every node that is left (kvs node stop DIR), then run it again")),
+            .hint("stop every remaining node (kvs node stop DIR), then run this again")),
         }
     }
 

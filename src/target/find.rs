@@ -168,10 +168,8 @@ fn split(specs: &[String]) -> Result<Places> {
         }
     }
     if let (true, Some(dir)) = (dirs.is_empty() && addresses.is_empty(), headless.first()) {
-        return Err(Error::Usage(format!("{}; nothing was tried.", beheaded(dir))).hint(format!(
-            "{}; then: kvs repair. kvs-concepts(7) says more: RESTORING",
-            head(dir)
-        )));
+        return Err(Error::Usage(format!("{}; nothing was tried.", beheaded(dir)))
+            .hint(format!("{}; then: kvs repair; see kvs-concepts(7), RESTORING", head(dir))));
     }
     if dirs.is_empty() && addresses.is_empty() {
         return Err(Error::Usage("No ring was given; nothing was tried.".into())

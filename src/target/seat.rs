@@ -150,7 +150,7 @@ impl Target {
     /// Whether a node answers at an address as this member.
     fn answers(&self, address: &str, member: NodeId, until: Instant) -> Result<()> {
         let live = self.live.as_ref().ok_or_else(|| {
-            Error::Unreachable("The ring does not run; no node was waited for.".into())
+            Error::Unreachable("The ring is not running; there is no node to wait for.".into())
         })?;
         let left = until.saturating_duration_since(now()).clamp(PAUSE, self.timeout.max(PAUSE));
         let met = self.meet(address, &live.secrets, left).map_err(|error| {

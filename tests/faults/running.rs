@@ -68,7 +68,7 @@ fn a_node_writes_to_no_file_that_is_not_in_its_directory() {
         place.kvs(&format!("status --check {at}")).ends(0);
         place.sh(&format!("cd r/n1; {harm}")).ends(0);
         let told = place.kvs(&format!("status --check {at}")).ends(1);
-        told.says("while it was in use").says("takes no writes");
+        told.says("while it was in use").says("accepts no writes");
         place.kvs(&format!("put k after {at}")).ends(4);
         place.kvs(&format!("get -q k {at}")).ends(0).prints("before");
         drop(up);

@@ -28,8 +28,8 @@ fn a_member_that_was_replaced_while_it_was_frozen_ends_when_it_thaws() {
     let live = format!("--ring {ring} --key-file r/ring.key");
     place.sh("mkdir s").ends(0);
     old.signal("STOP");
-    n1.says("taken to be down peer=\"n2\"");
-    n3.says("taken to be down peer=\"n2\"");
+    n1.says("considered down peer=\"n2\"");
+    n3.says("considered down peer=\"n2\"");
     let line = format!("replace n2 --yes --dir s/n2 --timeout 60s {live}");
     let replace = Served::start(&place, "replace", &line);
     wait_for("a new directory", || place.path("s/n2/data.mdb").exists() || replace.has_ended());

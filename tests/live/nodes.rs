@@ -208,7 +208,7 @@ fn a_frozen_member_is_down_for_what_looks_at_single_nodes() {
         }
     });
     // Nor does anything else change when it is.
-    nodes[0].says("taken to be down peer=\"n3\"");
+    nodes[0].says("considered down peer=\"n3\"");
     for (line, code, words) in lines {
         place.kvs(&format!("{line} --timeout 3s")).ends(code).says(words);
     }
