@@ -163,7 +163,7 @@ pub(crate) fn agreed(ui: &mut Ui, consent: &Consent, preview: &Preview) -> Resul
         ui.note("nothing was changed");
         return Ok(false);
     }
-    sure(ui, consent.yes, &format!("Proceed with {}?", words(&preview.changes)))?;
+    sure(ui, consent.yes, &format!("{}: proceed?", words(&preview.changes)))?;
     Ok(true)
 }
 
