@@ -137,13 +137,10 @@ fn tell_damage(ui: &mut Ui, report: &Report, verified: bool) {
         ));
     }
     for (name, n) in &report.bad {
-        ui.say(&format!(
-            "{name}: {} not healed: kvs verify names them",
-            counted(n, "damaged record")
-        ));
+        ui.say(&format!("{name}: {} not healed; see kvs verify", counted(n, "damaged record")));
     }
     for (name, n) in &report.bad_hints {
-        ui.say(&format!("{name}: {} damaged or gone: kvs verify names them", counted(n, "hint")));
+        ui.say(&format!("{name}: {} damaged or gone; see kvs verify", counted(n, "hint")));
     }
     let alone = report.missing.is_empty() && report.broken.is_empty();
     if report.is_lossy() && alone && !report.stopped {

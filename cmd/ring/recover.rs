@@ -41,9 +41,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if !gone.is_empty() {
         ui.say(&format!("given up for good: {}", gone.join(", ")));
         let q = doc.q.count();
-        ui.say(&format!("{none} of {q} partitions have no full copy: their values are lost"));
+        ui.say(&format!("values are lost in {none} of {q} partitions: no full copy is left"));
         ui.say(&format!(
-            "{few} of {q} partitions have too few full copies: their latest values may be lost"
+            "latest values may be lost in {few} of {q} partitions: too few full copies are left"
         ));
         ui.say("the ring gets a new id: earlier contexts are no longer valid");
         sure(ui, args.yes, "Proceed with the remaining nodes only?")?;
