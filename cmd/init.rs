@@ -11,7 +11,7 @@ use kvs::key::Q;
 
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Make a ring directory with one directory per node
 ///
@@ -79,8 +79,10 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         ui.json(&json)?;
     } else {
         ui.note(&format!(
-            "made a ring of {} nodes in {dir}: {replicas} replicas, {} partitions",
-            args.nodes, args.partitions
+            "made a ring of {} in {dir}: {}, {} partitions",
+            counted(args.nodes, "node"),
+            counted(replicas, "replica"),
+            args.partitions
         ));
         ui.note(&format!("next: kvs {} put greeting hello", option("--ring", &args.dir)));
     }
