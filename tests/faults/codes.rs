@@ -274,7 +274,7 @@ fn advice_fits_a_majority_that_is_lost() {
             assert!(first.starts_with("kvs ring recover"), "{first}");
         }
         let told = place.kvs("join r/n9 --dry-run").ends(1);
-        let (_, first) = told.err.split_once("stopped: ").expect("a command");
+        let (_, first) = told.err.split_once("run first: ").expect("a command");
         let line = first.lines().next().expect("a line");
         place.sh(&format!("{line} --yes")).ends_in(&[0, 7]);
         place.kvs("join r/n9 --yes").ends_in(&[0, 7]).never_says("no majority");

@@ -64,7 +64,7 @@ fn a_write_that_only_its_holder_had_is_not_healed_by_what_was_before() {
             place.kvs(line).ends_in(&[7, 8]).says("n1: ").says("damaged or gone");
         }
         place.kvs("status --check").ends(1).says("damaged or gone");
-        place.kvs("verify").ends(8).says("are gone");
+        place.kvs("verify").ends(8).says("acknowledged hint");
         place.kvs("repair --accept-losses").ends(0);
         place.kvs("status --check").ends(0);
         place.kvs("get -q k").ends(i32::from(before.is_none())).prints(before.unwrap_or_default());

@@ -179,8 +179,8 @@ fn what_has_no_end_is_not_read_to_it() {
     place.kvs("put k @/dev/zero").ends(2);
     place.sh("kvs put k - </dev/zero").ends(2);
     place.kvs("load /dev/zero").ends(7);
-    place.kvs("digest --check /dev/zero").ends(2).says("Line 1 of /dev/zero is no row");
-    place.sh("yes | kvs digest --check /dev/stdin").ends(2).says("is no row");
+    place.kvs("digest --check /dev/zero").ends(2).says("Line 1 of /dev/zero is not a row");
+    place.sh("yes | kvs digest --check /dev/stdin").ends(2).says("is not a row");
     place.sh("kvs digest --format plain > saved; kvs digest --check saved").ends(0);
     place.sh("kvs digest --format plain | kvs digest --check /dev/stdin").ends(0);
     place.kvs("get -q k").ends(0).prints("w");
@@ -259,7 +259,7 @@ fn an_edit_of_what_expires_meanwhile_is_refused() {
             (place.read("seen") == "old").then_some(told)
         });
         let told = told.expect("an edit that has read the value").ends(3);
-        let told = told.says("t expired meanwhile").says("nothing was written").says(hint);
+        let told = told.says("t expired in the meantime").says("nothing was written").says(hint);
         place.kvs("get t").ends(1).says("t has expired");
         if let Some((_, put)) = told.err.split_once("write it: ") {
             place.sh(put).ends(0);

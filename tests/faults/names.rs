@@ -39,10 +39,10 @@ fn an_odd_name_is_refused_before_anything_is_done() {
         place
             .args(&["join", "r/x", "--yes", &format!("--zone={zone}")])
             .ends(2)
-            .says("is no name of a zone");
+            .says("is not a valid zone name");
         assert!(!place.path("r/x").exists(), "{zone:?}");
     }
-    place.args(&["init", "other", "--zones", "a\nb"]).ends(2).says("is no name of a zone");
+    place.args(&["init", "other", "--zones", "a\nb"]).ends(2).says("is not a valid zone name");
     assert!(!place.path("other").exists());
 }
 

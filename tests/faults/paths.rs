@@ -152,9 +152,10 @@ fn a_pasted_hint_names_the_same_key() {
         }
         line = "get".into();
         let told = place.args(&[line, "-r".into(), "3".into(), "--".into(), key]).ends(3);
-        let hint = told.err.lines().find_map(|l| l.split_once("hint: ")).expect("a hint").1;
+        let hint =
+            told.err.lines().find_map(|l| l.split_once("hint: read them: ")).expect("a hint").1;
         let (see, rest) = hint.split_once(", or --sibling").expect("a command");
-        let edit = rest.rsplit_once("together: ").expect("another command").1;
+        let edit = rest.rsplit_once("merge them: ").expect("another command").1;
         assert!(!hint.contains('\u{1b}'), "{at}: {hint}");
         place.write("see", format!("{see} -r 3"));
         place.sh("sh ./see | sort | tr '\\n' ' '").ends(0).prints("left right ");

@@ -123,7 +123,7 @@ fn a_copy_of_a_running_node_is_no_damage() {
     let up = Served::up(&place);
     place.kvs("wait --settled --timeout 60s").ends(0);
     place.kvs("diff r/n1 copy").ends(0);
-    let told = place.kvs("diff copy r/n2").ends(2).says("one node");
+    let told = place.kvs("diff copy r/n2").ends(2).says("the same node");
     assert!(!told.err.contains("kvs replace"), "{}", told.err);
     up.stops(0);
 }

@@ -105,7 +105,7 @@ fn a_node_on_a_full_disk_answers_reads_and_heals_when_there_is_room() {
     place.kvs("load -q load").ends(0);
     place.kvs("put -q late v -w 2").ends(0);
 
-    place.kvs("status --check").ends(1).says("n2").says("for want of space");
+    place.kvs("status --check").ends(1).says("n2").says("out of space");
     assert!(place.kvs("status").ends(0).text().contains("no space"));
     place.kvs("get -q acked -r 3").ends(0).prints("v");
     place.write("large", vec![b'x'; 1 << 20]);
@@ -118,7 +118,7 @@ fn a_node_on_a_full_disk_answers_reads_and_heals_when_there_is_room() {
         commits(&place, "n2") - before < 10.0 && cpu_s(n2) - cpu < 0.3
     };
     assert!((0..8).any(|_| is_quiet()), "it never rests:\n{}", up.err());
-    place.kvs("status --check").ends(1).says("for want of space");
+    place.kvs("status --check").ends(1).says("out of space");
 
     place.sh("rm r/n2/ballast").ends(0);
     place.kvs(WHOLE).ends(0);

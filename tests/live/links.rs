@@ -37,7 +37,7 @@ fn a_member_that_was_replaced_while_it_was_frozen_ends_when_it_thaws() {
     assert_eq!(replace.end(), 0, "{}", replace.err());
     old.signal("CONT");
     assert_eq!(old.end(), 0, "{}", old.err());
-    old.says("no member of the ring any more");
+    old.says("no longer a member of the ring");
     let late = format!("put -q late v -w 1 --ring {zombie} --key-file r/ring.key --timeout 3s");
     place.kvs(&late).ends(6);
     place.kvs(&format!("wait --settled --in-sync --node-up n2 {live} --timeout 60s")).ends(0);
