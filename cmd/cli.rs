@@ -16,10 +16,10 @@ use crate::{
 
 /// A leaderless, replicated key-value store whose nodes are directories
 ///
-/// A ring is a set of nodes; every key has N copies on distinct nodes. Writes wait for W of them,
-/// reads ask R of them. Every command works on the node directories themselves, with no server
-/// running, and on nodes that run (`kvs up r`). Start with `kvs demo`, or make a ring: `kvs init r`,
-/// then `kvs --ring r put k v`.
+/// A ring is a set of nodes; every key has N copies on distinct nodes. A write waits for W of them,
+/// a read for R. Every command works on the node directories themselves, with no server running,
+/// and on running nodes (`kvs up r`). Start with `kvs demo`, or make a ring: `kvs init r`, then
+/// `kvs --ring r put k v`.
 #[derive(Debug, Parser)]
 #[command(name = "kvs", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = exit::summary())]

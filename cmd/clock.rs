@@ -17,13 +17,13 @@ use crate::ui::Ui;
 
 /// Show what each replica has seen of a key
 ///
-/// A clock says, for each node that wrote the key, up to which of its writes everything is known:
-/// {n1:4 n3:2}. One line for each node: its name, what it is to the key (vote: an owner; filling: an
-/// owner without a vote yet; extra: it keeps what an owner lacked), how its copy stands to the merge
-/// of all (current, behind, concurrent: it knows what no other copy knows, missing, unreadable,
-/// down), its clock, and its number of values. The last line is the merge. No quorum is wanted.
-/// Exit 0 when all copies agree, 1 when those read do not, 7 when an owner is down, 8 when a copy is
-/// damaged.
+/// A clock lists, for each node that wrote the key, the latest of its writes that the copy
+/// includes: {n1:4 n3:2}. One line per node: its name, its role (vote: an owner; filling: an owner
+/// without a vote yet; extra: it holds a write for an owner), the state of its copy relative to the
+/// merge of all (current, behind, concurrent: it includes a write that no other copy has, missing,
+/// unreadable, down), its clock, and its number of values. The last line is the merge. No quorum is
+/// needed. Exits 0 when all copies agree, 1 when those read do not, 7 when an owner is down, 8 when
+/// a copy is damaged.
 ///
 /// Example: kvs clock cart:42; kvs clock compare '{n1:4}' '{n1:4 n3:2}'
 #[derive(Debug, ClapArgs)]
@@ -41,12 +41,12 @@ enum Verb {
     Compare(Compare),
 }
 
-/// Say which of two clocks came first
+/// Compare two clocks
 ///
-/// Prints equal, before (A is behind B), after, or concurrent: each knows something the other does
-/// not. Exit 0 when they are equal, else 1. A and B are clocks as kvs clock prints them, or contexts
-/// of kvs get --show-context, which belong to a ring and a --key. To look at the key "compare" type
-/// kvs clock -- compare.
+/// Prints equal, before (A is behind B), after, or concurrent (each includes something the other
+/// does not). Exits 0 when they are equal, otherwise 1. A and B are clocks as kvs clock prints
+/// them, or contexts of kvs get --show-context, which belong to a ring and a --key. To show the key
+/// named "compare", type kvs clock -- compare.
 ///
 /// Example: kvs clock compare '{n1:4}' '{n1:4 n3:2}'
 #[derive(Debug, ClapArgs)]
@@ -66,7 +66,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     match (&args.command, &args.key) {
         (Some(Verb::Compare(compare)), _) => compare.run(ui, common),
         (None, Some(key)) => show(ui, common, key),
-        (None, None) => Err(Error::Usage("No key is named; nothing was tried.".into()).into()),
+        (None, None) => Err(Error::Usage("No key was given; nothing was tried.".into()).into()),
     }
 }
 
@@ -88,14 +88,14 @@ fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
     warn_of_unread(ui, &cluster, &unread);
     let end = read_of(&cluster, !unread.is_empty());
     if found.replicas.iter().any(|c| c.state == State::Unreadable) {
-        ui.note("a copy fails its checksum; kvs repair --verify");
+        ui.note("a copy fails its checksum; heal it: kvs repair --verify");
         return Ok(Done::Corrupt);
     }
     if found.merged.is_absent() {
         ui.note(&format!("{key} is absent"));
     }
     if found.replicas.iter().any(|c| c.state.is_stale()) {
-        ui.note("the copies differ; kvs repair");
+        ui.note("the copies differ; sync them: kvs repair");
         return Ok(if end == Done::Corrupt { end } else { Done::No });
     }
     Ok(end)

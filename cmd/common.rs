@@ -35,31 +35,31 @@ use crate::ui::{Color, Format, Ui};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// The ring: its directory, or node directories or addresses separated by commas
+    /// The ring: its directory, or a comma-separated list of node directories or addresses
     #[arg(long, env = "KVS_RING", global = true, value_name = "TARGET")]
     pub(crate) ring: Option<String>,
     /// How long to wait for a lock or an answer
     #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = patience)]
     pub(crate) timeout: Duration,
-    /// Take these members as down, to rehearse a cut; separated by commas
+    /// Treat these nodes as down, to rehearse an outage (comma-separated)
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) down: Vec<String>,
-    /// The file of the ring's key, for nodes given by address
+    /// The ring's key file, for nodes given by address
     #[arg(long, env = "KVS_KEY_FILE", global = true, value_name = "FILE", value_parser = path())]
     pub(crate) key_file: Option<PathBuf>,
-    /// Ask from this zone
+    /// The zone that requests come from, for --level local-quorum
     #[arg(long, global = true, value_name = "ZONE")]
     pub(crate) zone: Option<String>,
-    /// The form of the output
+    /// The output format
     #[arg(long, global = true, value_name = "FORM", default_value = "auto")]
     pub(crate) format: Format,
-    /// KEY is escaped as kvs prints keys: \n, \xNN, \\ for a backslash
+    /// KEY is escaped the way kvs prints keys: \n, \xNN, \\ for a backslash
     #[arg(long, global = true)]
     pub(crate) escaped: bool,
-    /// End lines of output with NUL instead of a newline
+    /// End output lines with NUL instead of a newline
     #[arg(short = '0', long = "null", global = true)]
     pub(crate) null: bool,
-    /// Say less on stderr
+    /// Print less on stderr
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// When to colour
@@ -73,7 +73,7 @@ pub(crate) struct Common {
 /// What a job looks at.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Scope {
-    /// Node or ring directories, or addresses; the ring of --ring unless given
+    /// Node or ring directories, or addresses; by default the ring of --ring
     #[arg(value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
     /// Only this partition
@@ -92,19 +92,19 @@ impl Scope {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Quorum")]
 pub(crate) struct Quorum {
-    /// Ask only the first N live owners; guarantees still count all of the ring's
+    /// Ask only the first N live owners; guarantees still count all owners
     #[arg(short, value_name = "N")]
     n: Option<u8>,
-    /// Owners that must have the write; a majority unless given
+    /// Owners that must acknowledge the write; by default a majority
     #[arg(short, value_name = "W")]
     w: Option<u8>,
-    /// Owners that must answer a read; a majority unless given
+    /// Owners that must answer a read; by default a majority
     #[arg(short, value_name = "R")]
     r: Option<u8>,
-    /// The quorum by name, in place of -w and -r; local: of the zone asked from (--zone)
+    /// The quorum by name, instead of -w and -r; local-quorum is that of --zone
     #[arg(long, value_name = "LEVEL", conflicts_with_all = ["w", "r"])]
     level: Option<LevelName>,
-    /// Owners only, no stand-ins; a read answers only what enough owners hold
+    /// Count owners only, no fallbacks; a read returns only what enough owners hold
     #[arg(long)]
     strict: bool,
 }
@@ -279,7 +279,7 @@ pub(crate) fn is_odd(cluster: &Cluster, name: &str) -> bool {
 
 /// What is said of a member that could not be read.
 fn is_down(name: &str) -> String {
-    format!("{name} is down: nothing of it was read")
+    format!("{name} is down; it was not read")
 }
 
 /// What was read of a node; `None` when it no longer answers, which is said.
@@ -371,7 +371,7 @@ pub(crate) fn stdin() -> Result<File, Error> {
     if mode == OFlags::WRONLY || null && mode == OFlags::RDWR {
         let text = "Stdin is closed, so there is nothing to read; nothing was tried.";
         return Err(Error::Usage(text.into())
-            .hint("redirect it from a file or a pipe; an empty value is written as ''"));
+            .hint("redirect it from a file or a pipe; an empty value is ''"));
     }
     Ok(file)
 }
@@ -414,7 +414,7 @@ pub(crate) fn read_all(input: impl Read) -> std::io::Result<Result<Vec<u8>, Erro
         return Ok(Err(Error::Usage(format!(
             "The value is larger than 4 MiB ({RECORD_BYTES_MAX} bytes); nothing was written."
         ))
-        .hint("split it over several keys")));
+        .hint("split it across several keys")));
     }
     Ok(Ok(bytes))
 }

@@ -16,7 +16,7 @@ use crate::ui::Ui;
 
 /// Print completions for a shell
 ///
-/// They are made from the flags this build has.
+/// They match the options of this build.
 ///
 /// Example: d=~/.local/share/bash-completion/completions; mkdir -p $d && kvs completions bash > $d/kvs
 #[derive(Debug, ClapArgs)]
@@ -32,31 +32,33 @@ pub(crate) struct Args {
 
 /// What kvs reads from the environment, for kvs(1).
 const ENVIRONMENT: &[(&str, &str)] = &[
-    ("KVS_RING", "The ring, where --ring does not name it."),
-    ("KVS_KEY_FILE", "The file of the ring's key, where --key-file does not name it."),
-    ("KVS_LOG", "What kvs node run and kvs up log, where --log does not say it."),
+    ("KVS_RING", "The ring, unless --ring is given."),
+    ("KVS_KEY_FILE", "The ring's key file, unless --key-file is given."),
+    ("KVS_LOG", "What kvs node run and kvs up log, unless --log is given."),
     (
         "TMPDIR",
-        "Where demo makes its ring, edit the file for the editor, and load sorts its lines; /tmp \
-         unless set.",
+        "The directory for temporary files: the ring of demo, the editor's file of edit, the \
+         sorted \
+         lines of load. Default: /tmp.",
     ),
-    ("VISUAL, EDITOR", "The editor of kvs edit; the first that is set, otherwise vi."),
-    ("NO_COLOR", "No colour when set, unless --color asks for it."),
+    ("VISUAL, EDITOR", "The editor of kvs edit: the first of them that is set, otherwise vi."),
+    ("NO_COLOR", "When set, no colour unless --color asks for it."),
     (
         "XDG_STATE_HOME, HOME",
-        "Where push keeps its logs and scale what it did last; ~/.local/state unless set. SSH looks \
+        "Where push keeps its logs, and scale its last decision. Default: ~/.local/state. SSH \
+         looks \
          for keys and known hosts in ~/.ssh.",
     ),
-    ("USER, LOGNAME", "Who logs in on hosts for which the inventory names nobody."),
+    ("USER, LOGNAME", "The login name on hosts for which the inventory sets no user."),
 ];
 
 /// A first session, for kvs(1).
 const EXAMPLES: &[(&str, &str)] = &[
-    ("kvs demo", "A ring of three nodes, a conflict and its repair, on the screen."),
+    ("kvs demo", "Shows a ring of three nodes, a conflict and its repair."),
     ("kvs init r", "Makes a ring of three node directories."),
     ("kvs --ring r put cart '3 apples'", "Writes a value to a majority of its owners."),
     ("kvs --ring r get cart", "Reads it from a majority."),
-    ("kvs --ring r edit cart -- sort -u", "Reads, changes, writes; brings siblings together."),
+    ("kvs --ring r edit cart -- sort -u", "Reads, changes and writes the value; merges siblings."),
     ("kvs diff r/n1 r/n2", "Compares two nodes' files, with a causal verdict for each key."),
     ("kvs --ring r repair", "Brings all copies to the same state."),
 ];

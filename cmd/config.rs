@@ -15,10 +15,10 @@ use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 
-/// Show what nodes are set to, make and replace keys
+/// Show the configuration of nodes, make and replace keys
 ///
-/// A key itself is never shown but by a bare `config keygen`; its fingerprint is, to compare two
-/// files on two hosts.
+/// Only a bare `config keygen` prints a key itself; everything else prints its fingerprint, to
+/// compare the files of two hosts.
 ///
 /// Example: kvs --ring r config show
 #[derive(Debug, ClapArgs)]
@@ -33,29 +33,29 @@ enum Verb {
     Keygen(Keygen),
 }
 
-/// Print name, address, quota, fingerprints of the ring's keys, and place of each node
+/// Print name, address, quota, fingerprints of the ring's keys, and path of each node
 ///
-/// A TARGET that is a file is taken for a key file; a dash stands for what it has not.
+/// A TARGET that is a file is read as a key file; a dash means not set.
 ///
 /// Example: kvs config show r/n1 "$KVS_KEY_FILE"
 #[derive(Debug, ClapArgs)]
 struct Show {
-    /// Node or ring directories, or key files; the ring of --ring unless given
+    /// Node or ring directories, or key files; by default the ring of --ring
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 }
 
 /// Make a ring key, or replace one with no node down
 ///
-/// Without FILE the key is printed. To replace a ring's key: --add on one node's ring.key, copy that
-/// file to all other nodes and clients; then the same with --rotate, then with --drop. A node dials
-/// with the first line and accepts both; it reads the file anew for every connection and need not be
-/// restarted. Connections that are open stay: restart the nodes in turn if the old key was stolen.
+/// Without FILE the key is printed. To replace a ring's key: --add on one node's ring.key, copy
+/// that file to all other nodes and clients; then the same with --rotate, then with --drop. A node
+/// dials with the first line and accepts both; it rereads the file for every connection and needs
+/// no restart. Open connections stay: if the old key was stolen, restart the nodes one by one.
 ///
 /// Example: kvs config keygen --add r/n1/ring.key
 #[derive(Debug, ClapArgs)]
 struct Keygen {
-    /// The key file: made, mode 0600, unless one of the steps below is asked for
+    /// The key file: created with mode 0600, unless one of the steps below is given
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -65,13 +65,13 @@ struct Keygen {
 #[derive(Debug, ClapArgs)]
 #[group(multiple = false, requires = "file")]
 struct Step {
-    /// Step 1: put a fresh key second
+    /// Step 1: add a new key as the second
     #[arg(long)]
     add: bool,
     /// Step 2: swap the two keys
     #[arg(long)]
     rotate: bool,
-    /// Step 3: remove the second key; before step 2 this takes step 1 back
+    /// Step 3: remove the second key; before step 2 this undoes step 1
     #[arg(long)]
     drop: bool,
 }
@@ -183,7 +183,8 @@ fn keygen(ui: &mut Ui, args: &Keygen) -> Outcome {
     }
     if let Some(next) = next {
         ui.note(
-            "copy it to every other node and client; no restart: each connection reads it anew",
+            "copy it to every other node and client; no restart is needed: every new connection \
+             rereads it",
         );
         if !next.is_empty() {
             ui.note(&format!("then: kvs config keygen {next} {}", operand(file)));
@@ -201,8 +202,8 @@ fn step(file: &Path, step: &Step) -> Result<(Vec<Secret>, Option<&'static str>),
         ([one, two], Step { rotate: true, .. }) => Ok((vec![*two, *one], Some("--drop"))),
         ([one, _], Step { drop: true, .. }) => Ok((vec![*one], Some(""))),
         ([_, _], _) => Err(deny("two keys already").hint(format!(
-            "go on with --rotate, or take the second away: kvs config keygen --drop {file_word}"
+            "continue with --rotate, or remove the second: kvs config keygen --drop {file_word}"
         ))),
-        _ => Err(deny("one key only").hint(format!("kvs config keygen --add {file_word}"))),
+        _ => Err(deny("only one key").hint(format!("kvs config keygen --add {file_word}"))),
     }
 }

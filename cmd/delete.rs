@@ -13,9 +13,9 @@ use crate::ui::Ui;
 
 /// Delete the value of a key
 ///
-/// A delete is a write like any other: it leaves a mark that replaces the value on every owner, and
-/// owners that are down get it later. A key that has no value: nothing is written, exit 1. A key
-/// with several values is not deleted unseen (exit 3): give --context, or --overwrite for all.
+/// A delete is a write: it leaves a tombstone that replaces the value on every owner; owners that
+/// are down get it later. When the key has no value, nothing is written (exit 1). A key with
+/// siblings is not deleted unseen (exit 3): give --context, or --overwrite for all.
 ///
 /// Example: kvs delete cart:42
 #[derive(Debug, ClapArgs)]
@@ -23,13 +23,13 @@ pub(crate) struct Args {
     /// The key
     #[arg(value_name = "KEY", value_parser = key_parser())]
     key: Key,
-    /// Delete exactly what this context has seen: the token of kvs get --show-context
+    /// Delete exactly what this context includes: the token of kvs get --show-context
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true, conflicts_with = "overwrite")]
     context: Option<String>,
-    /// Delete all values, though there be several
+    /// Delete the current values, even if there are siblings
     #[arg(long)]
     overwrite: bool,
-    /// Print the context of the delete on stdout, for a put that follows
+    /// Print the context of the delete on stdout, for the next put
     #[arg(long)]
     show_context: bool,
     #[command(flatten)]

@@ -19,9 +19,9 @@ use crate::ui::Ui;
 /// Show a ring at work, from a first write to a repaired conflict
 ///
 /// Makes a ring of three nodes in a temporary directory and runs real commands on it: a quorum, a
-/// node cut off, two writers who do not know of each other, the clocks, the digests that differ, the
-/// repair. It takes about a second and leaves nothing behind, unless --keep names a directory to
-/// work in. The lines after a $ are the commands that are run; to type some yourself, keep the ring.
+/// node that is cut off, two concurrent writers, their clocks, digests that differ, the repair. It
+/// takes about a second and leaves nothing behind, unless --keep names a directory. Lines after a $
+/// are the commands that are run; to type your own, keep the ring.
 ///
 /// Example: kvs demo --keep /tmp/kvs-demo
 #[derive(Debug, ClapArgs)]
@@ -47,28 +47,28 @@ use Scene::{Read, Run, Say};
 const SESSION: &[Scene] = &[
     Say("A ring of three nodes. A node is a directory; no server is running."),
     Run(0, "init r --partitions 64"),
-    Say("Every key has three copies. A write waits for two of them, a read asks two."),
+    Say("Every key has three copies. A write waits for two of them, and so does a read."),
     Run(0, "--ring r put cart apples"),
     Run(0, "--ring r get cart"),
-    Say("Two people read the cart. Its context says what they have seen."),
+    Say("Two people read the cart. Its context records what they have seen."),
     Run(0, "--ring r get cart --show-context"),
     Read,
-    Say("Now n3 is cut off. The first writes where n1 and n2 are: two of three copies."),
+    Say("Now n3 is cut off. The first person can reach n1 and n2: two of three copies."),
     Run(0, "--ring r --down n3 put cart 'apples, pears' --context CONTEXT"),
-    Say("The second is alone with n3, and asks for less: one copy will do."),
+    Say("The second can reach only n3, and lowers W: one copy is enough."),
     Run(0, "--ring r --down n1,n2 put cart 'apples, milk' -w 1 --context CONTEXT"),
-    Say("The cut is over. Neither knew of the other: their clocks are concurrent."),
+    Say("The cut is over. Neither write included the other: their clocks are concurrent."),
     Run(1, "--ring r clock cart"),
-    Say("The digests of n1 and n3 differ; diff says in which keys, and how."),
+    Say("The digests of n1 and n3 differ; diff names the keys, and how they differ."),
     Run(0, "digest r/n1 r/n3"),
     Run(1, "diff r/n1 r/n3"),
-    Say("A repair brings all copies to the same state. It throws no value away."),
+    Say("A repair makes all copies equal. It discards no value."),
     Run(0, "--ring r repair"),
     Run(0, "digest r/n1 r/n3"),
-    Say("Two values are no answer to one question: exit code 3. No clock decides who is right."),
+    Say("Two values conflict: exit code 3. No wall clock picks a winner."),
     Run(3, "--ring r get cart"),
     Run(0, "--ring r get cart --all"),
-    Say("A person decides (kvs edit cart), and writes with the context of both."),
+    Say("A person decides (kvs edit cart), and writes with the context of both values."),
     Run(0, "--ring r get cart --show-context"),
     Read,
     Run(0, "--ring r put cart 'apples, pears, milk' --context CONTEXT"),
@@ -102,7 +102,7 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
             word(dir.to_string())
         ))?,
         Some(_) => ui.line(&format!(
-            "\n# The files were in {dir}/r and are removed; to keep them: kvs demo --keep DIR"
+            "\n# The files in {dir}/r were removed; to keep them: kvs demo --keep DIR"
         ))?,
     }
     Ok(Done::Yes)
@@ -111,7 +111,8 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
 /// There can be no directory where temporary ones are.
 fn nowhere(error: std::io::Error) -> Error {
     Error::io("make a directory in", &std::env::temp_dir())(error).hint(
-        "name a place for temporary files: TMPDIR=/tmp kvs demo; or a new directory: kvs demo --keep DIR",
+        "name a directory for temporary files: TMPDIR=/tmp kvs demo; or a new one: kvs demo \
+         --keep DIR",
     )
 }
 
@@ -137,7 +138,7 @@ fn command(ui: &mut Ui, expected: u8, line: &str) -> Result<(), Fail> {
     ui.line(&format!("$ kvs {line}"))?;
     ui.flush()?;
     let parsed = Cli::try_parse_from(words(line));
-    let cli = parsed.map_err(|e| Error::Usage(format!("The demo cannot say: {e}")))?;
+    let cli = parsed.map_err(|e| Error::Usage(format!("The demo has a broken line: {e}")))?;
     let mut inner = Ui::new(&cli.common);
     let ran = cli.run(&mut inner);
     let code = exit::code(&mut inner, Ok(ran));
@@ -145,7 +146,9 @@ fn command(ui: &mut Ui, expected: u8, line: &str) -> Result<(), Fail> {
         ui.line(&format!("[exit code {expected}]"))?;
     }
     if code.number() != expected {
-        let text = format!("`kvs {line}` did not end as it should; the demo stops here.");
+        let text = format!(
+            "`kvs {line}` ended with another exit code than expected; the demo stops here."
+        );
         return Err(Error::Partial(text).into());
     }
     Ok(())

@@ -22,11 +22,11 @@ use crate::ui::Ui;
 
 /// Compare two nodes key by key
 ///
-/// Over the partitions that both own; only what differs is read. Each row has the key, how the two
-/// copies stand to each other by their clocks, and both clocks. Of directories all keys and checksums
-/// are read too, but no values: damage in them is seen by kvs verify only. Exits 0 when they are equal,
-/// 1 when not, 2 when they share nothing, 8 when a copy is damaged or does not hold what it was told to,
-/// 10 when they are nodes of different rings.
+/// Compares the partitions that both own; only what differs is read. Each row has the key, a
+/// verdict from the two clocks, and both clocks. In directories all keys and checksums are read
+/// too, but no values: only kvs verify finds damage in those. Exits 0 when the copies are equal, 1
+/// when they differ, 2 when the nodes share no partition, 8 when a copy is damaged or does not
+/// match its digest, 10 when they are nodes of different rings.
 ///
 /// Example: kvs --ring r diff n1 n3 --stat
 #[derive(Debug, ClapArgs)]
@@ -34,13 +34,13 @@ pub(crate) struct Args {
     /// A node directory, an address, or a member of --ring
     #[arg(value_name = "A")]
     a: String,
-    /// The other one
+    /// The other node
     #[arg(value_name = "B")]
     b: String,
-    /// Print the keys alone
+    /// Print only the keys
     #[arg(long, conflicts_with = "stat")]
     keys: bool,
-    /// Count by verdict
+    /// Print the number of keys per verdict
     #[arg(long)]
     stat: bool,
 }
@@ -58,13 +58,14 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 fn went(cluster: &Cluster, nodes: &[NodeId]) -> Option<Error> {
     let open = cluster.nodes();
     let name = cluster.doc().name(*nodes.iter().find(|id| !open.contains(id))?);
-    let text = format!("{name} is down: it no longer answers; the comparison has no end.");
+    let text = format!("{name} is down: it no longer answers; the comparison is incomplete.");
     Some(Error::Unreachable(text).hint("kvs status shows who is down"))
 }
 
 fn compare(ui: &mut Ui, args: &Args, cluster: &mut Cluster, a: NodeId, b: NodeId) -> Outcome {
     if a == b {
-        let text = format!("{} and {} are one node; nothing to compare.", args.a, args.b);
+        let text =
+            format!("{} and {} are the same node; there is nothing to compare.", args.a, args.b);
         return Err(Error::Usage(text).into());
     }
     let doc = cluster.doc();
@@ -92,7 +93,7 @@ fn compare(ui: &mut Ui, args: &Args, cluster: &mut Cluster, a: NodeId, b: NodeId
     let doubted = doubt(ui, cluster, &[a, b], &both, &unexplained)?;
     let corrupt = doubted || found.counts.contains_key(Relation::Corrupt.word());
     if corrupt {
-        ui.note("damaged records are healed from other copies: kvs repair --verify");
+        ui.note("heal the damaged records from other copies: kvs repair --verify");
     }
     Ok(match found.counts.len() {
         _ if corrupt => Done::Corrupt,
@@ -126,7 +127,7 @@ fn doubt(
         }
         for p in &read {
             if !verify_node(cluster, *id, Some(*p), &mut |_| {})?.is_good() {
-                said.push(format!("{name}: partition {p} does not hold what it was told to"));
+                said.push(format!("{name}: partition {p} does not match its digest"));
             }
         }
         said.iter().for_each(|line| ui.say(line));
@@ -175,7 +176,7 @@ fn open(ui: &mut Ui, common: &Common, args: &Args) -> Result<Cluster, Error> {
     if common.ring.is_none() {
         let name = named.iter().find(|n| !is_dir(n)).map_or("", |n| n.as_str());
         let text = format!("{name} is not a node directory, and no ring is named.");
-        return Err(Error::Usage(text).hint("name two directories, or a ring with --ring"));
+        return Err(Error::Usage(text).hint("name two directories, or the ring with --ring"));
     }
     common.open_mixed(ui, "diff", &specs)
 }

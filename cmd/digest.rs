@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::common::{Common, Scope, heard, read_of};
 use crate::exit::{Done, Fail, Outcome};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Rows that differ and are named; more are counted.
 const NAMED_MAX: usize = 10;
@@ -27,19 +27,19 @@ const SAVED_BYTES_MAX: u64 = 1 << 30;
 /// Print digests of nodes, partitions or leaves
 ///
 /// Rows: node, partition, leaf, digest, records (tombstones count). Two copies of a partition are
-/// equal when their digests are. A digest says what the file was told to hold; `kvs verify` reads
-/// the bytes. Exits 7 when a node could not be read, 8 when one is
-/// damaged and was read as far as it goes.
+/// equal when their digests are. A digest shows what was written to the file; `kvs verify` reads
+/// the bytes. Exits 7 when a node could not be read, 8 when one is damaged and was read only in
+/// part.
 ///
 /// Example: kvs --ring r digest --depth 1 > before; …; kvs --ring r digest --depth 1 --check before
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(flatten)]
     scope: Scope,
-    /// 0: one row per node, 1: per partition, 2: per leaf that holds something
+    /// 0: one row per node, 1: per partition, 2: per leaf that is not empty
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     depth: u8,
-    /// Compare with rows that were saved with --format plain: 0 the same, 1 not
+    /// Compare with rows saved with --format plain: exits 0 when equal, 1 when not
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 }
@@ -108,15 +108,17 @@ fn saved(file: &Path) -> Result<String, Error> {
         };
         let row = String::from_utf8(line).ok();
         let row = row.filter(|row| row.trim_end().split('\t').count() >= COLUMNS);
-        let row = row.ok_or_else(|| wrong("no row of a digest".into()))?;
+        let row = row.ok_or_else(|| wrong("not a row of a digest".into()))?;
         let place: Vec<&str> = row.split('\t').take(PLACE).collect();
         if let Some(first) = places.insert(place.join("\t"), number) {
-            return Err(wrong(format!("a row of the same place as line {first}")));
+            return Err(wrong(format!("a second row for the place of line {first}")));
         }
         rows.push_str(&row);
     }
     if rows.len() as u64 == SAVED_BYTES_MAX {
-        return Err(Error::Usage(format!("{shown} is longer than all rows of a ring can be.")));
+        return Err(Error::Usage(format!(
+            "{shown} is longer than the digests of any ring; nothing was compared."
+        )));
     }
     Ok(rows)
 }
@@ -139,10 +141,10 @@ fn check(ui: &mut Ui, file: &Path, rows: &[Vec<String>], unread: &[String]) -> R
         ui.say(line);
     }
     if differing.len() > NAMED_MAX {
-        ui.say(&format!("and {} rows more", differing.len() - NAMED_MAX));
+        ui.say(&format!("and {} more", differing.len() - NAMED_MAX));
     }
     if differing.is_empty() {
-        ui.note(&format!("{} digests are as saved", is.len()));
+        ui.note(&format!("{} unchanged", counted(is.len(), "digest")));
     }
     Ok(differing.is_empty())
 }

@@ -16,35 +16,34 @@ use kvs::transfer::encode;
 use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
 use crate::scan::each;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Write keys and values as JSON Lines
 ///
-/// One line for each key that has a value: {"key": …, "value": …}, key_b64 and value_b64 where bytes
-/// are not UTF-8, siblings in place of value for a conflict. kvs load reads it back, here or on
-/// another ring. A dump has no history: deleted keys are left out, and so are the times values
-/// expire at, unless --expires is given. For a copy of a ring's files, history and all, stop writing
-/// and copy the directory.
+/// One line per key that has a value: {"key": …, "value": …}; key_b64 and value_b64 when the bytes
+/// are not UTF-8; siblings instead of value for a conflict. kvs load reads it back, into this or
+/// another ring. A dump has no history: it omits deleted keys and, without --expires, expiry times.
+/// To copy a ring's files with their history, stop all writes and copy the directory.
 ///
-/// With -o FILE the file appears whole or not at all, with the mode and owner of the one it replaces.
-/// A link is followed; a device or a FIFO is written into.
+/// With -o FILE the file appears whole or not at all, with the mode and owner of the one it
+/// replaces. Links are followed; a device or a FIFO is written to.
 ///
 /// Example: kvs dump --prefix cart: -o carts.jsonl
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Only keys that begin with this
+    /// Only keys that begin with this prefix
     #[arg(long, value_name = "PREFIX", default_value = "")]
     prefix: OsString,
-    /// Add each key's clock, for reading; kvs load passes over it
+    /// Add each key's clock, for reading; kvs load ignores it
     #[arg(long)]
     clock: bool,
-    /// Add the times at which values expire, in ms since 1970
+    /// Add expiry times, in ms since 1970
     #[arg(long)]
     expires: bool,
     /// Write to this file instead of stdout; - is stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Owners of each partition that must answer; a majority unless given
+    /// Owners of each partition that must answer; by default a majority
     #[arg(short, value_name = "R", help_heading = "Quorum")]
     r: Option<u8>,
 }
@@ -76,10 +75,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     ui.warn_all(cluster.warnings());
     let lines = written?;
     if lost > 0 {
-        ui.note(&format!("times to expire at that were left out: {lost}; --expires keeps them"));
+        let (times, were) = (counted(lost, "expiry time"), if lost == 1 { "was" } else { "were" });
+        ui.note(&format!("{times} {were} left out; keep them with --expires"));
     }
     if let Some(path) = file {
-        ui.note(&format!("{lines} keys in {}", path.display()));
+        ui.note(&format!("{} written to {}", counted(lines, "key"), path.display()));
     }
     Ok(Done::Yes)
 }
@@ -91,9 +91,11 @@ fn unwritten(path: &Path, error: io::Error) -> Fail {
         return Error::io("write", path)(error).into();
     }
     let path = path.display();
-    Error::Refused(format!("The dump is not whole: what reads {path} went away before its end."))
-        .hint("let its reader stay to the end, and dump again")
-        .into()
+    Error::Refused(format!(
+        "The dump is incomplete: the reader of {path} closed it before the end."
+    ))
+    .hint("keep the reader open to the end, and dump again")
+    .into()
 }
 
 /// Writes all lines; how many, and in `lost` how many values lost their time of expiry.

@@ -22,20 +22,21 @@ use crate::exit::{Done, Fail, Outcome};
 use crate::render::{WriteReport, record, time};
 use crate::ui::Ui;
 
-/// Change a value, and bring siblings together
+/// Change a value, or merge siblings
 ///
-/// Without a command the value is opened in $VISUAL, $EDITOR or vi. Several values are shown one
-/// under another between lines that begin with <<<<<<< and >>>>>>>; make one of them and take those
-/// lines out. With -- COMMAND the value goes to its stdin (several values one after the other) and
-/// its stdout is the new value; COMMAND is run again, --retry times, when another writer was faster.
+/// Without a command the value is opened in $VISUAL, $EDITOR or vi. Siblings are shown one after
+/// another, between lines that begin with <<<<<<< and >>>>>>>; merge them into one value and remove
+/// those lines. With -- COMMAND the value goes to its stdin (siblings one after another) and its
+/// stdout is the new value; when another writer was faster, COMMAND is run again, up to --retry
+/// times.
 ///
 /// The new value replaces exactly what was read. Nothing is written when nothing changed (exit 0),
-/// when the editor or COMMAND fails or the lines between siblings are still there (exit 10), or when
-/// another writer was faster or the value expired meanwhile (exit 3; the edited text is kept in a file,
-/// which is named). Of edits at
-/// the same time each one that exits 0 counts, as long as the nodes agree on who is up; across a cut
-/// both sides may write, and both values are shown. Exit 5 means that the edit may have been written,
-/// alone or beside another: read the key before you repeat it. A time to expire at stays with the value.
+/// when the editor or COMMAND fails or marker lines are left (exit 10), or when another writer was
+/// faster or the value expired meanwhile (exit 3; the edited text is kept in a file that the
+/// message names). Of concurrent edits every one that exits 0 counts, as long as the nodes agree on
+/// who is up; across a network partition both sides may write, and both values are shown. Exit 5
+/// means that the edit may have been written, alone or beside another: read the key before you
+/// repeat it. The value keeps its expiry time.
 ///
 /// Example: kvs edit cart:42; kvs edit counter -- awk '{print $1 + 1}'
 #[derive(Debug, ClapArgs)]
@@ -43,10 +44,10 @@ pub(crate) struct Args {
     /// The key
     #[arg(value_name = "KEY", value_parser = key_parser())]
     key: Key,
-    /// A command that turns the value into the new one
+    /// A command that reads the value and prints the new one
     #[arg(value_name = "COMMAND", last = true)]
     command: Vec<OsString>,
-    /// How many times COMMAND is run again when another writer was faster
+    /// How often to run COMMAND again when another writer was faster
     #[arg(long, value_name = "TIMES", default_value_t = 10)]
     retry: u32,
     #[command(flatten)]
@@ -109,7 +110,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }
         thread::sleep(PAUSE * (args.retry - left + 1).min(PAUSES));
         left -= 1;
-        ui.note(&format!("another writer was faster; once more for {}", args.key));
+        ui.note(&format!("another writer was faster; trying again for {}", args.key));
     }
 }
 
@@ -213,8 +214,8 @@ fn in_editor(base: &Base) -> Result<Vec<u8>, Error> {
     let marked =
         |line: &[u8]| line.starts_with(OPEN.as_bytes()) || line.starts_with(CLOSE.as_bytes());
     if base.values.len() > 1 && new.split(|b| *b == b'\n').any(marked) {
-        let text = "The text still has lines that mark siblings; nothing was written.";
-        return Err(Error::Denied(text.into()).hint("leave one value and take those lines out"));
+        let text = "The text still has sibling markers; nothing was written.";
+        return Err(Error::Denied(text.into()).hint("leave one value and remove the marker lines"));
     }
     Ok(new)
 }
@@ -263,13 +264,13 @@ fn failed(what: &str, why: &str) -> Error {
 /// There is no place for a temporary file.
 fn no_place(error: &std::io::Error) -> Error {
     failed("a temporary file", &error.to_string())
-        .hint("name a directory for it that can be written to, with TMPDIR")
+        .hint("set TMPDIR to a directory that can be written to")
 }
 
 /// Another writer was faster: the text must not be lost with the refusal.
 fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
     let key = &args.key;
-    let text = format!("Another writer changed {key} meanwhile; this edit does not count.");
+    let text = format!("Another writer changed {key} in the meantime; this edit was not applied.");
     if !args.command.is_empty() {
         return Ok(Error::Conflict(text).hint("run it again, or allow more with --retry"));
     }
@@ -281,11 +282,12 @@ fn overtaken(args: &Args, new: &[u8]) -> Result<Error, Error> {
 /// The value that was read expired before the new one, which would have its time, was written.
 fn expired(args: &Args, new: &[u8]) -> Result<Error, Error> {
     let (shown, key) = (&args.key, args.key.argument());
-    let text =
-        format!("{shown} expired meanwhile, and its time stays with it; nothing was written.");
+    let text = format!(
+        "{shown} expired in the meantime, and an edit keeps the expiry time; nothing was written."
+    );
     let hint = match args.command.is_empty() {
         true => format!("your text is kept in {0}; write it: kvs put {key} @{0}", kept(new)?),
-        false => format!("write the value with a time of its own: kvs put {key} VALUE --ttl TIME"),
+        false => format!("write the value with a new expiry time: kvs put {key} VALUE --ttl TIME"),
     };
     Ok(Error::Conflict(text).hint(hint))
 }

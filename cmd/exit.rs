@@ -74,7 +74,7 @@ impl Code {
             Self::Corrupt => "corrupt",
             Self::Busy => "busy",
             Self::Denied => "denied",
-            Self::Defect => "a defect of kvs",
+            Self::Defect => "a bug in kvs",
         }
     }
 
@@ -84,33 +84,37 @@ impl Code {
             Self::Done => "Done, found, equal; also a scan or dump that finds nothing.",
             Self::No => {
                 "A valid no: not found, differs, a plan or --dry-run has changes, --check unhealthy, \
-                 a wait that ran out of time."
+                 a wait that timed out."
             }
             Self::Usage => {
-                "Wrong usage, a bad configuration, a value over the limit, a newer format."
+                "Wrong usage, an invalid configuration, a value over the limit, a newer format."
             }
             Self::Conflict => {
-                "Conflict: several values where one was asked for, or a refused condition."
+                "Conflict: siblings where one value was asked for, or a condition that does not \
+                 hold."
             }
-            Self::Refused => "A quorum was refused, or there is no space; nothing was applied.",
+            Self::Refused => "No quorum, or no space; nothing was applied.",
             Self::Unknown => {
                 "A write may or may not have taken effect: repeat it while it ends with 5."
             }
             Self::Unreachable => "No node could be reached.",
             Self::Partly => {
-                "Partly done: what is done stays done, and the message says how to go on. Also a \
-                 write that was applied and whose output was lost."
+                "Partly done: what is done stays done, and the message says how to continue. Also \
+                 a \
+                 write that was applied but whose output was lost."
             }
             Self::Corrupt => "Damaged bytes or lost records were found.",
             Self::Busy => {
-                "Busy: a lock or port is in use, a change of the ring or a push is under way, or a \
-                 running node does not answer or stop in time."
+                "Busy: a lock or port is in use, a ring change or a push is under way, or a \
+                 running \
+                 node does not answer or stop in time."
             }
             Self::Denied => {
-                "Denied or unsafe, refused: a wrong key, a missing permission, a limit, nodes of \
+                "Denied, or refused as unsafe: a wrong key, a missing permission, a limit, nodes \
+                 of \
                  different rings."
             }
-            Self::Defect => "A defect of kvs.",
+            Self::Defect => "A bug in kvs.",
         }
     }
 

@@ -13,12 +13,12 @@ use crate::exit::{Done, Outcome};
 use crate::render::{object, preview};
 use crate::ui::Ui;
 
-/// Tell why a key reads as it does
+/// Explain why a key reads as it does
 ///
-/// Where the key stands on the ring, who owns it and who stands in, what each copy holds, which of
-/// its values a later write has replaced, which writes are kept for owners that were down, what a
-/// read of 1, 2 or more votes can return, and what to do. It wants no quorum and changes nothing.
-/// Exit 8 when a copy, or the file of an owner, is damaged.
+/// Shows the key's place on the ring, its owners and fallbacks, what each copy holds, which values
+/// a later write has replaced, which writes are kept for owners that were down, what a read of 1, 2
+/// or more votes can return, and what to do next. It needs no quorum and changes nothing. Exits 8
+/// when a copy, or an owner's file, is damaged.
 ///
 /// Example: kvs explain cart:42
 #[derive(Debug, ClapArgs)]
@@ -78,7 +78,8 @@ impl Story<'_> {
             rows.push(("corrupt", format!("{dot} has two different values")));
         }
         for hint in &self.found.hints {
-            let kind = if hint.acknowledged { "it counted for W" } else { "its own copy, to send" };
+            let kind =
+                if hint.acknowledged { "counted for W" } else { "a reference to its own copy" };
             rows.push((
                 "hint",
                 format!("{} keeps a write for {} ({kind})", hint.holder, hint.target),
@@ -102,7 +103,7 @@ impl Story<'_> {
             ("key", escape(self.key.as_bytes())),
             ("position", format!("{position:016x}")),
             ("partition", format!("{p} of {}, leaf {leaf}", doc.q.count())),
-            ("stand-ins", fallbacks),
+            ("fallbacks", fallbacks),
         ]
     }
 
@@ -185,7 +186,7 @@ impl Story<'_> {
         let doc = self.cluster.doc();
         if found.outcomes(doc.majority()).is_empty() {
             let down = self.any(|s| matches!(s, State::Down | State::Unasked));
-            let next = if down { "bring its owners back: kvs status" } else { "kvs repair" };
+            let next = if down { "start its owners again: kvs status" } else { "kvs repair" };
             return next.into();
         }
         "nothing to do".into()

@@ -17,13 +17,13 @@ use crate::ui::Ui;
 
 /// Read the value of a key
 ///
-/// Writes the exact bytes to a pipe; on a terminal a newline follows. No value: nothing on stdout,
-/// exit 1. Several values (siblings: writes that did not know of each other) are no value you could
-/// use unseen: exit 3, a table on a terminal and nothing in a pipe. --all, --sibling and --format
-/// json get at them; kvs edit brings them together. With --format json the siblings are printed and
-/// the code is still 3, unless --all was asked for.
+/// Writes the exact bytes to a pipe; on a terminal a newline follows. When there is no value, it
+/// prints nothing on stdout and exits 1. Siblings (values of concurrent writes) are not printed as
+/// if they were one: it exits 3, with a table on a terminal and nothing in a pipe. Use --all,
+/// --sibling or --format json to read them, kvs edit to merge them. With --format json siblings are
+/// printed, and the code is still 3 unless --all is given.
 ///
-/// Reading changes nothing, not even a replica that is behind; kvs repair does that.
+/// A read changes nothing, not even a replica that is behind; kvs repair does that.
 ///
 /// Example: c=$(kvs get cart:42 --show-context) && kvs put cart:42 '4 apples' --context "$c"
 #[derive(Debug, ClapArgs)]
@@ -31,13 +31,13 @@ pub(crate) struct Args {
     /// The key
     #[arg(value_name = "KEY", value_parser = key_parser())]
     key: Key,
-    /// Print only this one of several values, counted from 1
+    /// Print only this sibling, counted from 1
     #[arg(long, value_name = "I", conflicts_with = "all")]
     sibling: Option<usize>,
-    /// Print every value, one on a line (with -0 each ends with NUL)
+    /// Print every value, one per line (with -0 each ends with NUL)
     #[arg(long)]
     all: bool,
-    /// Print the context instead of the value: what kvs put --context takes; also of a deleted key
+    /// Print the context instead of the value, for kvs put --context; works for deleted keys too
     #[arg(long, conflicts_with_all = ["all", "sibling"])]
     show_context: bool,
     #[command(flatten)]
@@ -51,13 +51,13 @@ pub(crate) struct Reads {
     /// Ask only the first N live owners
     #[arg(short, value_name = "N")]
     n: Option<u8>,
-    /// Owners that must answer; a majority unless given
+    /// Owners that must answer; by default a majority
     #[arg(short, value_name = "R")]
     r: Option<u8>,
-    /// The quorum by name, in place of -r; local: of the zone asked from (--zone)
+    /// The quorum by name, instead of -r; local-quorum is that of --zone
     #[arg(long, value_name = "LEVEL", conflicts_with = "r")]
     level: Option<LevelName>,
-    /// Answer only what enough owners hold that no later strict read can miss it; else exit 4
+    /// Return only what enough owners hold that no later strict read can miss it; otherwise exit 4
     #[arg(long)]
     strict: bool,
 }
@@ -113,7 +113,8 @@ impl Found<'_> {
         let Some(i) = sibling.filter(|_| !visible.is_empty()) else { return Ok(visible) };
         let one = i.checked_sub(1).and_then(|i| visible.get(i).copied());
         let (key, n) = (self.key, visible.len());
-        let none = || Error::Usage(format!("--sibling {i} names no value; {key} has 1 to {n}."));
+        let none =
+            || Error::Usage(format!("--sibling {i} does not exist; {key} has siblings 1 to {n}."));
         Ok(vec![one.ok_or_else(none)?])
     }
 
@@ -152,7 +153,7 @@ impl Found<'_> {
             _ => "has expired",
         };
         if self.unread {
-            ui.note(&format!("{} {why} where it could be read", self.key));
+            ui.note(&format!("{} {why} in the copies that could be read", self.key));
             return Done::Corrupt;
         }
         ui.note(&format!("{} {why}", self.key));
@@ -177,9 +178,9 @@ impl Found<'_> {
             ui.rows(&["SIBLING", "DOT", "WRITTEN", "BYTES", "VALUE"], &rows)?;
         }
         let (key, n) = (self.key, several.len());
-        Err(Error::Conflict(format!("{key} has {n} values in conflict; none was printed alone."))
+        Err(Error::Conflict(format!("{key} has {n} siblings; none was printed."))
             .hint(format!(
-                "kvs get --all {0}, or --sibling 1 to {n}; bring them together: kvs edit {0}",
+                "read them: kvs get --all {0}, or --sibling 1 to {n}; merge them: kvs edit {0}",
                 key.argument()
             ))
             .into())
@@ -211,12 +212,12 @@ fn tell_replicas(ui: &mut Ui, replicas: &[Replica]) {
     let unreadable = unreadable(replicas);
     if !unreadable.is_empty() {
         let names = unreadable.join(", ");
-        ui.note(&format!("{names}: the copy fails its checksum; kvs repair --verify"));
+        ui.note(&format!("{names}: the copy fails its checksum; heal it: kvs repair --verify"));
     }
     let stale = stale(replicas);
     if !stale.is_empty() {
         let are = if stale.len() == 1 { "is" } else { "are" };
-        ui.note(&format!("{} {are} behind; kvs repair", stale.join(", ")));
+        ui.note(&format!("{} {are} behind; sync: kvs repair", stale.join(", ")));
     }
 }
 

@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 use crate::common::{Common, heard, read_of, warn_of_unread};
 use crate::exit::{Done, Outcome};
 use crate::render::put_bytes;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 use crate::verify::tell_bad_hints;
 
 /// Hints read at a time: of a record's greatest size each they take 64 MiB.
 const SLICE: usize = 64;
 
-/// List or deliver the writes that are kept for nodes that were down
+/// List or deliver writes kept for nodes that were down
 ///
-/// A hint of kind `data` was acknowledged in its owner's stead and is only forgotten when the owner
-/// holds it; `reference` points to the holder's own record. Nodes deliver hints by themselves when
-/// they run, and `kvs repair` does too. Both exit 7 when a node could not be read: nobody knows what
-/// it keeps; 8 when hints are damaged or gone, which are named: `kvs repair --verify` forgets those
-/// whose writes their owners hold.
+/// A hint of kind `data` was acknowledged on behalf of its owner and is deleted only when the owner
+/// holds it; `reference` points to the holder's own record. Running nodes deliver hints by
+/// themselves, and so does `kvs repair`. Both commands exit 7 when a node, and so its hints, could
+/// not be read; 8 when hints are damaged or gone, which are named: `kvs repair --verify` deletes
+/// those whose writes their owners hold.
 ///
 /// Example: kvs --ring r hints list
 #[derive(Debug, ClapArgs)]
@@ -34,10 +34,11 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Print holder, target, key, partition, kind and bytes of each: 8 when some are damaged
-    List,
-    /// Deliver what can be delivered: 0 when none is left, 7 when some may be, 8 when some are
+    /// Print holder, target, key, partition, kind and bytes of each hint; exits 8 when some are
     /// damaged
+    List,
+    /// Deliver all hints that can be; exits 0 when none is left, 7 when some may be, 8 when some
+    /// are damaged
     Deliver,
 }
 
@@ -70,7 +71,7 @@ fn list(ui: &mut Ui, common: &Common) -> Outcome {
     }
     if ui.is_json() {
         ui.json(&json!({"schema": "kvs.hints/1", "hints": objects,
-            "bad_hints": counted(&cluster.doc(), &damaged)}))?;
+            "bad_hints": damage_by_node(&cluster.doc(), &damaged)}))?;
     } else {
         ui.rows(&["holder", "target", "key", "partition", "kind", "bytes"], &rows)?;
     }
@@ -88,7 +89,7 @@ fn tell_damaged(ui: &mut Ui, doc: &RingDoc, damaged: &[(NodeId, BadHints)]) {
 }
 
 /// How many hints are damaged or gone, by holder.
-fn counted(doc: &RingDoc, damaged: &[(NodeId, BadHints)]) -> Vec<Value> {
+fn damage_by_node(doc: &RingDoc, damaged: &[(NodeId, BadHints)]) -> Vec<Value> {
     let one = |(id, hints): &(NodeId, BadHints)| json!({"node": doc.name(*id), "hints": hints.count().to_string()});
     damaged.iter().map(one).collect()
 }
@@ -122,28 +123,28 @@ fn send(ui: &mut Ui, common: &Common) -> Outcome {
     // Who is down, or went down on the way, may keep hints that nobody was told of.
     let unread = cluster.missing();
     warn_of_unread(ui, &cluster, &unread);
-    ui.has_applied(format!("{delivered} hints were delivered."));
+    ui.has_applied(format!("Delivered {}.", counted(delivered, "hint")));
     if ui.is_json() {
         ui.json(&json!({
             "schema": "kvs.deliver/1", "delivered": delivered.to_string(),
-            "left": left.to_string(), "bad_hints": counted(&cluster.doc(), &damaged),
+            "left": left.to_string(), "bad_hints": damage_by_node(&cluster.doc(), &damaged),
         }))?;
     } else {
         ui.rows(&["delivered", "left"], &[vec![delivered.to_string(), left.to_string()]])?;
     }
     if left > 0 {
         let wait = match &cluster.missing()[..] {
-            [] => "their targets do not take them now; see why: kvs status".to_owned(),
+            [] => "their targets do not accept them now; see why: kvs status".to_owned(),
             down if cluster.is_live() => {
-                format!("down: {}; their nodes deliver them when these are back", down.join(", "))
+                format!("down: {}; delivered by themselves when these are back", down.join(", "))
             }
             down => format!("down: {}; when these are back: kvs hints deliver", down.join(", ")),
         };
-        ui.note(&format!("hints that wait: {left}; {wait}"));
+        ui.note(&format!("{} waiting; {wait}", counted(left, "hint")));
     }
     for (id, error) in &unreadable {
         let name = cluster.doc().name(*id);
-        ui.say(&format!("{name}: not all of its hints can be read: {error} See kvs verify"));
+        ui.say(&format!("{name}: some of its hints cannot be read: {error} See kvs verify"));
     }
     tell_damaged(ui, &cluster.doc(), &damaged);
     Ok(match (damaged.is_empty() && unreadable.is_empty(), left == 0 && unread.is_empty()) {

@@ -12,19 +12,19 @@ use kvs::os::random;
 
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Make a ring directory with one directory per node
 ///
-/// DIR/n1, DIR/n2, … are complete nodes; DIR appears whole or not at all. Fewer than 3 nodes lower
-/// the default number of replicas. The number of partitions is fixed for the life of the ring: take
-/// some hundred times the nodes it may ever have.
+/// DIR/n1, DIR/n2, … are complete nodes; DIR appears whole or not at all. With fewer than 3 nodes
+/// the default number of replicas is lower. The number of partitions is fixed for the life of the
+/// ring: use about a hundred times the highest number of nodes you expect.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// The directory to make
+    /// The directory to create
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Nodes to make
+    /// Number of nodes
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     nodes: u16,
     /// Copies of each record (N); 3, or the number of nodes if that is smaller
@@ -33,11 +33,11 @@ pub(crate) struct Args {
     /// Partitions: a power of two from 8 to 65536
     #[arg(long, default_value_t = 1024)]
     partitions: u32,
-    /// Zones, given to the nodes in turn
+    /// Zones, assigned to the nodes in turn
     #[arg(long, value_delimiter = ',', default_value = "default")]
     zones: Vec<String>,
-    /// Where the nodes listen when they run: HOST:BASEPORT, one port more for each; free ports of
-    /// 127.0.0.1 unless given
+    /// Where the nodes listen: HOST:PORT of the first, one port higher for each next; by default
+    /// free ports of 127.0.0.1
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     listen: Option<(String, u16)>,
 }
@@ -46,19 +46,19 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
     let replicas = args.replicas.unwrap_or(args.nodes.min(3) as u8);
     if u16::from(replicas) > args.nodes {
         let nodes = args.nodes;
-        let text = format!("{nodes} nodes cannot hold {replicas} replicas; nothing was made.");
+        let text =
+            format!("{replicas} replicas need as many nodes, not {nodes}; nothing was made.");
         return Err(Error::Usage(text).into());
     }
     if args.listen.as_ref().is_some_and(|(_, port)| *port == 0) {
-        let text = "Port 0 is another one at each start, and nodes have to find each other; nothing was \
-                    made.";
-        return Err(Error::Usage(text.into())
-            .hint("leave --listen out, or name the first port")
-            .into());
+        let text = "Port 0 is a different port at every start, so nodes would not find each \
+                    other; nothing \
+                    was made.";
+        return Err(Error::Usage(text.into()).hint("omit --listen, or name the first port").into());
     }
     let listen = args.listen.clone().or_else(|| free(args.nodes));
     if listen.as_ref().is_some_and(|(_, port)| port.checked_add(args.nodes - 1).is_none()) {
-        let text = "There are not as many ports from there on as nodes; nothing was made.";
+        let text = "There are fewer ports from there on than nodes; nothing was made.";
         return Err(Error::Usage(text.into()).into());
     }
     let members = (0..args.nodes).map(|i| MemberSpec {
@@ -81,8 +81,10 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
         ui.json(&json)?;
     } else {
         ui.note(&format!(
-            "made a ring of {} nodes in {dir}: {replicas} replicas, {} partitions",
-            args.nodes, args.partitions
+            "made a ring of {} in {dir}: {}, {} partitions",
+            counted(args.nodes, "node"),
+            counted(replicas, "replica"),
+            args.partitions
         ));
         ui.note(&format!("next: kvs {} put greeting hello", option("--ring", &args.dir)));
     }

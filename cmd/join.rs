@@ -19,13 +19,13 @@ use crate::ui::Ui;
 
 /// Add a node to the ring
 ///
-/// Makes DIR if needed, prints what would move, asks, and moves the new node's share to it. The
-/// new node stands in the zone that --zone names, or in `default`. With a member's directory
-/// missing it stops half way (7); bring it back, and `kvs ring apply` goes on.
+/// Makes DIR if needed, prints what would move, asks, and moves the new node's share to it. --zone
+/// sets the zone of the new node; otherwise it is `default`. When a member's directory is missing,
+/// it stops half way (7); bring it back and continue with `kvs ring apply`.
 ///
-/// A ring that runs takes in a node that runs: `kvs up` starts the new directory by itself, or start
-/// it with `kvs node run DIR` when the command says so. When nobody does, the directory stays (7);
-/// run the command again once the node runs.
+/// A running ring accepts only a running node: `kvs up` starts the new directory by itself;
+/// otherwise start it with `kvs node run DIR` when the command asks for it. When it is not started
+/// in time, the directory stays (7); run the command again once the node is running.
 ///
 /// Example: kvs --ring r join r/n4 --zone b --yes
 #[derive(Debug, ClapArgs)]
@@ -33,16 +33,16 @@ pub(crate) struct Args {
     /// The directory of the new node
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// The new member's name, of letters, digits, . _ and -; the directory's name unless given
+    /// The new member's name (letters, digits, . _ and -); by default the directory's name
     #[arg(long)]
     name: Option<String>,
-    /// Its share of the data relative to others
+    /// Its share of the data relative to other members
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(WEIGHT_MAX)))]
     weight: u32,
-    /// Where it listens when it runs; a free port of 127.0.0.1 unless given
+    /// Where it listens; by default a free port of 127.0.0.1
     #[arg(long, value_name = "HOST:PORT", value_parser = listening)]
     listen: Option<String>,
-    /// Make the directory and write the plan to a file instead of doing it
+    /// Make the directory, and write the plan to a file instead of carrying it out
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     plan: Option<PathBuf>,
     #[command(flatten)]
@@ -94,7 +94,8 @@ fn name(args: &Args) -> Result<String, Error> {
     let own = || args.dir.file_name().map(|n| n.to_string_lossy().into_owned());
     let name = args.name.clone().or_else(own).ok_or_else(|| {
         let dir = args.dir.display();
-        Error::Usage(format!("{dir} gives no name to the member; nothing was made.")).hint(another)
+        Error::Usage(format!("No member name can be taken from {dir}; nothing was made."))
+            .hint(another)
     })?;
     match check_new_name(&name) {
         Err(error) if args.name.is_none() => Err(error.hint(another)),
@@ -107,8 +108,8 @@ fn refuse_member(cluster: &Cluster, dir: &Path) -> Result<(), Error> {
     let member = cluster.nodes().into_iter().find(|id| cluster.dir(*id).is_some_and(same));
     let Some(member) = member else { return Ok(()) };
     let (dir, name) = (dir.display(), cluster.doc().name(member));
-    Err(Error::Denied(format!("{dir} is the member {name} already; nothing was changed."))
-        .hint("kvs ring apply goes on with a change that was cut short"))
+    Err(Error::Denied(format!("{dir} already is the member {name}; nothing was changed."))
+        .hint("kvs ring apply continues an interrupted change"))
 }
 
 /// The member as far as it counts for the layout.

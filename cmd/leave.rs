@@ -14,9 +14,9 @@ use crate::ui::Ui;
 
 /// Take a node out of the ring
 ///
-/// The node hands its share and its hints to the others; then its directory is no part of the ring
-/// any more. Fewer members than replicas are refused (10). A node that is lost cannot leave:
-/// `kvs replace`, or `kvs ring plan --remove`.
+/// The node hands its share and its hints to the others; then its directory no longer belongs to
+/// the ring. Fewer members than replicas are refused (10). A lost node cannot leave: use `kvs
+/// replace`, or `kvs ring plan --remove`.
 ///
 /// Example: kvs --ring r leave n4 --yes
 #[derive(Debug, ClapArgs)]
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// The member that leaves
     #[arg(value_name = "NAME")]
     name: String,
-    /// Write the plan to a file instead of doing it
+    /// Write the plan to a file instead of carrying it out
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     plan: Option<PathBuf>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         ui.has_applied(format!("{} has left the ring.", args.name));
         ui.note(&format!("{} has left; the ring is at version {}", args.name, doc.version));
         if let Some(dir) = &dir {
-            ui.note(&format!("{dir} is no part of the ring any more and can be deleted"));
+            ui.note(&format!("{dir} no longer belongs to the ring and can be deleted"));
         }
         version = Some(doc.version.to_string());
     } else {

@@ -13,30 +13,31 @@ use serde_json::json;
 
 use crate::common::{Common, Quorum, stdin, stop_on_ctrl_c};
 use crate::exit::{Done, Outcome};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Write the lines of a dump
 ///
-/// Reads JSON Lines as kvs dump writes them. Lines are sorted by their place on the ring and written
-/// a partition at a time; of several lines with one key the last wins. It is safe to run again: a
-/// load that was stopped (ctrl-C ends it between two commits) or that met a line it cannot read says
-/// so with exit 7, and what came before stays written. Keys that have several values are left alone
-/// and counted (exit 7) unless --overwrite is given. Values whose time is over are written as the
-/// others are, are read by nobody, and are counted.
+/// Reads JSON Lines as kvs dump writes them. Lines are sorted by their place on the ring and
+/// written one partition at a time; of several lines with one key the last wins. It is safe to
+/// repeat: a load that was stopped (ctrl-C ends it between two commits) or met a line it cannot
+/// read reports it (exit 7), and what came before stays written. Keys that have siblings are
+/// skipped and counted (exit 7) unless --overwrite is given. Expired values are written like the
+/// others, but no read returns them; they are counted.
 ///
 /// Example: kvs --ring old dump | kvs --ring new load --if-absent
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// The file; - or nothing reads stdin
+    /// The file; - or no FILE reads stdin
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
-    /// Write only keys that have no value; strict
+    /// Write only keys that have no value (strict)
     #[arg(long, conflicts_with_all = ["blind", "overwrite"])]
     if_absent: bool,
-    /// Add each value beside those there are: fast, for an empty ring; twice makes siblings
+    /// Add each value as a sibling of those already there: fast, for an empty ring; loading twice
+    /// makes siblings
     #[arg(long, conflicts_with = "overwrite")]
     blind: bool,
-    /// Replace all values of a key, though there be several
+    /// Replace the current values, even if there are siblings
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
@@ -73,7 +74,7 @@ impl Args {
         if file.metadata().is_ok_and(|m| m.is_dir()) {
             let shown = self.file.display();
             return Err(Error::Usage(format!("{shown} is a directory; nothing was loaded."))
-                .hint("the file of a kvs dump is wanted"));
+                .hint("name the file that kvs dump wrote"));
         }
         Ok(Box::new(BufReader::new(file)))
     }
@@ -81,7 +82,7 @@ impl Args {
     fn tell(&self, ui: &mut Ui, loaded: &Loaded) -> Outcome {
         let Loaded { lines, written, conflicts, expired } = loaded;
         if *written > 0 {
-            ui.has_applied(format!("{written} values were written."));
+            ui.has_applied(format!("Wrote {}.", counted(*written, "value")));
         }
         if ui.is_json() {
             ui.json(&json!({
@@ -90,21 +91,20 @@ impl Args {
                 "expired": expired.to_string(),
             }))?;
         }
-        ui.note(&format!("{lines} lines read, {written} values written"));
+        ui.note(&format!("read {}, wrote {}", counted(*lines, "line"), counted(*written, "value")));
         if *expired > 0 {
-            ui.note(&format!(
-                "values that had expired before, and that nobody will read: {expired}"
-            ));
+            ui.note(&format!("already expired: {}", counted(*expired, "value")));
         }
         if *conflicts == 0 {
             return Ok(Done::Yes);
         }
         if self.if_absent {
-            ui.note(&format!("left alone, for they have a value: {conflicts}"));
+            ui.note(&format!("skipped {} that already had a value", counted(*conflicts, "key")));
             return Ok(Done::Yes);
         }
         ui.warn(&format!(
-            "keys left alone, for they have several values: {conflicts}; --overwrite replaces them"
+            "skipped {} with siblings; --overwrite replaces them",
+            counted(*conflicts, "key")
         ));
         Ok(Done::Partly)
     }

@@ -22,11 +22,10 @@ use crate::common::Common;
 use crate::exit::Outcome;
 use crate::ui::Ui;
 
-/// Run one node, ask it how it is, drain it, stop it
+/// Run, inspect, drain or stop one node
 ///
-/// A node serves its directory over the network until it is told to stop. `kvs up` runs every node
-/// of a ring directory in this way. NAME is a member of --ring, by its name or address, or a node
-/// directory.
+/// `kvs up` runs every node of a ring directory. NAME is a member of --ring, by name or address, or
+/// a node directory.
 ///
 /// Example: kvs node run r/n1
 #[derive(Debug, ClapArgs)]
@@ -115,6 +114,6 @@ impl Named {
         let dir = self.dir.as_ref().map_or("DIR".into(), word);
         let name = &self.name;
         Error::Unreachable(format!("The node {name} is not running; nothing was tried."))
-            .hint(format!("kvs node run {dir}"))
+            .hint(format!("start it: kvs node run {dir}"))
     }
 }

@@ -22,16 +22,17 @@ use crate::ui::Ui;
 
 /// Write a value under a key
 ///
-/// Without a condition the put is an overwrite of what the owners hold: what somebody else wrote
-/// between your get and your put is gone. To read, change and write safely use --context with --exact
-/// (or kvs edit): it is refused (exit 3) when anything was written since. A key with several values
-/// is not overwritten unseen (exit 3). --exact and --if-absent say 3 when another writer won. They are
-/// exact as long as the nodes agree on who is up; across a cut both sides may write, and both values
-/// are shown: then --if-absent says 3, and --exact 5 (read the key).
+/// Without a condition the put overwrites what the owners hold, including what another writer wrote
+/// between your get and your put. For a safe read-modify-write use --context with --exact (or kvs
+/// edit): it is refused (exit 3) when anything was written since. A key with siblings is not
+/// overwritten unseen (exit 3). --exact and --if-absent exit 3 when another writer won. They are
+/// exact as long as the nodes agree on who is up; across a network partition both sides may write,
+/// and both values are shown: then --if-absent exits 3, and --exact 5 (read the key).
 ///
-/// What was reached is told on stderr: `2/3` owners; `2/3, 1 on the way` when the third is up and
-/// was not waited for; `2/3, 1 hinted` when a stand-in keeps it for an owner that is down. Exit 4 means
-/// that nothing was applied. Exit 5 means unknown: repeat the put; after --exact, read the key first.
+/// Stderr shows how many owners acknowledged: `2/3`; `2/3, 1 on the way` when the third is up but
+/// was not waited for; `2/3, 1 hinted` when a fallback keeps the write for an owner that is down.
+/// Exit 4: nothing was applied. Exit 5: unknown; repeat the put, but after --exact read the key
+/// first.
 ///
 /// Example: kvs put cart:42 '3 apples'; kvs put photo @cat.jpg; date | kvs put now -
 #[derive(Debug, ClapArgs)]
@@ -43,14 +44,14 @@ pub(crate) struct Args {
     #[arg(value_name = "VALUE|-|@FILE", allow_hyphen_values = true)]
     #[arg(required_unless_present = "literal", conflicts_with = "literal")]
     value: Option<OsString>,
-    /// The value as it is, though it is - or begins with @
+    /// The value, taken literally, even if it is - or begins with @
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     literal: Option<OsString>,
-    /// Let the value expire after this time
+    /// Expire the value after this time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     ttl: Option<Duration>,
-    /// Refuse (exit 3) when anything is there that --context does not cover: for values made from what
-    /// was read, such as counters
+    /// Refuse (exit 3) when the key holds anything that --context does not include: for values
+    /// computed from what was read, such as counters
     #[arg(long, requires = "context")]
     exact: bool,
     /// Print the context of the new value on stdout, for the next put
@@ -67,16 +68,16 @@ pub(crate) struct Args {
 #[group(id = "condition", multiple = false)]
 #[command(next_help_heading = "Condition")]
 struct Condition {
-    /// Replace exactly what this context has seen: the token of kvs get --show-context
+    /// Replace exactly what this context includes: the token of kvs get --show-context
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     context: Option<String>,
-    /// Write only when the key has no value; strict (exit 3 otherwise)
+    /// Write only when the key has no value, otherwise exit 3 (strict)
     #[arg(long)]
     if_absent: bool,
-    /// Add a value, replace none
+    /// Add a value beside those there are
     #[arg(long)]
     blind: bool,
-    /// Replace all values, though there be several
+    /// Replace the current values, even if there are siblings
     #[arg(long)]
     overwrite: bool,
 }
@@ -114,13 +115,13 @@ impl Condition {
 
 fn expiry(ttl: Duration) -> Result<u64, Error> {
     if ttl.is_zero() {
-        let text = "--ttl 0 would hide the value at once; nothing was written.".to_string();
+        let text = "--ttl 0 would expire the value at once; nothing was written.".to_string();
         return Err(Error::Usage(text).hint("to remove a value: kvs delete KEY"));
     }
     let at = wall_ms().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
     if at > EXPIRY_MS_MAX {
-        let text = "--ttl is too long: a value expires within 285,000 years; nothing was written.";
-        return Err(Error::Usage(text.into()).hint("without --ttl a value stays for good"));
+        let text = "--ttl is too long: the limit is 285,000 years; nothing was written.";
+        return Err(Error::Usage(text.into()).hint("without --ttl a value never expires"));
     }
     Ok(at)
 }
@@ -135,7 +136,7 @@ fn read_value(value: OsString) -> Result<Vec<u8>, Error> {
     };
     let path = Path::new(std::ffi::OsStr::from_bytes(name));
     let file = File::open(path).map_err(Error::io("open", path)).map_err(|e| {
-        e.hint("a value that begins with @ is given as --literal VALUE; nothing was written")
+        e.hint("nothing was written; for a value that begins with @, use --literal VALUE")
     })?;
     read_all(file).map_err(Error::io("read", path))?
 }

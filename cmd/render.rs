@@ -84,19 +84,16 @@ impl WriteReport<'_> {
             }
             Some(ItemReply::Conflict { values }) => Err(refused(key, *values).into()),
             Some(ItemReply::NotAlone) => Err(Error::Conflict(format!(
-                "Somebody else wrote {key} at the same time; both values are kept."
+                "Another writer wrote {key} at the same time; both values are kept."
             ))
-            .hint(format!(
-                "see them: kvs get --all {0}; bring them together: kvs edit {0}",
-                key.argument()
-            ))
+            .hint(format!("read them: kvs get --all {0}; merge them: kvs edit {0}", key.argument()))
             .into()),
             Some(ItemReply::Absent) => self.absent(ui),
             Some(ItemReply::TooLarge(why)) => Err(Error::Denied(format!(
                 "The write of {key} was refused: {why}. Nothing was written."
             ))
             .into()),
-            None => Err(Error::Corrupt("A write was answered with nothing.".into()).into()),
+            None => Err(Error::Corrupt("The answer to a write was empty.".into()).into()),
         }
     }
 
@@ -129,8 +126,8 @@ impl WriteReport<'_> {
         ui.note(&format!("{}/{}{hinted}{late}", reply.acks, reply.n));
         if reply.guessed {
             ui.note(
-                "too few owners told what they hold: values only they have may now stand beside \
-                 this write (kvs get shows them)",
+                "too few owners reported what they hold: their values may now be siblings of this \
+                 write (kvs get shows them)",
             );
         }
         if context.is_none() {
@@ -139,7 +136,7 @@ impl WriteReport<'_> {
                 0 | 1 => format!(
                     "Another writer changed {key} at the same time. Read it again: kvs get --all {argument}"
                 ),
-                all => format!("{key} has {all} values in conflict now; see them: kvs get --all {argument}"),
+                all => format!("{key} now has {all} siblings; read them: kvs get --all {argument}"),
             });
         }
         Ok(Done::Yes)
@@ -164,7 +161,7 @@ impl WriteReport<'_> {
 /// An exact write that another one has come before.
 fn overtaken(key: &Key) -> Error {
     let text =
-        format!("Another writer changed {key} since it was read; this write does not count.");
+        format!("Another writer changed {key} since it was read; this write was not applied.");
     let key = key.argument();
     Error::Conflict(text).hint(format!("read it again: kvs get --show-context {key}"))
 }
@@ -174,10 +171,10 @@ fn refused(key: &Key, values: usize) -> Error {
     if values == 1 {
         return Error::Conflict(format!("{key} has a value; nothing was written."));
     }
-    let text = format!("{key} has {values} values in conflict; nothing was written.");
+    let text = format!("{key} has {values} siblings; nothing was written.");
     let key = key.argument();
     Error::Conflict(text).hint(format!(
-        "see them: kvs get --all {key}; then repeat this with --context of \
-         kvs get --show-context {key}, or with --overwrite for all of them"
+        "read them: kvs get --all {key}; then repeat this with --context from \
+         kvs get --show-context {key}, or with --overwrite to replace them all"
     ))
 }

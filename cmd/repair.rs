@@ -9,17 +9,17 @@ use serde_json::json;
 
 use crate::common::{Common, Scope, is_odd, key_parser, rebuild, stop_on_ctrl_c};
 use crate::exit::{Done, Fail, Outcome};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Losses that are named one by one; more are counted.
 const NAMED_MAX: usize = 10;
 
 /// Make all copies equal
 ///
-/// Delivers hints, syncs every node with every other, heals what is known to be damaged or lost, and
-/// declares full what has met enough full copies. At the end the sums of all owners are compared.
-/// Exits 0 when all are equal and nothing is left to do; 7 when something is: it says what, and what
-/// to type; 8 when data is lost or damaged and no other owner could heal it. That stays so until it is
+/// Delivers hints, syncs every node with every other, heals known damage and losses, and declares a
+/// copy full when it has synced with enough full copies. At the end it compares the digests of all
+/// owners. Exits 0 when all are equal and nothing is left to do; 7 when something is left, with
+/// what to type next; 8 when data is lost or damaged and no other owner could heal it, until it is
 /// healed or accepted. Ctrl-C stops between two nodes (7).
 ///
 /// Example: kvs --ring r repair --verify
@@ -27,21 +27,21 @@ const NAMED_MAX: usize = 10;
 pub(crate) struct Args {
     #[command(flatten)]
     scope: Scope,
-    /// Read every record first, to find the damaged ones
+    /// Read every record first, to find damage
     #[arg(long)]
     verify: bool,
-    /// Go on without this member for good: what only it holds may be lost
+    /// Continue without this member for good: what only it holds may be lost
     #[arg(long, value_name = "NAME")]
     accept_missing: Vec<String>,
-    /// Give up this key's damaged copies and hints, when no good one is left
+    /// Give up the damaged copies and hints of this key when no good one is left
     #[arg(long, value_name = "KEY", value_parser = key_parser())]
     accept_loss: Vec<Key>,
-    /// Go on without everything that is lost or damaged and that no other owner could heal; with
-    /// --partition of that partition only
+    /// Continue without everything lost or damaged that no other owner could heal; with
+    /// --partition, only in that partition
     #[arg(long)]
     accept_losses: bool,
-    /// Print how many keys differ between the nodes and change nothing; exits 1 when any differ,
-    /// 7 when a member is down
+    /// Print how many keys differ between the nodes and change nothing; exits 1 when any differ, 7
+    /// when a member is down
     #[arg(long)]
     dry_run: bool,
 }
@@ -75,22 +75,24 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 fn told(ui: &mut Ui, cluster: &Cluster, report: &Report, verified: bool) -> Outcome {
-    ui.has_applied("The repair was done as far as it says.");
+    ui.has_applied("The repair was done as far as reported.");
     if ui.is_json() {
         ui.json(&object(report))?;
     } else {
         let Report { moved, hints, damaged, dropped, .. } = report;
         ui.note(&format!(
-            "{moved} records moved, {} hints delivered, {damaged} damaged records found, \
-             {dropped} leftover copies dropped",
-            hints.0
+            "moved {}, delivered {}, found {}, dropped {}",
+            counted(moved, "record"),
+            counted(hints.0, "hint"),
+            counted(damaged, "damaged record"),
+            counted(dropped, "leftover copy")
         ));
     }
     if report.is_complete() {
         return Ok(Done::Yes);
     }
     if report.stopped {
-        ui.say("stopped; what is done stays done. Go on: kvs repair");
+        ui.say("stopped; what is done stays done. Continue: kvs repair");
     }
     tell_damage(ui, report, verified);
     tell_left(ui, cluster, report);
@@ -126,27 +128,28 @@ fn tell_damage(ui: &mut Ui, report: &Report, verified: bool) {
         ui.say(&format!("{name}: partition {p} {}", describe(*loss)));
     }
     if report.lost.len() > NAMED_MAX {
-        ui.say(&format!("and {} partitions more", report.lost.len() - NAMED_MAX));
+        ui.say(&format!("and {} more", counted(report.lost.len() - NAMED_MAX, "partition")));
     }
     for (name, n) in report.alone.iter().filter(|_| report.lost.is_empty()) {
         ui.say(&format!(
-            "{name}: {n} partitions may have lost records, and nobody else owns a copy of them"
+            "{name}: possible loss in {}, which no other node owns",
+            counted(n, "partition")
         ));
     }
     for (name, n) in &report.bad {
-        ui.say(&format!("{name}: {n} damaged records are not healed: kvs verify names them"));
+        ui.say(&format!("{name}: {} not healed; see kvs verify", counted(n, "damaged record")));
     }
     for (name, n) in &report.bad_hints {
-        ui.say(&format!("{name}: {n} hints are damaged or gone: kvs verify names them"));
+        ui.say(&format!("{name}: {} damaged or gone; see kvs verify", counted(n, "hint")));
     }
     let alone = report.missing.is_empty() && report.broken.is_empty();
     if report.is_lossy() && alone && !report.stopped {
         // What is lost for good shows only when everything was read, or when there is no other owner.
         let nobody_else = !report.alone.is_empty() && report.bad_hints.is_empty();
         ui.say(match verified || nobody_else {
-            false => "read everything, to heal what can be healed: kvs repair --verify",
+            false => "read every record and heal what can be healed: kvs repair --verify",
             true => {
-                "no other owner could heal them; restore a backup, or go on without them: \
+                "no other owner could heal them; restore a backup, or continue without them: \
                  kvs repair --accept-losses"
             }
         });
@@ -157,14 +160,16 @@ fn tell_damage(ui: &mut Ui, report: &Report, verified: bool) {
 fn tell_left(ui: &mut Ui, cluster: &Cluster, report: &Report) {
     let Report { hints, filling, missing, .. } = report;
     for (name, partitions) in filling.iter().filter(|f| !report.alone.contains(f)) {
-        ui.say(&format!("{name}: {partitions} partitions have met too few full copies"));
+        let partitions = counted(partitions, "partition");
+        ui.say(&format!("{name}: {partitions} still filling: too few full copies to sync with"));
     }
     for (a, b, partitions) in &report.apart {
-        ui.say(&format!("{a} and {b} still differ in {partitions} partitions: kvs repair"));
+        let partitions = counted(partitions, "partition");
+        ui.say(&format!("{a} and {b} still differ in {partitions}: kvs repair"));
     }
     if hints.1 > 0 {
-        let why = if missing.is_empty() { "do not take them now" } else { "are down" };
-        ui.say(&format!("{} hints wait for members that {why}", hints.1));
+        let why = if missing.is_empty() { "do not accept them now" } else { "are down" };
+        ui.say(&format!("{} waiting for members that {why}", counted(hints.1, "hint")));
     }
     for name in &report.broken {
         // Nobody is replaced while a change is under way.
@@ -183,26 +188,27 @@ fn tell_left(ui: &mut Ui, cluster: &Cluster, report: &Report) {
         }
         if is_odd(cluster, name) {
             ui.say(&format!(
-                "{name} was missing: mend its directory as the warning says and repair again; \
-                 to go on without what only it holds: kvs repair {without}"
+                "{name} was missing: fix its directory as the warning says and repair again; \
+                 to continue without what only it holds: kvs repair {without}"
             ));
             continue;
         }
         if let Some(back) = cluster.way_back(name) {
             ui.say(&format!(
-                "{name} was missing: a replacement moved it aside and ended; put it back and repair \
-                 again: {back}"
+                "{name} was missing: an interrupted replace moved its directory aside; put it \
+                 back and \
+                 repair again: {back}"
             ));
             continue;
         }
         ui.say(&format!(
             "{name} was missing: bring it back and repair again, or kvs replace {}; \
-             to go on without what only it holds: kvs repair {without}",
+             to continue without what only it holds: kvs repair {without}",
             operand(name)
         ));
     }
     if report.changing {
-        ui.say("a change of the ring is not done; to take it to its end: kvs ring apply");
+        ui.say("a ring change is not complete; continue it: kvs ring apply");
     }
     let whole = missing.is_empty() && report.broken.is_empty();
     let stuck = !filling.is_empty() && whole && !report.is_lossy();
@@ -211,7 +217,7 @@ fn tell_left(ui: &mut Ui, cluster: &Cluster, report: &Report) {
     if let Some((name, _)) = behind.filter(|_| stuck && !report.stopped) {
         let (down, without) = (option("--down", name), option("--accept-missing", name));
         ui.say(&format!(
-            "to go on though too few copies are full: kvs repair {down} {without}, then kvs repair",
+            "to continue with too few full copies: kvs repair {down} {without}, then kvs repair",
         ));
     }
 }
@@ -233,7 +239,7 @@ fn compare(ui: &mut Ui, cluster: &Cluster) -> Result<Done, Fail> {
         let missing = cluster.missing();
         ui.json(&json!({"schema": "kvs.repair/1", "differences": pairs, "missing": missing}))?;
     } else {
-        ui.rows(&["a", "b", "keys that differ"], &rows)?;
+        ui.rows(&["a", "b", "differing keys"], &rows)?;
     }
     for name in cluster.missing() {
         ui.note(&format!("{name} is down"));

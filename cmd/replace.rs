@@ -19,25 +19,25 @@ use crate::ui::Ui;
 
 /// Rebuild a lost node under a new identity
 ///
-/// The new node takes the places, name, zone and weight of the lost one and is filled from the
-/// others. A directory that stands where the new one is to be is moved aside to NAME.old-…, never
-/// deleted, and one that another member lives in stays; what only it holds is not taken over. With
-/// other members missing it stops half way (7); `kvs ring apply` goes on. In a ring that runs the new
-/// node has to run too, as for `kvs join`.
+/// The new node takes over the partitions, name, zone and weight of the lost one and is filled from
+/// the others. A directory in its place is moved aside to NAME.old-…, never deleted, and its data
+/// is not used; one that belongs to another member stays. When other members are missing, it stops
+/// half way (7); continue with `kvs ring apply`. In a running ring the new node must run too, as
+/// for `kvs join`.
 ///
 /// Example: kvs --ring r replace n2 --yes
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// The member that is lost
+    /// The lost member
     #[arg(value_name = "NAME")]
     name: String,
-    /// The new directory; where the lost one was unless given
+    /// The new directory; by default that of the lost node
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Where the new node listens when it runs; where the lost one did, or a free port, unless given
+    /// Where the new node listens; by default where the lost one did, or on a free port
     #[arg(long, value_name = "HOST:PORT", value_parser = listening)]
     listen: Option<String>,
-    /// Go on though writes may be lost that only the lost node and missing ones hold
+    /// Continue even if writes may be lost that only the lost node and missing ones hold
     #[arg(long)]
     accept_loss: bool,
     #[command(flatten)]
@@ -101,8 +101,9 @@ fn new_home(
             None => Ok(dir.to_path_buf()),
         };
     }
-    let first = beside(cluster, &lost.name)
-        .ok_or_else(|| none("There is no place for the new directory".into()))?;
+    let first = beside(cluster, &lost.name).ok_or_else(|| {
+        none("No node directory of this ring is on this machine to put the new one beside".into())
+    })?;
     let Some(name) = other(&first) else { return Ok(first) };
     let next = |n: u32| first.with_file_name(format!("{}.{n}", lost.name));
     let dir = (2..100).map(next).find(|dir| !dir.exists());

@@ -13,12 +13,12 @@ use crate::common::{Common, key_parser};
 use crate::exit::Outcome;
 use crate::ui::Ui;
 
-/// Show the ring, plan changes of it, and carry them out
+/// Show the ring, plan changes to it, and carry them out
 ///
-/// The ring is one document that its members agree on; who is up or down is not in it. A change
-/// takes three documents and moves data in between; one that was cut short goes on with `ring apply`.
+/// The ring is one document that its members agree on; it does not record who is up. A change takes
+/// three documents and moves data in between; `ring apply` continues an interrupted one.
 ///
-/// `ring plan` ends with 1 when there are changes, so join the two with ; and not with &&.
+/// `ring plan` exits 1 when there are changes, so join the two commands with ; and not with &&.
 ///
 /// Example: kvs --ring r ring plan --weight n1=2 -o plan.yaml; kvs --ring r ring apply plan.yaml --yes
 #[derive(Debug, ClapArgs)]
@@ -29,15 +29,15 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show the members and what each owns
+    /// Show the members and the share of each
     Show,
-    /// Print what changes would do: 1 when they would change something, 0 when nothing
+    /// Print what changes would do; exits 1 when they would change something, otherwise 0
     Plan(plan::Args),
-    /// Carry out a plan, or go on with the change under way
+    /// Carry out a plan, or continue the change under way
     Apply(apply::Args),
-    /// Show who owns a key, and who stands in for them
+    /// Show the owners and fallbacks of a key
     Where(Where),
-    /// Make a ring of the nodes that are left, when a majority is lost for good
+    /// Make a ring of the remaining nodes when a majority is lost for good
     Recover(recover::Args),
 }
 

@@ -19,17 +19,17 @@ use crate::push::here;
 use crate::ring::change::sure;
 use crate::ui::Ui;
 
-/// Add a spare host to the ring, or take one back, as the load asks
+/// Add a spare host to the ring, or take one back, by load
 ///
-/// Looks at the nodes for a while, holds requests, latency, bytes and disk against the targets of the
-/// inventory's section `scale`, and adds the first spare that is free or takes the last one back:
-/// one at a time, never while a change is under way or a member is down or filling, not again until
-/// the cool-down is over. Prints a row per member, then the decision and its reason. On a terminal it
-/// asks. With --dry-run nothing is changed, and it exits 1 when something would be.
+/// Measures the nodes for a while, compares requests, latency, bytes and disk with the targets in
+/// the inventory's section `scale`, and adds the first free spare or takes the last one back: one
+/// at a time, never while a change is under way or a member is down or filling, not again before
+/// the cool-down ends. Prints a row per member, then the decision and its reason. On a terminal it
+/// asks for confirmation. With --dry-run it changes nothing, and exits 1 when it would.
 ///
-/// Made for cron: */5 * * * * kvs scale /etc/kvs/fleet.yaml >/dev/null. There it needs kvs in cron's
-/// PATH (or the whole path), HOME or XDG_STATE_HOME to remember what it did, the ring's key beside the
-/// inventory, and for SSH a key file without a passphrase, as cron has no agent.
+/// Made for cron: */5 * * * * kvs scale /etc/kvs/fleet.yaml >/dev/null. There it needs kvs in
+/// cron's PATH (or its full path), HOME or XDG_STATE_HOME to remember its decisions, the ring's key
+/// beside the inventory, and for SSH a key file without a passphrase, as cron has no agent.
 ///
 /// Example: kvs scale fleet.yaml --dry-run
 #[derive(Debug, ClapArgs)]
@@ -37,10 +37,10 @@ pub(crate) struct Args {
     /// The inventory; see kvs-fleet(5)
     #[arg(value_name = "FLEET")]
     fleet: PathBuf,
-    /// How long to look, in place of what the inventory says
+    /// How long to measure, instead of the time in the inventory
     #[arg(long, value_name = "TIME", value_parser = patience)]
     window: Option<Duration>,
-    /// Go ahead without asking
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     /// Print the decision and change nothing
@@ -54,7 +54,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let rules = fleet.scale.as_ref().ok_or_else(|| {
         let file = args.fleet.display();
         Error::Usage(format!("{file} has no section scale; nothing was done."))
-            .hint("kvs-fleet(5) says what goes into it")
+            .hint("kvs-fleet(5) describes it")
     })?;
     let memory = memory(ui, &fleet, args)?;
     let look = Look::at(&fleet, args.window.unwrap_or(rules.window), common.timeout)?;
@@ -127,7 +127,7 @@ fn carry_out(run: &mut Run, verb: &Verb) -> Result<Report, Error> {
 fn memory(ui: &mut Ui, fleet: &Fleet, args: &Args) -> Result<Option<(PathBuf, Memory)>, Error> {
     let Some(state) = here::state(&here::me()) else {
         if args.dry_run {
-            ui.warn("of earlier changes nothing is known: XDG_STATE_HOME and HOME are not set");
+            ui.warn("earlier changes are unknown: XDG_STATE_HOME and HOME are not set");
             return Ok(None);
         }
         return Err(forgetful());
@@ -141,7 +141,7 @@ fn memory(ui: &mut Ui, fleet: &Fleet, args: &Args) -> Result<Option<(PathBuf, Me
 fn forgetful() -> Error {
     let text = "Changes cannot be remembered: neither XDG_STATE_HOME nor HOME is set. Nothing was \
                 changed.";
-    Error::Denied(text.into()).hint("set one of them in the crontab, or look only: --dry-run")
+    Error::Denied(text.into()).hint("set one of them in the crontab, or use --dry-run")
 }
 
 fn show(ui: &mut Ui, members: &[Sample], decision: &Decision) -> Result<(), Fail> {

@@ -16,32 +16,32 @@ use crate::ui::Ui;
 
 /// List keys, with the sizes of their values
 ///
-/// Reads every partition from a quorum, without values that were deleted or have expired. The order
-/// is that of the ring: by partition, by key within each; --sort gathers all keys and sorts them.
-/// One line each: key, bytes, number of values. Keys are escaped; -0 --keys writes them as they are.
+/// Reads every partition from a quorum; deleted and expired values are omitted. The order is that
+/// of the ring: by partition, then by key; --sort collects all keys and sorts them. One line per
+/// key: key, bytes, number of values. Keys are escaped; -0 --keys writes them unescaped.
 ///
 /// Example: kvs scan cart: --keys | wc -l
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Only keys that begin with this
+    /// Only keys that begin with this prefix
     #[arg(value_name = "PREFIX", default_value = "")]
     prefix: std::ffi::OsString,
     /// Print only the keys
     #[arg(long, conflicts_with = "values")]
     keys: bool,
-    /// Print the values too, escaped, the first bytes of each; kvs dump has all
+    /// Print the first bytes of each value too, escaped; kvs dump writes them whole
     #[arg(long)]
     values: bool,
-    /// Stop after so many keys
+    /// Stop after this number of keys
     #[arg(long, value_name = "COUNT")]
     limit: Option<u64>,
-    /// List deleted and expired keys too, with no values
+    /// List deleted and expired keys too, without values
     #[arg(long)]
     deleted: bool,
-    /// Sort by key; all keys are gathered first
+    /// Sort by key; collects all keys first
     #[arg(long)]
     sort: bool,
-    /// Owners of each partition that must answer; a majority unless given
+    /// Owners of each partition that must answer; by default a majority
     #[arg(short, value_name = "R", help_heading = "Quorum")]
     r: Option<u8>,
 }

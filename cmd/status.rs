@@ -16,22 +16,23 @@ use serde_json::json;
 pub(crate) use self::seen::Seen;
 use crate::common::{Common, is_odd};
 use crate::exit::{Done, Outcome};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
-/// Show how the nodes of the ring are
+/// Show the state of each node
 ///
-/// One row per member: whether it is up, what it owns, what it is still filling, keys, bytes, hints
-/// that wait, records that are damaged, where it listens, and whether it is draining, full or still
-/// waiting to hear from the others. `up?` says that the nodes do not agree on it. Nothing is written.
-/// With --check it exits 1 when anything needs attention, for cron: owners that differ too, and of
-/// directories whose nodes do not run it reads all keys, to see whether records are lost, and looks
-/// whether the nodes could run: at node.key and ring.key, and whether this user may write. Values are
-/// read by kvs verify.
+/// One row per member: whether it is up, how many partitions it owns and is still filling, keys,
+/// bytes, waiting hints, damaged records, its address, and whether it is draining, out of space or
+/// still waiting to hear from the others. `up?` means that the nodes disagree. Nothing is written.
+/// --check is for cron: it exits 1 when anything needs attention, including owners that differ. In
+/// the directories of stopped nodes it also reads all keys, to find lost records, and checks that
+/// the nodes could run: node.key, ring.key, and write permission for this user. Only kvs verify
+/// reads values.
 ///
 /// Example: kvs --ring r status --check -q || mail -s 'kvs needs help' root
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Exit 1 when anything needs attention: a node down, filling, full or draining, hints, bad keys
+    /// Exit 1 when anything needs attention: a node down, filling, full or draining, hints, damaged
+    /// records
     #[arg(long)]
     check: bool,
 }
@@ -64,19 +65,21 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     };
     let one = |view: &View| match view.status {
         None if unheard => Some(format!(
-            "{} is not heard from: start it, or see kvs-concepts(7), RUNNING NODES, when it runs at a \
-             new address",
+            "{} was not heard from: start it, or, if it runs at a new address, see \
+             kvs-concepts(7), RUNNING \
+             NODES",
             view.member.name
         )),
         None if doc.step == Step::Settled && is_odd(&cluster, &view.member.name) => {
-            Some(format!("{} is down: mend its directory as the warning says", view.member.name))
+            Some(format!("{} is down: fix its directory as the warning says", view.member.name))
         }
         None if doc.step == Step::Settled
             && let Some(back) = cluster.way_back(&view.member.name) =>
         {
             let name = &view.member.name;
             Some(format!(
-                "{name} is down: a replacement moved it aside and ended; put it back: {back}"
+                "{name} is down: an interrupted replace moved its directory aside; put it back: \
+                 {back}"
             ))
         }
         _ => {
@@ -87,14 +90,15 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut troubles: Vec<String> = views.iter().filter_map(one).collect();
     troubles.extend(unread);
     troubles.extend(bad.iter().map(|(id, hints)| {
-        let (name, n) = (doc.name(*id), hints.count());
-        format!("{name}: {n} hints are damaged or gone: kvs repair --verify")
+        let (name, hints) = (doc.name(*id), counted(hints.count(), "hint"));
+        format!("{name}: {hints} damaged or gone: kvs repair --verify")
     }));
     troubles.extend(read);
     troubles.extend(cluster.unfit());
     troubles.extend(clocks(&views));
     if doc.step != Step::Settled {
-        troubles.push(format!("a change is at step {}; go on: kvs ring apply", doc.step));
+        troubles
+            .push(format!("a ring change is at step {}; continue it: kvs ring apply", doc.step));
     }
     if ui.is_json() {
         let nodes: Vec<_> = views.iter().map(|v| object(v, &seen)).collect();
@@ -123,8 +127,8 @@ fn read(cluster: &Cluster) -> Result<Vec<String>, Error> {
         let doubted: BTreeSet<_> =
             doubts(cluster, id, None)?.into_iter().map(|doubt| doubt.partition).collect();
         if !doubted.is_empty() {
-            let n = doubted.len();
-            troubles.push(format!("{name}: {n} partitions are damaged: kvs repair --verify"));
+            let partitions = counted(doubted.len(), "damaged partition");
+            troubles.push(format!("{name}: {partitions}: kvs repair --verify"));
         }
     }
     let mut pause = || {
@@ -134,7 +138,8 @@ fn read(cluster: &Cluster) -> Result<Vec<String>, Error> {
     };
     for (a, b, n) in apart_still(cluster, &mut pause)? {
         let (a, b) = (doc.name(a), doc.name(b));
-        troubles.push(format!("{a} and {b} differ in {n} partitions: kvs repair"));
+        let partitions = counted(n, "partition");
+        troubles.push(format!("{a} and {b} differ in {partitions}: kvs repair"));
     }
     Ok(troubles)
 }
@@ -217,31 +222,33 @@ fn trouble(
         Some(s) => {
             if s.filling > 0 {
                 let (filling, owns) = (s.filling, s.owns);
-                parts.push(format!("{filling} of {owns} partitions are filling: kvs repair"));
+                parts.push(format!("filling {filling} of {owns} partitions: kvs repair"));
             }
             if s.bad > 0 {
-                parts.push(format!("{} records are damaged: kvs repair", s.bad));
+                parts.push(format!("{}: kvs repair", counted(s.bad, "damaged record")));
             }
             if view.lost > 0 {
-                parts.push(format!("{} partitions have lost records: kvs repair", view.lost));
+                let lost = counted(view.lost, "partition");
+                parts.push(format!("lost records in {lost}: kvs repair"));
             }
             let waiting = s.hints.saturating_sub(bad_hints);
             if waiting > 0 {
+                let hints = counted(waiting, "hint");
                 // Running nodes deliver by themselves.
                 parts.push(match view.info {
-                    Some(_) => format!("{waiting} hints wait for members that do not take them"),
-                    None => format!("{waiting} hints wait: kvs repair, when all members are up"),
+                    Some(_) => format!("{hints} waiting for members that do not accept them"),
+                    None => format!("{hints} waiting: kvs repair, when all members are up"),
                 });
             }
             if s.version != version {
-                parts.push(format!("it is at version {} of the ring: kvs ring apply", s.version));
+                parts.push(format!("it has version {} of the ring: kvs ring apply", s.version));
             }
         }
     }
     if let Some(info) = view.info.as_ref() {
         if info.full {
             parts.push(
-                "it refused a write for want of space: free space on its disk, or raise quota_bytes"
+                "it refused a write, out of space: free space on its disk, or raise quota_bytes"
                     .into(),
             );
         }
@@ -249,7 +256,7 @@ fn trouble(
             parts.push(format!("it is draining: kvs node drain --undo {}", operand(name)));
         }
         if info.waiting {
-            parts.push("it waits to hear from the other nodes".into());
+            parts.push("it is waiting to hear from the other nodes".into());
         }
     }
     (!parts.is_empty()).then(|| format!("{name}: {}", parts.join("; ")))
@@ -292,11 +299,11 @@ mod tests {
         assert_eq!(trouble(&view("n1", true), (0, Step::Settled), &seen, 0), None);
         let full = running("n1", Info { full: true, draining: true, ..Info::default() });
         let told = trouble(&full, (0, Step::Settled), &seen, 0).expect("a trouble");
-        assert!(told.starts_with("n1: it refused a write for want of space"), "{told}");
+        assert!(told.starts_with("n1: it refused a write, out of space"), "{told}");
         assert!(told.ends_with("it is draining: kvs node drain --undo n1"), "{told}");
         assert_eq!(notes(&full), ["draining", "no space"]);
         let behind = trouble(&view("n1", true), (3, Step::Settled), &seen, 0).expect("a trouble");
-        assert_eq!(behind, "n1: it is at version 0 of the ring: kvs ring apply");
+        assert_eq!(behind, "n1: it has version 0 of the ring: kvs ring apply");
         let held = trouble(&view("n1", false), (0, Step::WriteBoth), &seen, 0).expect("a trouble");
         assert!(held.contains("kvs ring recover") && !held.contains("kvs replace"), "{held}");
         let down = trouble(&view("n1", false), (0, Step::Settled), &seen, 0).expect("a trouble");

@@ -11,10 +11,10 @@ use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 
-/// Show what the running nodes are moving now
+/// Show what the running nodes are transferring
 ///
-/// One row per sync pass and per delivery of hints under way: the node that does it, its kind, with
-/// whom, records taken and given so far, partitions, age. Nodes that are not running move nothing.
+/// One row per sync or delivery of hints in progress: the node, its kind, the other node, records
+/// pulled and pushed so far, partitions, age. Stopped nodes transfer nothing.
 ///
 /// Example: watch kvs --ring r transfers
 #[derive(Debug, ClapArgs)]
@@ -37,7 +37,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, _args: &Args) -> Outcome {
                     objects.push(object(&node, &peer, &transfer));
                 }
             }
-            Err(error) => ui.warn(&format!("{node} was not asked: {error}")),
+            Err(error) => ui.warn(&format!("{node} did not answer: {error}")),
         }
     }
     if ui.is_json() {

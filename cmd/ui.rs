@@ -4,6 +4,7 @@
 //! bytes: they are escaped in tables and written as they are by [`Ui::bytes`]. Every other text passes
 //! [`plain`] or [`plain_lines`] here, once: what a node, a host or a file says moves no cursor.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
 use std::time::Duration;
 
@@ -242,5 +243,29 @@ impl Ui {
 
     fn paint(&self, code: &str, text: &str) -> String {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// A number and what it counts, which is plural unless the number is one: `1 copy`, `2 copies`.
+pub(crate) fn counted(number: impl Display, noun: &str) -> String {
+    let number = number.to_string();
+    match noun.strip_suffix('y') {
+        _ if number == "1" => format!("{number} {noun}"),
+        // Copies, but keys.
+        Some(stem) if !stem.ends_with(['a', 'e', 'o']) => format!("{number} {stem}ies"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_is_singular() {
+        assert_eq!(counted(0, "hint"), "0 hints");
+        assert_eq!(counted(1, "leftover copy"), "1 leftover copy");
+        assert_eq!(counted(2, "leftover copy"), "2 leftover copies");
+        assert_eq!(counted(21, "key"), "21 keys");
     }
 }

@@ -29,7 +29,7 @@ use self::child::{Child, Event};
 use crate::common::{Common, on_stop_signal};
 use crate::exit::{Done, Outcome};
 use crate::node::run::Flags;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// How often children and signals are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -40,11 +40,11 @@ const STOP: Duration = Duration::from_secs(30);
 
 /// Run every node of a ring directory
 ///
-/// Each node is a process of its own, `kvs node run DIR/NAME`; their ready lines are printed as they
-/// come, and their logs with the node's name before each line. A directory that appears in DIR (join,
-/// replace) is started too. A node that ends is reported and not started again. SIGTERM and ctrl-C
-/// stop all and wait for them, as does a hangup unless it is ignored (nohup): 0 when every node has
-/// ended well, 7 otherwise. Should `kvs up` itself be killed, the nodes go on: stop them with
+/// Each node is a process of its own, `kvs node run DIR/NAME`; ready lines are printed as they
+/// come, logs with the node's name before each line. A directory that appears in DIR (join,
+/// replace) is started too. A node that ends is reported and not restarted. SIGTERM, ctrl-C and,
+/// unless it is ignored (nohup), SIGHUP stop all nodes and wait for them: 0 when every node ended
+/// cleanly, otherwise 7. When `kvs up` itself is killed, the nodes keep running: stop them with
 /// `kvs node stop DIR/NAME`.
 ///
 /// Example: kvs up r & kvs --ring r wait --node-up n1
@@ -205,8 +205,8 @@ impl Nodes {
         self.announced = true;
         match self.begun {
             _ if ready == 0 => {}
-            begun if begun == ready => ui.note(&format!("up {ready} nodes")),
-            begun => ui.say(&format!("up {ready} of {begun} nodes")),
+            begun if begun == ready => ui.note(&format!("{} up", counted(ready, "node"))),
+            begun => ui.say(&format!("{ready} of {} up", counted(begun, "node"))),
         }
     }
 
@@ -220,7 +220,7 @@ impl Nodes {
             // One that is in use now, by whoever makes it, is looked at again.
             let Ok(Attempt::Held(lock)) = Lock::attempt(&dir, &want()) else { continue };
             match self.start(&dir, lock) {
-                Ok(()) => ui.note(&format!("{} is new: it is started", dir.display())),
+                Ok(()) => ui.note(&format!("starting {}, which is new", dir.display())),
                 Err(error) => {
                     ui.error(&error);
                     self.failed += 1;
@@ -233,7 +233,7 @@ impl Nodes {
     fn terminate(&self, ui: &mut Ui) {
         for child in &self.running {
             if let Err(error) = child.terminate() {
-                ui.warn(&format!("{} cannot be told to stop: {error}", child.name));
+                ui.warn(&format!("{} cannot be signalled to stop: {error}", child.name));
             }
         }
     }
@@ -241,7 +241,7 @@ impl Nodes {
     fn give_up(&self, ui: &mut Ui) -> Done {
         for child in &self.running {
             let (name, id) = (&child.name, child.id());
-            ui.say(&format!("{name} still runs, as process {id}; it was told to stop"));
+            ui.say(&format!("{name} was signalled to stop and is still running, as process {id}"));
         }
         Done::Partly
     }

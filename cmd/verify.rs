@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use crate::common::{Common, Scope, heard, read_of, rebuild};
 use crate::exit::{Done, Fail, Outcome};
 use crate::render::put_bytes;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
-/// Read every record and prove it
+/// Read every record and check its checksum
 ///
 /// Reads records, hints, and the rows of ring and identity. Rows: node, records, bytes, damaged
-/// records, wrong digests, partitions with lost records, damaged hints. Exits 8 when anything is wrong
-/// and names it on stderr, 7 when a node could not be read. Files are only read; a running node lists
-/// what is damaged as it finds it. `kvs repair --verify` heals from the other copies.
+/// records, wrong digests, partitions with lost records, damaged hints. Exits 8 when it finds
+/// damage, named on stderr, 7 when a node could not be read. Files are not changed; a running node
+/// notes the damage it finds. `kvs repair --verify` heals it from other copies.
 ///
 /// Example: kvs verify r/n1
 #[derive(Debug, ClapArgs)]
@@ -55,15 +55,15 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     for dir in cluster.damaged() {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         ui.say(&format!(
-            "{} cannot be read at all: kvs replace {}",
+            "{} cannot be read at all; rebuild it: kvs replace {}",
             dir.display(),
             operand(&*name)
         ));
     }
     if !good && alone {
         ui.say(
-            "there are no other copies: restore a backup, or save what can be read (kvs dump) and go on \
-             without the rest: kvs repair --verify, then kvs repair --accept-losses",
+            "there are no other copies: restore a backup, or save what can be read (kvs dump) and \
+             continue without the rest: kvs repair --verify, then kvs repair --accept-losses",
         );
         return Ok(Done::Corrupt);
     }
@@ -72,7 +72,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     }
     for (name, _) in nodes.iter().filter(|(_, findings)| !findings.unread.is_empty()) {
         let rebuild = rebuild(&cluster, name);
-        ui.say(&format!("what that cannot mend of {name} is rebuilt whole: {rebuild}"));
+        ui.say(&format!("if that does not heal {name}, rebuild it: {rebuild}"));
     }
     Ok(Done::Corrupt)
 }
@@ -111,7 +111,7 @@ fn show(ui: &mut Ui, nodes: &[(String, Findings)], damaged: &[PathBuf]) -> Resul
             ui.say(&format!("{name}: {} in partition {p}: {why}", escape(key)));
         }
         for (p, key) in &f.listed {
-            ui.say(&format!("{name}: {} in partition {p}: listed as bad before", escape(key)));
+            ui.say(&format!("{name}: {} in partition {p}: already listed as damaged", escape(key)));
         }
         for p in &f.wrong {
             ui.say(&format!("{name}: partition {p} does not match its digest"));
@@ -138,7 +138,7 @@ pub(crate) fn tell_bad_hints(ui: &mut Ui, name: &str, hints: &BadHints) {
         ui.say(&format!("{name}: a hint for {key} is damaged"));
     }
     if hints.lost > 0 {
-        ui.say(&format!("{name}: {} hints that it acknowledged are gone", hints.lost));
+        ui.say(&format!("{name}: lost {}", counted(hints.lost, "acknowledged hint")));
     }
 }
 

@@ -18,36 +18,36 @@ use serde_json::json;
 use crate::common::Common;
 use crate::exit::{Done, Fail, Outcome};
 use crate::status::Seen;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// How often the ring is looked at.
 const POLL: Duration = Duration::from_millis(100);
 /// How long one look waits for a node: it may answer, or be known to be down, at the next.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Wait until the ring is as you need it
+/// Wait until the ring is in a given state
 ///
-/// All conditions that are named must hold at once. 0 when they do; 1 when --timeout is over, with
-/// what is still missing on stderr. Of directories whose nodes do not run, what can be said is said
-/// without waiting.
+/// All conditions given must hold at once. Exits 0 when they do; 1 after --timeout, with what is
+/// still missing on stderr. For directories of stopped nodes the answer comes at once, except with
+/// --node-up.
 ///
 /// Example: kvs --ring r wait --in-sync --hints-drained --timeout 10m
 #[derive(Debug, ClapArgs)]
 #[group(id = "condition", required = true, multiple = true)]
 pub(crate) struct Args {
-    /// Every member is up and has synced with all others since the question
+    /// Every member is up and has synced with all others since the command began
     #[arg(long)]
     in_sync: bool,
     /// No node keeps a hint
     #[arg(long)]
     hints_drained: bool,
-    /// This member answers, and every node that answers takes it to be up
+    /// This member answers, and every node that answers considers it up
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     node_up: Vec<String>,
-    /// This member does not answer, and no node that answers takes it to be up
+    /// This member does not answer, and no node that answers considers it up
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     node_down: Vec<String>,
-    /// Every member is up and no change of the ring is under way
+    /// Every member is up and no ring change is under way
     #[arg(long)]
     settled: bool,
 }
@@ -151,13 +151,12 @@ fn unsettled(cluster: &Cluster, views: &[View]) -> Vec<String> {
     let doc = cluster.doc();
     let mut missing = down(views);
     if doc.step != Step::Settled {
-        missing.push(format!("a change of the ring is at step {}", doc.step));
+        missing.push(format!("a ring change is at step {}", doc.step));
     }
     for view in views {
         if let Some(status) = view.status.as_ref().filter(|s| s.version != doc.version) {
             let (name, version) = (&view.member.name, status.version);
-            missing
-                .push(format!("{name} is at version {version} of the ring, not {}", doc.version));
+            missing.push(format!("{name} has version {version} of the ring, not {}", doc.version));
         }
     }
     missing
@@ -171,8 +170,10 @@ fn down(views: &[View]) -> Vec<String> {
 fn hints(view: &View) -> Option<String> {
     let name = &view.member.name;
     match &view.status {
-        None => Some(format!("{name} is down: nobody knows what hints it keeps")),
-        Some(status) if status.hints > 0 => Some(format!("{name} keeps {} hints", status.hints)),
+        None => Some(format!("{name} is down: its hints are unknown")),
+        Some(status) if status.hints > 0 => {
+            Some(format!("{name} keeps {}", counted(status.hints, "hint")))
+        }
         Some(_) => None,
     }
 }
@@ -206,13 +207,15 @@ fn differing(cluster: &Cluster, views: &[View]) -> Result<Vec<String>, Error> {
     let mut missing = down(views);
     for view in views {
         if let Some(status) = view.status.as_ref().filter(|s| s.filling > 0) {
-            missing.push(format!("{} is filling {} partitions", view.member.name, status.filling));
+            let filling = counted(status.filling, "partition");
+            missing.push(format!("{} is filling {filling}", view.member.name));
         }
     }
     missing.extend(damaged(cluster)?);
     for (a, b, partitions) in apart(cluster)? {
         let (a, b) = (doc.name(a), doc.name(b));
-        missing.push(format!("{a} and {b} differ in {partitions} partitions: kvs repair"));
+        let partitions = counted(partitions, "partition");
+        missing.push(format!("{a} and {b} differ in {partitions}: kvs repair"));
     }
     Ok(missing)
 }

@@ -286,21 +286,21 @@ fn meet(
             Err(DialError::new(format!("refuses: {}", Error::from(fault))))
         }
         Ok(response) => Ok(response),
-        Err(link::LinkError::TimedOut) => Err(DialError::new("gives no answer")),
+        Err(link::LinkError::TimedOut) => Err(DialError::new("does not answer")),
         Err(link::LinkError::Closed(why)) => Err(DialError::new(format!("hangs up: {why}"))),
     };
     let (ClientResponse::Ring(doc), ClientResponse::Members(news)) =
         (response(RequestId(1))?, response(RequestId(2))?)
     else {
-        return Err(DialError::new("answers another question than it was asked"));
+        return Err(DialError::new("answers a different request"));
     };
     let doc = *doc;
     if doc.check().is_err() || doc.id != link.ring {
-        return Err(DialError::new("sends a ring document that is none of its ring"));
+        return Err(DialError::new("sends the ring document of another ring"));
     }
     let link = match doc.member(link.node).map(|m| m.state) {
         _ if options.strangers => link,
-        None => return Err(DialError::new("is no member of the ring yet")),
+        None => return Err(DialError::new("is not yet a member of the ring")),
         Some(State::Removed) => return Err(DialError::new("was removed from the ring")),
         Some(_) => proven(link, &doc)?,
     };
@@ -311,7 +311,7 @@ fn meet(
 fn proven(link: NodeConnection, doc: &RingDoc) -> std::result::Result<NodeConnection, DialError> {
     match doc.member(link.node) {
         Some(member) if member.public_key != link.public => {
-            Err(DialError::new(format!("says it is {} and has another key", member.name)))
+            Err(DialError::new(format!("claims to be {} but has another key", member.name)))
         }
         _ => Ok(link),
     }

@@ -239,10 +239,10 @@ pub fn token(ring: u128, key: &Key, clock: &VersionVector) -> String {
 pub fn parse_token(ring: u128, key: &Key, token: &str) -> Result<VersionVector> {
     let damaged = |why: &str| {
         Error::Usage(format!("The context {why}; nothing was written."))
-            .hint("take a fresh one: kvs get --show-context KEY")
+            .hint("get a new one: kvs get --show-context KEY")
     };
     if token.len() > TOKEN_CHARS_MAX {
-        return Err(damaged("is too long to be one"));
+        return Err(damaged("is too long"));
     }
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| damaged("is not a context token"))?;
     let Some(split) = bytes.len().checked_sub(TOKEN_CHECK_BYTES) else {
@@ -253,7 +253,7 @@ pub fn parse_token(ring: u128, key: &Key, token: &str) -> Result<VersionVector> 
         return Err(damaged("is damaged, or belongs to another key or ring"));
     }
     if body.first() != Some(&TOKEN_FORMAT) || (body.len() - 1) % 16 != 0 {
-        return Err(damaged("is of a newer format"));
+        return Err(damaged("has a newer format"));
     }
     let word = |b: &[u8]| u64::from_le_bytes(b.try_into().expect("eight bytes"));
     let entries = body[1..].chunks_exact(16).map(|e| (Actor(word(&e[..8])), word(&e[8..])));

@@ -85,7 +85,7 @@ pub struct Peer {
 /// [`Error::Io`], or [`Error::Usage`] naming file, line and column, or what it is if no regular file.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = String::from_utf8(read_small(path, TEXT_BYTES_MAX)?);
-    let no_text = |_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no text");
+    let no_text = |_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not text");
     let text = text.map_err(no_text).map_err(Error::io("read", path))?;
     parse(&text, &path.display().to_string())
 }
@@ -97,9 +97,8 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
 pub fn parse<T: DeserializeOwned>(text: &str, source: &str) -> Result<T> {
     within_bounds(text, source)?;
     let value = serde_yaml::Deserializer::from_str(text);
-    serde_yaml::with::singleton_map_recursive::deserialize(value).map_err(|e| {
-        Error::Usage(format!("{source} is not as it should be: {e}. Nothing was changed."))
-    })
+    serde_yaml::with::singleton_map_recursive::deserialize(value)
+        .map_err(|e| Error::Usage(format!("{source} is invalid: {e}. Nothing was changed.")))
 }
 
 /// Whether a text is short and flat enough to be read.

@@ -90,7 +90,9 @@ impl Message {
             return Err(Error::Corrupt("A message has bytes beyond its end.".into()));
         }
         if message.body.since() > *version {
-            return Err(Error::Corrupt("A message says what its version has no word for.".into()));
+            return Err(Error::Corrupt(
+                "A message has content that its version does not support.".into(),
+            ));
         }
         message.body.prove()?;
         debug_assert!(

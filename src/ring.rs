@@ -95,7 +95,7 @@ impl RingDoc {
             let left = self.members.iter().any(|m| m.name == name);
             let more = if left { " any more" } else { "" };
             let names = names.join(", ");
-            Error::Usage(format!("No member is called {name}{more}; there are {names}."))
+            Error::Usage(format!("No member is named {name}{more}; the members are {names}."))
                 .hint("kvs ring show lists the members")
         })
     }

@@ -92,20 +92,19 @@ pub fn load(
         _ => "run the load again: it is safe to repeat",
     };
     match (stopped, broken) {
-        (Err(error), _) if written > 0 => Err(Error::Partial(format!(
-            "The load ended early, with {written} keys written before: {error}"
-        ))
-        .hint(format!("see to that and {again}"))),
+        (Err(error), _) if written > 0 => {
+            Err(Error::Partial(format!("The load ended early (keys written: {written}): {error}"))
+                .hint(format!("fix that and {again}")))
+        }
         (Err(error), _) => Err(error),
         (Ok(true), _) => {
-            let why = format!("The load was stopped; {written} keys are written.");
+            let why = format!("The load was stopped; keys written: {written}.");
             Err(Error::Partial(why).hint(again))
         }
         (Ok(false), Err(error)) => Err(Error::Partial(format!(
-            "{error} Lines before it: {lines}; keys written: {written}; keys left alone: \
-             {conflicts}."
+            "{error} Lines before it: {lines}; keys written: {written}; keys skipped: {conflicts}."
         ))
-        .hint(format!("mend the line and {again}"))),
+        .hint(format!("fix the line and {again}"))),
         (Ok(false), Ok(())) => Ok(loaded),
     }
 }
@@ -113,7 +112,8 @@ pub fn load(
 /// The lines could not be put in order, and writing had not begun.
 fn unsorted(error: Error) -> Error {
     error.hint(
-        "nothing was written; sorting takes about the size of the input in TMPDIR: name a directory \
+        "nothing was written; sorting needs about the size of the input in TMPDIR: name a \
+         directory \
          with that much space",
     )
 }

@@ -13,7 +13,7 @@ use crate::{Process, none, setting};
 
 /// The word that makes this program spin.
 pub(crate) const SPIN: &str = "spin";
-const DOWN: &str = "taken to be down";
+const DOWN: &str = "considered down";
 
 pub(crate) fn run(dir: &Path) {
     let seconds = setting("KVS_BENCH_SECONDS", 1_200);
@@ -32,7 +32,7 @@ pub(crate) fn run(dir: &Path) {
     }
     drop(spinning);
     none(
-        &format!("nodes taken to be down in {seconds} s with {processors} processors kept busy"),
+        &format!("nodes considered down in {seconds} s with {processors} processors kept busy"),
         count(&ring) - before,
     );
 }

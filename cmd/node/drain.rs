@@ -8,12 +8,12 @@ use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 
-/// Take a running node out of the service of clients, or back in
+/// Stop a running node from serving clients, or let it serve again
 ///
-/// A draining node takes no more requests of clients and hands on what it keeps for others; it goes on
-/// as an owner of its partitions. The command comes back when nobody waits for it any more and every
-/// hint that can be delivered is. Drain a node before work on its machine, then stop it. A restart
-/// ends the draining.
+/// A draining node accepts no more client requests and hands off its hints; it stays an owner of
+/// its partitions. The command returns when no client is waiting for the node and every hint that
+/// can be delivered has been. Drain a node before maintenance of its machine, then stop it. A
+/// restart ends draining.
 ///
 /// Example: kvs --ring r node drain n2 && kvs --ring r node stop n2
 #[derive(Debug, ClapArgs)]
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// A member, by name or address, or a node directory
     #[arg(value_name = "NAME")]
     name: String,
-    /// Take clients again
+    /// Serve clients again
     #[arg(long)]
     undo: bool,
 }
@@ -32,9 +32,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     cluster.drain(id, !args.undo)?;
     let name = &named.name;
     ui.note(&if args.undo {
-        format!("{name} takes clients again")
+        format!("{name} serves clients again")
     } else {
-        format!("{name} takes no more clients; undo: kvs node drain --undo {}", operand(name))
+        format!("{name} no longer serves clients; undo: kvs node drain --undo {}", operand(name))
     });
     Ok(Done::Yes)
 }

@@ -11,11 +11,11 @@ use crate::exit::{Done, Outcome};
 use crate::render::time;
 use crate::ui::Ui;
 
-/// Show what a running node says of itself
+/// Show what a running node reports about itself
 ///
-/// One line per fact: where it listens, its process, its directory, for how long it has run, how
-/// much it holds, whether it is draining, full or still waiting to hear from the others, and when it
-/// last had read and proven everything.
+/// One line per fact: its address, process, directory, uptime and size, whether it is draining, out
+/// of space or still waiting to hear from the others, and when it last completed a read of all
+/// records with their checksums.
 ///
 /// Example: kvs node info r/n1
 #[derive(Debug, ClapArgs)]

@@ -18,10 +18,10 @@ const BIRTH_BYTES_MAX: u64 = 16 << 20;
 
 /// Make a node's directory from a description on stdin
 ///
-/// For `kvs push` and other tools that set nodes up; people say `kvs init` and `kvs join`. With
-/// --identity it prints the public key of the node to be, whose secret is made beside DIR and never
-/// leaves its host. Without, DIR appears whole or not at all. Both may be repeated; a DIR that
-/// belongs to anything else is refused (10) and left as it is.
+/// For `kvs push` and other deployment tools; to set up a ring by hand use `kvs init` and `kvs
+/// join`. With --identity it prints the public key of the future node; the secret key is made
+/// beside DIR and never leaves its host. Without it, DIR appears whole or not at all. Both can be
+/// repeated; a DIR that belongs to anything else is refused (10) and left as it is.
 ///
 /// Example: ssh host kvs node make /var/lib/kvs/n1 --identity
 #[derive(Debug, ClapArgs)]
@@ -41,9 +41,9 @@ pub(crate) fn run(ui: &mut Ui, _common: &Common, args: &Args) -> Outcome {
     }
     match create_node_dir(&args.dir, &Provision::parse(&read_provision()?)?)? {
         Made::New => {
-            ui.note(&format!("{shown} is made; next: kvs node run {}", operand(&args.dir)));
+            ui.note(&format!("made {shown}; next: kvs node run {}", operand(&args.dir)));
         }
-        Made::Already => ui.note(&format!("{shown} is this node already; nothing was changed")),
+        Made::Already => ui.note(&format!("{shown} already is this node; nothing was changed")),
     }
     Ok(Done::Yes)
 }
@@ -63,7 +63,7 @@ fn read_provision() -> Result<String, Error> {
     let input = std::io::stdin();
     if input.is_terminal() {
         return Err(Error::Usage(
-            "A birth is read from stdin, not typed; nothing was made.".into(),
+            "The node's description is read from stdin, not typed; nothing was made.".into(),
         )
         .hint("kvs init makes a ring, kvs join a member; kvs push makes both on other hosts"));
     }
@@ -71,7 +71,9 @@ fn read_provision() -> Result<String, Error> {
     let read = input.lock().take(BIRTH_BYTES_MAX + 1).read_to_string(&mut text);
     read.map_err(Error::io("read", Path::new("stdin")))?;
     if text.len() as u64 > BIRTH_BYTES_MAX {
-        return Err(Error::Usage("The text of the birth is over 16 MiB; nothing was made.".into()));
+        return Err(Error::Usage(
+            "The node's description is over 16 MiB; nothing was made.".into(),
+        ));
     }
     Ok(text)
 }

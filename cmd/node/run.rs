@@ -29,13 +29,13 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// What switches a thing off.
 const OFF: &str = "off";
 
-/// Run one node in the foreground until it is told to stop
+/// Run one node in the foreground until it is stopped
 ///
-/// It takes its directory, listens, and prints one line on stdout once it does: ready NAME ADDRESS.
-/// Logs go to stderr. SIGTERM, ctrl-C, a hangup and `kvs node stop` end
-/// it in good order (0); a signal that is ignored at the start (nohup) stays so. A directory in
-/// use is waited for as long as --timeout says (then 9); a port in use is 9 at once. To listen on
-/// 0.0.0.0, say in node.yaml what the others are to dial: `advertise: HOST:PORT`.
+/// It locks its directory, listens, and then prints one line on stdout: ready NAME ADDRESS. Logs go
+/// to stderr. SIGTERM, ctrl-C, SIGHUP and `kvs node stop` shut it down cleanly (0); a signal that
+/// was ignored at the start (nohup) stays ignored. For a directory in use it waits as long as
+/// --timeout (then exits 9); a port in use is 9 at once. To listen on 0.0.0.0, set in node.yaml the
+/// address that others dial: `advertise: HOST:PORT`.
 ///
 /// Example: kvs node run r/n1 --listen 127.0.0.1:7101
 #[derive(Debug, ClapArgs)]
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// The node's directory
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Where to listen, in place of what node.yaml says; port 0 is any that is free
+    /// Where to listen, instead of the address in node.yaml; port 0 is any free port
     #[arg(long, value_name = "HOST:PORT", value_parser = common::listening)]
     listen: Option<String>,
     #[command(flatten)]
@@ -57,16 +57,17 @@ pub(crate) struct Args {
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Serving")]
 pub(crate) struct Flags {
-    /// Where figures can be read, at /metrics; off, or node.yaml's, or any free port of 127.0.0.1
+    /// Where to serve metrics for Prometheus, at /metrics, or off; by default as node.yaml says,
+    /// else a free port of 127.0.0.1
     #[arg(long, value_name = "HOST:PORT")]
     metrics: Option<String>,
-    /// How often to compare all totals with every peer and sync what differs; or off
+    /// How often to compare digests with every other node and sync what differs, or off
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = every)]
     sync_every: Every,
-    /// Keep hints until `kvs hints deliver`
+    /// Do not deliver hints; they wait for `kvs hints deliver`
     #[arg(long)]
     no_hints: bool,
-    /// What to log: off, error, warn, info, debug or trace, also by module: info,kvs::serve=debug
+    /// What to log: off, error, warn, info, debug or trace, also per module: info,kvs::serve=debug
     #[arg(long, env = "KVS_LOG", value_name = "LEVEL", default_value = LEVEL)]
     log: String,
 }
@@ -80,7 +81,7 @@ fn every(text: &str) -> Result<Every, String> {
         return Ok(Every(None));
     }
     match common::duration(text)? {
-        Duration::ZERO => Err("nothing can be done that often; say off, 10s, 1m".into()),
+        Duration::ZERO => Err("it must not be 0; use off, or a time such as 10s or 1m".into()),
         time => Ok(Every(Some(time))),
     }
 }
@@ -108,13 +109,14 @@ impl Flags {
         let text = if self.log.is_empty() { LEVEL } else { &self.log };
         let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
         let refused = |why: String| {
-            Error::Usage(format!("--log {text} says nothing to log: {why}. Nothing was done."))
-                .hint(format!("--log or KVS_LOG: {}, or MODULE=LEVEL", LEVELS.join(", ")))
+            Error::Usage(format!("--log {text} is invalid: {why}. Nothing was done.")).hint(
+                format!("valid for --log and KVS_LOG: {}, or MODULE=LEVEL", LEVELS.join(", ")),
+            )
         };
         let mut levels = text.split(',').map(|part| part.rsplit('=').next().unwrap_or(part).trim());
         match levels.find(|word| !is_level(word)) {
             Some("") => Err(refused("a level is missing".into())),
-            Some(word) => Err(refused(format!("{word} is no level"))),
+            Some(word) => Err(refused(format!("{word} is not a level"))),
             None => EnvFilter::try_new(text).map_err(|e| refused(e.to_string())),
         }
     }
@@ -151,7 +153,7 @@ fn configured(dir: &Path) -> Result<NodeConfig, Error> {
     }
     let shown = dir.display();
     let error = Error::Usage(format!("{shown} is not a node directory; nothing was started."));
-    Err(error.hint(format!("every node of a ring directory: kvs up {}", operand(dir))))
+    Err(error.hint(format!("to run every node of a ring directory: kvs up {}", operand(dir))))
 }
 
 /// The lock that whoever started this process holds for it.

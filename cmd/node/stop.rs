@@ -20,9 +20,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Stop a running node, and wait until it has ended
 ///
-/// It finishes what it has begun and tells the others that it goes, so that nobody waits for it. It
-/// stays a member. A node that does not run is stopped already (0); one that still runs when
-/// --timeout is over is reported (9).
+/// It finishes what it has begun and announces to the other nodes that it is leaving, so that none
+/// waits for it. It stays a member. A node that is not running counts as stopped (0); one that is
+/// still running after --timeout is reported (9).
 ///
 /// Example: kvs node stop r/n1
 #[derive(Debug, ClapArgs)]
@@ -45,19 +45,21 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     cluster.stop(id).map_err(|error| match error.root() {
         // Its lock is held, so it runs.
         Error::Unreachable(_) | Error::Partial(_) if server.is_some() => {
-            Error::Busy(format!("{name} is running and could not be told to stop: {error}"))
-                .hint("wait longer with --timeout, or look at its log and end its process")
+            Error::Busy(format!("{name} is running and could not be reached to stop it: {error}"))
+                .hint("wait longer with --timeout, or read its log and end its process")
         }
         _ => error,
     })?;
     while !is_gone(&named, server.as_ref(), &mut cluster, id)? {
         if now() >= deadline {
-            return Err(Error::Busy(format!("{name} was told to stop and still runs."))
-                .hint(format!(
-                    "look again: kvs node info {}; wait longer with --timeout",
-                    operand(name)
-                ))
-                .into());
+            return Err(Error::Busy(format!(
+                "{name} accepted the request to stop but is still running."
+            ))
+            .hint(format!(
+                "check again: kvs node info {}; wait longer with --timeout",
+                operand(name)
+            ))
+            .into());
         }
         thread::sleep(PAUSE);
     }

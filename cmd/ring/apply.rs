@@ -13,17 +13,17 @@ use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 
-/// Carry out a plan, or go on with the change under way
+/// Carry out a plan, or continue the change under way
 ///
-/// A plan is for one version of the ring; when the ring has moved on by it, that is said and nothing
-/// is done twice. The directory of a member that joins must be in the ring's directory, or be named
-/// with --ring too. With a directory missing it stops half way (7); say it again when it is back.
+/// A plan is for one version of the ring; a plan that was already applied is not applied again. The
+/// directory of a joining member must be in the ring's directory, or be named with --ring too. When
+/// a directory is missing, it stops half way (7); repeat it when the directory is back.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// The plan
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Go on though removing members may lose writes that only they hold
+    /// Continue even if removing members may lose writes that only they hold
     #[arg(long)]
     accept_loss: bool,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let Some(plan) = plan.filter(|plan| !is_applied(&doc, plan)) else {
         if doc.step == Step::Settled {
             ui.note(match args.file {
-                Some(_) => "the plan is applied already",
+                Some(_) => "the plan was already applied",
                 None => "no change is under way",
             });
         }

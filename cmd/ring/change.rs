@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 
 use crate::common::Common;
 use crate::exit::{Done, Fail};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Flags of every command that changes the ring.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Consent {
-    /// Go ahead without asking
+    /// Do not ask for confirmation
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Print the plan and change nothing; exits 1 when it would change something
+    /// Print the plan and change nothing; exits 1 when there is something to change
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -85,10 +85,11 @@ impl Preview {
         ui.rows(&["member", "zone", "weight", "state", "before", "after", "gains"], &rows)?;
         let Moves { partitions, keys, .. } = &self.moves;
         if self.changes.is_empty() {
-            ui.note("no change is asked for, and none is needed");
+            ui.note("no change was requested, and none is needed");
         } else {
             let what = words(&self.changes);
-            ui.note(&format!("{what}: moves {partitions} partition copies with {keys} keys"));
+            let (copies, keys) = (counted(partitions, "partition copy"), counted(keys, "key"));
+            ui.note(&format!("{what}: moves {copies} with {keys}"));
             if !self.awaited.is_empty() {
                 ui.note(&self.holds_up());
             }
@@ -103,8 +104,9 @@ impl Preview {
             let fewer = left < self.before.n();
             let replicas = if fewer { format!(" --replicas {left}") } else { String::new() };
             return format!(
-                "down, so that no majority can agree to the change: {}; if they never come back, first, \
-                 with every node stopped: kvs ring recover --accept-minority{replicas}",
+                "no majority can agree to the change: {} down; if they never come back, stop \
+                 every node \
+                 and run first: kvs ring recover --accept-minority{replicas}",
                 self.missing.join(", ")
             );
         }
@@ -116,7 +118,7 @@ impl Preview {
             }
         };
         format!(
-            "down, so that the change will wait: {}; if it never comes back, first: {first}",
+            "the change will wait for {}, down; if it never comes back, run first: {first}",
             self.awaited.join(", ")
         )
     }
@@ -162,7 +164,7 @@ pub(crate) fn agreed(ui: &mut Ui, consent: &Consent, preview: &Preview) -> Resul
         ui.note("nothing was changed");
         return Ok(false);
     }
-    sure(ui, consent.yes, &format!("Shall {} be done?", words(&preview.changes)))?;
+    sure(ui, consent.yes, &format!("{}: proceed?", words(&preview.changes)))?;
     Ok(true)
 }
 
@@ -171,8 +173,8 @@ pub(crate) fn sure(ui: &mut Ui, yes: bool, question: &str) -> Result<(), Fail> {
     if yes || ui.confirm(question) {
         return Ok(());
     }
-    let text = "It was not agreed to; nothing was changed.".to_owned();
-    Err(Error::Denied(text).hint("say --yes to go ahead without being asked").into())
+    let text = "Not confirmed; nothing was changed.".to_owned();
+    Err(Error::Denied(text).hint("use --yes to skip the question").into())
 }
 
 /// Writes a plan as a file to apply later.
@@ -217,7 +219,9 @@ pub(crate) fn carry_out(
         if !found.iter().any(|dir| dir.canonicalize().ok() == new.canonicalize().ok()) {
             let (shown, both) =
                 (new.display(), option("--ring", format!("{ring},{}", new.display())));
-            ui.note(&format!("{shown} is elsewhere: from now on name it too: {both}"));
+            ui.note(&format!(
+                "{shown} is outside the ring's directory; from now on name it too: {both}"
+            ));
         }
     }
     Ok(doc)
@@ -226,9 +230,8 @@ pub(crate) fn carry_out(
 /// A proposal whose answer did not come may have been chosen.
 fn cut_short(error: Error) -> Error {
     match error.root() {
-        Error::Partial(text) => Error::Partial(text.clone()).hint(
-            "kvs ring show tells whether the change was chosen; it goes on with kvs ring apply",
-        ),
+        Error::Partial(text) => Error::Partial(text.clone())
+            .hint("kvs ring show shows whether the change was chosen; continue it: kvs ring apply"),
         _ => error,
     }
 }
@@ -272,7 +275,7 @@ fn under_way(error: Error, doc: &RingDoc) -> Error {
                 "The change was chosen (version {version}, step {step}) and continues as soon as \
                  its nodes are up: {error}"
             ))
-            .hint("kvs ring show tells how far it is; to wait for its end: kvs ring apply")
+            .hint("kvs ring show shows its step; to wait for its end: kvs ring apply")
         }
         _ => error,
     }

@@ -13,23 +13,23 @@ use crate::common::Common;
 use crate::exit::Outcome;
 use crate::ui::Ui;
 
-/// Print what changes of the ring would do
+/// Print what ring changes would do
 ///
-/// Exits 1 when they would change something, 0 when nothing. A new member can be tried here, but
-/// only its own directory can promise to be it: for a file with a join, use
-/// `kvs join DIR --plan FILE`.
+/// Exits 1 when they would change something, otherwise 0. A new member can be tried here, but only
+/// its own directory has its identity: to write a plan file for a join, use `kvs join DIR --plan
+/// FILE`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// A member joins
+    /// Add a member
     #[arg(long, value_name = "NAME[:ZONE[:WEIGHT]]", value_parser = sketch)]
     join: Vec<Member>,
-    /// A member leaves, handing over what it holds
+    /// Let a member leave and hand over what it holds
     #[arg(long, value_name = "NAME")]
     leave: Vec<String>,
-    /// A member's weight changes
+    /// Change a member's weight
     #[arg(long, value_name = "NAME=W", value_parser = weight)]
     weight: Vec<(String, u32)>,
-    /// A member is gone for good
+    /// Remove a member that is gone for good
     #[arg(long, value_name = "NAME")]
     remove: Vec<String>,
     /// Write the plan to a file (- is stdout), for `kvs ring apply FILE`
@@ -69,7 +69,7 @@ fn sketch(text: &str) -> Result<Member, String> {
 }
 
 fn weight(text: &str) -> Result<(String, u32), String> {
-    let (name, weight) = text.rsplit_once('=').ok_or("say NAME=W")?;
+    let (name, weight) = text.rsplit_once('=').ok_or("expected NAME=W")?;
     Ok((name.to_owned(), share(weight)?))
 }
 

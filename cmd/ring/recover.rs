@@ -11,22 +11,22 @@ use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::ui::Ui;
 
-/// Make a ring of the nodes that are left, when a majority is lost for good
+/// Make a ring of the remaining nodes when a majority is lost for good
 ///
-/// The nodes that open become a ring of their own under a new id; all others are removed and will
-/// never be believed again. Writes that only they held are lost, and contexts given out earlier are
-/// void. Bring members back if there is any way to.
+/// The nodes that open become a ring of their own under a new id; all others are removed for good.
+/// Writes that only they held are lost, and earlier contexts are no longer valid. Bring members
+/// back instead if there is any way to.
 ///
 /// Example: kvs --ring r ring recover --accept-minority --yes
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Yes, give up the members that do not open
+    /// Confirm that the members that do not open are given up
     #[arg(long, required = true)]
     accept_minority: bool,
-    /// Copies of each record from now on; as before unless given
+    /// Copies of each record from now on; by default as before
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=15))]
     replicas: Option<u8>,
-    /// Go ahead without asking
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -41,10 +41,12 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if !gone.is_empty() {
         ui.say(&format!("given up for good: {}", gone.join(", ")));
         let q = doc.q.count();
-        ui.say(&format!("partitions without any full copy, whose values are lost: {none} of {q}"));
-        ui.say(&format!("with too few full copies, whose latest values may be lost: {few} of {q}"));
-        ui.say("the ring gets a new id: contexts given out so far are void");
-        sure(ui, args.yes, "Shall the ring be cut down to what is left?")?;
+        ui.say(&format!("values are lost in {none} of {q} partitions: no full copy is left"));
+        ui.say(&format!(
+            "latest values may be lost in {few} of {q} partitions: too few full copies are left"
+        ));
+        ui.say("the ring gets a new id: earlier contexts are no longer valid");
+        sure(ui, args.yes, "Proceed with the remaining nodes only?")?;
     }
     let strangers = [cluster.left_out(), cluster.damaged(), cluster.odd()].concat();
     let after = cluster.recover(args.replicas)?;
@@ -59,7 +61,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let report = repair(&mut cluster, &options, &mut |_, _, _| true);
     ui.warn_all(cluster.warnings());
     let report = report?;
-    ui.has_applied(format!("The ring is {} now.", after.id));
+    ui.has_applied(format!("The ring is now {}.", after.id));
     if ui.is_json() {
         ui.json(&json!({
             "schema": "kvs.recover/1", "id": after.id.to_string(), "removed": gone,
@@ -67,11 +69,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             "partitions": {"lost": none, "unproven": few},
         }))?;
     } else {
-        ui.note(&format!("the ring is {} now, at version {}", after.id, after.version));
+        ui.note(&format!("the ring is now {}, at version {}", after.id, after.version));
     }
     if report.is_lossy() {
         ui.note(
-            "some copies have lost records; next: kvs repair, or go on without them: \
+            "some copies have lost records; next: kvs repair, or continue without them: \
                  kvs repair --accept-losses",
         );
         return Ok(Done::Partly);

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::common::Common;
 use crate::exit::{Done, Outcome};
 use crate::render::object;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 pub(crate) fn run(ui: &mut Ui, common: &Common) -> Outcome {
     let cluster = common.open(ui, Access::Read, "ring-show")?;
@@ -48,13 +48,13 @@ pub(crate) fn run(ui: &mut Ui, common: &Common) -> Outcome {
         return Ok(Done::Yes);
     }
     ui.note(&format!(
-        "ring {} version {} hash {} step {}: {} partitions, {} replicas",
+        "ring {} version {} hash {} step {}: {} partitions, {}",
         doc.id,
         doc.version,
         &hash[..16],
         doc.step,
         doc.q.count(),
-        doc.replicas
+        counted(doc.replicas, "replica")
     ));
     ui.rows(&["name", "zone", "weight", "state", "address", "partitions", "share %"], &rows)?;
     Ok(Done::Yes)

@@ -57,10 +57,10 @@ impl Seen {
         let (up, down) = self.of(view.member.id);
         match &view.status {
             Some(_) if !down.is_empty() => {
-                Some(format!("it answers here and is down for {}", down.join(", ")))
+                Some(format!("it answers here, but is down for {}", down.join(", ")))
             }
             None if !up.is_empty() && down.is_empty() => {
-                Some(format!("it does not answer here and is up for {}", up.join(", ")))
+                Some(format!("it does not answer here, but is up for {}", up.join(", ")))
             }
             None if !up.is_empty() => {
                 Some(format!("it is up for {} and down for {}", up.join(", "), down.join(", ")))
@@ -109,9 +109,9 @@ pub(super) mod tests {
     fn who_disagrees_is_named() {
         let cases = [
             (true, seen(&["n1", "n2"], &[]), "up", None),
-            (true, seen(&["n1"], &["n2"]), "up?", Some("it answers here and is down for n2")),
+            (true, seen(&["n1"], &["n2"]), "up?", Some("it answers here, but is down for n2")),
             (false, seen(&[], &["n1", "n2"]), "down", None),
-            (false, seen(&["n1"], &[]), "up?", Some("it does not answer here and is up for n1")),
+            (false, seen(&["n1"], &[]), "up?", Some("it does not answer here, but is up for n1")),
             (false, seen(&["n1"], &["n2"]), "up?", Some("it is up for n1 and down for n2")),
             (true, Seen::default(), "up", None),
             (false, Seen::default(), "down", None),

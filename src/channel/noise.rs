@@ -288,8 +288,7 @@ impl Opener {
 #[must_use]
 pub fn other_key() -> Error {
     Error::Denied(
-        "The other side has another ring key than this one, or it is no node of kvs. Nothing was \
-         exchanged."
+        "The other side has a different ring key, or is not a kvs node. Nothing was exchanged."
             .into(),
     )
     .hint(
@@ -343,7 +342,7 @@ fn stranger() -> Error {
 }
 
 fn defect(error: &snow::Error) -> Error {
-    Error::Corrupt(format!("The channel cannot go on: {error}."))
+    Error::Corrupt(format!("The channel failed: {error}."))
 }
 
 impl fmt::Debug for RingKeys {

@@ -180,11 +180,11 @@ impl Client {
                         |info| {
                             let name = self.doc().name(at);
                             Error::Denied(format!(
-                            "{name} runs a build of kvs {} that does not tell its load; nothing \
-                             was changed.",
-                            info.build
-                        ))
-                        .hint("upgrade it: kvs push apply FLEET")
+                                "{name} runs kvs {}, which does not report its load; nothing was \
+                             changed.",
+                                info.build
+                            ))
+                            .hint("upgrade it: kvs push apply FLEET")
                         },
                     ));
                 }
@@ -258,8 +258,10 @@ impl Client {
     /// A node that runs and does not do what it is told.
     fn hangs(&self, at: NodeId) -> Error {
         let name = self.doc().name(at);
-        Error::Busy(format!("{name} is running and gives no answer; it may not have been told."))
-            .hint("wait longer with --timeout, or look at its log and end its process")
+        Error::Busy(format!(
+            "{name} is running but does not answer; the request may not have reached it."
+        ))
+        .hint("wait longer with --timeout, or read its log and end its process")
     }
 
     /// How long this node is asked at the most: little if it has left its last request unanswered.
@@ -382,7 +384,7 @@ impl Client {
     fn lost(&self, at: NodeId, lost: &FailedTry, effect: Effect) -> Error {
         let name = self.doc().name(at);
         let why = match &lost.cut {
-            LinkError::TimedOut => "gave no answer in time".to_owned(),
+            LinkError::TimedOut => "did not answer in time".to_owned(),
             LinkError::Closed(why) => format!("broke off before it answered ({why})"),
         };
         match lost.sent {
@@ -452,5 +454,5 @@ fn done(response: ClientResponse) -> Result<()> {
 
 /// An answer of another kind than was asked for.
 pub(super) fn defect() -> Error {
-    Error::Corrupt("A node answered another question than it was asked: a defect of kvs.".into())
+    Error::Corrupt("A node answered a different request: a bug in kvs.".into())
 }

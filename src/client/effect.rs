@@ -58,7 +58,7 @@ pub(super) fn error(effect: Effect, node: &str, why: &str) -> Error {
         Effect::ReadOnly => Error::Refused(format!("{node} {why}; nothing was changed."))
             .hint("try again, or give it more time with --timeout; kvs status shows who is up"),
         Effect::Write => Error::Unknown(format!("{node} {why}; the write may have taken effect."))
-            .hint("repeat it until it no longer says so"),
+            .hint("repeat it while it ends with 5"),
         Effect::Job => Error::Partial(format!("{node} {why}; what is done stays done."))
             .hint("kvs status shows who is up; then run the command again"),
     }

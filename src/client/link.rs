@@ -140,7 +140,7 @@ impl NodeConnection {
     ) -> Result<Self, DialError> {
         let mut stream = connect(address, until)?;
         let broken = |cut: LinkError| match cut {
-            LinkError::TimedOut => DialError { hangs: true, ..DialError::new("gives no answer") },
+            LinkError::TimedOut => DialError { hangs: true, ..DialError::new("does not answer") },
             // A key that does not fit is answered by hanging up in good order.
             cut if cut == closed() => DialError::denied(
                 "ends the handshake: it does not have this ring's key, or is not a kvs node",
@@ -192,8 +192,8 @@ impl NodeConnection {
                     return Err(DialError::new(format!("refuses: {}", Error::from(fault))));
                 }
                 Ok(Frame::Beat) => {}
-                Ok(_) => return Err(DialError::new("says what no node says first")),
-                Err(LinkError::TimedOut) => return Err(DialError::new("gives no answer")),
+                Ok(_) => return Err(DialError::new("sends an invalid first message")),
+                Err(LinkError::TimedOut) => return Err(DialError::new("does not answer")),
                 Err(LinkError::Closed(why)) => {
                     return Err(DialError::new(format!("hangs up: {why}")));
                 }
@@ -290,7 +290,9 @@ impl SendHalf {
 
     fn send(&mut self, frame: &Frame, until: Instant) -> Result<(), LinkError> {
         let mut packets = Vec::new();
-        let older = || LinkError::Closed("it runs an older kvs, which cannot be asked this".into());
+        let older = || {
+            LinkError::Closed("it runs an older kvs, which does not support this request".into())
+        };
         let bytes = frame.encode_for(self.wire).ok_or_else(older)?;
         let sealed = self.sealer.seal(&self.clocks.stamp(&bytes), &mut packets);
         sealed.map_err(|e| LinkError::Closed(e.to_string()))?;
@@ -329,17 +331,19 @@ fn who(
     dial: &DialOptions<'_>,
 ) -> Result<(NodeId, RingId, u8), DialError> {
     let (Some(node), Some(ring)) = (theirs.node, theirs.ring) else {
-        return Err(DialError::new("is no node of a ring"));
+        return Err(DialError::new("is not a node of a ring"));
     };
     if dial.ring.is_some_and(|wanted| wanted != ring) {
         return Err(DialError::new("belongs to another ring"));
     }
     if dial.node.is_some_and(|wanted| wanted != node) {
-        return Err(DialError::new("is another node by now"));
+        return Err(DialError::new("is now another node"));
     }
     let Some(wire) = ours.version_with(theirs) else {
         let (lowest, highest) = (theirs.lowest, theirs.highest);
-        let why = format!("speaks wire versions {lowest} to {highest} only: another kvs");
+        let why = format!(
+            "supports only wire versions {lowest} to {highest}: it runs another version of kvs"
+        );
         return Err(DialError::new(why));
     };
     Ok((node, ring, wire))
@@ -369,7 +373,7 @@ fn unconnected(error: &std::io::Error) -> DialError {
             let why = "refuses the connection: nothing listens there";
             DialError { refused: true, ..DialError::new(why) }
         }
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => DialError::new("gives no answer"),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => DialError::new("does not answer"),
         _ => DialError::new(format!("cannot be reached: {error}")),
     }
 }
@@ -395,7 +399,7 @@ fn resolve(address: &str, until: Instant) -> Result<Vec<SocketAddr>, DialError> 
         Ok(Err(error)) => {
             Err(DialError::new(format!("is a name that cannot be resolved: {error}")))
         }
-        Err(_) => Err(DialError::new("is a name that is not resolved in time")),
+        Err(_) => Err(DialError::new("is a name that was not resolved in time")),
     }
 }
 

@@ -173,7 +173,7 @@ impl Store for Remote {
 
     fn apply(&mut self, _batch: &Batch) -> std::result::Result<(), Failure> {
         Err(Failure::Fatal(Error::Denied(
-            "A running node's file is written by the node alone; nothing was changed.".into(),
+            "Only the node itself writes the file of a running node; nothing was changed.".into(),
         )))
     }
 }

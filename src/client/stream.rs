@@ -113,7 +113,7 @@ impl Pipeline<'_> {
                     self.fail(|o| o.at == node, &why)?;
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    self.fail(|o| o.until <= until, "gave no answer in time")?;
+                    self.fail(|o| o.until <= until, "did not answer in time")?;
                 }
             }
         }
@@ -223,10 +223,10 @@ impl Pipeline<'_> {
 
 fn unsent(cut: &LinkError) -> Error {
     let why = match cut {
-        LinkError::TimedOut => "takes nothing more",
+        LinkError::TimedOut => "accepts no more requests",
         LinkError::Closed(why) => why,
     };
-    Error::Unreachable(format!("A node could not be asked: {why}. That question was not sent."))
+    Error::Unreachable(format!("A node could not be asked: {why}. The request was not sent."))
 }
 
 /// Reads what a node says until nothing comes any more or the stream has ended.

@@ -58,8 +58,8 @@ pub struct Moves {
 }
 
 /// The way out of a change that waits for a member that is lost: the end of a sentence about it.
-pub const GIVE_UP: &str = "a member that never comes back is given up, and the change with it, when every \
-                           node is stopped: kvs ring recover --accept-minority";
+pub const GIVE_UP: &str = "to give up a member that never comes back, and the change with it, \
+                           stop every node and run: kvs ring recover --accept-minority";
 
 impl Cluster {
     /// What going from one layout to the next would move.
@@ -161,7 +161,7 @@ impl Cluster {
                     continue;
                 }
                 let step = self.doc().step;
-                let back = "bring the missing back and go on: kvs ring apply";
+                let back = "bring the missing members back and continue: kvs ring apply";
                 let hint = match (self.leaves_with_bad_hints(), &self.missing()[..]) {
                     (Some(held), _) => held,
                     (None, []) => back.to_owned(),
@@ -185,7 +185,8 @@ impl Cluster {
             .find(|(id, hints)| leaves(*id) && !hints.bad.is_empty())?;
         let (name, n) = (doc.name(id), hints.bad.len());
         Some(format!(
-            "{name} keeps {n} damaged hints and leaves when it holds none: kvs repair --verify, then \
+            "{name} keeps damaged hints ({n}) and cannot leave before they are gone: kvs repair \
+             --verify, then \
              kvs ring apply"
         ))
     }
@@ -256,7 +257,7 @@ impl Cluster {
                 "A ring is recovered in the files of its nodes, and these run; nothing was changed."
                     .into(),
             )
-            .hint("stop every node that is left (kvs node stop DIR), then run it again")),
+            .hint("stop every remaining node (kvs node stop DIR), then run this again")),
         }
     }
 
@@ -286,7 +287,7 @@ impl Cluster {
              nothing was changed.",
             short.len()
         ))
-        .hint("bring members back or run kvs repair first; --accept-loss goes on without"))
+        .hint("bring members back or run kvs repair first; --accept-loss continues without them"))
     }
 }
 
@@ -294,7 +295,7 @@ impl Cluster {
 fn cut_off(error: Error) -> Error {
     match error.root() {
         Error::Partial(text) => Error::Partial(text.clone())
-            .hint("kvs ring show tells how far it is; it goes on with kvs ring apply"),
+            .hint("kvs ring show shows its step; continue it: kvs ring apply"),
         _ => error,
     }
 }

@@ -39,7 +39,7 @@ impl Cluster {
         let what = format!("The read of {key}");
         let hint = match reply.r {
             1 => "kvs status shows who is down; kvs repair fills copies that are behind",
-            _ => "kvs status shows who is down; kvs repair, or ask for less with -r",
+            _ => "kvs status shows who is down; kvs repair, or lower R with -r",
         };
         let settled = settle(&reply.verdict, &what, hint);
         settled.map_err(|error| self.or_damage(self.doc().q.partition(key), error))?;
@@ -224,12 +224,12 @@ impl Cluster {
 fn heal(doc: &RingDoc) -> &'static str {
     match doc.n() {
         1 => {
-            "there is no other copy: restore a backup, or save what can be read (kvs dump) and go on \
-             without the rest: kvs repair --verify, then kvs repair --accept-losses"
+            "there is no other copy: restore a backup, or save what can be read (kvs dump) and \
+             continue without the rest: kvs repair --verify, then kvs repair --accept-losses"
         }
         _ => {
-            "heal from other copies: kvs repair --verify; when there are none, go on with what is left: \
-             kvs repair --accept-losses"
+            "heal from other copies: kvs repair --verify; if there are none, continue with what \
+             is left: kvs repair --accept-losses"
         }
     }
 }
@@ -274,7 +274,7 @@ fn settle(verdict: &Verdict, what: &str, hint: &str) -> Result<()> {
         }
         Verdict::Unknown(why) => {
             Err(Error::Unknown(format!("{what} may or may not have taken effect: {why}."))
-                .hint("repeat it until it no longer says so"))
+                .hint("repeat it while it ends with 5"))
         }
         Verdict::Unreachable(why) => {
             Err(Error::Unreachable(format!("{what} could not begin: {why}.")).hint(hint))

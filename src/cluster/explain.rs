@@ -254,7 +254,7 @@ impl Cluster {
             return Err(defect());
         };
         if reply.answers.is_empty() {
-            let text = format!("No owner of {key} can be reached; nothing is known of it.");
+            let text = format!("No owner of {key} can be reached; its state is unknown.");
             return Err(Error::Unreachable(text).hint("kvs status shows who is down"));
         }
         let merged = reply.stored.as_ref().map(|s| s.record(key)).transpose()?;

@@ -9,5 +9,5 @@ pub(super) fn nobody() -> Error {
 
 /// A reply of another kind than was asked for.
 pub(crate) fn defect() -> Error {
-    Error::Corrupt("A node answered another question than it was asked: a defect of kvs.".into())
+    Error::Corrupt("A node answered a different request: a bug in kvs.".into())
 }

@@ -124,7 +124,7 @@ pub fn resolve(specs: &[String]) -> Result<Vec<PathBuf>> {
     match addresses.first() {
         None => Ok(dirs.into_iter().map(|d| d.0).collect()),
         Some(address) => Err(Error::Usage(format!(
-            "{address} is the address of a running node; a directory is wanted."
+            "{address} is the address of a running node; name a directory."
         ))),
     }
 }
@@ -149,7 +149,7 @@ fn split(specs: &[String]) -> Result<Places> {
             headless.extend(headless_in(&path));
             if found.is_empty() && headless.is_empty() {
                 return Err(Error::Usage(format!(
-                    "{spec} is not a node directory and holds none."
+                    "{spec} is not a node directory and contains none."
                 ))
                 .hint(format!("make a ring: kvs init {}", operand(spec))));
             }
@@ -159,8 +159,8 @@ fn split(specs: &[String]) -> Result<Places> {
             addresses.push(spec.to_owned());
         } else {
             let how = match irregular(&path) {
-                Some(what) => format!("is {what} and no directory"),
-                None if path.exists() => "is a file and no directory".into(),
+                Some(what) => format!("is {what}, not a directory"),
+                None if path.exists() => "is a file, not a directory".into(),
                 None => "does not exist".into(),
             };
             return Err(Error::Usage(format!("{spec} {how}; nothing was tried."))
@@ -168,13 +168,11 @@ fn split(specs: &[String]) -> Result<Places> {
         }
     }
     if let (true, Some(dir)) = (dirs.is_empty() && addresses.is_empty(), headless.first()) {
-        return Err(Error::Usage(format!("{}; nothing was tried.", beheaded(dir))).hint(format!(
-            "{}; then: kvs repair. kvs-concepts(7) says more: RESTORING",
-            head(dir)
-        )));
+        return Err(Error::Usage(format!("{}; nothing was tried.", beheaded(dir)))
+            .hint(format!("{}; then: kvs repair; see kvs-concepts(7), RESTORING", head(dir))));
     }
     if dirs.is_empty() && addresses.is_empty() {
-        return Err(Error::Usage("No ring is named; nothing was tried.".into())
+        return Err(Error::Usage("No ring was given; nothing was tried.".into())
             .hint("name it with --ring DIR, or set KVS_RING"));
     }
     // One directory named twice is one directory.
@@ -192,7 +190,7 @@ pub(super) fn beheaded(dir: &Path) -> String {
 pub(super) fn head(dir: &Path) -> String {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let (name, file) = (word(format!("name: {name}")), word(dir.join(NODE_FILE)));
-    format!("write it anew, with the member's name: echo {name} > {file}")
+    format!("write it again, with the member's name: echo {name} > {file}")
 }
 
 /// Directories in a ring's directory, and itself, that hold data and no configuration.

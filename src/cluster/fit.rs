@@ -24,7 +24,7 @@ impl Cluster {
             // A running node says so itself.
             if !self.runs(member.id) && is_full(dir) {
                 lines.push(format!(
-                    "{name} takes no writes: the disk of {} is full; free some room",
+                    "{name} accepts no writes: the disk of {} is full; free some space",
                     dir.display()
                 ));
             }
@@ -42,7 +42,8 @@ impl Cluster {
             }
             if let Some((other, _)) = met.iter().find(|(_, other)| !is_heard(other, &keys)) {
                 lines.push(format!(
-                    "{other} and {name} have different ring.key files and will not hear each other: \
+                    "{other} and {name} have different ring.key files and cannot talk to each \
+                     other: \
                      all nodes of a ring have the same"
                 ));
             }

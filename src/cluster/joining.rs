@@ -89,9 +89,11 @@ impl Cluster {
         if !self.nodes().contains(&id) {
             return Ok(());
         }
-        Err(Error::Denied(format!("{name} runs: it is not lost. Nothing was changed.")).hint(
-            format!("take it out with kvs leave {0}, or stop it: kvs node stop {0}", operand(name)),
-        ))
+        Err(Error::Denied(format!("{name} is running, so it is not lost. Nothing was changed."))
+            .hint(format!(
+                "take it out with kvs leave {0}, or stop it: kvs node stop {0}",
+                operand(name)
+            )))
     }
 
     /// Whether somebody serves the directory, or is about to.
@@ -123,7 +125,7 @@ impl Cluster {
             if now() >= if door == Door::Starting { late } else { until } {
                 let (shown, dir) = (dir.display(), operand(dir));
                 return Err(Error::Partial(format!(
-                    "{shown} is made, and its node is not running; the ring was not changed."
+                    "{shown} was made, but its node is not running; the ring was not changed."
                 ))
                 .hint(format!("start it: kvs node run {dir}; then run this command again")));
             }
@@ -151,12 +153,12 @@ impl Cluster {
     /// Whether a node answers at an address as this member.
     fn answers(&self, address: &str, member: NodeId, until: Instant) -> Result<()> {
         let live = self.nodes.running().ok_or_else(|| {
-            Error::Unreachable("The ring does not run; no node was waited for.".into())
+            Error::Unreachable("The ring is not running; there is no node to wait for.".into())
         })?;
         let left = until.saturating_duration_since(now()).clamp(PAUSE, self.timeout.max(PAUSE));
         let met = self.meet(address, &live.secrets, left).map_err(|error| {
             Error::Partial(format!("The node at {address} does not answer yet: {error}"))
-                .hint("see its log; when it runs, run this command again")
+                .hint("read its log; once it runs, run this command again")
         })?;
         let (ring, id) = (met.doc().id, met.entry());
         let why = match (ring == self.doc().id, id == member) {
@@ -164,8 +166,10 @@ impl Cluster {
             (false, _) => "a node of another ring",
             (true, false) => "another node of this ring",
         };
-        Err(Error::Partial(format!("At {address} answers {why}; the ring was not changed."))
-            .hint("see what runs there, and whether two nodes were told one address"))
+        Err(Error::Partial(format!(
+            "The address {address} is that of {why}; the ring was not changed."
+        ))
+        .hint("check what runs there, and whether two nodes have the same address"))
     }
 
     /// The member that a directory was made for.

@@ -59,7 +59,7 @@ impl Live {
         let client = Arc::new(client.map_err(|error| {
             match error.root() {
                 Error::Unreachable(text) if held => Error::Busy(text.clone())
-                    .hint("its directory is in use by a node: see to that process, or end it"),
+                    .hint("its directory is in use by a node: check that process, or end it"),
                 _ => error,
             }
         })?);
@@ -129,7 +129,7 @@ impl Live {
             && matches!(error.root(), Error::Unreachable(_) | Error::Partial(_))
             && self.gone.insert(at)
         {
-            self.warnings.push(format!("{} is passed over: {error}", self.client.doc().name(at)));
+            self.warnings.push(format!("{} is skipped: {error}", self.client.doc().name(at)));
         }
         asked
     }
@@ -185,8 +185,7 @@ fn secrets(places: &Places, opening: &Opening) -> Result<Vec<Secret>> {
             others.map(|file| read_keys(file)).find_map(Result::ok).ok_or(error)
         }),
         None => Err(Error::Usage(
-            "A running ring is reached with its key, and no key file is named; nothing was tried."
-                .into(),
+            "A running ring needs its key, and no key file was given; nothing was tried.".into(),
         )
         .hint("export KVS_KEY_FILE=DIR/ring.key, the file of any node of the ring")),
     }

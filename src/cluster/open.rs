@@ -82,7 +82,7 @@ impl Cluster {
     fn open_live(places: &Places, opening: &Opening) -> Result<Self> {
         if let Some(name) = opening.down.first() {
             return Err(Error::Usage(
-                "--down is for directories; these nodes run. Nothing was tried.".into(),
+                "--down is for stopped nodes; these are running. Nothing was tried.".into(),
             )
             .hint(format!("stop a node instead: kvs node stop {}", operand(name))));
         }
@@ -124,7 +124,7 @@ impl Cluster {
                 Err(Error::Denied(text).hint("name one ring only"))
             }
             Err(error) if node_dir::is_damage(&error) || node_dir::is_odd(&error) => {
-                self.warnings.push(format!("what is not running counts as down: {error}"));
+                self.warnings.push(format!("stopped members count as down: {error}"));
                 self.damaged = if node_dir::is_odd(&error) { Vec::new() } else { dirs };
                 Ok(self)
             }
@@ -137,7 +137,8 @@ impl Cluster {
         let (doc, Some(files)) = (self.doc(), self.nodes.files()) else { return };
         for id in files.nodes().into_iter().filter(|id| !is_present(&doc, *id)) {
             if let Some(dir) = files.dir(id) {
-                self.warnings.push(format!("{} is no member's now and is left out", dir.display()));
+                self.warnings
+                    .push(format!("{} no longer belongs to a member; ignored", dir.display()));
                 self.left_out.push(dir.to_path_buf());
             }
         }

@@ -53,7 +53,7 @@ pub fn read_keys(path: &Path) -> Result<Vec<Secret>> {
             "The key file {} does not hold 64 hexadecimal digits, or two such lines.",
             path.display()
         ))
-        .hint("put back what was there; every node of a ring has the same ring.key")
+        .hint("restore the file; every node of a ring has the same ring.key")
     })
 }
 

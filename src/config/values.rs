@@ -20,7 +20,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u32>() {
         return Ok(Duration::from_secs(u64::from(seconds)));
     }
-    humantime::parse_duration(text).map_err(|e| format!("{e}; say 5s, 90s, 1m, 1h 30m"))
+    humantime::parse_duration(text).map_err(|e| format!("{e}; use 5s, 90s, 1m or 1h 30m"))
 }
 
 /// An address like `10.0.0.1:7101`, `[::1]:7101` or `db1.example.org:7101`, of something that listens.
@@ -30,7 +30,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// What is wrong with it, and what to say.
 pub fn address(text: &str) -> Result<(String, u16), String> {
     let wrong =
-        |why: &str| format!("{text:?} {why}; say HOST:PORT, with [ ] around an IPv6 address");
+        |why: &str| format!("{text:?} {why}; use HOST:PORT, with [ ] around an IPv6 address");
     let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("has no port"))?;
     let port = port.parse().map_err(|_| wrong("has no port from 0 to 65535"))?;
     let six = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
@@ -55,7 +55,7 @@ pub fn address(text: &str) -> Result<(String, u16), String> {
 /// # Errors
 /// What is wrong with it, and what to say.
 pub fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no size; say 512MiB, 50GiB, 1.5TB, or bytes");
+    let wrong = || format!("{text:?} is not a size; use 512MiB, 50GiB, 1.5TB, or bytes");
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let one: u64 = match unit.trim_start() {
@@ -88,7 +88,9 @@ pub fn share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|n| n.trim_end().parse::<f64>().ok());
     match number {
         Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
-        _ => Err(format!("{text:?} is no share; say 80%, more than 0% and at most 100%")),
+        _ => {
+            Err(format!("{text:?} is not a share; use a percentage, more than 0% and at most 100%"))
+        }
     }
 }
 

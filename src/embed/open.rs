@@ -108,7 +108,7 @@ impl Embed {
         let mut beyond = Vec::new();
         for (dir, error) in damaged {
             if self.open_all(std::slice::from_ref(&dir), &opening, map)?.is_empty() {
-                let text = format!("{} is read as far as it can be: {error}", dir.display());
+                let text = format!("{} is read only in part: {error}", dir.display());
                 self.warnings.push(text);
                 self.salvaged.push(dir);
             } else {
@@ -138,7 +138,8 @@ impl Embed {
                 other.map(|other| (word(dir), other.name.clone()))
             });
             return Err(Error::Denied(format!(
-                "{a} and {b} have one identity: one is a copy of the other. Nothing was changed."
+                "{a} and {b} have the same identity: one is a copy of the other. Nothing was \
+                 changed."
             ))
             .hint(match taken {
                 Some((dir, name)) => format!(
@@ -182,9 +183,9 @@ impl Embed {
                 let dir = slot.dir.display();
                 let why = match doc.member(id) {
                     Some(_) => "was removed from the ring",
-                    None => "is no member of the ring yet",
+                    None => "is not yet a member of the ring",
                 };
-                self.warnings.push(format!("{dir} {why} and is left out"));
+                self.warnings.push(format!("{dir} {why}; ignored"));
                 self.left_out.push(slot.dir);
             }
         }
@@ -206,11 +207,11 @@ fn none_open(mut failed: Vec<Damaged>, access: Access) -> Error {
     let closed = failed.iter().position(|f| is_closed(&f.1));
     match (closed, failed.is_empty()) {
         (_, true) => Error::Unreachable("No node of the ring is open; nothing was tried.".into())
-            .hint("take members out of --down"),
+            .hint("remove members from --down"),
         (None, false) => failed.swap_remove(0).1,
         (Some(at), false) => match failed.swap_remove(at).1 {
             Error::Hinted { error, hint } if access == Access::Write => error.hint(format!(
-                "nothing was changed; get, scan, dump, diff and verify need no right to write. \
+                "nothing was changed; get, scan, dump, diff and verify need no write permission. \
                  To write: {hint}"
             )),
             error => error,

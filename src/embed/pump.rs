@@ -177,9 +177,9 @@ pub(super) fn stopped(effect: Effect, name: &str) -> Error {
         Effect::ReadOnly => Error::Refused(format!("{stopped}; nothing was changed."))
             .hint(format!("ask the others: {}", option("--down", name))),
         Effect::Write => Error::Unknown(format!("{stopped}; the write may have taken effect."))
-            .hint("see to its disk, then repeat the write until it no longer says so"),
+            .hint("check its disk, then repeat the write while it ends with 5"),
         Effect::Job => Error::Partial(format!("{stopped}; what is done stays done."))
-            .hint("see to its disk, then run the command again"),
+            .hint("check its disk, then run the command again"),
     }
 }
 

@@ -153,7 +153,7 @@ impl Embed {
 }
 
 fn stuck() -> Error {
-    Error::Unknown("No node answers any more; what was asked last may have taken effect.".into())
+    Error::Unknown("No node answers any more; the last request may have taken effect.".into())
 }
 
 /// Sends an event to a node's thread.

@@ -95,8 +95,8 @@ impl Note {
             Self::Unreadable(p, key) => {
                 format!("the record of {} in partition {p} fails its checksum", escape(key))
             }
-            Self::Clash(key) => format!("two values of {key} carry one dot: corruption"),
-            Self::Lost(why) => format!("records may have been lost; filling anew: {why}"),
+            Self::Clash(key) => format!("two values of {key} have the same dot: corruption"),
+            Self::Lost(why) => format!("records may have been lost; filling again: {why}"),
             Self::Refused(from, why) => {
                 format!("a message was refused, from {}: {why}", doc.name(*from))
             }

@@ -52,7 +52,7 @@ pub fn would_join(
     }
     match doc.member(id).map(|m| m.state) {
         Some(State::Removed) => return deny("was removed from this ring for good".into()),
-        Some(_) => return deny(format!("is the member {} already", doc.name(id))),
+        Some(_) => return deny(format!("already is the member {}", doc.name(id))),
         None if config.name != spec.name => {
             return deny(format!("was made for a member called {}", config.name));
         }

@@ -81,7 +81,7 @@ pub fn refuse_irregular(dir: &Path) -> Result<()> {
         return Err(Error::Denied(format!(
             "{shown} is {what}; a node's files are regular ones. Nothing was changed."
         ))
-        .hint(format!("put the file itself in its place, or move that away: mv {from} {to}")));
+        .hint(format!("put the file itself in its place, or move this away: mv {from} {to}")));
     }
     Ok(())
 }

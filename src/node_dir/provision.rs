@@ -92,13 +92,11 @@ impl Provision {
     /// # Errors
     /// [`Error::Usage`], which never quotes a value: it may be a key.
     pub fn parse(text: &str) -> Result<Self> {
-        config::parse(text, "The text of the birth").map_err(|error| match error {
+        config::parse(text, "The node's description").map_err(|error| match error {
             Error::Usage(why)
                 if !["unknown field", "missing field"].iter().any(|w| why.contains(w)) =>
             {
-                Error::Usage(
-                    "The text of the birth is not as it should be; nothing was made.".into(),
-                )
+                Error::Usage("The node's description is invalid; nothing was made.".into())
             }
             error => error,
         })
@@ -106,16 +104,14 @@ impl Provision {
 
     fn keys(&self) -> Result<Vec<Secret>> {
         keys_in(self.ring_keys.join("\n").as_bytes()).ok_or_else(|| {
-            Error::Usage(
-                "The birth has no key of a ring, or none that is one; nothing was made.".into(),
-            )
+            Error::Usage("The node's description has no valid ring key; nothing was made.".into())
         })
     }
 
     fn doc(&self) -> Result<RingDoc> {
         let bytes = STANDARD.decode(&self.doc).map_err(|e| {
             Error::Usage(format!(
-                "The ring document of the birth is not base64: {e}; nothing was made."
+                "The ring document in the node's description is not base64: {e}; nothing was made."
             ))
         })?;
         RingDoc::decode(&bytes)
@@ -131,7 +127,7 @@ impl Provision {
             (Some(m), _) if m.state == State::Removed => {
                 deny("was removed from the ring for good".into())
             }
-            (None, true) => deny("is none of the ring's founders".into()),
+            (None, true) => deny("is not a founding member of the ring".into()),
             // A founder that was never made may come late, filling: its key still waits beside the
             // directory, so it has never run and nothing of it is lost.
             (Some(m), _)
@@ -270,9 +266,9 @@ fn refuse_stranger(dir: &Path) -> Result<()> {
     }
     let shown = dir.display();
     Err(Error::Denied(format!(
-        "{shown} is not empty and no node's directory; nothing was changed."
+        "{shown} is not empty and not a node directory; nothing was changed."
     ))
-    .hint("choose another directory, or see to what is in it"))
+    .hint("choose another directory, or check what is in this one"))
 }
 
 /// Whether a node's directory is the one this provision is for.
@@ -292,8 +288,12 @@ fn refuse_other(dir: &Path, provision: &Provision, keys: &[Secret], doc: &RingDo
     }
     let key = public(&read_key(&dir.join(NODE_KEY))?);
     match doc.member(id) {
-        Some(member) if member.public_key != key => deny("has not the key of its member".into()),
-        None if provision.founder => deny(format!("is the node {name}, and none of the founders")),
+        Some(member) if member.public_key != key => {
+            deny("does not have the key of its member".into())
+        }
+        None if provision.founder => {
+            deny(format!("is the node {name}, which is not a founding member"))
+        }
         _ => Ok(()),
     }
 }
@@ -322,7 +322,7 @@ fn mounted(error: Error) -> Error {
         Error::Io { source, .. }
             if matches!(source.kind(), ErrorKind::ResourceBusy | ErrorKind::CrossesDevices) =>
         {
-            error.hint("where a disk is mounted no node can appear whole: name a directory in it")
+            error.hint("a node directory cannot be a mount point: name a directory inside it")
         }
         _ => error,
     }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
-        .map_err(|e| Error::Denied(format!("The system gives no random numbers: {e}.")))?;
+        .map_err(|e| Error::Denied(format!("The system provides no random numbers: {e}.")))?;
     Ok(bytes)
 }
 

@@ -67,5 +67,5 @@ fn what_is(about: &Metadata) -> &'static str {
 
 fn no_file(path: &Path, what: &str) -> Error {
     let shown = path.display();
-    Error::Usage(format!("{shown} is {what} and no regular file; nothing was tried."))
+    Error::Usage(format!("{shown} is {what}, not a regular file; nothing was tried."))
 }

@@ -139,11 +139,12 @@ impl Written<'_> {
     fn verdict(&self, outcomes: &[Confirmed]) -> Verdict {
         let exact = self.request.items.iter().map(|item| matches!(item.basis, Basis::Exact(_)));
         match outcomes.iter().copied().zip(exact).max() {
-            Some((Confirmed::Superseded, _)) => Verdict::Unknown(
-                "another writer went on from it, or replaced it: read the key".into(),
-            ),
+            Some((Confirmed::Superseded, _)) => {
+                Verdict::Unknown("another writer built on it or replaced it: read the key".into())
+            }
             Some((Confirmed::Sibling, true)) => Verdict::Unknown(
-                "another writer was as fast, and both values are there: read the key".into(),
+                "another writer wrote at the same time, and both values are kept: read the key"
+                    .into(),
             ),
             _ => Verdict::Done,
         }

@@ -42,11 +42,12 @@ impl ReadTally {
             return PriorNext::Wait;
         }
         if !known && request.is_strict() {
-            let why = "too few owners with a full copy told what they hold; nothing was written";
+            let why =
+                "too few owners with a full copy reported what they hold; nothing was written";
             return PriorNext::Refuse(Verdict::Refused(why.into()));
         }
         if progress.time == TimeLeft::Over && !planted::is(Bug::LateMint) {
-            let why = "it could not be begun within half of its time; nothing was written";
+            let why = "it could not start within half of its timeout; nothing was written";
             return PriorNext::Refuse(Verdict::Refused(why.into()));
         }
         if known { PriorNext::Mint } else { PriorNext::Guess }

@@ -51,7 +51,7 @@ pub fn doubts(cluster: &Cluster, id: NodeId, only: Option<&[Partition]>) -> Resu
     }
     let listed = |(partition, n): (Partition, usize)| Doubt {
         partition,
-        why: format!("holds {n} damaged records"),
+        why: format!("holds damaged records ({n})"),
     };
     found.extend(bad.into_iter().map(listed));
     if !cluster.runs(id) {

@@ -71,5 +71,5 @@ pub fn sync_pass(cluster: &mut Cluster, id: NodeId, with: Peers) -> Result<Optio
         return Ok(Some(format!("{name} has not synced with {}", missed.join(", "))));
     }
     let filling = report.filling.len();
-    Ok((filling > 0).then(|| format!("{name} is filling {filling} partitions")))
+    Ok((filling > 0).then(|| format!("{name} is still filling partitions ({filling})")))
 }

@@ -110,8 +110,8 @@ impl RingDoc {
         if (plan.ring, plan.version, &plan.hash) != (fresh.ring, fresh.version, &fresh.hash) {
             let (at, version) = (plan.version, self.version);
             return Err(Error::Conflict(format!(
-                "The plan was made against version {at} of a ring that is at version {version}; \
-                 nothing was changed."
+                "The plan was made for version {at} of the ring, which is now at version \
+                 {version}; nothing was changed."
             ))
             .hint("make a new one: kvs ring plan"));
         }
@@ -127,7 +127,7 @@ impl RingDoc {
     pub fn change(&self, changes: &[Change]) -> Result<Self> {
         if self.step != Step::Settled {
             return Err(Error::Busy("A change of the ring is already under way.".into())
-                .hint("finish it first: kvs ring apply; it says what it waits for"));
+                .hint("finish it first: kvs ring apply, which reports what it is waiting for"));
         }
         let mut next = self.clone();
         let mut base = self.layout.clone();

@@ -74,7 +74,7 @@ impl RingDoc {
         names.sort();
         ids.sort();
         if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
-            return Err(Error::Usage(format!("Two members would be called {}.", twice[0])));
+            return Err(Error::Usage(format!("Two members would have the name {}.", twice[0])));
         }
         if let Some(twins) = ids.windows(2).find(|w| w[0] == w[1]) {
             let text = "Two members have one identity: a directory was copied.";

@@ -86,7 +86,7 @@ impl RingDoc {
             }
         }
         if self.members[before.members.len()..].iter().any(|m| m.state == State::Normal) {
-            return Err(denied("a newcomer joins first"));
+            return Err(denied("a new member must join first"));
         }
         self.layout.check(&self.candidates()).map_err(|rule| denied(&format!("its layout: {rule}")))
     }
@@ -121,7 +121,7 @@ fn newcomer(member: &Member) -> Result<()> {
     let name = &member.name;
     if name.is_empty() || name.contains('/') || bad(name) || bad(&member.zone) {
         return Err(denied(&format!(
-            "{name:?} in the zone {:?} is no name of a member",
+            "{name:?} in the zone {:?} is not a valid member name",
             member.zone
         )));
     }

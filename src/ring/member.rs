@@ -121,7 +121,8 @@ const TAKEN: [&str; 6] = ["node.yaml", "peers.yaml", "data.mdb", "lock.mdb", "kv
 pub fn check_new_name(name: &str) -> Result<()> {
     let wrong = |why: &str| {
         let shown: String = name.chars().take(64).collect();
-        let text = format!("{shown:?} is no name for a new member: {why}; nothing was changed.");
+        let text =
+            format!("{shown:?} is not a valid name for a new member: {why}; nothing was changed.");
         Err(Error::Usage(text))
     };
     if !(1..=NAME_BYTES_MAX).contains(&name.len()) {
@@ -131,11 +132,11 @@ pub fn check_new_name(name: &str) -> Result<()> {
         return wrong("a name begins with a letter, a digit or _");
     }
     if !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-')) {
-        return wrong("a name is made of letters, digits, . _ and -");
+        return wrong("a name may contain only letters, digits, . _ and -");
     }
     // The key of a node that is to be is beside its directory, as the ring's is: n1.key, ring.key.
     if TAKEN.contains(&name) || name.ends_with(".key") {
-        return wrong("kvs gives that name to a file of its own");
+        return wrong("kvs uses that name for a file of its own");
     }
     Ok(())
 }
@@ -147,7 +148,7 @@ impl Member {
     /// [`Error::Usage`] as [`check_new_name`].
     pub(super) fn check_new(&self) -> Result<()> {
         if self.zone.is_empty() || self.zone.contains(|c: char| c.is_control() || c == ',') {
-            let text = format!("{:?} is no name of a zone; nothing was changed.", self.zone);
+            let text = format!("{:?} is not a valid zone name; nothing was changed.", self.zone);
             return Err(Error::Usage(text));
         }
         check_new_name(&self.name)

@@ -64,7 +64,7 @@ impl fmt::Display for PlanError {
                 write!(f, "{need} replicas need {need} nodes that may own data; there are {have}")
             }
             Self::TooMany(n) => write!(f, "{n} members: a ring names at most {MEMBERS_MAX}"),
-            Self::Weight(member) => write!(f, "member {member} has weight 0; the least is 1"),
+            Self::Weight(member) => write!(f, "member {member} has weight 0; the minimum is 1"),
         }
     }
 }

@@ -44,11 +44,11 @@ impl Admission<'_> {
             && ring != doc.id
         {
             let text = format!("This node is of the ring {}, not of {ring}.", doc.id);
-            return Err(Error::Denied(text).hint("see to the addresses in peers.yaml"));
+            return Err(Error::Denied(text).hint("check the addresses in peers.yaml"));
         }
         let Some(id) = hello.node else { return Ok(RemoteEnd::Client) };
         if id == self.own {
-            let text = "This very node is running here already.";
+            let text = "This node is already running here.";
             return Err(Error::Denied(text.into()).hint(format!(
                 "a copy of a node needs an identity of its own: kvs replace {}",
                 operand(doc.name(id))
@@ -147,7 +147,7 @@ pub(super) fn room_for_client(
     if clients < limits.clients + limits.operators {
         return Ok(ClientPlace::For(ClientService::OperatorsOnly));
     }
-    Err(Error::Busy(format!("This node has {clients} clients already, and all are busy."))
+    Err(Error::Busy(format!("This node already has {clients} clients, and all are busy."))
         .hint("ask another node of the ring"))
 }
 

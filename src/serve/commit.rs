@@ -80,8 +80,7 @@ impl CommitPipeline {
 /// A thread that panics is the end of its node: nothing would be committed any more.
 fn watched(sender: &Sender<ServerEvent>, run: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(run)).is_err() {
-        let text =
-            "The thread that writes the node's file met a defect of kvs, so the node stopped.";
+        let text = "The thread that writes the node's file met a bug in kvs, so the node stopped.";
         let error = Error::Corrupt(text.into())
             .hint("keep the log and report it; then start the node again: kvs node run DIR");
         drop(sender.blocking_send(ServerEvent::Fatal(error)));

@@ -59,7 +59,7 @@ pub(super) async fn packet(stream: &mut TcpStream) -> Result<Vec<u8>> {
     stream.read_exact(&mut length).await.map_err(gone)?;
     let length = usize::from(u16::from_be_bytes(length));
     if length > HANDSHAKE_BYTES_MAX {
-        return Err(Error::Corrupt("what it sent is no handshake".into()));
+        return Err(Error::Corrupt("what it sent is not a handshake".into()));
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.map_err(gone)?;

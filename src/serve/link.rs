@@ -194,7 +194,7 @@ struct Defect(LinkId, Sender<ServerEvent>);
 impl Drop for Defect {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let why = Error::Corrupt("what it said met a defect of kvs".into());
+            let why = Error::Corrupt("its message met a bug in kvs".into());
             drop(self.1.try_send(ServerEvent::LinkClosed(self.0, Some(why))));
         }
     }
@@ -290,7 +290,7 @@ impl LinkReader {
 
 /// What was read in time.
 fn heard<T>(read: std::result::Result<std::io::Result<T>, Elapsed>) -> Result<T> {
-    let read = read.map_err(|_| lost("it has said nothing for too long"))?;
+    let read = read.map_err(|_| lost("it was silent for too long"))?;
     read.map_err(|e| lost(&e.to_string()))
 }
 

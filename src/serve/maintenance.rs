@@ -146,7 +146,10 @@ impl Maintenance {
             return None;
         }
         self.schedule.set(MaintenanceJob::Rehint, now.now_ms + OLD_MS);
-        tracing::warn!(members = long_down, "hints wait for members long down: bring them back");
+        tracing::warn!(
+            members = long_down,
+            "hints are waiting for members that have long been down: bring them back"
+        );
         Some((MaintenanceJob::Rehint, Request::Spread))
     }
 
@@ -247,7 +250,7 @@ impl Maintenance {
             }
             (MaintenanceJob::Scrub, Reply::Scrub { over: true, .. }) => {
                 self.schedule.set(MaintenanceJob::Scrub, now_ms + SCRUB_REST_MS);
-                tracing::info!("everything was read and proven");
+                tracing::info!("every record was read and its checksum verified");
             }
             (MaintenanceJob::RingDriver, Reply::Ring(doc, why)) => driven(doc, why.as_deref()),
             _ => {}

@@ -30,7 +30,7 @@ const OPS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0];
 
 /// Begins to count; what is counted can be had as text.
 pub(super) fn start() -> Result<PrometheusHandle> {
-    let refused = |e| Error::Denied(format!("The figures cannot be counted: {e}."));
+    let refused = |e| Error::Denied(format!("Metrics cannot be collected: {e}."));
     let builder = PrometheusBuilder::new().set_buckets(&SECONDS).and_then(|b| {
         let ops = metrics_exporter_prometheus::Matcher::Full("kvs_commit_ops".into());
         b.set_buckets_for_metric(ops, &OPS)

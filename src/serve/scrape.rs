@@ -67,7 +67,7 @@ pub(super) async fn open(
     slot_pool: SlotPool,
 ) -> Result<String> {
     let refused = |e: std::io::Error| {
-        Error::Busy(format!("The figures cannot be offered at {at}: {e}. Nothing is served."))
+        Error::Busy(format!("Metrics cannot be served at {at}: {e}. Nothing is served."))
             .hint("choose another address with --metrics HOST:PORT, or --metrics off")
     };
     let listener = TcpListener::bind(at).await.map_err(refused)?;
@@ -90,10 +90,7 @@ async fn accept(listener: TcpListener, text: FiguresText, slot_pool: SlotPool) {
             Ok(accepted) => accepted,
             Err(error) => {
                 if let Some(suppressed) = log_limiter.allow() {
-                    tracing::warn!(
-                        suppressed,
-                        "a connection to the figures was not accepted: {error}"
-                    );
+                    tracing::warn!(suppressed, "a metrics connection was not accepted: {error}");
                 }
                 tokio::time::sleep(ACCEPT_REST).await;
                 continue;

@@ -57,7 +57,7 @@ pub fn serve(serving: ServeOptions, ready: &mut dyn FnMut(&Ready)) -> Result<Sto
     let lock = lock(&serving)?;
     let (store, node) = node_dir::open_node(&serving.dir, &config)?;
     if let Trust::Suspect(reason) = store.trust() {
-        tracing::warn!("records may have been lost; filling anew: {reason}");
+        tracing::warn!("records may have been lost; filling again: {reason}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =

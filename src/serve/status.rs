@@ -42,19 +42,20 @@ pub(super) fn drained(left: u64) -> ClientResponse {
     if left == 0 {
         return ClientResponse::Done;
     }
-    let text =
-        format!("The node takes no more requests; {left} hints wait for members that are down.");
+    let text = format!(
+        "The node accepts no more requests; hints waiting for members that are down: {left}."
+    );
     let error = Error::Partial(text).hint("bring them back: kvs status shows who is down");
     ClientResponse::Fault(Fault::from(&error))
 }
 
 /// Why a request could not be kept any longer for a node that is starting.
 pub(super) fn has_not_heard_witnesses() -> Error {
-    let text = "The node has just started and waits to hear from another member, to be \
-                sure that its file is not an old one; nothing was tried.";
+    let text = "The node has just started and is waiting to hear from another member, to make \
+                sure that its file is not outdated; nothing was tried.";
     Error::Refused(text.into()).hint(
-        "start another node of the ring; when all are running, they may have new addresses: \
-         write these into the peers.yaml of one node and restart it (kvs-concepts(7), \
+        "start another node of the ring; if all are running, their addresses may have changed: \
+         write the new ones into the peers.yaml of one node and restart it (kvs-concepts(7), \
          RUNNING NODES)",
     )
 }

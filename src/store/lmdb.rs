@@ -369,7 +369,7 @@ impl Store for Lmdb {
     fn base(&self) -> Result<()> {
         if let Some(lost) = self.tables.held.lost() {
             let now = "save what it still has (kvs dump), then stop and start it";
-            return Err(Error::Corrupt(format!("{lost} It takes no writes.")).hint(now));
+            return Err(Error::Corrupt(format!("{lost} It accepts no writes.")).hint(now));
         }
         self.frame()?;
         self.read(|rows| {

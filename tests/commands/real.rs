@@ -40,7 +40,7 @@ fn packages() -> Option<BTreeMap<String, String>> {
 fn loaded(place: &Place, file: &str, records: &[(&String, &String)]) {
     let line = |(key, value): &(&String, &String)| json!({"key": key, "value": value}).to_string();
     place.write(file, records.iter().map(line).collect::<Vec<_>>().join("\n"));
-    place.kvs(&format!("load {file}")).ends(0).says(&format!("{} values written", records.len()));
+    place.kvs(&format!("load {file}")).ends(0).says(&format!("wrote {} values", records.len()));
 }
 
 /// The rows of a plain table.

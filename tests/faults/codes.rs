@@ -46,7 +46,7 @@ fn codes_of_what_was_asked() {
             (2, "kvs load <&-", "Stdin is closed"),
             (2, "kvs init x --listen :80", "HOST:PORT"),
             (2, "kvs init x --listen 127.0.0.1:0", "nothing was made"),
-            (3, "kvs get two -r 3", "2 values in conflict"),
+            (3, "kvs get two -r 3", "two has 2 siblings"),
             (3, "kvs put k w --if-absent", "nothing was written"),
             (4, "kvs get k --down n1,n2", "Nothing was changed"),
             (6, "kvs get k --down n1,n2,n3", "nothing was tried"),
@@ -102,7 +102,7 @@ fn what_looks_at_every_member_says_when_one_was_not_read() {
         "hints deliver",
         "clock k",
     ];
-    let unread = "n3 is down: nothing of it was read";
+    let unread = "n3 is down; it was not read";
     for line in lines {
         place.kvs(line).ends(0);
         place.kvs(&format!("{line} --down n3")).ends(7).says(unread);
@@ -122,7 +122,7 @@ fn what_looks_at_every_member_says_when_one_was_not_read() {
     place
         .kvs("digest r/n1 --check twice")
         .ends(2)
-        .says("Line 4 of twice is a row of the same place as line 1");
+        .says("Line 4 of twice is a second row for the place of line 1");
     // What was read and differs is a valid no, whoever is down.
     place.kvs("put -q k w").ends(0);
     place.kvs("digest --check saved").ends(1);
@@ -138,7 +138,7 @@ fn hints_are_delivered_when_everybody_was_asked() {
     let held = place.kvs("hints list --format plain").ends(0).text();
     let holder = held.split('\t').next().expect("a row");
     place.sh(&format!("mv r/{holder} aside")).ends(0);
-    let unread = format!("{holder} is down: nothing of it was read");
+    let unread = format!("{holder} is down; it was not read");
     place.kvs("hints deliver").ends(7).says(&unread);
     place.sh(&format!("mv aside r/{holder}")).ends(0);
     place.kvs(&format!("hints deliver --down {holder}")).ends(7).says(&unread);
@@ -206,10 +206,10 @@ fn codes_of_output_that_cannot_be_written() {
             (7, "kvs put k w --format json >/dev/full", "The write was applied."),
             (7, "kvs edit k --format json -- tr w x >/dev/full", "The write was applied."),
             (7, "kvs delete k --show-context >/dev/full", "The write was applied."),
-            (7, "kvs load good --format json >/dev/full", "1 values were written."),
+            (7, "kvs load good --format json >/dev/full", "Wrote 1 value."),
             (7, "kvs repair --format json >/dev/full", "The repair was done"),
             (7, "kvs init x --format json >/dev/full", "The ring in x was made."),
-            (7, "kvs hints deliver >/dev/full", "hints were delivered"),
+            (7, "kvs hints deliver >/dev/full", "Delivered 0 hints."),
             (7, "kvs join r/n4 --yes --format json >/dev/full", "n4 has joined"),
             (7, "kvs replace n4 --yes --format json >/dev/full", "n4 was rebuilt"),
             (7, "kvs leave n4 --yes --format json >/dev/full", "n4 has left"),
@@ -268,13 +268,13 @@ fn advice_fits_a_majority_that_is_lost() {
             ["join r/n9 --dry-run", "ring plan --weight n1=2", "replace n3 --accept-loss --dry-run"]
         {
             let told = place.kvs(line).sane();
-            let Some((_, first)) = told.err.split_once("with every node stopped: ") else {
+            let Some((_, first)) = told.err.split_once("stop every node and run first: ") else {
                 panic!("{line}: {}", told.err)
             };
             assert!(first.starts_with("kvs ring recover"), "{first}");
         }
         let told = place.kvs("join r/n9 --dry-run").ends(1);
-        let (_, first) = told.err.split_once("stopped: ").expect("a command");
+        let (_, first) = told.err.split_once("run first: ").expect("a command");
         let line = first.lines().next().expect("a line");
         place.sh(&format!("{line} --yes")).ends_in(&[0, 7]);
         place.kvs("join r/n9 --yes").ends_in(&[0, 7]).never_says("no majority");

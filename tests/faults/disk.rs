@@ -74,7 +74,7 @@ fn a_full_disk_is_told_before_anybody_writes() {
     let place = &medium.place;
     place.kvs("status --check -q").ends(0);
     place.sh("head -c 100000000 /dev/zero > m/ballast; true").ends(0);
-    place.kvs("status --check").ends(1).says("n2 takes no writes: the disk of").says("is full");
+    place.kvs("status --check").ends(1).says("n2 accepts no writes: the disk of").says("is full");
     place.sh("rm m/ballast").ends(0);
     place.kvs("status --check -q").ends(0);
 }

@@ -26,20 +26,20 @@ fn damaged_hints_of_a_running_node_are_named() {
     assert!(listed.contains("n4\tn2\tc\t7\tdata"), "{listed}");
     flip(&place, "r/n4/data.mdb", "a-value-that-rots");
     let up = Served::start(&place, "up", "up r");
-    up.says("up 4 nodes");
+    up.says("4 nodes up");
     let damaged = "n4: a hint for c is damaged";
-    let counted = "n4: 1 hints are damaged or gone: kvs repair --verify";
+    let counted = "n4: 1 hint damaged or gone: kvs repair --verify";
     wait_for("the good hints to be delivered", || place.kvs("hints list").text().is_empty());
     for line in ["status", "status --check"] {
         let told = place.kvs(line).ends(i32::from(line != "status")).says(counted);
-        told.never_says("do not take them");
+        told.never_says("do not accept them");
     }
     place.kvs("hints list").ends(8).says(damaged).says("kvs repair --verify");
     place.kvs("hints deliver").ends(8).prints("0\t0\n").says(damaged);
     let told = place.kvs("repair").ends(8).says("kvs repair --verify");
     told.never_says("--accept-losses");
     let told = place.kvs("leave n4 --yes --timeout 3s").ends(7);
-    told.says("n4 keeps 1 damaged hints").says("kvs repair --verify, then kvs ring apply");
+    told.says("n4 keeps damaged hints (1)").says("kvs repair --verify, then kvs ring apply");
     place.kvs("repair --verify").ends(7).says("kvs ring apply").never_says("damaged or gone");
     place.kvs("ring apply --timeout 60s").ends(0);
     place.kvs("get -q c").ends(0).prints("a-value-that-rots");
@@ -59,13 +59,13 @@ fn a_write_that_only_its_holder_had_is_not_healed_by_what_was_before() {
         place.kvs("put -q k a-value-that-rots -w 1 --down n2,n3").ends(0);
         flip(&place, "r/n1/data.mdb", "a-value-that-rots");
         if before.is_none() {
-            place.kvs("get k -r 2").ends(8).says("k is absent where it could be read");
+            place.kvs("get k -r 2").ends(8).says("k is absent in the copies that could be read");
         }
         for line in ["repair", "repair --verify", "repair"] {
             place.kvs(line).ends_in(&[7, 8]).says("n1: ").says("damaged or gone");
         }
         place.kvs("status --check").ends(1).says("damaged or gone");
-        place.kvs("verify").ends(8).says("are gone");
+        place.kvs("verify").ends(8).says("acknowledged hint");
         place.kvs("repair --accept-losses").ends(0);
         place.kvs("status --check").ends(0);
         place.kvs("get -q k").ends(i32::from(before.is_none())).prints(before.unwrap_or_default());

@@ -172,15 +172,15 @@ fn what_has_no_end_is_not_read_to_it() {
     place.sh("EDITOR='rm $1; mkfifo' kvs edit k").sane();
     for edit in ["kvs edit k -- tr v w", "EDITOR=true kvs edit k"] {
         let told = place.sh(&format!("TMPDIR=$PWD/nowhere {edit}")).ends(10);
-        told.says("nothing was written").says("with TMPDIR");
+        told.says("nothing was written").says("set TMPDIR");
     }
     place.kvs("get -q k").ends(0).prints("v");
     place.sh("kvs edit k -- tr v w && kvs get k").ends(0).prints("w");
     place.kvs("put k @/dev/zero").ends(2);
     place.sh("kvs put k - </dev/zero").ends(2);
     place.kvs("load /dev/zero").ends(7);
-    place.kvs("digest --check /dev/zero").ends(2).says("Line 1 of /dev/zero is no row");
-    place.sh("yes | kvs digest --check /dev/stdin").ends(2).says("is no row");
+    place.kvs("digest --check /dev/zero").ends(2).says("Line 1 of /dev/zero is not a row");
+    place.sh("yes | kvs digest --check /dev/stdin").ends(2).says("is not a row");
     place.sh("kvs digest --format plain > saved; kvs digest --check saved").ends(0);
     place.sh("kvs digest --format plain | kvs digest --check /dev/stdin").ends(0);
     place.kvs("get -q k").ends(0).prints("w");
@@ -200,10 +200,10 @@ fn what_is_no_file_is_said_to_be_that() {
         place.kvs(&format!("get k --ring 127.0.0.1:9 --key-file {path}")).ends(2).says(what);
     }
     for (ring, what) in [
-        ("/dev/zero", "/dev/zero is a device and no directory"),
-        ("fifo", "fifo is a FIFO and no directory"),
+        ("/dev/zero", "/dev/zero is a device, not a directory"),
+        ("fifo", "fifo is a FIFO, not a directory"),
         ("loose", "loose is a symbolic link that leads nowhere"),
-        ("r/n1/data.mdb", "r/n1/data.mdb is a file and no directory"),
+        ("r/n1/data.mdb", "r/n1/data.mdb is a file, not a directory"),
         ("gone", "gone does not exist"),
     ] {
         place.kvs(&format!("get k --ring {ring}")).ends(2).says(what);
@@ -259,7 +259,7 @@ fn an_edit_of_what_expires_meanwhile_is_refused() {
             (place.read("seen") == "old").then_some(told)
         });
         let told = told.expect("an edit that has read the value").ends(3);
-        let told = told.says("t expired meanwhile").says("nothing was written").says(hint);
+        let told = told.says("t expired in the meantime").says("nothing was written").says(hint);
         place.kvs("get t").ends(1).says("t has expired");
         if let Some((_, put)) = told.err.split_once("write it: ") {
             place.sh(put).ends(0);

@@ -16,7 +16,8 @@ fn an_odd_name_is_refused_before_anything_is_done() {
     for name in ODD {
         for more in ["--yes", "--dry-run", "--plan=plan"] {
             let told = place.args(&["join", "r/x", &format!("--name={name}"), more]).ends(2);
-            let told = told.says("is no name for a new member").says("nothing was changed");
+            let told =
+                told.says("is not a valid name for a new member").says("nothing was changed");
             assert!(!told.err.contains("recover") && !told.err.contains("a\nb"), "{}", told.err);
             assert!(!place.path("r/x").exists() && !place.path("plan").exists(), "{name:?} {more}");
         }
@@ -25,7 +26,7 @@ fn an_odd_name_is_refused_before_anything_is_done() {
         place
             .args(&["ring", "plan", &format!("--join={name}")])
             .ends(2)
-            .says("is no name for a new member")
+            .says("is not a valid name for a new member")
             .says("nothing was changed");
     }
     for dir in ["r/-x", "r/a,b", "r/.x", "r/a\nb", "r/n9.key"] {
@@ -38,10 +39,10 @@ fn an_odd_name_is_refused_before_anything_is_done() {
         place
             .args(&["join", "r/x", "--yes", &format!("--zone={zone}")])
             .ends(2)
-            .says("is no name of a zone");
+            .says("is not a valid zone name");
         assert!(!place.path("r/x").exists(), "{zone:?}");
     }
-    place.args(&["init", "other", "--zones", "a\nb"]).ends(2).says("is no name of a zone");
+    place.args(&["init", "other", "--zones", "a\nb"]).ends(2).says("is not a valid zone name");
     assert!(!place.path("other").exists());
 }
 
@@ -57,8 +58,8 @@ fn a_plan_cannot_bring_in_an_odd_name() {
         .collect();
     assert_ne!(without, plan);
     place.write("plan", without);
-    place.kvs("ring apply plan --dry-run").ends(2).says("is no name for a new member");
-    place.kvs("ring apply plan --yes").ends(2).says("is no name for a new member");
+    place.kvs("ring apply plan --dry-run").ends(2).says("is not a valid name for a new member");
+    place.kvs("ring apply plan --yes").ends(2).says("is not a valid name for a new member");
 }
 
 #[test]

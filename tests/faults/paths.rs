@@ -40,7 +40,7 @@ fn a_dump_goes_where_it_is_told() {
     assert_eq!(place.read("got"), all);
     // More than a pipe holds: a reader of what was named that has enough has no dump.
     place.sh("head -c 300000 /dev/zero | tr '\\0' x >large; kvs put large @large").ends(0);
-    place.sh("(head -c 1 < fifo > one) & kvs dump -q -o fifo").ends(4).says("is not whole");
+    place.sh("(head -c 1 < fifo > one) & kvs dump -q -o fifo").ends(4).says("is incomplete");
     place.kvs("delete large").ends(0);
     place.sh("kvs dump -q -o - | LC_ALL=C sort").ends(0).prints(&all);
     assert!(!place.path("-").exists());
@@ -91,7 +91,7 @@ fn a_load_claims_what_it_did() {
         "over",
         "{\"key\":\"k\",\"value\":\"v\",\"expires\":\"1000\"}\n{\"key\":\"l\",\"value\":\"v\"}",
     );
-    place.kvs("load over").ends(0).says("2 values written").says("nobody will read: 1");
+    place.kvs("load over").ends(0).says("wrote 2 values").says("already expired: 1 value");
     let json = place.kvs("load over --format json").ends(0).text();
     assert!(json.contains("\"expired\":\"1\""), "{json}");
     place.kvs("get k").ends(1).says("expired");
@@ -152,9 +152,10 @@ fn a_pasted_hint_names_the_same_key() {
         }
         line = "get".into();
         let told = place.args(&[line, "-r".into(), "3".into(), "--".into(), key]).ends(3);
-        let hint = told.err.lines().find_map(|l| l.split_once("hint: ")).expect("a hint").1;
+        let hint =
+            told.err.lines().find_map(|l| l.split_once("hint: read them: ")).expect("a hint").1;
         let (see, rest) = hint.split_once(", or --sibling").expect("a command");
-        let edit = rest.rsplit_once("together: ").expect("another command").1;
+        let edit = rest.rsplit_once("merge them: ").expect("another command").1;
         assert!(!hint.contains('\u{1b}'), "{at}: {hint}");
         place.write("see", format!("{see} -r 3"));
         place.sh("sh ./see | sort | tr '\\n' ' '").ends(0).prints("left right ");

@@ -69,7 +69,7 @@ fn a_node_writes_to_no_file_that_is_not_in_its_directory() {
         place.kvs(&format!("status --check {at}")).ends(0);
         place.sh(&format!("cd r/n1; {harm}")).ends(0);
         let told = place.kvs(&format!("status --check {at}")).ends(1);
-        told.says("while it was in use").says("takes no writes");
+        told.says("while it was in use").says("accepts no writes");
         place.kvs(&format!("put k after {at}")).ends(4);
         place.kvs(&format!("get -q k {at}")).ends(0).prints("before");
         drop(up);
@@ -124,7 +124,7 @@ fn a_copy_of_a_running_node_is_no_damage() {
     let up = Served::up(&place);
     place.kvs("wait --settled --timeout 60s").ends(0);
     place.kvs("diff r/n1 copy").ends(0);
-    let told = place.kvs("diff copy r/n2").ends(2).says("one node");
+    let told = place.kvs("diff copy r/n2").ends(2).says("the same node");
     assert!(!told.err.contains("kvs replace"), "{}", told.err);
     up.stops(0);
 }
@@ -166,7 +166,7 @@ fn a_hangup_stops_nodes_in_good_order_or_not_at_all() {
     }
     let line = format!("nohup {} up r", crate::support::shell::binary().display());
     let mut up = place.start_into(&line, "up.out", "up.err");
-    wait_for("three nodes", || place.read("up.err").contains("up 3 nodes"));
+    wait_for("three nodes", || place.read("up.err").contains("3 nodes up"));
     send("HUP", &up.id().to_string());
     place.kvs("wait --settled --timeout 60s").ends(0);
     let all = ["n1", "n2", "n3"].map(|name| pid(&place, name));
@@ -258,7 +258,7 @@ fn a_node_that_hears_nobody_advises_no_replacement() {
     let place = ring();
     let node = Served::node(&place, "n1");
     let told = place.kvs("status").ends(0);
-    assert!(told.err.contains("n2 is not heard from"), "{}", told.err);
+    assert!(told.err.contains("n2 was not heard from"), "{}", told.err);
     assert!(!told.err.contains("kvs replace"), "{}", told.err);
     place.kvs("get k --timeout 1s").ends(4).says("peers.yaml");
     node.stops(0);

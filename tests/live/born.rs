@@ -147,7 +147,7 @@ fn a_birth_that_is_none_is_refused_and_nothing_is_made() {
     place.kvs("node make r/n1 --identity").ends(0);
     for text in ["", "no: birth", "ring_keys: [zz]"] {
         place.write("birth", text);
-        place.sh("kvs node make r/n1 < birth").ends(2).says("birth");
+        place.sh("kvs node make r/n1 < birth").ends(2).says("description");
     }
     place.sh("head -c 17000000 /dev/zero | tr '\\0' x | kvs node make r/n1").ends(2).says("16 MiB");
     place.sh("ls -A r | tr '\\n' ' '").ends(0).prints("n1.key ring.key ");

@@ -148,7 +148,7 @@ fn members_change_while_the_ring_runs() {
     place.kvs("node stop n2").ends(0);
     place.kvs("wait --node-down n2 --timeout 20s").ends(0);
     place.kvs("replace n2 --yes --timeout 30s").ends(0);
-    up.says("r/n2 is new: it is started");
+    up.says("starting r/n2, which is new");
     place.kvs("wait --settled --in-sync --hints-drained --timeout 60s").ends(0);
     place.kvs("status --check").ends(0);
     place.kvs("get k").ends(0).prints("v");

@@ -99,7 +99,7 @@ fn a_node_on_a_full_disk_answers_reads_and_heals_when_there_is_room() {
     place.kvs("load -q load").ends(0);
     place.kvs("put -q late v -w 2").ends(0);
 
-    place.kvs("status --check").ends(1).says("n2").says("for want of space");
+    place.kvs("status --check").ends(1).says("n2").says("out of space");
     assert!(place.kvs("status").ends(0).text().contains("no space"));
     place.kvs("get -q acked -r 3").ends(0).prints("v");
     place.write("large", vec![b'x'; 1 << 20]);
@@ -112,7 +112,7 @@ fn a_node_on_a_full_disk_answers_reads_and_heals_when_there_is_room() {
         commits(&place, "n2") - before < 10.0 && cpu_s(n2) - cpu < 0.3
     };
     assert!((0..8).any(|_| is_quiet()), "it never rests:\n{}", up.err());
-    place.kvs("status --check").ends(1).says("for want of space");
+    place.kvs("status --check").ends(1).says("out of space");
 
     place.sh("rm r/n2/ballast").ends(0);
     place.kvs(WHOLE).ends(0);
@@ -156,7 +156,7 @@ fn a_node_whose_sync_fails_stops_and_has_acknowledged_nothing_more() {
     }
     assert_eq!(n2.end(), 8, "{}", n2.err());
     n2.says("The node's file failed, so it stopped");
-    n2.says("see to the disk, then start it again; where it ends like this again, rebuild it: kvs replace n2");
+    n2.says("check the disk, then start it again; if it fails again, rebuild it: kvs replace n2");
     assert!(by_all.len() > 5 && by_two.len() > 5, "{by_all:?} {by_two:?}");
     // Its own file holds what all three acknowledged.
     for key in &by_all {
@@ -280,7 +280,7 @@ fn c17_an_older_file_takes_a_new_actor_and_is_filled_before_it_counts() {
         node.stops(0);
         place.sh(&format!("rm -rf r/n2{part} && cp -a old{part} r/n2{part}")).ends(0);
         let node = Served::node(&place, "n2");
-        node.says("records may have been lost; filling anew");
+        node.says("records may have been lost; filling again");
         place.kvs(ALL_UP).ends(0);
         place.kvs(WHOLE).ends(0);
         place.kvs("status --check").ends(0);
@@ -307,7 +307,7 @@ fn c03_a_node_that_lost_data_is_no_vote_for_absent() {
     n1.stops(0);
     place.sh("cp -a old/data.mdb r/n2/data.mdb").ends(0);
     let (n2, n3) = (Served::node(&place, "n2"), Served::node(&place, "n3"));
-    n2.says("records may have been lost; filling anew");
+    n2.says("records may have been lost; filling again");
     place.kvs("wait --node-up n2,n3 --timeout 20s").ends(0);
     place.kvs("get --strict k").ends(4);
     place.kvs("get k").ends(4);
@@ -345,7 +345,7 @@ fn an_address_that_is_none_of_this_machine_is_told() {
     place.kvs("node run r/n1").ends(2).says("advertise");
     place.sh("echo 'peers: [{id: 1, nme: n1}]' > r/n1/peers.yaml").ends(0);
     let node = Served::start(&place, "n1", "node run r/n1 --listen 127.0.0.1:0");
-    node.says("peers.yaml is not as it should be");
+    node.says("peers.yaml is invalid");
     node.prints("ready n1 ");
     node.stops(0);
 }
@@ -357,7 +357,7 @@ fn a_node_with_another_key_is_not_let_in_and_says_so() {
     place.kvs("config keygen -q other.key").ends(0);
     place.sh("cp -p r/n3/ring.key right.key && cp -p other.key r/n3/ring.key").ends(0);
     let n3 = Served::node(&place, "n3");
-    n3.says("another ring key");
+    n3.says("a different ring key");
     let key = "--key-file r/ring.key --ring";
     let address = others[0].out().trim().rsplit(' ').next().expect("an address").to_owned();
     // As long as n1 has heard of no other it says of none that it is down.

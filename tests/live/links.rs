@@ -29,8 +29,8 @@ fn a_member_that_was_replaced_while_it_was_frozen_ends_when_it_thaws() {
     let live = format!("--ring {ring} --key-file r/ring.key");
     place.sh("mkdir s").ends(0);
     old.signal("STOP");
-    n1.says("taken to be down peer=\"n2\"");
-    n3.says("taken to be down peer=\"n2\"");
+    n1.says("considered down peer=\"n2\"");
+    n3.says("considered down peer=\"n2\"");
     let line = format!("replace n2 --yes --dir s/n2 --timeout 60s {live}");
     let replace = Served::start(&place, "replace", &line);
     wait_for("a new directory", || place.path("s/n2/data.mdb").exists() || replace.has_ended());
@@ -38,7 +38,7 @@ fn a_member_that_was_replaced_while_it_was_frozen_ends_when_it_thaws() {
     assert_eq!(replace.end(), 0, "{}", replace.err());
     old.signal("CONT");
     assert_eq!(old.end(), 0, "{}", old.err());
-    old.says("no member of the ring any more");
+    old.says("no longer a member of the ring");
     let late = format!("put -q late v -w 1 --ring {zombie} --key-file r/ring.key --timeout 3s");
     place.kvs(&late).ends(6);
     place.kvs(&format!("wait --settled --in-sync --node-up n2 {live} --timeout 60s")).ends(0);

@@ -46,10 +46,10 @@ fn up_starts_a_directory_that_appears() {
     let place = ring();
     fs::rename(place.path("r/n3"), place.path("n3")).expect("a directory to move");
     let up = Served::start(&place, "up", "up r");
-    up.says("up 2 nodes");
+    up.says("2 nodes up");
     fs::rename(place.path("n3"), place.path("r/n3")).expect("a directory to move");
     up.prints("ready n3 ");
-    up.says("r/n3 is new: it is started");
+    up.says("starting r/n3, which is new");
     // One that ended is left alone, until another directory is in its place.
     place.kvs("node stop r/n3").ends(0).says("n3 has stopped");
     up.says("n3 has ended: exit code 0");
@@ -174,7 +174,7 @@ fn what_is_no_node_and_what_says_nothing_is_refused() {
     place.kvs("node run r").ends(2).says("kvs up r");
     place.kvs("up r/n1").ends(2).says("holds no node directory");
     place.kvs("node run r/n1 --log n1=nonsense=x").ends(2).says("--log");
-    place.kvs("node run r/n1 --sync-every 0").ends(2).says("say off");
+    place.kvs("node run r/n1 --sync-every 0").ends(2).says("use off");
     place.kvs("wait").ends(2).says("--in-sync");
     place.kvs("node stop r/n1").ends(0).says("n1 is not running");
     place.kvs("node info r/n1").ends(6).says("kvs node run r/n1");
@@ -190,12 +190,12 @@ fn a_frozen_member_is_down_for_what_looks_at_single_nodes() {
     place.kvs("put -q k v -w 3").ends(0);
     place.sh("kvs digest --format plain >saved && kvs digest --check saved").ends(0);
     nodes[2].signal("STOP");
-    let unread = "n3 is down: nothing of it was read";
+    let unread = "n3 is down; it was not read";
     let lines = [
         ("status --check", 1, "n3"),
         ("verify", 7, unread),
         ("digest", 7, unread),
-        ("digest --check saved", 7, "2 digests are as saved"),
+        ("digest --check saved", 7, "2 digests unchanged"),
         ("hints list", 7, unread),
         ("hints deliver", 7, unread),
         ("clock k", 7, unread),
@@ -209,7 +209,7 @@ fn a_frozen_member_is_down_for_what_looks_at_single_nodes() {
         }
     });
     // Nor does anything else change when it is.
-    nodes[0].says("taken to be down peer=\"n3\"");
+    nodes[0].says("considered down peer=\"n3\"");
     for (line, code, words) in lines {
         place.kvs(&format!("{line} --timeout 3s")).ends(code).says(words);
     }

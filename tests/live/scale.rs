@@ -69,7 +69,10 @@ fn what_cannot_be_looked_at_or_remembered_is_said() {
     scale(&place, "").ends(2).says("has no section scale");
     fleet(&place, "scale: {min: 3, max: 4, bytes: 1}\n");
     place.sh("kvs scale fleet.yaml --window 1ms").ends(10).says("cannot be remembered");
-    place.sh("kvs scale fleet.yaml --window 1ms --dry-run").ends(1).says("nothing is known");
+    place
+        .sh("kvs scale fleet.yaml --window 1ms --dry-run")
+        .ends(1)
+        .says("earlier changes are unknown");
     up.stops(0);
     scale(&place, "").ends(6);
 }

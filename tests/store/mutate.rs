@@ -387,7 +387,7 @@ fn a_ring_cut_down_to_a_lossy_copy_says_what_is_lost() {
     fs::write(&file, bytes).unwrap();
     fs::remove_dir_all(place.path("r/n2")).unwrap();
     let said = place.kvs("ring recover --accept-minority --replicas 1 --yes");
-    assert!(said.err.contains("values are lost: 1 of 8"), "{}", said.err);
+    assert!(said.err.contains("values are lost in 1 of 8"), "{}", said.err);
     assert_eq!(said.code, Some(7), "{}", said.err);
     for line in ["repair", "repair --verify"] {
         let said = place.kvs(line);

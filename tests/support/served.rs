@@ -41,7 +41,7 @@ impl<'a> Served<'a> {
     /// Every node of `r`, ready.
     pub(crate) fn up(place: &'a Place) -> Self {
         let served = Self::start(place, "up", "up r");
-        served.says("up 3 nodes");
+        served.says("3 nodes up");
         served
     }
 

@@ -93,6 +93,7 @@ const TOP: &[&str] = &[
     "Cargo.lock",
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "clippy.toml",

@@ -122,7 +122,7 @@ fn nothing_is_sent_in_the_clear() {
 #[test]
 fn another_key_is_denied_with_what_to_look_at() {
     let Err(error) = shake(&keys(&[OLD]), &keys(&[NEW])) else { panic!("keys differ") };
-    assert!(error.to_string().contains("another ring key"), "{error}");
+    assert!(error.to_string().contains("a different ring key"), "{error}");
     let Error::Hinted { hint, .. } = &error else { panic!("no hint: {error}") };
     assert!(hint.contains("kvs config show"), "{hint}");
     assert!(is_denied(Err::<(), _>(error)));

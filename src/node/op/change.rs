@@ -160,7 +160,10 @@ impl Advance {
         };
         if cx.now.mono_ms - self.started_ms >= limit {
             let names: Vec<_> = self.waiting.iter().map(|m| node.doc.name(*m)).collect();
-            return end(node, Some(format!("{} did not get as far in time", names.join(", "))));
+            return end(
+                node,
+                Some(format!("{} did not reach this step in time", names.join(", "))),
+            );
         }
         if cx.now.mono_ms >= self.asked_ms + again {
             return self.ask(node, cx);
@@ -173,10 +176,8 @@ impl Advance {
             (Stage::Barrier, Step::WriteBoth) => self.enter(node, cx, Stage::Filling),
             (Stage::Barrier, Step::ReadNew) => self.enter(node, cx, Stage::Handing),
             (Stage::Filling, _) if self.unfilled > 0 => {
-                let why = format!(
-                    "{} partitions have met too few full owners to be moved",
-                    self.unfilled
-                );
+                let why =
+                    format!("too few full owners to move some partitions ({})", self.unfilled);
                 end(node, Some(why))
             }
             (Stage::Filling | Stage::Handing, _) => {

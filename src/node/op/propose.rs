@@ -59,7 +59,7 @@ impl Propose {
         doc: RingDoc,
     ) -> Flow<Box<Self>> {
         if doc.version != node.doc.version + 1 || doc.id != node.doc.id || node.read_only {
-            let why = format!("the ring is at version {} meanwhile", node.doc.version);
+            let why = format!("the ring is now at version {}", node.doc.version);
             return end(node, Some(why));
         }
         let propose = Box::new(Self {
@@ -190,8 +190,7 @@ impl Propose {
 
     fn chosen(&self, node: &Replica) -> Flow<Box<Self>> {
         let ours = *node.doc == self.wanted;
-        let other =
-            || "another change of the ring was chosen first; look: kvs ring show".to_string();
+        let other = || "another ring change was chosen first; see it: kvs ring show".to_string();
         end(node, (!ours).then(other))
     }
 }

@@ -27,7 +27,7 @@ pub(in crate::node) fn candidates(node: &Replica, request: &PutRequest) -> VecDe
 pub(in crate::node) fn refuses(node: &Replica, request: &PutRequest) -> Option<&'static str> {
     let p = request.partition;
     if node.resting {
-        return Some("it takes no more requests");
+        return Some("it accepts no more requests");
     }
     if node.identity.is_waiting() || !node.is_full(p) {
         let owns = node.doc.owns(node.id, p);

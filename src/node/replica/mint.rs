@@ -169,7 +169,7 @@ fn too_large(base: &Record, item: &Item, seen: Option<&VersionVector>) -> Option
     seen.into_iter().for_each(|seen| clock.join(seen));
     if clock.entries().len() > CLOCK_ENTRIES_MAX {
         let actors = clock.entries().len();
-        return Some(format!("its clock would know {actors} actors; the most are 3000"));
+        return Some(format!("its clock would have {actors} actors; the limit is 3000"));
     }
     let (bytes, _) = item.value.as_ref()?;
     let stays = |s: &&(Dot, Value)| seen.is_none_or(|c| !c.covers(s.0));
@@ -183,7 +183,7 @@ fn too_large(base: &Record, item: &Item, seen: Option<&VersionVector>) -> Option
     };
     (many || size > RECORD_BYTES_MAX).then(|| {
         format!(
-            "the record would have {} values and {size} bytes; the most are 25 and 4 MiB",
+            "the record would have {} values and {size} bytes; the limits are 25 and 4 MiB",
             kept.len() + 1
         )
     })

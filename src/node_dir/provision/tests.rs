@@ -152,7 +152,7 @@ fn what_belongs_to_others_is_left_alone() {
     denied(create_node_dir(&dir, &provision("n1", &doc(2, vec![n1()]), true)), "another ring");
     denied(create_node_dir(&dir, &provision("n2", &doc(1, vec![n1()]), true)), "is the node n1");
     let others = vec![member("n2", [2; 32], State::Normal)];
-    denied(create_node_dir(&dir, &provision("n1", &doc(1, others), true)), "none of the founders");
+    denied(create_node_dir(&dir, &provision("n1", &doc(1, others), true)), "not a founding member");
     let mut left = doc(1, vec![n1(), member("n2", [2; 32], State::Normal)]);
     left.members[0].state = State::Removed;
     denied(create_node_dir(&dir, &provision("n1", &left, false)), "removed");
@@ -190,7 +190,10 @@ fn ring_and_birth_must_fit() {
     let others = doc(1, vec![member("n2", [2; 32], State::Normal)]);
     denied(create_node_dir(&dir, &provision("n1", &others, false)), "no key yet");
     let public = identity(&dir).unwrap();
-    denied(create_node_dir(&dir, &provision("n1", &others, true)), "none of the ring's founders");
+    denied(
+        create_node_dir(&dir, &provision("n1", &others, true)),
+        "not a founding member of the ring",
+    );
     let own = doc(1, vec![member("n1", public, State::Normal)]);
     denied(create_node_dir(&dir, &provision("n2", &own, true)), "as another");
     denied(create_node_dir(&dir, &provision("n2", &own, false)), "as another");

@@ -32,7 +32,7 @@ impl Core {
     ) {
         let service = self.links.conn(asker.link).map_or(ClientService::Full, |c| c.service);
         if service == ClientService::OperatorsOnly && !is_operators(&request) {
-            let text = "This node has as many clients as it has room for; nothing was tried.";
+            let text = "This node has reached its limit of clients; nothing was tried.";
             let error = Error::Busy(text.into()).hint("ask another node of the ring");
             return self.respond_fault(asker, &error);
         }
@@ -82,7 +82,7 @@ impl Core {
     fn node_request(&mut self, asker: Requester, request: Request, permit: Option<RequestPermit>) {
         let closed = self.requests.is_draining() || !self.shutdown.is_running();
         if closed && request.is_data() {
-            let text = "This node takes no more requests; nothing was tried.".to_owned();
+            let text = "This node accepts no more requests; nothing was tried.".to_owned();
             let error = Error::Busy(text).hint("ask another node of the ring");
             return self.respond_fault(asker, &error);
         }

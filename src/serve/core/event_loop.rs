@@ -215,7 +215,7 @@ impl Driver for Core {
         let why = format!("The node's file failed, so it stopped: {why}");
         let name = operand(self.own_name());
         self.failed = Some(Error::Corrupt(why).hint(format!(
-            "see to the disk, then start it again; where it ends like this again, rebuild it: \
+            "check the disk, then start it again; if it fails again, rebuild it: \
              kvs replace {name}"
         )));
     }

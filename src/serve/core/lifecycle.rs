@@ -63,7 +63,7 @@ impl Core {
         }
         let own = self.node.doc().member(self.node.id());
         if own.is_some_and(|m| m.state == State::Removed) {
-            tracing::info!("this node is no member of the ring any more");
+            tracing::info!("this node is no longer a member of the ring");
             return Some(StopReason::Removed);
         }
         self.shutdown.is_over(self.now_ms()).then_some(StopReason::Stopped)

@@ -98,7 +98,7 @@ impl Core {
                     tracing::warn!(
                         from,
                         suppressed,
-                        "an idle client makes room: there are {clients}"
+                        "an idle client was closed to admit another: there are {clients}"
                     );
                 }
                 self.links.cut(idle);
@@ -218,7 +218,7 @@ impl Core {
             return;
         }
         for id in &changes.down {
-            tracing::warn!(peer = self.node.doc().name(*id), "taken to be down");
+            tracing::warn!(peer = self.node.doc().name(*id), "considered down");
         }
         for id in &changes.up {
             tracing::info!(peer = self.node.doc().name(*id), "up");

@@ -212,7 +212,7 @@ fn refuse_remote(dir: &Path) -> Result<()> {
     let kind = file_system(dir)?.f_type as u32;
     match kinds.iter().find(|(_, magic)| *magic == kind) {
         Some((name, _)) => Err(Error::Denied(format!(
-            "{} lies on {name}, where a file cannot be mapped safely. Nothing was changed.",
+            "{} is on {name}, where a file cannot be mapped safely. Nothing was changed.",
             dir.display()
         ))
         .hint("keep node directories on a local disk")),

@@ -122,7 +122,9 @@ fn meta(file: &File, path: &Path, number: u64, at: u64) -> Result<Meta> {
             ))
             .hint("carry the data over as text: kvs dump there, kvs load here"));
         }
-        _ if number == 0 => return Err(corrupt(path, "is no LMDB file, or its head is damaged")),
+        _ if number == 0 => {
+            return Err(corrupt(path, "is not an LMDB file, or its head is damaged"));
+        }
         _ => return Err(corrupt(path, "has a damaged head")),
     }
     let meta = Meta {

@@ -86,7 +86,7 @@ pub(super) fn check(file: &File, path: &Path, txn: Option<u64>, extent: Extent<'
     }
     walk.tree(&Tree { kind: Kind::Main, has_big: false }, meta.main_root, meta.main_depth)?;
     for page in std::mem::take(&mut walk.free) {
-        let wrong = |_| corrupt(path, &format!("takes page {page} for free, which cannot be"));
+        let wrong = |_| corrupt(path, &format!("lists page {page} as free, which it cannot be"));
         walk.take(page, 1).map_err(wrong)?;
     }
     Ok(())

@@ -56,16 +56,16 @@ fn the_pages_inventories_can_be_read() {
         fleet.unwrap_or_else(|e| panic!("{e}\n{text}"))
     };
     assert_eq!(read(&of_page(".SH SYNOPSIS")).spares.len(), 1);
-    for title in ["Behind addresses that are translated", "Without root, on one machine"] {
+    for title in ["Behind NAT", "Without root, on one machine"] {
         assert_eq!(read(&format!("ring: r\n{}", of_page(title))).hosts.len(), 2);
     }
-    let other = read(&format!("ring: r\nhosts:\n{}", of_page("Hosts of another kind")));
+    let other = read(&format!("ring: r\nhosts:\n{}", of_page("Hosts of another architecture")));
     assert_eq!(other.hosts[0].binary, Some("/inv/build/aarch64/kvs".into()));
 
     let bare = "ring: prod\nscale: {disk: 80%}\nhosts: [{name: n1, address: 10.0.0.11},
         {name: n2, address: 10.0.0.12}, {name: n3, address: 10.0.0.13}]";
     let [mut said, mut meant] =
-        [of_page("All that is so unless said"), bare.into()].map(|t| read(&t));
+        [of_page("All defaults, written out"), bare.into()].map(|t| read(&t));
     for host in said.hosts.iter_mut().chain(&mut meant.hosts) {
         // Only those that are there.
         host.ssh.keys.clear();

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn what_is_no_inventory_is_refused_with_its_place() {
-    let head = "fleet.yaml is not as it should be: ";
+    let head = "fleet.yaml is invalid: ";
     for (text, want) in [
         (one("", ", prot: 1"), "hosts[0]: unknown field `prot`, expected one of"),
         (
@@ -13,15 +13,17 @@ fn what_is_no_inventory_is_refused_with_its_place() {
         ),
         (
             one("rollout: {pause: soon}", ""),
-            "rollout.pause: expected number at 0; say 5s, 90s, 1m, 1h 30m at line 2 column 18",
+            "rollout.pause: expected number at 0; use 5s, 90s, 1m or 1h 30m at line 2 column 18",
         ),
         (
             one("", ", quota: 50G"),
-            "hosts[0].quota: \"50G\" is no size; say 512MiB, 50GiB, 1.5TB, or bytes at line 4 column 41",
+            "hosts[0].quota: \"50G\" is not a size; use 512MiB, 50GiB, 1.5TB, or bytes at line 4 \
+             column 41",
         ),
         (
             one("scale: {disk: 0.8}", ""),
-            "scale.disk: \"0.8\" is no share; say 80%, more than 0% and at most 100% at line 2 column 15",
+            "scale.disk: \"0.8\" is not a share; use a percentage, more than 0% and at most 100% \
+             at line 2 column 15",
         ),
         (
             one("", ", port: 70000"),
