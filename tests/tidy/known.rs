@@ -3,8 +3,8 @@
 
 /// One violation: the entry that stands for it in a list, without a line number, and the finding.
 pub(crate) struct Debt {
-    pub entry: String,
-    pub finding: String,
+    pub(crate) entry: String,
+    pub(crate) finding: String,
 }
 
 /// Compares what was found with what is known. `None` when both are equal.

@@ -19,8 +19,14 @@ use super::{Source, shipped};
 const INTEGERS: &[&str] =
     &["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize"];
 
-/// The parameters of every function: where it stands, its name, name and type of each.
-fn signatures(code: &str) -> Vec<(usize, &str, Vec<(&str, &str)>)> {
+/// A function: where it stands, its name, name and type of each parameter.
+struct Signature<'a> {
+    at: usize,
+    name: &'a str,
+    parameters: Vec<(&'a str, &'a str)>,
+}
+
+fn signatures(code: &str) -> Vec<Signature<'_>> {
     let mut found = Vec::new();
     for at in hits(code, "fn ") {
         let name = &code[at + 3..];
@@ -30,7 +36,8 @@ fn signatures(code: &str) -> Vec<(usize, &str, Vec<(&str, &str)>)> {
             open = angles_end(code, open);
         }
         if length > 0 && code[open..].starts_with('(') {
-            found.push((at, &name[..length], parameters(code, open)));
+            let (name, parameters) = (&name[..length], parameters(code, open));
+            found.push(Signature { at, name, parameters });
         }
     }
     found
@@ -63,7 +70,7 @@ fn of_src(files: &[Source]) -> impl Iterator<Item = &Source> {
 fn bool_parameters(files: &[Source]) -> Vec<Debt> {
     let mut found = Vec::new();
     for file in of_src(files) {
-        for (at, name, parameters) in signatures(&file.live) {
+        for Signature { at, name, parameters } in signatures(&file.live) {
             for (parameter, _) in parameters.iter().filter(|(_, of)| *of == "bool") {
                 let entry = format!("{}: {name}({parameter})", file.path);
                 let what =
@@ -78,7 +85,7 @@ fn bool_parameters(files: &[Source]) -> Vec<Debt> {
 fn integers_side_by_side(files: &[Source]) -> Vec<Debt> {
     let mut found = Vec::new();
     for file in of_src(files) {
-        for (at, name, parameters) in signatures(&file.live) {
+        for Signature { at, name, parameters } in signatures(&file.live) {
             for two in parameters.windows(2) {
                 let (a, b) = (two[0].0, two[1].0);
                 if two.iter().all(|(_, of)| INTEGERS.contains(of)) {
