@@ -7,7 +7,7 @@
 //!
 //! Waiting that ends in an answer costs nothing; what ends in none is paid back as time goes by otherwise, so
 //! that a long job is as patient at its end as it was at its beginning. Nodes that are asked at once and are
-//! silent at once are waited for once. It reads no clock: it is given the time.
+//! silent at once are waited for once. The time is given to it.
 
 use std::time::{Duration, Instant};
 

@@ -22,6 +22,7 @@ use super::event::ServerEvent;
 use super::meter;
 use crate::error::{Error, Result};
 use crate::node::BatchSeq;
+use crate::os::now;
 use crate::store::lmdb::{Head, Lmdb};
 use crate::store::{Batch, Failure, Store};
 
@@ -122,11 +123,6 @@ fn run(mut store: Lmdb, inbox: &mpsc::Receiver<(BatchSeq, Batch)>, sender: &Send
             return;
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]

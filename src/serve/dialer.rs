@@ -14,9 +14,10 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use super::event::{NewConnection, ServerEvent};
-use super::handshake::{Credentials, HANDSHAKE_WAIT, Shaken, now, packet, ready, write};
+use super::handshake::{Credentials, HANDSHAKE_WAIT, Shaken, packet, ready, write};
 use crate::channel::{Handshake, other_key};
 use crate::error::{Error, Result};
+use crate::os::now;
 use crate::ring::NodeId;
 
 /// How long a connection may take.

@@ -38,11 +38,6 @@ impl Credentials {
 /// A connection whose handshake is done, and when this side said its last word of it.
 pub(super) type Shaken = (TcpStream, Session, Instant);
 
-#[expect(clippy::disallowed_methods, reason = "a driver measures real time")]
-pub(super) fn now() -> Instant {
-    Instant::now()
-}
-
 /// Answers leave at once, not when more has gathered.
 pub(super) fn ready(stream: &TcpStream) -> Result<()> {
     stream.set_nodelay(true).map_err(|e| Error::Unreachable(e.to_string()))

@@ -18,11 +18,12 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
 
 use super::event::{NewConnection, ServerEvent};
-use super::handshake::{Credentials, HANDSHAKE_WAIT, Shaken, now, packet, ready, write};
+use super::handshake::{Credentials, HANDSHAKE_WAIT, Shaken, packet, ready, write};
 use super::log_limiter::LogLimiter;
 use super::slots::{ConnectionSlot, SlotPool, SourceNetwork};
 use crate::channel::Handshake;
 use crate::error::{Error, Result};
+use crate::os::now;
 
 /// How long a stranger may take to show the ring's key.
 const STRANGER_WAIT: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,7 +33,7 @@ use crate::gossip::{Gossip, GossipRow, NodeHealth};
 use crate::node::Node;
 use crate::node_dir::{self, RING_KEY};
 use crate::os;
-use crate::os::{random, wall_ms};
+use crate::os::{now, random, wall_ms};
 use crate::ring::State;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::{Holder, Lock, Want};
@@ -213,9 +213,4 @@ fn watch_signals(sender: Sender<ServerEvent>) -> Result<()> {
         }));
     }
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a driver gives the core its time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -46,8 +46,9 @@ impl<'a> Session<'a> {
     /// Connects to the hosts, looks at them and the ring, and works out what there is to do.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown host or a binary that is none; as [`crate::cluster::Cluster::open`]. What is wrong
-    /// with a single host is that host's fault, in the pool.
+    /// [`Error::Usage`] for an unknown host or a binary that is none; as
+    /// [`crate::cluster::Cluster::open`]. What is wrong with a single host is that host's fault, in the
+    /// pool.
     pub fn begin(
         fleet: &'a Fleet,
         options: ApplyOptions,
