@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use kvs::clock::parse_token;
 use kvs::cluster::Access;
 use kvs::key::Key;
-use kvs::quorum::{Basis, Item};
+use kvs::quorum::{Item, Precondition};
 
 use crate::common::{Common, Quorum, key_parser};
 use crate::exit::Outcome;
@@ -40,8 +40,8 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let key = &args.key;
     let mut cluster = common.open(ui, Access::Write, "delete")?;
     let basis = match &args.context {
-        Some(token) => Basis::Context(parse_token(cluster.doc().id.0, key, token)?),
-        None => Basis::Overwrite { force: args.overwrite },
+        Some(token) => Precondition::Context(parse_token(cluster.doc().id.0, key, token)?),
+        None => Precondition::Overwrite { force: args.overwrite },
     };
     let options = args.quorum.options();
     let reply = cluster.put(Item { key: key.clone(), value: None, basis }, &options);

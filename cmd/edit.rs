@@ -14,7 +14,7 @@ use kvs::cluster::{Access, Actors, Cluster};
 use kvs::error::{Error, word};
 use kvs::key::Key;
 use kvs::os::{open_small, wall_ms};
-use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply};
+use kvs::quorum::{Item, ItemReply, Options, Precondition, PutReply};
 use kvs::record::{Record, Value};
 
 use crate::common::{Common, Quorum, key_parser, read_all};
@@ -92,7 +92,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }
         let (reply, options) = base.write(ui, &mut cluster, args, &new)?;
         let lost =
-            matches!(reply.items.first(), Some(ItemReply::Conflict { .. } | ItemReply::NotAlone));
+            matches!(reply.items.first(), Some(ItemReply::Conflict { .. } | ItemReply::LostRace));
         if !lost {
             let w = options.w(&cluster.doc());
             let told = WriteReport {
@@ -184,7 +184,7 @@ impl Base {
         new: &[u8],
     ) -> Result<(PutReply, Options), Fail> {
         let value = Some((new.to_vec(), self.expires_ms()));
-        let basis = Basis::Exact(self.clock.clone());
+        let basis = Precondition::Exact(self.clock.clone());
         let options = args.quorum.options();
         let reply = cluster.put(Item { key: args.key.clone(), value, basis }, &options);
         ui.warn_all(cluster.warnings());

@@ -9,7 +9,7 @@ use kvs::config::NODE_FILE;
 use kvs::error::Error;
 use kvs::node_dir::MemberSpec;
 use kvs::os::random;
-use kvs::ring::{Change, Member, NodeId, RingDoc, State, WEIGHT_MAX, check_new_name};
+use kvs::ring::{Change, Member, MemberState, NodeId, RingDoc, WEIGHT_MAX, check_new_name};
 use serde_json::json;
 
 use crate::common::{Common, listening};
@@ -119,7 +119,7 @@ fn sketch(spec: &MemberSpec) -> Result<Member, Error> {
         name: spec.name.clone(),
         zone: spec.zone.clone(),
         weight: spec.weight,
-        state: State::Joining,
+        state: MemberState::Joining,
         public_key: [0; 32],
     })
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use kvs::cluster::Access;
 use kvs::error::Error;
-use kvs::quorum::Basis;
+use kvs::quorum::Precondition;
 use kvs::transfer::{Loaded, Loading, load};
 use serde_json::json;
 
@@ -48,9 +48,9 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut input = args.input()?;
     let mut cluster = common.open(ui, Access::Write, "load")?;
     let basis = match args {
-        Args { if_absent: true, .. } => Basis::Absent,
-        Args { blind: true, .. } => Basis::Blind,
-        Args { overwrite: force, .. } => Basis::Overwrite { force: *force },
+        Args { if_absent: true, .. } => Precondition::Absent,
+        Args { blind: true, .. } => Precondition::Blind,
+        Args { overwrite: force, .. } => Precondition::Overwrite { force: *force },
     };
     let stop = stop_on_ctrl_c()?;
     let bar = ui.progress("load", Some(0));

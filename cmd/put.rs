@@ -13,7 +13,7 @@ use kvs::error::Error;
 use kvs::key::Key;
 use kvs::os::wall_ms;
 use kvs::protocol::EXPIRY_MS_MAX;
-use kvs::quorum::{Basis, Item};
+use kvs::quorum::{Item, Precondition};
 
 use crate::common::{Common, Quorum, duration, key_parser, read_all, stdin};
 use crate::exit::Outcome;
@@ -102,13 +102,15 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 impl Condition {
-    fn basis(&self, cluster: &Cluster, key: &Key, exact: bool) -> Result<Basis, Error> {
+    fn basis(&self, cluster: &Cluster, key: &Key, exact: bool) -> Result<Precondition, Error> {
         Ok(match &self.context {
-            Some(token) if exact => Basis::Exact(parse_token(cluster.doc().id.0, key, token)?),
-            Some(token) => Basis::Context(parse_token(cluster.doc().id.0, key, token)?),
-            None if self.if_absent => Basis::Absent,
-            None if self.blind => Basis::Blind,
-            None => Basis::Overwrite { force: self.overwrite },
+            Some(token) if exact => {
+                Precondition::Exact(parse_token(cluster.doc().id.0, key, token)?)
+            }
+            Some(token) => Precondition::Context(parse_token(cluster.doc().id.0, key, token)?),
+            None if self.if_absent => Precondition::Absent,
+            None if self.blind => Precondition::Blind,
+            None => Precondition::Overwrite { force: self.overwrite },
         })
     }
 }

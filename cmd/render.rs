@@ -79,11 +79,11 @@ impl WriteReport<'_> {
         let key = self.key;
         match reply.items.first() {
             Some(ItemReply::Written { .. }) => self.written(ui, cluster, reply),
-            Some(ItemReply::Conflict { .. } | ItemReply::NotAlone) if self.exact => {
+            Some(ItemReply::Conflict { .. } | ItemReply::LostRace) if self.exact => {
                 Err(overtaken(key).into())
             }
             Some(ItemReply::Conflict { values }) => Err(refused(key, *values).into()),
-            Some(ItemReply::NotAlone) => Err(Error::Conflict(format!(
+            Some(ItemReply::LostRace) => Err(Error::Conflict(format!(
                 "Another writer wrote {key} at the same time; both values are kept."
             ))
             .hint(format!("read them: kvs get --all {0}; merge them: kvs edit {0}", key.argument()))

@@ -40,7 +40,7 @@ use self::wait_budget::WaitBudget;
 use crate::channel::{ClientRequest, ClientResponse, MemberView, RequestId, RingKeys, Static};
 use crate::error::{Error, Result};
 use crate::os::now;
-use crate::ring::{NodeId, RingDoc, State};
+use crate::ring::{MemberState, NodeId, RingDoc};
 
 /// How often a node that does not listen yet is tried.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -301,7 +301,7 @@ fn meet(
     let link = match doc.member(link.node).map(|m| m.state) {
         _ if options.strangers => link,
         None => return Err(DialError::new("is not yet a member of the ring")),
-        Some(State::Removed) => return Err(DialError::new("was removed from the ring")),
+        Some(MemberState::Removed) => return Err(DialError::new("was removed from the ring")),
         Some(_) => proven(link, &doc)?,
     };
     Ok((link, doc, news))

@@ -18,7 +18,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::key::{LEAVES, Partition, Q};
-use crate::record::Term;
+use crate::record::RecordHash;
 
 /// The sum of some records' terms, and how many they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,13 +34,13 @@ pub const SUM_BYTES: usize = 24;
 
 impl Sum {
     /// Adds a record.
-    pub fn insert(&mut self, term: Term) {
+    pub fn insert(&mut self, term: RecordHash) {
         self.terms = self.terms.wrapping_add(term.0);
         self.count = self.count.wrapping_add(1);
     }
 
     /// Takes a record out.
-    pub fn remove(&mut self, term: Term) {
+    pub fn remove(&mut self, term: RecordHash) {
         self.terms = self.terms.wrapping_sub(term.0);
         self.count = self.count.wrapping_sub(1);
     }
@@ -89,14 +89,14 @@ pub type Leaves = [Sum; LEAVES];
 
 /// A node of the tree over the whole circle: all positions that begin with `bits` bits of `prefix`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Arc {
+pub struct HashRange {
     /// How many bits of the position are fixed.
     pub bits: u8,
     /// Their value.
     pub prefix: u32,
 }
 
-impl Arc {
+impl HashRange {
     /// The whole circle.
     pub const ALL: Self = Self { bits: 0, prefix: 0 };
 
@@ -177,9 +177,9 @@ mod tests {
     fn children_tile_their_parent_down_to_the_leaves() {
         for q in [8, 16, 32, 64, 1024, 65_536] {
             let q = Q::new(q).unwrap();
-            let mut level = vec![Arc::ALL];
+            let mut level = vec![HashRange::ALL];
             while !level[0].is_leaf(q) && level.len() < 70_000 {
-                let next: Vec<Arc> = level.iter().flat_map(|a| a.children(q)).collect();
+                let next: Vec<HashRange> = level.iter().flat_map(|a| a.children(q)).collect();
                 assert!(next.len() <= level.len() * 16);
                 assert!(next.windows(2).all(|w| w[0].prefix + 1 == w[1].prefix));
                 assert_eq!(next[0].span(q).first, 0);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn sums_forget_what_is_taken_out() {
-        let (a, b) = (Term(u128::MAX - 3), Term(77));
+        let (a, b) = (RecordHash(u128::MAX - 3), RecordHash(77));
         let mut sum = Sum::default();
         sum.insert(a);
         sum.insert(b);

@@ -61,7 +61,7 @@ pub use self::scrub::scrubbed_ms;
 use crate::error::Result;
 use crate::planted::{self, Bug};
 use crate::protocol::{Body, BodyKind, Message};
-use crate::ring::{NodeId, State};
+use crate::ring::{MemberState, NodeId};
 use crate::store::{Failure, Store};
 
 /// Why a node that has not heard its witnesses does nothing for others.
@@ -216,7 +216,7 @@ impl Node {
         // that it could not be sent would be taken for what we asked.
         let asks = message.body.kind() == BodyKind::Request;
         let theirs = if asks { OpId(message.op) } else { OpId::NONE };
-        let removed = replica.doc.member(from).is_some_and(|m| m.state == State::Removed);
+        let removed = replica.doc.member(from).is_some_and(|m| m.state == MemberState::Removed);
         if removed {
             // It is told so, and nothing else: whatever it says, and however it got in.
             if !matches!(message.body, Body::Chosen(_)) {

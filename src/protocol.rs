@@ -30,7 +30,7 @@ pub use self::limits::*;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::planted;
-use crate::quorum::{Basis, Item, PutRequest};
+use crate::quorum::{Item, Precondition, PutRequest};
 use crate::record::Stored;
 use crate::ring::RingId;
 
@@ -108,12 +108,12 @@ impl PutRequest {
     #[must_use]
     pub fn since(&self) -> u8 {
         let since = |item: &Item| match item.basis {
-            Basis::Context(_)
-            | Basis::Overwrite { .. }
-            | Basis::Blind
-            | Basis::Beside
-            | Basis::Absent => 1,
-            Basis::Exact(_) => 2,
+            Precondition::Context(_)
+            | Precondition::Overwrite { .. }
+            | Precondition::Blind
+            | Precondition::Append
+            | Precondition::Absent => 1,
+            Precondition::Exact(_) => 2,
         };
         self.items.iter().map(since).max().unwrap_or(1)
     }

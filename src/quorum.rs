@@ -64,7 +64,7 @@ pub const ITEMS_MAX: usize = 4_096;
 
 /// What a write assumes about the value it replaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Basis {
+pub enum Precondition {
     /// Supersede exactly what this clock covers.
     Context(VersionVector),
     /// Supersede what enough owners hold; refuse more than one value unless `force`.
@@ -75,7 +75,7 @@ pub enum Basis {
     /// Add a value, supersede nothing.
     Blind,
     /// A further value beside the item before it, written only if that one was.
-    Beside,
+    Append,
     /// Only when there is no value; strict.
     Absent,
     /// Supersede what this clock covers, and only when nothing else is there: a value derived from
@@ -83,7 +83,7 @@ pub enum Basis {
     Exact(VersionVector),
 }
 
-impl Basis {
+impl Precondition {
     /// Whether the owners are asked what they hold before the write is minted.
     #[must_use]
     pub fn reads_before(&self) -> bool {
@@ -111,7 +111,7 @@ pub struct Item {
     /// Bytes and expiry (ms since 1970) of the new value; `None` deletes.
     pub value: Option<(Vec<u8>, Option<u64>)>,
     /// What it assumes.
-    pub basis: Basis,
+    pub basis: Precondition,
 }
 
 /// A write of keys of one partition. They commit together and are acknowledged together.
@@ -131,7 +131,7 @@ impl PutRequest {
     /// must find nothing there, which no hint can promise.
     #[must_use]
     pub fn is_strict(&self) -> bool {
-        self.options.strict || self.items.iter().any(|item| item.basis == Basis::Absent)
+        self.options.strict || self.items.iter().any(|item| item.basis == Precondition::Absent)
     }
 
     /// Whether the owners are asked what they hold of any key before the write is minted.
@@ -165,7 +165,7 @@ pub enum ItemReply {
         values: usize,
     },
     /// Written, but another value was found beside its own.
-    NotAlone,
+    LostRace,
     /// Not written: nothing there to delete.
     Absent,
     /// Not written: the record would pass a limit, named here.

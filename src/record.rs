@@ -97,9 +97,9 @@ impl fmt::Debug for Value {
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
-pub struct Term(pub u128);
+pub struct RecordHash(pub u128);
 
-impl fmt::Debug for Term {
+impl fmt::Debug for RecordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0 >> 96)
     }
@@ -210,8 +210,8 @@ impl Record {
 
     /// The term of this record under its key.
     #[must_use]
-    pub fn term(&self, key: &Key) -> Term {
-        term_of(key.as_bytes(), &self.encode(key)[HEAD_BYTES..])
+    pub fn hash(&self, key: &Key) -> RecordHash {
+        hash_of(key.as_bytes(), &self.encode(key)[HEAD_BYTES..])
     }
 
     /// The bytes a store keeps: term, format, flags, body.
@@ -235,7 +235,7 @@ impl Record {
             put_varint(&mut out, value.bytes.len() as u64);
             out.extend(&value.bytes);
         }
-        let term = term_of(key.as_bytes(), &out[HEAD_BYTES..]);
+        let term = hash_of(key.as_bytes(), &out[HEAD_BYTES..]);
         out[..16].copy_from_slice(&term.0.to_le_bytes());
         out
     }
@@ -307,8 +307,8 @@ impl Stored {
 
     /// The term the bytes carry.
     #[must_use]
-    pub fn term(&self) -> Term {
-        stored_term(&self.0).unwrap_or(Term(0))
+    pub fn hash(&self) -> RecordHash {
+        stored_hash(&self.0).unwrap_or(RecordHash(0))
     }
 
     /// Proves the checksum of bytes that came from elsewhere.
@@ -330,7 +330,7 @@ impl Stored {
 
 impl fmt::Debug for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.term())
+        write!(f, "{:?}", self.hash())
     }
 }
 
@@ -338,9 +338,9 @@ impl fmt::Debug for Stored {
 ///
 /// # Errors
 /// [`Error::Corrupt`] for a wrong checksum or head.
-pub fn check(key: &[u8], stored: &[u8]) -> Result<Term> {
-    let term = stored_term(stored).ok_or_else(|| damaged("is cut short"))?;
-    if term_of(key, &stored[HEAD_BYTES..]) != term {
+pub fn check(key: &[u8], stored: &[u8]) -> Result<RecordHash> {
+    let term = stored_hash(stored).ok_or_else(|| damaged("is cut short"))?;
+    if hash_of(key, &stored[HEAD_BYTES..]) != term {
         return Err(damaged("does not match its checksum"));
     }
     if stored[16] != FORMAT || stored[17] != 0 {
@@ -352,24 +352,24 @@ pub fn check(key: &[u8], stored: &[u8]) -> Result<Term> {
 
 /// The term that stored bytes claim, unproven; `None` when they are too short to hold one.
 #[must_use]
-pub fn stored_term(stored: &[u8]) -> Option<Term> {
+pub fn stored_hash(stored: &[u8]) -> Option<RecordHash> {
     if stored.len() < HEAD_BYTES {
         return None;
     }
-    stored.first_chunk::<16>().map(|t| Term(u128::from_le_bytes(*t)))
+    stored.first_chunk::<16>().map(|t| RecordHash(u128::from_le_bytes(*t)))
 }
 
 fn damaged(why: &str) -> Error {
     Error::Corrupt(format!("A record {why}."))
 }
 
-fn term_of(key: &[u8], body: &[u8]) -> Term {
+fn hash_of(key: &[u8], body: &[u8]) -> RecordHash {
     let mut length = Vec::with_capacity(2);
     put_varint(&mut length, key.len() as u64);
     let mut hasher = blake3::Hasher::new();
     hasher.update(&length).update(key).update(body);
     let hash = hasher.finalize();
-    Term(u128::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes")))
+    RecordHash(u128::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes")))
 }
 
 fn put_varint(out: &mut Vec<u8>, mut n: u64) {

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use self::change::{Change, Plan};
 pub use self::check::{MEMBERS_EVER_MAX, MEMBERS_MAX, NAME_BYTES_MAX, VERSION_MAX, WEIGHT_MAX};
 pub use self::layout::Layout;
-pub use self::member::{Member, NodeId, RingId, State, check_new_name};
+pub use self::member::{Member, MemberState, NodeId, RingId, check_new_name};
 pub use self::planner::{Candidate, PlanError, plan};
 use crate::error::{Error, Result};
 use crate::key::{Partition, Q};
@@ -108,12 +108,12 @@ impl RingDoc {
 
     /// The members that are not removed, in the order they came.
     pub fn present(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(|m| m.state != State::Removed)
+        self.members.iter().filter(|m| m.state != MemberState::Removed)
     }
 
     /// Who votes on the next document: normal and leaving members.
     pub fn voters(&self) -> impl Iterator<Item = NodeId> {
-        let votes = |m: &&Member| matches!(m.state, State::Normal | State::Leaving);
+        let votes = |m: &&Member| matches!(m.state, MemberState::Normal | MemberState::Leaving);
         self.members.iter().filter(votes).map(|m| m.id)
     }
 
@@ -191,7 +191,7 @@ impl RingDoc {
     pub fn preference(&self, p: Partition) -> Vec<NodeId> {
         let order: Vec<u16> = self.read_layout().preference(p.0).collect();
         let mut ids = self.ids(&order);
-        for member in self.present().filter(|m| m.state != State::Joining) {
+        for member in self.present().filter(|m| m.state != MemberState::Joining) {
             if !ids.contains(&member.id) {
                 ids.push(member.id);
             }
@@ -201,7 +201,12 @@ impl RingDoc {
 
     fn ids(&self, indices: &[u16]) -> Vec<NodeId> {
         let member = |i: &u16| &self.members[usize::from(*i)];
-        indices.iter().map(member).filter(|m| m.state != State::Removed).map(|m| m.id).collect()
+        indices
+            .iter()
+            .map(member)
+            .filter(|m| m.state != MemberState::Removed)
+            .map(|m| m.id)
+            .collect()
     }
 }
 
@@ -216,12 +221,12 @@ mod tests {
             name: format!("n{i}"),
             zone: "default".into(),
             weight: 1,
-            state: State::Normal,
+            state: MemberState::Normal,
             public_key: [i; 32],
         };
         let q = Q::new(16).expect("sixteen");
         let doc = RingDoc::first(RingId(7), q, 3, (1..=3).map(member).collect()).expect("a ring");
-        let joining = Member { state: State::Joining, ..member(4) };
+        let joining = Member { state: MemberState::Joining, ..member(4) };
         let next = doc.apply(&doc.plan_of(vec![Change::Join(joining)])).expect("a change");
         assert_eq!(next.step, Step::WriteBoth);
         let [n1, n2, n3, n4] = [1, 2, 3, 4].map(NodeId);

@@ -44,8 +44,8 @@ pub use self::tally::Loss;
 use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
+use crate::record::RecordHash;
 pub use crate::record::Stored;
-use crate::record::Term;
 use crate::ring::NodeId;
 
 /// A write kept for another node.
@@ -68,7 +68,7 @@ pub struct BadHint {
     /// The row's key as found: target, partition, key. It may be damaged too.
     pub row: Vec<u8>,
     /// The term of the record it kept, as found; `None` of a reference.
-    pub term: Option<Term>,
+    pub term: Option<RecordHash>,
 }
 
 impl BadHint {

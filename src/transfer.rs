@@ -28,7 +28,7 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::os::wall_ms;
-use crate::quorum::{Basis, Item, ItemReply, Options, PutReply, PutRequest};
+use crate::quorum::{Item, ItemReply, Options, Precondition, PutReply, PutRequest};
 
 /// The longest line read, in bytes: a record at its limits, in base64, with room.
 const LINE_BYTES_MAX: u64 = 8 << 20;
@@ -57,7 +57,7 @@ pub struct Loaded {
 #[derive(Clone, Debug)]
 pub struct Loading {
     /// What each write assumes.
-    pub basis: Basis,
+    pub basis: Precondition,
     /// The quorum of each write.
     pub options: Options,
 }
@@ -88,7 +88,7 @@ pub fn load(
     let stopped = write_sorted(cluster, sorter, loading, &mut loaded, progress);
     let Loaded { lines, written, conflicts, .. } = loaded;
     let again = match loading.basis {
-        Basis::Blind => "run the load again without --blind: that is safe to repeat",
+        Precondition::Blind => "run the load again without --blind: that is safe to repeat",
         _ => "run the load again: it is safe to repeat",
     };
     match (stopped, broken) {
@@ -239,7 +239,7 @@ fn write_sorted(
 }
 
 /// The next lines of one partition, as many as make a request.
-fn next_request(lines: &mut Peekable<Merged>, basis: &Basis) -> Result<Option<PutRequest>> {
+fn next_request(lines: &mut Peekable<Merged>, basis: &Precondition) -> Result<Option<PutRequest>> {
     let Some(first) = lines.next() else { return Ok(None) };
     let (partition, line) = first?;
     let mut items: Vec<Item> = line.items(basis).collect();
@@ -269,7 +269,7 @@ fn count(loaded: &mut Loaded, reply: PutReply) -> Result<()> {
     for item in reply.items {
         match item {
             ItemReply::Written { .. } => loaded.written += 1,
-            ItemReply::Conflict { .. } | ItemReply::NotAlone => loaded.conflicts += 1,
+            ItemReply::Conflict { .. } | ItemReply::LostRace => loaded.conflicts += 1,
             ItemReply::Absent => {}
             ItemReply::TooLarge(why) => {
                 return Err(Error::Denied(format!("A record was refused: {why}.")));

@@ -21,7 +21,7 @@ use kvs::config::read_keys;
 use kvs::digest::Sum;
 use kvs::key::{Key, Partition};
 use kvs::node::{Reply, Request};
-use kvs::quorum::{Basis, Item, Options, PutRequest, Verdict};
+use kvs::quorum::{Item, Options, Precondition, PutRequest, Verdict};
 use kvs::ring::NodeId;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -260,7 +260,7 @@ fn look(client: &Client, look: StoreQuery) -> StoreResult {
 pub(crate) fn put(client: &Client, key: &str, value: &[u8]) -> Result<(), String> {
     let key = Key::new(key).map_err(|e| e.to_string())?;
     let partition = client.doc().q.partition(&key);
-    let basis = Basis::Overwrite { force: true };
+    let basis = Precondition::Overwrite { force: true };
     let item = Item { key, value: Some((value.to_vec(), None)), basis };
     let timeout_ms = ANSWER.as_millis() as u64;
     let options = Options { w: Some(2), timeout_ms, ..Options::default() };

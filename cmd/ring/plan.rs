@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use kvs::cluster::Access;
 use kvs::error::Error;
 use kvs::os::random;
-use kvs::ring::{Change, Member, NodeId, State, WEIGHT_MAX};
+use kvs::ring::{Change, Member, MemberState, NodeId, WEIGHT_MAX};
 
 use super::change::{Preview, write_plan};
 use crate::common::Common;
@@ -65,7 +65,7 @@ fn sketch(text: &str) -> Result<Member, String> {
     let zone = parts.next().unwrap_or("default").to_owned();
     let weight = parts.next().map_or(Ok(1), share)?;
     let id = NodeId(random().map_err(|e: Error| e.to_string())? as u64);
-    Ok(Member { id, name, zone, weight, state: State::Joining, public_key: [0; 32] })
+    Ok(Member { id, name, zone, weight, state: MemberState::Joining, public_key: [0; 32] })
 }
 
 fn weight(text: &str) -> Result<(String, u32), String> {

@@ -73,7 +73,7 @@ impl Seen {
 #[cfg(test)]
 pub(super) mod tests {
     use kvs::node::Status;
-    use kvs::ring::{Member, State};
+    use kvs::ring::{Member, MemberState};
     use kvs::store::HintStats;
 
     use super::*;
@@ -85,7 +85,7 @@ pub(super) mod tests {
             name: name.into(),
             zone: "default".into(),
             weight: 1,
-            state: State::Normal,
+            state: MemberState::Normal,
             public_key: [0; 32],
         };
         View {

@@ -11,7 +11,7 @@ use kvs::gossip::{Gossip, GossipRow, NodeHealth, ROWS_MAX};
 use kvs::key::{Key, Q};
 use kvs::protocol::{Message, WIRE};
 use kvs::record::{Record, Stored, Value, Write};
-use kvs::ring::{Change, Member, NodeId, Plan, RingDoc, RingId, State, Step};
+use kvs::ring::{Change, Member, MemberState, NodeId, Plan, RingDoc, RingId, Step};
 use kvs::transfer;
 
 mod node;
@@ -41,7 +41,7 @@ pub fn doc() -> RingDoc {
         name: format!("n{i}"),
         zone: ["a", "b"][i as usize % 2].into(),
         weight: 1,
-        state: State::Normal,
+        state: MemberState::Normal,
         public_key: [i as u8; 32],
     };
     let q = Q::new(8).expect("a power of two");

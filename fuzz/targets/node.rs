@@ -11,16 +11,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 use kvs::clock::{Actor, Dot, VersionVector};
-use kvs::digest::{Arc, Sum};
+use kvs::digest::{HashRange, Sum};
 use kvs::gossip::{GossipRow, NodeHealth};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{
     Action, BatchSeq, Boot, Event, Node, RepairRequest, Request, Ticket, Time, genesis,
 };
 use kvs::protocol::{Ballot, Body, FilePoint, Message, Scope, WIRE};
-use kvs::quorum::{Answer, Basis, Item, ItemReply, Options, PutReply, PutRequest, Verdict};
-use kvs::record::{Record, Stored, Term};
-use kvs::ring::{Change, NodeId, RingDoc, State};
+use kvs::quorum::{Answer, Item, ItemReply, Options, Precondition, PutReply, PutRequest, Verdict};
+use kvs::record::{Record, RecordHash, Stored};
+use kvs::ring::{Change, MemberState, NodeId, RingDoc};
 use kvs::store::memory::Memory;
 use kvs::store::{Failure, Store, Table};
 
@@ -192,7 +192,7 @@ fn judge(host: &Host) {
         let mut sum = Sum::default();
         let mut read = |key: &[u8], stored: &[u8]| {
             Record::decode(key, stored).expect("a stored record can be read");
-            sum.insert(kvs::record::stored_term(stored).expect("it has a head"));
+            sum.insert(kvs::record::stored_hash(stored).expect("it has a head"));
             ControlFlow::Continue(())
         };
         host.store.visit(p, None, &mut read).expect("memory");

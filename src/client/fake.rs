@@ -18,7 +18,7 @@ use crate::channel::{
 use crate::clock::Actor;
 use crate::gossip::{GossipRow, NodeHealth};
 use crate::key::Q;
-use crate::ring::{Member, NodeId, RingDoc, RingId, State};
+use crate::ring::{Member, MemberState, NodeId, RingDoc, RingId};
 
 /// What a fake node does with a question.
 pub(super) enum Act {
@@ -50,7 +50,7 @@ impl World {
             name: format!("n{i}"),
             zone: "default".into(),
             weight: 1,
-            state: State::Normal,
+            state: MemberState::Normal,
             public_key: own(i).public(),
         };
         let q = Q::new(8).expect("eight");

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
 use crate::os::now;
-use crate::ring::{Change, NodeId, Plan, RingDoc, State, Step};
+use crate::ring::{Change, MemberState, NodeId, Plan, RingDoc, Step};
 
 /// How often a change that waits is tried.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,10 +33,11 @@ pub fn is_applied(doc: &RingDoc, plan: &Plan) -> bool {
     let absent = |name: &String| doc.present().all(|m| m.name != *name);
     let granted = |change: &Change| match change {
         Change::Join(member) | Change::Replace(member) => {
-            doc.member(member.id).is_some_and(|m| m.state != State::Removed)
+            doc.member(member.id).is_some_and(|m| m.state != MemberState::Removed)
         }
         Change::Leave(name) => {
-            absent(name) || doc.present().any(|m| m.name == *name && m.state == State::Leaving)
+            absent(name)
+                || doc.present().any(|m| m.name == *name && m.state == MemberState::Leaving)
         }
         Change::Remove(name) => absent(name),
         Change::Weight(name, weight) => {
@@ -178,7 +179,7 @@ impl Cluster {
     /// The way out when a member that leaves is up and keeps damaged hints: it never hands them over.
     fn leaves_with_bad_hints(&self) -> Option<String> {
         let doc = self.doc();
-        let leaves = |id| doc.member(id).is_some_and(|m| m.state == State::Leaving);
+        let leaves = |id| doc.member(id).is_some_and(|m| m.state == MemberState::Leaving);
         let read = self.gather(|store| store.bad_hints()).into_iter();
         let (id, hints) = read
             .filter_map(|(id, hints)| Some((id, hints.ok()?)))
@@ -195,7 +196,7 @@ impl Cluster {
     fn helm(&self, doc: &RingDoc) -> Result<NodeId> {
         let entry = self.entry()?;
         let Some(live) = self.nodes.running() else { return Ok(entry) };
-        let stays = |id: &NodeId| doc.member(*id).is_some_and(|m| m.state == State::Normal);
+        let stays = |id: &NodeId| doc.member(*id).is_some_and(|m| m.state == MemberState::Normal);
         let at = [entry].into_iter().chain(live.nodes()).find(stays).unwrap_or(entry);
         live.client.enter_at(at);
         Ok(at)

@@ -10,7 +10,7 @@ use super::handle::Cluster;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{Reply, Request};
-use crate::quorum::{Basis, GetReply, Item, Options, PutReply, PutRequest, Verdict};
+use crate::quorum::{GetReply, Item, Options, Precondition, PutReply, PutRequest, Verdict};
 use crate::record::Record;
 use crate::ring::{NodeId, RingDoc};
 use crate::store::verify::verify;
@@ -56,7 +56,7 @@ impl Cluster {
         let at = self.entry()?;
         let partition = self.doc().q.partition(&item.key);
         let what = format!("The write of {}", item.key);
-        let conditional = matches!(item.basis, Basis::Exact(_) | Basis::Absent);
+        let conditional = matches!(item.basis, Precondition::Exact(_) | Precondition::Absent);
         let key = item.key.clone();
         let request = PutRequest { partition, items: vec![item], options };
         let put = self.ask(at, Request::Put(request)).and_then(|reply| {

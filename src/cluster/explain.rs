@@ -305,7 +305,7 @@ impl Cluster {
             Some(answer) => match (answer.stored(), merged) {
                 (None, None) => State::Current,
                 (None, Some(_)) => State::Missing,
-                (Some(copy), merged) if merged.is_some_and(|m| m.term() == copy.term()) => {
+                (Some(copy), merged) if merged.is_some_and(|m| m.hash() == copy.hash()) => {
                     State::Current
                 }
                 _ => State::Behind,

@@ -23,7 +23,7 @@ use crate::node_dir::{
     MemberSpec, OLD_NODE_FILE, RING_KEY, create_member, found_member, would_join,
 };
 use crate::os::now;
-use crate::ring::{Member, NodeId, State};
+use crate::ring::{Member, MemberState, NodeId};
 use crate::store::sidecar::{self, Found};
 
 /// How long a new node is waited for at least that is starting.
@@ -55,7 +55,7 @@ impl Cluster {
     #[must_use]
     pub fn home_of(&self, dir: &Path) -> Option<Member> {
         let doc = self.doc();
-        let present = |member: &&Member| member.state != State::Removed;
+        let present = |member: &&Member| member.state != MemberState::Removed;
         if let Ok(Found::Valid(identity)) = sidecar::read(dir) {
             return doc.member(identity.node).filter(present).cloned();
         }

@@ -21,7 +21,7 @@ use crate::node_dir::{
     Mode, OpenDir, barred, configured, is_closed, is_damage, is_odd, open_dir, refuse_irregular,
 };
 use crate::os::{now, parent};
-use crate::ring::State;
+use crate::ring::MemberState;
 use crate::store::lmdb::{Access, Map};
 
 /// More files than this in one process share the address space: smaller maps.
@@ -172,7 +172,7 @@ impl Embed {
         let gone: BTreeSet<_> = self
             .slots
             .keys()
-            .filter(|id| doc.member(**id).is_none_or(|m| m.state == State::Removed))
+            .filter(|id| doc.member(**id).is_none_or(|m| m.state == MemberState::Removed))
             .copied()
             .collect();
         if gone.len() == self.slots.len() || gone.is_empty() {

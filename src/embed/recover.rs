@@ -14,7 +14,7 @@ use super::state::Embed;
 use crate::clock::Actor;
 use crate::error::{Error, Result};
 use crate::os::random;
-use crate::ring::{Candidate, NodeId, RingDoc, RingId, State, Step, plan};
+use crate::ring::{Candidate, MemberState, NodeId, RingDoc, RingId, Step, plan};
 use crate::store::{Batch, Op, Store, Table};
 
 impl Embed {
@@ -50,9 +50,9 @@ impl Embed {
         doc.version += 1;
         doc.replicas = replicas.unwrap_or(before.replicas);
         for member in &mut doc.members {
-            if member.state != State::Removed {
+            if member.state != MemberState::Removed {
                 let left = open.contains(&member.id);
-                member.state = if left { State::Normal } else { State::Removed };
+                member.state = if left { MemberState::Normal } else { MemberState::Removed };
             }
         }
         let (left, n) = (open.len(), doc.n());
@@ -67,7 +67,7 @@ impl Embed {
             .hint(format!("keep fewer: --replicas {left}")));
         }
         let candidate = |m: &crate::ring::Member| {
-            let left = m.state == State::Normal;
+            let left = m.state == MemberState::Normal;
             left.then(|| Candidate { zone: m.zone.clone(), weight: m.weight })
         };
         let candidates: Vec<_> = doc.members.iter().map(candidate).collect();

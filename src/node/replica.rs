@@ -43,7 +43,7 @@ use crate::key::{Partition, Q};
 use crate::planted::{self, Bug};
 use crate::protocol::{Body, Message};
 use crate::quorum::Options;
-use crate::ring::{NodeId, RingDoc, State};
+use crate::ring::{MemberState, NodeId, RingDoc};
 use crate::store::{Store, Table};
 
 /// See the module.
@@ -154,7 +154,7 @@ impl Replica {
     /// Whether a member is on its way out: it keeps nothing for others.
     pub(in crate::node) fn is_going(&self, id: NodeId) -> bool {
         let state = self.doc.member(id).map(|m| m.state);
-        matches!(state, None | Some(State::Leaving | State::Removed))
+        matches!(state, None | Some(MemberState::Leaving | MemberState::Removed))
     }
 
     /// The other members that are present.

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::key::Q;
 use crate::node::genesis;
 use crate::os::{self, random};
-use crate::ring::{Member, NodeId, RingDoc, RingId, State};
+use crate::ring::{Member, MemberState, NodeId, RingDoc, RingId};
 use crate::store::lmdb::Lmdb;
 
 /// A member that is to be made.
@@ -57,7 +57,7 @@ pub fn create_ring(dir: &Path, ring: &RingSpec) -> Result<RingDoc> {
     let mut keys = Vec::new();
     let mut members = Vec::new();
     for spec in &ring.members {
-        let (member, key) = draw(spec, State::Normal)?;
+        let (member, key) = draw(spec, MemberState::Normal)?;
         keys.push(key);
         members.push(member);
     }
@@ -91,14 +91,14 @@ pub fn create_member(
     ring_keys: &[Secret],
     addresses: &BTreeMap<NodeId, String>,
 ) -> Result<Member> {
-    let (member, key) = draw(spec, State::Joining)?;
+    let (member, key) = draw(spec, MemberState::Joining)?;
     let peers = peers(doc, &|m| addresses.get(&m.id).cloned());
     let config = config(spec);
     whole(dir, |tmp| fill(tmp, &config, member.id, &key, ring_keys, doc, &peers, false))?;
     Ok(member)
 }
 
-fn draw(spec: &MemberSpec, state: State) -> Result<(Member, Secret)> {
+fn draw(spec: &MemberSpec, state: MemberState) -> Result<(Member, Secret)> {
     let key = fresh_key()?;
     let member = Member {
         id: NodeId(random()? as u64),

@@ -10,7 +10,7 @@ use super::create::MemberSpec;
 use super::files::{NODE_KEY, public};
 use crate::config::{NODE_FILE, NodeConfig, read, read_key};
 use crate::error::{Error, Result};
-use crate::ring::{Member, NodeId, RingDoc, RingId, State};
+use crate::ring::{Member, MemberState, NodeId, RingDoc, RingId};
 use crate::store::lmdb::{Access, Lmdb, Map};
 use crate::store::lock::{Lock, Want};
 use crate::store::{Store, Table};
@@ -51,7 +51,7 @@ pub fn would_join(
         return deny("is a node of another ring".into());
     }
     match doc.member(id).map(|m| m.state) {
-        Some(State::Removed) => return deny("was removed from this ring for good".into()),
+        Some(MemberState::Removed) => return deny("was removed from this ring for good".into()),
         Some(_) => return deny(format!("already is the member {}", doc.name(id))),
         None if config.name != spec.name => {
             return deny(format!("was made for a member called {}", config.name));
@@ -63,7 +63,7 @@ pub fn would_join(
         name: spec.name.clone(),
         zone: spec.zone.clone(),
         weight: spec.weight.max(1),
-        state: State::Joining,
+        state: MemberState::Joining,
         public_key: public(&read_key(&dir.join(NODE_KEY))?),
     })
 }

@@ -32,7 +32,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result, operand};
 use crate::os::open_small;
-use crate::ring::{NodeId, RingDoc, RingId, State, check_new_name};
+use crate::ring::{MemberState, NodeId, RingDoc, RingId, check_new_name};
 use crate::store::lmdb::{Access, Lmdb, Map};
 use crate::store::lock::{Holder, Lock, Want};
 use crate::store::sidecar::{self, Found};
@@ -124,14 +124,14 @@ impl Provision {
             Err(Error::Denied(format!("{shown} cannot be made: its node {why}. Nothing was made.")))
         };
         match (doc.member(id), self.founder) {
-            (Some(m), _) if m.state == State::Removed => {
+            (Some(m), _) if m.state == MemberState::Removed => {
                 deny("was removed from the ring for good".into())
             }
             (None, true) => deny("is not a founding member of the ring".into()),
             // A founder that was never made may come late, filling: its key still waits beside the
             // directory, so it has never run and nothing of it is lost.
             (Some(m), _)
-                if m.state != State::Normal
+                if m.state != MemberState::Normal
                     || m.name != self.node.name
                     || m.public_key != *public =>
             {
@@ -280,7 +280,7 @@ fn refuse_other(dir: &Path, provision: &Provision, keys: &[Secret], doc: &RingDo
     if ring != Some(doc.id) {
         return deny("is a node of another ring".into());
     }
-    if gone || doc.member(id).is_some_and(|m| m.state == State::Removed) {
+    if gone || doc.member(id).is_some_and(|m| m.state == MemberState::Removed) {
         return deny(format!("is the node {name}, which was removed from the ring for good"));
     }
     if name != provision.node.name {
@@ -313,7 +313,7 @@ fn known(dir: &Path, keys: &[Secret], doc: &RingDoc) -> Result<(Option<RingId>, 
     let own = RingDoc::decode(&store.row(Table::Ring, "doc")?.unwrap_or_default())?;
     let id = store.identity().node;
     drop(lock);
-    Ok((Some(own.id), id, own.member(id).is_some_and(|m| m.state == State::Removed)))
+    Ok((Some(own.id), id, own.member(id).is_some_and(|m| m.state == MemberState::Removed)))
 }
 
 /// A directory that is a mount point cannot appear whole.

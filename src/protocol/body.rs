@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use super::limits::{ARCS_MAX, BALLOT_JUMP, KEYS_MAX, LEAVES_MAX, PAGE_MAX, PARTITIONS_LISTED_MAX};
 use crate::bounded::{at_most, text};
 use crate::clock::Actor;
-use crate::digest::{Arc, Sum};
+use crate::digest::{HashRange, Sum};
 use crate::gossip::{GossipRow, ROWS_MAX};
 use crate::key::{Key, Partition};
 use crate::quorum::{Answer, PutReply, PutRequest};
-use crate::record::{Stored, Term};
+use crate::record::{RecordHash, Stored};
 use crate::ring::{NodeId, RingDoc};
 
 /// A proposal's number: higher wins, the node breaks ties.
@@ -147,14 +147,14 @@ pub enum Body {
         scope: Scope,
         /// The arcs and sums.
         #[serde(deserialize_with = "at_most::<_, _, ARCS_MAX>")]
-        arcs: Vec<(Arc, Sum)>,
+        arcs: Vec<(HashRange, Sum)>,
     },
     /// Those that differ here, with my sums.
-    Differ(#[serde(deserialize_with = "at_most::<_, _, ARCS_MAX>")] Vec<(Arc, Sum)>),
+    Differ(#[serde(deserialize_with = "at_most::<_, _, ARCS_MAX>")] Vec<(HashRange, Sum)>),
     /// The keys and terms of these leaves.
     List(#[serde(deserialize_with = "at_most::<_, _, LEAVES_MAX>")] Vec<(Partition, Vec<u8>)>),
     /// They are.
-    Listing(Vec<(Key, Term)>),
+    Listing(Vec<(Key, RecordHash)>),
     /// Promise to accept nothing below this ballot for the document after the message's version.
     Prepare(Ballot),
     /// I promise; this is what I accepted before.

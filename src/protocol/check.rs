@@ -16,11 +16,11 @@ use super::limits::{
 use super::{Ballot, Body, Message, Scope};
 use crate::bounded::{TEXT_BYTES_MAX, plain};
 use crate::clock::CLOCK_ENTRIES_MAX;
-use crate::digest::Arc;
+use crate::digest::HashRange;
 use crate::error::{Error, Result};
 use crate::gossip::ROWS_MAX;
 use crate::key::{LEAVES, Partition, Q};
-use crate::quorum::{Basis, ITEMS_MAX, Item, Options, PutRequest};
+use crate::quorum::{ITEMS_MAX, Item, Options, Precondition, PutRequest};
 use crate::ring::{NAME_BYTES_MAX, NodeId, RingDoc, VERSION_MAX};
 
 impl Message {
@@ -118,10 +118,13 @@ impl PutRequest {
                 return Err(refused("a value that expires too late"));
             }
             match &item.basis {
-                Basis::Context(context) | Basis::Exact(context) => {
+                Precondition::Context(context) | Precondition::Exact(context) => {
                     at_most("actors of a context", context.entries().len(), CLOCK_ENTRIES_MAX)
                 }
-                Basis::Overwrite { .. } | Basis::Blind | Basis::Beside | Basis::Absent => Ok(()),
+                Precondition::Overwrite { .. }
+                | Precondition::Blind
+                | Precondition::Append
+                | Precondition::Absent => Ok(()),
             }
         })
     }
@@ -170,7 +173,7 @@ fn in_scope(scope: &Scope, q: Q) -> Result<()> {
     }
 }
 
-fn all_arcs(mut arcs: impl ExactSizeIterator<Item = Arc>, q: Q) -> Result<()> {
+fn all_arcs(mut arcs: impl ExactSizeIterator<Item = HashRange>, q: Q) -> Result<()> {
     at_most("arcs", arcs.len(), ARCS_MAX)?;
     if arcs.all(|arc| arc.is_of(q)) { Ok(()) } else { Err(refused("an arc that is none")) }
 }

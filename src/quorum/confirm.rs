@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! if-absent   W acks -> read R owners again -> own value the only one          Done
-//!                                              another beside it               Done, NotAlone
+//!                                              another beside it               Done, LostRace
 //! exact       W acks -> read R owners again -> nothing but what was covered,
 //!                                              and the own write               Done
 //!                                              anything else                   Unknown
@@ -19,7 +19,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Basis, ItemReply, Progress, PutRequest, ReadTally, Verdict};
+use super::{ItemReply, Precondition, Progress, PutRequest, ReadTally, Verdict};
 use crate::clock::{Dot, VersionVector};
 use crate::record::{Record, Value};
 
@@ -80,7 +80,7 @@ pub enum ConfirmNext {
 pub fn mark_lost_races(items: &mut [ItemReply], outcomes: &[Confirmed]) {
     for (item, outcome) in items.iter_mut().zip(outcomes) {
         if *outcome == Confirmed::Sibling {
-            *item = ItemReply::NotAlone;
+            *item = ItemReply::LostRace;
         }
     }
 }
@@ -120,7 +120,7 @@ impl Written<'_> {
     fn outcome(&self, i: usize, found: &Record, own: &BTreeSet<Dot>) -> Confirmed {
         let Minted { dot: Some(dot), expected } = &self.minted[i] else { return Confirmed::Alone };
         let basis = &self.request.items[i].basis;
-        if !matches!(basis, Basis::Exact(_)) {
+        if !matches!(basis, Precondition::Exact(_)) {
             let rival = |s: &(Dot, Value)| !own.contains(&s.0) && s.1.is_live(self.wall_ms);
             let met = basis.reads_after() && found.siblings.iter().any(rival);
             return if met { Confirmed::Sibling } else { Confirmed::Alone };
@@ -137,7 +137,8 @@ impl Written<'_> {
     /// A value beside an exact write leaves open which of the two goes on; one beside an if-absent write
     /// is told by its item.
     fn verdict(&self, outcomes: &[Confirmed]) -> Verdict {
-        let exact = self.request.items.iter().map(|item| matches!(item.basis, Basis::Exact(_)));
+        let exact =
+            self.request.items.iter().map(|item| matches!(item.basis, Precondition::Exact(_)));
         match outcomes.iter().copied().zip(exact).max() {
             Some((Confirmed::Superseded, _)) => {
                 Verdict::Unknown("another writer built on it or replaced it: read the key".into())

@@ -129,7 +129,7 @@ struct Copies<'a> {
 
 fn merge_all(key: &Key, found: &[&Stored]) -> Option<Stored> {
     let first = found.first()?;
-    if found.iter().all(|s| s.term() == first.term()) {
+    if found.iter().all(|s| s.hash() == first.hash()) {
         return Some((*first).clone());
     }
     let records = found.iter().filter_map(|s| s.record(key).ok());

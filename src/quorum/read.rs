@@ -19,7 +19,7 @@ use super::{Answer, GetReply, Level, Options, Progress, TimeLeft, Verdict};
 use crate::clock::Dot;
 use crate::key::{Key, Partition};
 use crate::planted::{self, Bug};
-use crate::record::{Record, Stored, Term};
+use crate::record::{Record, RecordHash, Stored};
 use crate::ring::{NodeId, RingDoc};
 
 /// What a read of one key does next.
@@ -52,9 +52,9 @@ pub struct ReadTally {
     r: usize,
     answers: BTreeMap<NodeId, Vec<Answer>>,
     /// What each node has acknowledged of what was written back to it.
-    written_back: BTreeMap<NodeId, BTreeSet<Term>>,
+    written_back: BTreeMap<NodeId, BTreeSet<RecordHash>>,
     /// The record that is being written back, once that was decided.
-    writing_back: Option<Term>,
+    writing_back: Option<RecordHash>,
     /// The earliest wall clock of those that told theirs.
     wall_ms: Option<u64>,
 }
@@ -133,7 +133,7 @@ impl ReadTally {
 
     /// The node has durably stored what was written back to it: exactly this record counts as held
     /// there, not a later merge.
-    fn wrote_back(&mut self, node: NodeId, term: Term) {
+    fn wrote_back(&mut self, node: NodeId, term: RecordHash) {
         self.written_back.entry(node).or_default().insert(term);
     }
 
@@ -167,7 +167,7 @@ impl ReadTally {
     pub fn merged(&self, i: usize, key: &Key) -> (Option<Stored>, Vec<Dot>) {
         let mut copies = self.answers.values().filter_map(|a| a.get(i)?.stored());
         let Some(first) = copies.next() else { return (None, Vec::new()) };
-        let rest: Vec<_> = copies.filter(|c| c.term() != first.term()).collect();
+        let rest: Vec<_> = copies.filter(|c| c.hash() != first.hash()).collect();
         if rest.is_empty() {
             return (Some(first.clone()), Vec::new());
         }
@@ -185,7 +185,7 @@ impl ReadTally {
 
     /// Owners of any layout that answered for the `i`-th key and do not hold `merged`.
     fn stale(&self, i: usize, merged: Option<&Stored>) -> Vec<NodeId> {
-        let Some(term) = merged.map(Stored::term) else { return Vec::new() };
+        let Some(term) = merged.map(Stored::hash) else { return Vec::new() };
         let owners: BTreeSet<_> = self.layouts.iter().flatten().collect();
         let lacks = |(node, answers): &(&NodeId, &Vec<Answer>)| {
             owners.contains(node) && answers.get(i).is_some() && !self.holds(**node, i, term)
@@ -196,7 +196,7 @@ impl ReadTally {
     /// Whether `merged` is known to be on enough owners of each layout that no later read of R
     /// votes can miss it: N - R + 1. An owner that is still filling holds a record as durably as a
     /// full one does, though it has no vote. Nothing is always held: no later read shows less.
-    fn is_held(&self, i: usize, merged: Option<Term>, n: usize) -> bool {
+    fn is_held(&self, i: usize, merged: Option<RecordHash>, n: usize) -> bool {
         let Some(term) = merged else { return true };
         let needed = (n + 1).saturating_sub(self.r);
         self.layouts
@@ -205,9 +205,9 @@ impl ReadTally {
     }
 
     /// Whether a node is known to hold exactly this record of the `i`-th key.
-    fn holds(&self, node: NodeId, i: usize, term: Term) -> bool {
+    fn holds(&self, node: NodeId, i: usize, term: RecordHash) -> bool {
         let answered = self.answers.get(&node).and_then(|a| a.get(i)).and_then(Answer::stored);
-        answered.map(Stored::term) == Some(term)
+        answered.map(Stored::hash) == Some(term)
             || self.written_back.get(&node).is_some_and(|terms| terms.contains(&term))
     }
 
@@ -225,7 +225,7 @@ impl ReadTally {
     /// late.
     pub fn next(&mut self, key: &Key, options: &Options, progress: Progress) -> ReadNext {
         let (merged, _) = self.merged(0, key);
-        let term = merged.as_ref().map(Stored::term);
+        let term = merged.as_ref().map(Stored::hash);
         let must_hold = options.strict && !planted::is(Bug::StrictIsLoose);
         let held = !must_hold || self.is_held(0, term, self.n);
         let enough = self.is_enough(1);

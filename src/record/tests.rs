@@ -79,7 +79,7 @@ proptest! {
         let key = Key::new("k").unwrap();
         let mut stored = c[0].encode(&key);
         prop_assert_eq!(&Record::decode(b"k", &stored).unwrap(), &c[0]);
-        prop_assert_eq!(stored_term(&stored), Some(c[0].term(&key)));
+        prop_assert_eq!(stored_hash(&stored), Some(c[0].hash(&key)));
         prop_assert!(Record::decode(b"l", &stored).is_err());
         let at = at % stored.len();
         stored[at] ^= 1_u8 << bit;
@@ -91,7 +91,7 @@ proptest! {
         let mut stored = vec![0; HEAD_BYTES];
         stored[16] = FORMAT;
         stored.extend(&bytes);
-        let term = term_of(b"k", &bytes);
+        let term = hash_of(b"k", &bytes);
         stored[..16].copy_from_slice(&term.0.to_le_bytes());
         if let Ok(record) = Record::decode(b"k", &stored) {
             prop_assert_eq!(record.encode(&Key::new("k").unwrap()), stored, "one meaning, one form");

@@ -15,7 +15,7 @@ use crate::clock::Causality;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::key::{Key, LEAVES, Partition, Position, Q};
-use crate::record::{Record, Term, stored_term};
+use crate::record::{Record, RecordHash, stored_hash};
 use crate::ring::{NodeId, RingDoc};
 use crate::store::Store;
 
@@ -164,13 +164,13 @@ fn terms(
     store: &dyn Store,
     p: Partition,
     mask: &[bool; LEAVES],
-) -> Result<BTreeMap<Key, Option<Term>>> {
+) -> Result<BTreeMap<Key, Option<RecordHash>>> {
     let mut found = BTreeMap::new();
     store.visit(p, None, &mut |key, stored| {
         if mask[usize::from(Position::of(key).leaf(q))]
             && let Ok(key) = Key::new(key)
         {
-            found.insert(key, stored_term(stored));
+            found.insert(key, stored_hash(stored));
         }
         ControlFlow::Continue(())
     })?;

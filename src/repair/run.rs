@@ -273,7 +273,7 @@ fn is_held(cluster: &Cluster, hint: &BadHint) -> bool {
         (None, _) => false,
         (Some(_), None) => true,
         (Some(store), Some(term)) => {
-            store.get(p, &key).is_ok_and(|held| held.is_some_and(|held| held.term() == term))
+            store.get(p, &key).is_ok_and(|held| held.is_some_and(|held| held.hash() == term))
         }
     };
     doc.writers(p).iter().all(holds)

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layout, Member, RingDoc, RingId, State, Step, plan};
+use super::{Layout, Member, MemberState, RingDoc, RingId, Step, plan};
 use crate::error::{Error, Result};
 use crate::key::Q;
 
@@ -156,8 +156,8 @@ impl RingDoc {
                 next.old = None;
                 for member in &mut next.members {
                     member.state = match member.state {
-                        State::Joining => State::Normal,
-                        State::Leaving => State::Removed,
+                        MemberState::Joining => MemberState::Normal,
+                        MemberState::Leaving => MemberState::Removed,
                         state => state,
                     };
                 }
@@ -174,7 +174,7 @@ impl RingDoc {
         let id = self.named(name)?.id;
         let mut next = self.clone();
         next.version += 1;
-        next.members.iter_mut().filter(|m| m.id == id).for_each(|m| m.state = State::Removed);
+        next.members.iter_mut().filter(|m| m.id == id).for_each(|m| m.state = MemberState::Removed);
         Ok(next)
     }
 
@@ -182,17 +182,22 @@ impl RingDoc {
         match change {
             Change::Join(member) => {
                 member.check_new()?;
-                self.members.push(Member { state: State::Joining, ..member.clone() })
+                self.members.push(Member { state: MemberState::Joining, ..member.clone() })
             }
-            Change::Leave(name) => self.by_name(name)?.state = State::Leaving,
-            Change::Remove(name) => self.by_name(name)?.state = State::Removed,
+            Change::Leave(name) => self.by_name(name)?.state = MemberState::Leaving,
+            Change::Remove(name) => self.by_name(name)?.state = MemberState::Removed,
             Change::Weight(name, weight) => self.by_name(name)?.weight = (*weight).max(1),
             Change::Replace(member) => {
                 let lost = self.named(&member.name)?.clone();
                 let from = self.members.iter().position(|m| m.id == lost.id).expect("just found");
-                self.members[from].state = State::Removed;
+                self.members[from].state = MemberState::Removed;
                 let (zone, weight) = (lost.zone, lost.weight);
-                self.members.push(Member { state: State::Joining, zone, weight, ..member.clone() });
+                self.members.push(Member {
+                    state: MemberState::Joining,
+                    zone,
+                    weight,
+                    ..member.clone()
+                });
                 return Ok(base.substitute(from as u16, (self.members.len() - 1) as u16));
             }
         }

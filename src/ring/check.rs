@@ -3,7 +3,7 @@
 //! Bounds on counts and sizes come first, before anything that takes longer. A document that is read is
 //! checked: what is in memory fits itself.
 
-use super::{Candidate, Layout, Member, RingDoc, State, Step};
+use super::{Candidate, Layout, Member, MemberState, RingDoc, Step};
 use crate::error::{Error, Result, operand};
 
 /// The most members that are not removed.
@@ -61,7 +61,7 @@ impl RingDoc {
     /// Who may own data.
     pub(super) fn candidates(&self) -> Vec<Option<Candidate>> {
         let candidate = |m: &Member| {
-            let owns = matches!(m.state, State::Joining | State::Normal);
+            let owns = matches!(m.state, MemberState::Joining | MemberState::Normal);
             owns.then(|| Candidate { zone: m.zone.clone(), weight: m.weight })
         };
         self.members.iter().map(candidate).collect()

@@ -13,7 +13,7 @@
 //! So a stranger's document can at most be a change that an operator could have asked for. It does
 //! not judge whether a change is wise, nor whether a barrier has been passed.
 
-use super::{Member, RingDoc, State, Step};
+use super::{Member, MemberState, RingDoc, Step};
 use crate::error::{Error, Result};
 
 /// A document so many versions ahead is believed; more cannot have been chosen meanwhile.
@@ -81,11 +81,11 @@ impl RingDoc {
         let known = self.members.iter().zip(&before.members);
         for (now, then) in known {
             let stays = now.state == then.state;
-            if !stays && !matches!(now.state, State::Leaving | State::Removed) {
+            if !stays && !matches!(now.state, MemberState::Leaving | MemberState::Removed) {
                 return Err(denied("a change lets members only join, leave or be removed"));
             }
         }
-        if self.members[before.members.len()..].iter().any(|m| m.state == State::Normal) {
+        if self.members[before.members.len()..].iter().any(|m| m.state == MemberState::Normal) {
             return Err(denied("a new member must join first"));
         }
         self.layout.check(&self.candidates()).map_err(|rule| denied(&format!("its layout: {rule}")))
@@ -96,22 +96,22 @@ impl RingDoc {
         let mut expected = before.clone();
         expected.version = self.version;
         let removed = |(now, then): &(&mut Member, &Member)| {
-            then.state == State::Removed && now.state != State::Removed
+            then.state == MemberState::Removed && now.state != MemberState::Removed
         };
         let gone: Vec<_> = expected.members.iter_mut().zip(&self.members).filter(removed).collect();
         let one = gone.len() == 1;
-        gone.into_iter().for_each(|(member, _)| member.state = State::Removed);
+        gone.into_iter().for_each(|(member, _)| member.state = MemberState::Removed);
         if one && expected == *self { Ok(()) } else { Err(denied("nothing, or too much, changes")) }
     }
 }
 
 /// Whether a member's state may have become another, over any number of documents.
-fn may_become(then: State, now: State) -> bool {
+fn may_become(then: MemberState, now: MemberState) -> bool {
     match then {
-        State::Joining => true,
-        State::Normal => now != State::Joining,
-        State::Leaving => matches!(now, State::Leaving | State::Removed),
-        State::Removed => now == State::Removed,
+        MemberState::Joining => true,
+        MemberState::Normal => now != MemberState::Joining,
+        MemberState::Leaving => matches!(now, MemberState::Leaving | MemberState::Removed),
+        MemberState::Removed => now == MemberState::Removed,
     }
 }
 

@@ -69,7 +69,7 @@ hex!(RingId u128 "32", NodeId u64 "16");
 /// The place of a member in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum MemberState {
     /// Filling its share; votes on nothing.
     Joining,
     /// In full service.
@@ -80,7 +80,7 @@ pub enum State {
     Removed,
 }
 
-impl fmt::Display for State {
+impl fmt::Display for MemberState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Joining => "joining",
@@ -103,7 +103,7 @@ pub struct Member {
     /// Its share of the data relative to others, 1 or more.
     pub weight: u32,
     /// Its place in life.
-    pub state: State,
+    pub state: MemberState,
     /// Its X25519 public key: a peer may speak only for itself.
     #[serde(with = "public_key")]
     pub public_key: [u8; 32],
@@ -183,7 +183,7 @@ mod tests {
     use crate::ring::{Change, RingDoc};
 
     fn member(i: u8, name: &str) -> Member {
-        let (id, zone, state) = (NodeId(u64::from(i)), "default".into(), State::Normal);
+        let (id, zone, state) = (NodeId(u64::from(i)), "default".into(), MemberState::Normal);
         Member { id, name: name.into(), zone, weight: 1, state, public_key: [i; 32] }
     }
 

@@ -18,7 +18,7 @@ use super::id::LinkId;
 use super::links::{ClientService, LinkTable, RemoteEnd};
 use crate::channel::Hello;
 use crate::error::{Error, Result, operand};
-use crate::ring::{NodeId, RingDoc, State};
+use crate::ring::{MemberState, NodeId, RingDoc};
 
 /// A process that is taken for this node and has shown life for this time, in ms, is not our former self.
 const DUPLICATE_MS: u64 = 6_000;
@@ -62,7 +62,7 @@ impl Admission<'_> {
             )));
         }
         match member.state {
-            State::Removed => Err(removed(&member.name)),
+            MemberState::Removed => Err(removed(&member.name)),
             _ => self.check_run(id, hello).map(|()| RemoteEnd::Peer(id)),
         }
     }
@@ -85,7 +85,7 @@ impl Admission<'_> {
         let known = doc.member(id).filter(|m| m.public_key == *key && hello.node == Some(id));
         if let Some(member) = known {
             // It may have been removed while it was being dialled.
-            if member.state == State::Removed {
+            if member.state == MemberState::Removed {
                 return Err(removed(&member.name));
             }
             self.check_run(id, hello)?;

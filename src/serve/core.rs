@@ -42,7 +42,7 @@ use crate::gossip::GossipRow;
 use crate::node::{Event, Node, Reply, Time};
 use crate::os::wall_ms;
 use crate::protocol::{Body, Message, WIRE_LOWEST};
-use crate::ring::{NodeId, State};
+use crate::ring::{MemberState, NodeId};
 
 /// The gauges are set this often, in ms.
 const GAUGES_MS: u64 = 5_000;
@@ -163,7 +163,7 @@ impl Core {
     fn refuse(&mut self, link: LinkId, node: Option<NodeId>, error: &Error) {
         let doc = self.node.doc();
         let member = node.and_then(|id| doc.member(id));
-        if member.is_some_and(|m| m.state == State::Removed) {
+        if member.is_some_and(|m| m.state == MemberState::Removed) {
             let frame = self.news(Body::Chosen(Box::new((**doc).clone())));
             let wire = self.links.conn(link).map_or(WIRE_LOWEST, |c| c.wire);
             let bytes = Frame::Message(Box::new(frame)).encode_for(wire);

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use crate::channel::MemberView;
 use crate::clock::Actor;
 use crate::gossip::{Gossip, GossipRow, NodeHealth};
-use crate::ring::{NodeId, RingDoc, State};
+use crate::ring::{MemberState, NodeId, RingDoc};
 
 /// Another process has this node's identity when its own row came back newer this often.
 const ECHOES_MAX: u32 = 5;
@@ -84,7 +84,7 @@ impl Liveness {
         doc: &RingDoc,
         now_ms: u64,
     ) -> Vec<GossipRow> {
-        let present = |id| doc.member(id).is_some_and(|m| m.state != State::Removed);
+        let present = |id| doc.member(id).is_some_and(|m| m.state != MemberState::Removed);
         rows.retain(|row| present(row.id));
         let news = self.gossip.merge(from, rows, now_ms);
         self.gossip.retain(present);

@@ -34,7 +34,7 @@ use crate::node::Node;
 use crate::node_dir::{self, RING_KEY};
 use crate::os;
 use crate::os::{now, random, wall_ms};
-use crate::ring::State;
+use crate::ring::MemberState;
 use crate::store::lmdb::Lmdb;
 use crate::store::lock::{Holder, Lock, Want};
 use crate::store::sidecar::Trust;
@@ -99,7 +99,7 @@ async fn run(
     ready: &mut dyn FnMut(&Ready),
 ) -> Result<StopReason> {
     let doc = node.doc().clone();
-    if doc.member(node.id()).is_some_and(|m| m.state == State::Removed) {
+    if doc.member(node.id()).is_some_and(|m| m.state == MemberState::Removed) {
         let name = &config.name;
         return Err(Error::Denied(format!("{name} was removed from the ring; it is not served."))
             .hint("make a new node: kvs join DIR"));

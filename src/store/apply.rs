@@ -31,7 +31,7 @@ use crate::digest::{Leaves, Sum};
 use crate::error::{Error, Result as Read};
 use crate::key::{Key, Partition, Q};
 use crate::planted::{self, Bug};
-use crate::record::stored_term;
+use crate::record::stored_hash;
 
 /// What a store remembers of an applied batch.
 pub(super) struct Applied {
@@ -119,7 +119,7 @@ impl<R: RowsMut> Work<'_, R> {
             return Err(tables::misplaced(p, key).into());
         }
         let mut delta = Sum::default();
-        delta.insert(stored.term());
+        delta.insert(stored.hash());
         let row = RowKey::of(p, key)?;
         // One search of the tree for a new key, two for one that is replaced.
         if let Put::There(old) = self.rows.put_new(Name::Records, &row, stored.bytes())? {
@@ -149,8 +149,8 @@ impl<R: RowsMut> Work<'_, R> {
     /// when what stands there now is another one, it stays told as a hint that is gone.
     fn healed(&mut self, p: Partition, key: &[u8]) -> Result<(), Failure> {
         let row = RowKey::of(p, key)?;
-        let was = tables::sealed(self.rows, Name::Bad, &row).ok().flatten().and_then(stored_term);
-        let now = self.rows.get(Name::Records, &row)?.and_then(stored_term);
+        let was = tables::sealed(self.rows, Name::Bad, &row).ok().flatten().and_then(stored_hash);
+        let now = self.rows.get(Name::Records, &row)?.and_then(stored_hash);
         if was.is_some()
             && was != now
             && let Ok(key) = Key::new(key)
@@ -193,7 +193,7 @@ impl<R: RowsMut> Work<'_, R> {
     fn scan(&self, p: Partition) -> Read<(Tally, Box<Leaves>, Sum)> {
         let mut tally = Tally::default();
         tables::visit(self.rows, p, None, &mut |key, bytes| {
-            if let Some(term) = stored_term(bytes) {
+            if let Some(term) = stored_hash(bytes) {
                 tally.add(self.q, key, term);
             }
             ControlFlow::Continue(())

@@ -19,7 +19,7 @@ use super::{BadHint, BadHints, Hint, HintPlace, HintStats, Stored};
 use crate::digest::Sum;
 use crate::error::Result;
 use crate::key::{Key, Partition};
-use crate::record::stored_term;
+use crate::record::stored_hash;
 use crate::ring::NodeId;
 
 /// The row of `meta` with the sum of all acknowledged hints, by their seals.
@@ -151,7 +151,7 @@ pub(super) fn bad_hints(rows: &impl Rows) -> Result<BadHints> {
         if *row > *last && parse_hint(seals, row, stored).is_some() {
             last = row.to_vec();
         } else {
-            let term = stored_term(stored).filter(|_| seals.len_of(stored) > 0);
+            let term = stored_hash(stored).filter(|_| seals.len_of(stored) > 0);
             bad.push(BadHint { row: row.to_vec(), term });
         }
         ControlFlow::Continue(())

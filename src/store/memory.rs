@@ -25,7 +25,7 @@ use super::{BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored,
 use crate::digest::{Leaves, Sum};
 use crate::error::Result;
 use crate::key::{Key, Partition};
-use crate::record::stored_term;
+use crate::record::stored_hash;
 use crate::ring::NodeId;
 
 /// A node's durable state in memory; a clone is a snapshot.
@@ -315,7 +315,7 @@ impl RowsMut for Edit<'_> {
         value: &[u8],
     ) -> std::result::Result<Put, Failure> {
         match self.image.get(table, key)? {
-            Some(there) => Ok(Put::There(stored_term(there))),
+            Some(there) => Ok(Put::There(stored_hash(there))),
             None => self.put(table, key, value).map(|()| Put::Done),
         }
     }

@@ -12,7 +12,7 @@ use std::ops::{Bound, ControlFlow, Deref};
 use super::{Failure, Table, Visit};
 use crate::error::{Error, Result};
 use crate::key::Partition;
-use crate::record::Term;
+use crate::record::RecordHash;
 use crate::ring::NodeId;
 
 /// A change of rows, or why the transaction cannot go on.
@@ -114,7 +114,7 @@ pub(super) enum Put {
     /// It was not there and now is.
     Done,
     /// It is there, and its value begins with this term if it is a record's.
-    There(Option<Term>),
+    There(Option<RecordHash>),
 }
 
 /// Rows of one page stand together, so a search that finds the first and the last of a page finds all.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Leaves, SUM_BYTES, Sum};
 use crate::key::{LEAVES, Partition, Position, Q};
-use crate::record::Term;
+use crate::record::RecordHash;
 
 /// Records that a partition was told to hold and does not: promised less found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ impl Default for Tally {
 
 impl Tally {
     /// Adds a record that is not known to be bad.
-    pub(super) fn add(&mut self, q: Q, key: &[u8], term: Term) {
+    pub(super) fn add(&mut self, q: Q, key: &[u8], term: RecordHash) {
         self.leaves[usize::from(Position::of(key).leaf(q))].insert(term);
     }
 

@@ -20,7 +20,7 @@ use super::tally::{Loss, Tally};
 use super::{Store, Table, tables};
 use crate::error::{Error, Result};
 use crate::key::{Key, LEAVES, Partition, Position, Q};
-use crate::record::{self, Term, stored_term};
+use crate::record::{self, RecordHash, stored_hash};
 
 /// A record that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ fn read(
         verdict.records += 1;
         verdict.bytes += (key.len() + bytes.len()) as u64;
         let placed = Position::of(key).partition(q) == partition;
-        let term = stored_term(bytes);
+        let term = stored_hash(bytes);
         let why = match term {
             _ if !placed => Some("The key does not belong to this partition.".to_owned()),
             None => Some("The record is cut short.".to_owned()),
@@ -122,13 +122,13 @@ pub fn leaves(
     q: Q,
     partition: Partition,
     wanted: &[u8],
-) -> Result<Vec<(Key, Term)>> {
+) -> Result<Vec<(Key, RecordHash)>> {
     let mut mask = [false; LEAVES];
     wanted.iter().for_each(|leaf| mask[usize::from(*leaf)] = true);
     let (mut found, mut tally) = (Vec::new(), Tally::default());
     store.visit(partition, None, &mut |key, stored| {
         if mask[usize::from(Position::of(key).leaf(q))]
-            && let (Ok(name), Some(term)) = (Key::new(key), stored_term(stored))
+            && let (Ok(name), Some(term)) = (Key::new(key), stored_hash(stored))
         {
             tally.add(q, key, term);
             found.push((name, term));

@@ -15,7 +15,7 @@ use serde_bytes::ByteBuf;
 
 use crate::key::Key;
 use crate::protocol::EXPIRY_MS_MAX;
-use crate::quorum::{Basis, Item};
+use crate::quorum::{Item, Precondition};
 use crate::record::{RECORD_BYTES_MAX, Record};
 
 /// A line as read: the key and its values.
@@ -29,12 +29,12 @@ pub struct Line {
 
 impl Line {
     /// The writes of this line: the first on the given basis, further ones beside it.
-    pub fn items<'a>(self, basis: &'a Basis) -> impl Iterator<Item = Item> + 'a {
+    pub fn items<'a>(self, basis: &'a Precondition) -> impl Iterator<Item = Item> + 'a {
         let key = self.key;
         self.values.into_iter().enumerate().map(move |(i, value)| Item {
             key: key.clone(),
             value: Some((value.0.into_vec(), value.1)),
-            basis: if i == 0 { basis.clone() } else { Basis::Beside },
+            basis: if i == 0 { basis.clone() } else { Precondition::Append },
         })
     }
 }

@@ -6,7 +6,7 @@ use kvs::key::Key;
 use kvs::node::RepairRequest;
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::quorum::{Answer, Basis, ItemReply, Options, Verdict};
+use kvs::quorum::{Answer, ItemReply, Options, Precondition, Verdict};
 use kvs::record::{Record, Stored, Value};
 use kvs::repair::{Relation, diff};
 use kvs::store::memory::Memory;
@@ -67,7 +67,7 @@ fn c01_crash_before_the_own_commit() {
     let [a, b, c] = owners(&w, "k");
     acked(&mut w, a, "k", "v1");
     w.hosts[a].commit_ms = (500, 500);
-    start(&mut w, a, "k", "v2", Basis::Blind, options());
+    start(&mut w, a, "k", "v2", Precondition::Blind, options());
     w.run_for(400);
     assert_eq!((w.values(b, "k").len(), w.values(c, "k").len()), (1, 1), "nothing has left");
     w.crash(a, false);
@@ -166,7 +166,7 @@ fn two_clients() -> (World, Vec<ItemReply>) {
         panic!("the only value gives a context: {first:?}");
     };
     let second = w.blind(a, "k", "v5").items.remove(0);
-    let third = w.write(a, "k", Some("v7"), Basis::Context(seen), options()).items.remove(0);
+    let third = w.write(a, "k", Some("v7"), Precondition::Context(seen), options()).items.remove(0);
     assert!(w.settle());
     (w, vec![first, second, third])
 }
@@ -183,7 +183,7 @@ fn c04_token_of_a_put() {
     everywhere(&w, "k", &["v5", "v7"]);
     let [a, b, _] = owners(&w, "k");
     let seen = w.get(b, "k", strict()).stored.unwrap().record(&Key::new("k").unwrap()).unwrap();
-    let reply = w.write(a, "k", Some("v8"), Basis::Context(seen.clock), options());
+    let reply = w.write(a, "k", Some("v8"), Precondition::Context(seen.clock), options());
     assert!(matches!(reply.items[..], [ItemReply::Written { context: Some(_), .. }]));
     assert!(w.settle());
     everywhere(&w, "k", &["v8"]);
@@ -200,9 +200,9 @@ fn one_window() -> (World, Vec<&'static str>) {
     let [a, ..] = owners(&w, "k");
     acked(&mut w, a, "k", "v5");
     w.hosts[a].commit_ms = (50, 50);
-    let first = start(&mut w, a, "k", "v6", Basis::Blind, options());
+    let first = start(&mut w, a, "k", "v6", Precondition::Blind, options());
     w.run_for(10);
-    let second = start(&mut w, a, "k", "v7", Basis::Blind, options());
+    let second = start(&mut w, a, "k", "v7", Precondition::Blind, options());
     w.run_for(1_000);
     for ticket in [first, second] {
         let reply = taken(&mut w, ticket).expect("an answer");
@@ -237,9 +237,9 @@ fn c05_a_failed_batch_fails_what_was_built_on_it() {
     acked(&mut w, a, "k", "v5");
     w.hosts[a].commit_ms = (50, 50);
     all.into_iter().for_each(|o| w.hosts[o].store.set_full(true));
-    let first = start(&mut w, a, "k", "v6", Basis::Blind, options());
+    let first = start(&mut w, a, "k", "v6", Precondition::Blind, options());
     w.run_for(10);
-    let second = start(&mut w, a, "k", "v7", Basis::Blind, options());
+    let second = start(&mut w, a, "k", "v7", Precondition::Blind, options());
     w.run_for(45);
     w.hosts[a].store.set_full(false);
     w.run_for(1_000);
@@ -282,9 +282,9 @@ fn c12_a_delete_mints_a_dot() {
     let found = relations(&w, &w.hosts[x].store, &w.hosts[b].store);
     assert_eq!(found, [Relation::Deleted]);
     let reply = w.get(b, "k", Options { r: Some(3), write_back: false, ..options() });
-    let merged = reply.stored.map(|s| s.term());
+    let merged = reply.stored.map(|s| s.hash());
     let behind = |(id, answer): &(_, Answer)| {
-        *id == w.hosts[x].id && answer.stored().map(Stored::term) != merged
+        *id == w.hosts[x].id && answer.stored().map(Stored::hash) != merged
     };
     assert!(reply.answers.iter().any(behind));
     converge(&mut w);
@@ -302,7 +302,7 @@ fn c12_what_is_corrupt() {
     assert!(is_done(&w.put(a, "k", "v2")));
     let newer = relations(&w, &w.hosts[c].store, &w.hosts[b].store);
     assert_eq!(newer, [Relation::BNewer]);
-    let reply = w.write(c, "k", Some("v3"), Basis::Blind, quorum(1, 1));
+    let reply = w.write(c, "k", Some("v3"), Precondition::Blind, quorum(1, 1));
     assert!(is_done(&reply));
     let beside = relations(&w, &w.hosts[c].store, &w.hosts[b].store);
     assert_eq!(beside, [Relation::Concurrent]);
@@ -338,7 +338,7 @@ fn c14_the_term_holds_the_key() {
         .find(|t| w.doc().q.partition(t) == p && leaf(t) == leaf(&k))
         .unwrap();
     let (one, two) = (record(&w, a, "one"), record(&w, a, "two"));
-    assert_ne!(one.term(&k), one.term(&twin));
+    assert_ne!(one.hash(&k), one.hash(&twin));
     let store = |first: &Record, second: &Record| {
         let put = |key: &Key, r: &Record| Op::Record {
             partition: p,
@@ -364,7 +364,7 @@ fn c14_canonical_bytes_and_sums_of_sums() {
     let [a, b, c] = owners(&w, "k");
     for (host, value) in [(a, "va"), (b, "vb"), (c, "vc")] {
         (0..3).filter(|o| *o != host).for_each(|o| part(&mut w, host, o));
-        let reply = w.write(host, "k", Some(value), Basis::Blind, quorum(1, 1));
+        let reply = w.write(host, "k", Some(value), Precondition::Blind, quorum(1, 1));
         assert!(is_done(&reply));
     }
     let (p, key) = w.place("k");
@@ -386,7 +386,7 @@ fn c14_canonical_bytes_and_sums_of_sums() {
     let mut expiring = one.clone();
     expiring.siblings[0].1.expires_ms = Some(5);
     assert_eq!(expiring.visible(9).len(), 0);
-    assert_ne!(expiring.term(&key), one.term(&key), "the deadline is part of the record");
+    assert_ne!(expiring.hash(&key), one.hash(&key), "the deadline is part of the record");
 }
 
 /// C23. Counters are node-wide, so the clock of one key covers another key's siblings that nobody

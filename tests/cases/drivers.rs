@@ -14,7 +14,7 @@ use kvs::node::{Reply, Request};
 use kvs::planted::Bug;
 use kvs::protocol::Body;
 use kvs::quorum::Options;
-use kvs::ring::{Change, State, Step};
+use kvs::ring::{Change, MemberState, Step};
 use kvs::store::{Batch, Hint, Op, Store};
 
 use crate::help::*;
@@ -69,7 +69,7 @@ fn leaves_under_two_drivers(missed: usize, apart_ms: u64) -> (World, usize) {
 
 /// Whether f has left.
 fn has_left(w: &World, f: usize) -> bool {
-    w.doc().member(w.hosts[f].id).map(|m| m.state) == Some(State::Removed)
+    w.doc().member(w.hosts[f].id).map(|m| m.state) == Some(MemberState::Removed)
 }
 
 /// Whether f left with acknowledged hints, or a document was chosen before its barrier held.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use kvs::key::Key;
 use kvs::node::{Reply, Request};
-use kvs::quorum::{Basis, PutReply, Verdict};
+use kvs::quorum::{Precondition, PutReply, Verdict};
 
 use crate::help::{converge, is_done, part};
 use crate::support::world::{World, options, strict};
@@ -60,7 +60,7 @@ impl Editor {
                     let tag = format!("{}.{}", self.name, self.tries);
                     let all: BTreeSet<_> = shown.chain([tag.clone()]).collect();
                     let value = all.into_iter().collect::<Vec<_>>().join(" ");
-                    let basis = Basis::Exact(record.clock);
+                    let basis = Precondition::Exact(record.clock);
                     let request = w.write_request("k", Some(&value), basis, options());
                     Doing::Writing(w.request(self.via, request), tag)
                 }

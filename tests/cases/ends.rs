@@ -13,7 +13,7 @@ use kvs::node::Request;
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
 use kvs::protocol::Body;
-use kvs::quorum::{Basis, Options, PutReply, Verdict};
+use kvs::quorum::{Options, Precondition, PutReply, Verdict};
 
 use crate::help::*;
 use crate::support::world::*;
@@ -21,7 +21,7 @@ use crate::support::world::*;
 /// The time that the writes here have, in ms.
 const TIME_MS: u64 = 1_000;
 
-const OVERWRITE: Basis = Basis::Overwrite { force: false };
+const OVERWRITE: Precondition = Precondition::Overwrite { force: false };
 
 /// A strict quorum with little time.
 fn brief() -> Options {
@@ -29,7 +29,7 @@ fn brief() -> Options {
 }
 
 /// Starts a write whose request to coordinate is under way for so long; all else takes its 2 ms.
-fn start_late(w: &mut World, via: usize, value: &str, basis: Basis, late_ms: u64) -> u64 {
+fn start_late(w: &mut World, via: usize, value: &str, basis: Precondition, late_ms: u64) -> u64 {
     w.net.delay_ms = (late_ms, late_ms);
     let ticket = start(w, via, "k", value, basis, brief());
     w.net.delay_ms = (2, 2);
@@ -66,7 +66,7 @@ fn minted_ms(w: &World) -> Option<u64> {
 #[test]
 fn a_put_that_has_no_time_left_is_not_taken() {
     let (mut w, [a, ..], via) = aged_ring();
-    for basis in [Basis::Blind, OVERWRITE, Basis::Absent] {
+    for basis in [Precondition::Blind, OVERWRITE, Precondition::Absent] {
         let options = Options { timeout_ms: 0, ..brief() };
         let Request::Put(request) = w.write_request("k", Some("v"), basis, options) else {
             panic!("a put")
@@ -84,7 +84,7 @@ fn a_put_that_has_no_time_left_is_not_taken() {
 #[test]
 fn a_request_that_outlived_its_time_mints_nothing() {
     for late in [TIME_MS, TIME_MS + 1, 20_000] {
-        for basis in [Basis::Blind, OVERWRITE, Basis::Absent] {
+        for basis in [Precondition::Blind, OVERWRITE, Precondition::Absent] {
             let (mut w, _, via) = aged_ring();
             let ticket = start_late(&mut w, via, "v", basis, late);
             let (reply, _) = answered(&mut w, ticket);
@@ -97,7 +97,7 @@ fn a_request_that_outlived_its_time_mints_nothing() {
 
 /// When a write was minted and when its asker had its answer, both after it was asked. The request is
 /// under way for `late_ms`; the asker takes the coordinator for dead after `lost_ms`.
-fn minted_and_told(basis: Basis, late_ms: u64, lost_ms: u64) -> (Option<u64>, u64) {
+fn minted_and_told(basis: Precondition, late_ms: u64, lost_ms: u64) -> (Option<u64>, u64) {
     let (mut w, [a, ..], via) = aged_ring();
     lie(&mut w);
     let began = w.now_ms;
@@ -115,7 +115,7 @@ fn minted_and_told(basis: Basis, late_ms: u64, lost_ms: u64) -> (Option<u64>, u6
 fn nothing_is_minted_after_unknown_was_said() {
     for late in (0..TIME_MS / 2).step_by(40) {
         for lost in [1, 100, 400, 700] {
-            let (minted, told) = minted_and_told(Basis::Blind, late, lost);
+            let (minted, told) = minted_and_told(Precondition::Blind, late, lost);
             assert!(minted.is_none_or(|at| at <= told), "{late} {lost}: {minted:?}, told {told}");
         }
     }
@@ -128,7 +128,7 @@ fn nothing_is_minted_after_unknown_was_said() {
 #[cfg(any())]
 #[test]
 fn a_coordinator_that_is_reached_late_mints_nothing() {
-    for basis in [Basis::Blind, OVERWRITE] {
+    for basis in [Precondition::Blind, OVERWRITE] {
         for late in (0..TIME_MS).step_by(50) {
             let (minted, told) = minted_and_told(basis.clone(), late, 50);
             assert!(minted.is_none_or(|at| at <= TIME_MS / 2), "{late}: {minted:?} {told}");
@@ -190,7 +190,7 @@ fn a_late_write_supersedes_nothing_that_was_written_after_it() {
 /// Nothing of a put that is still reading is anywhere: when its asker is lost, it ends.
 #[test]
 fn a_put_that_still_reads_ends_with_its_asker() {
-    for basis in [OVERWRITE, Basis::Absent] {
+    for basis in [OVERWRITE, Precondition::Absent] {
         let (mut w, [a, ..], via) = aged_ring();
         lie(&mut w);
         start(&mut w, via, "k", "v", basis, brief());

@@ -17,7 +17,7 @@ use kvs::key::Key;
 use kvs::node::{Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply, PutRequest, Verdict};
+use kvs::quorum::{Item, ItemReply, Options, Precondition, PutReply, PutRequest, Verdict};
 use kvs::record::Record;
 
 use crate::help::*;
@@ -49,12 +49,15 @@ fn exact_over(there: There) -> (PutReply, usize, bool) {
     acked(&mut w, a, "k", "v0");
     let seen = read(&mut w, a).clock;
     match there {
-        There::Value => drop(w.write(a, "k", Some("v1"), Basis::Context(seen.clone()), strict())),
+        There::Value => {
+            drop(w.write(a, "k", Some("v1"), Precondition::Context(seen.clone()), strict()))
+        }
         There::Delete => drop(w.delete(a, "k")),
         There::Sibling => drop(w.blind(b, "k", "beside")),
         There::Elsewhere => {
             w.isolate(a);
-            let reply = w.write(b, "k", Some("v1"), Basis::Context(seen.clone()), strictly(2, 2));
+            let reply =
+                w.write(b, "k", Some("v1"), Precondition::Context(seen.clone()), strictly(2, 2));
             assert!(is_done(&reply));
             w.heal();
             assert_eq!(
@@ -66,7 +69,7 @@ fn exact_over(there: There) -> (PutReply, usize, bool) {
     assert!(w.settle());
     let disks = |w: &World| [a, b, c].map(|i| w.record(i, "k"));
     let (before, minted) = (disks(&w), w.mints.len());
-    let reply = w.write(a, "k", Some("exact"), Basis::Exact(seen), options());
+    let reply = w.write(a, "k", Some("exact"), Precondition::Exact(seen), options());
     assert!(w.settle());
     (reply, w.mints.len() - minted, disks(&w) == before)
 }
@@ -137,7 +140,7 @@ fn race(doubts: Doubts, apart_ms: u64, make: fn(&[String], &str) -> String) -> R
             let values: Vec<_> = record.siblings.iter().map(|s| text(&s.1.bytes)).collect();
             let value = make(&values, &tag);
             let ticket =
-                start(&mut w, via, "k", &value, Basis::Exact(record.clock), strictly(2, 2));
+                start(&mut w, via, "k", &value, Precondition::Exact(record.clock), strictly(2, 2));
             under_way.push((tag, ticket));
             w.run_for(if via == a { apart_ms } else { 0 });
         }
@@ -244,15 +247,15 @@ fn equal_values_of_exact_writers_count_once_each() {
 
 /// A value that lives for another hour by two clocks of three. The coordinator's clock is two hours
 /// ahead. What c holds after a write that replaces what has expired.
-fn replaced_by_one_wrong_clock(basis: &Basis) -> Vec<String> {
+fn replaced_by_one_wrong_clock(basis: &Precondition) -> Vec<String> {
     let mut w = ring(3);
     let [a, b, c] = owners(&w, "k");
     let (partition, key) = w.place("k");
-    if *basis != Basis::Absent {
+    if *basis != Precondition::Absent {
         acked(&mut w, a, "k", "plain");
     }
     let hour = WALL_MS + w.now_ms + 3_600_000;
-    let item = Item { key, value: Some((b"ttl".to_vec(), Some(hour))), basis: Basis::Blind };
+    let item = Item { key, value: Some((b"ttl".to_vec(), Some(hour))), basis: Precondition::Blind };
     let put = PutRequest { partition, items: vec![item], options: strict() };
     let Some(Reply::Put(reply)) = w.ask(b, Request::Put(put)) else { panic!("no answer") };
     assert!(is_done(&reply));
@@ -266,7 +269,7 @@ fn replaced_by_one_wrong_clock(basis: &Basis) -> Vec<String> {
 /// No value is superseded because one clock says that it has expired.
 #[test]
 fn one_wrong_clock_replaces_no_living_value() {
-    for basis in [Basis::Absent, Basis::Overwrite { force: false }] {
+    for basis in [Precondition::Absent, Precondition::Overwrite { force: false }] {
         let held = replaced_by_one_wrong_clock(&basis);
         assert!(held.contains(&"ttl".into()), "{basis:?}: {held:?}");
         #[cfg(feature = "planted")]
@@ -288,7 +291,8 @@ fn derived_equal_values_stay_two() {
         w.isolate(a);
         let one = Options { w: Some(1), ..options() };
         for via in [a, b] {
-            let basis = if derived { Basis::Context(seen.clone()) } else { Basis::Blind };
+            let basis =
+                if derived { Precondition::Context(seen.clone()) } else { Precondition::Blind };
             assert!(is_done(&w.write(via, "k", Some("6"), basis, one.clone())));
         }
         converge(&mut w);

@@ -5,7 +5,7 @@ use kvs::key::Key;
 use kvs::node::{RepairRequest, Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::quorum::{Basis, Item, ItemReply, PutReply, PutRequest, Verdict};
+use kvs::quorum::{Item, ItemReply, Precondition, PutReply, PutRequest, Verdict};
 use kvs::ring::Change;
 use kvs::store::Store;
 
@@ -44,7 +44,7 @@ fn harmed_owner(harm: Harm) -> (Result<Vec<String>, Verdict>, Verdict, World) {
     w.run_for(4_000);
     w.crash(n1, false);
     let got = w.got(n3, "k", strictly(2, 2));
-    let basis = Basis::Overwrite { force: false };
+    let basis = Precondition::Overwrite { force: false };
     let put = w.write(n2, "k", Some("w"), basis, strictly(2, 2)).verdict;
     converge(&mut w);
     (got, put, w)
@@ -204,7 +204,7 @@ fn c03e_even_n_fills_from_a_majority() {
         part(&mut w, a, b);
     }
     lie(&mut w);
-    let reply = w.write(o0, "k", Some("v"), Basis::Blind, strictly(3, 3));
+    let reply = w.write(o0, "k", Some("v"), Precondition::Blind, strictly(3, 3));
     assert!(matches!(reply.verdict, Verdict::Unknown(_)), "{reply:?}");
     w.lying = false;
     w.heal();
@@ -299,7 +299,7 @@ fn c15_expiry_by_one_wrong_clock() {
     let (partition, key) = w.place("k");
     let expires = WALL_MS + w.now_ms + 3_600_000;
     let value = Some((b"v".to_vec(), Some(expires)));
-    let item = Item { key: key.clone(), value, basis: Basis::Blind };
+    let item = Item { key: key.clone(), value, basis: Precondition::Blind };
     let put = PutRequest { partition, items: vec![item], options: options() };
     let Some(Reply::Put(reply)) = w.ask(a, Request::Put(put)) else { panic!("no reply") };
     assert!(is_done(&reply));
@@ -312,7 +312,7 @@ fn c15_expiry_by_one_wrong_clock() {
     // The fast node coordinates a delete of what it believes to be gone: nothing to delete.
     lie(&mut w);
     doubt(&mut w, c, &[a, b]);
-    let reply = w.write(c, "k", None, Basis::Overwrite { force: false }, quorum(1, 1));
+    let reply = w.write(c, "k", None, Precondition::Overwrite { force: false }, quorum(1, 1));
     assert_eq!(reply.items, [ItemReply::Absent]);
     w.run_for(2 * 3_600_000);
     converge(&mut w);
@@ -382,7 +382,7 @@ fn c17_no_witness_no_answer() {
     w.restart(a);
     w.run_for(60_000);
     assert!(status(&mut w, a).waiting);
-    let reply = w.write(a, "k", Some("v2"), Basis::Blind, quorum(1, 1));
+    let reply = w.write(a, "k", Some("v2"), Precondition::Blind, quorum(1, 1));
     assert!(!is_done(&reply), "{reply:?}");
     assert!(w.got(a, "k", quorum(1, 1)).is_err());
     assert_eq!(w.values(a, "k"), ["v1"]);
@@ -399,7 +399,7 @@ fn c17_a_crash_is_no_rollback() {
     for (value, keep) in [("v1", true), ("v2", false)] {
         w.hosts[a].commit_ms = (50, 50);
         let sidecar = w.hosts[a].sidecar;
-        start(&mut w, a, "k", value, Basis::Blind, options());
+        start(&mut w, a, "k", value, Precondition::Blind, options());
         w.run_for(20);
         w.crash(a, keep);
         w.hosts[a].sidecar = sidecar;
@@ -459,7 +459,7 @@ fn restarted_counter(witness: fn(&World) -> usize) -> World {
     w.restart(a);
     w.run_for(4_000);
     // Alone with its witness it may refuse; it may not mint what was minted.
-    w.write(a, "k", Some("v3"), Basis::Blind, quorum(1, 1));
+    w.write(a, "k", Some("v3"), Precondition::Blind, quorum(1, 1));
     w.restart(b);
     w.run_for(4_000);
     converge(&mut w);

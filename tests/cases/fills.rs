@@ -9,7 +9,7 @@
 //! not the end of its filling that is under way, not its actor, not what its acceptor had said.
 
 use kvs::node::{RepairRequest, Reply, Request};
-use kvs::quorum::{Basis, Verdict};
+use kvs::quorum::{Precondition, Verdict};
 use kvs::ring::{Change, RingDoc};
 use kvs::store::{Store, Table};
 
@@ -39,7 +39,7 @@ fn passed_before_the_barrier(commit_ms: u64) -> (World, String, [usize; 4], u64)
     w.cut(x, y);
     part(&mut w, x, d);
     w.hosts[z].commit_ms = (3_000, 3_000);
-    let write = start(&mut w, x, &key, "v2", Basis::Blind, strictly(2, 2));
+    let write = start(&mut w, x, &key, "v2", Precondition::Blind, strictly(2, 2));
     w.run_for(10);
     w.change(via, &[Change::Join(member)]).expect("three of four");
     w.run_for(50);
@@ -142,7 +142,7 @@ fn what_rotted_is_not_superseded() {
     w.run_for(6_000);
     let report = w.repair(a, RepairRequest::default()).expect("a report");
     assert!(report.filling.is_empty(), "healed by the votes of b and c: {report:?}");
-    assert!(is_done(&w.write(a, "k", Some("v9"), Basis::Blind, strictly(3, 2))));
+    assert!(is_done(&w.write(a, "k", Some("v9"), Precondition::Blind, strictly(3, 2))));
     converge(&mut w);
     everywhere(&w, "k", &["v5", "v9"]);
 }
@@ -193,7 +193,7 @@ fn what_was_dropped_is_not_superseded() {
     w.run_for(2_000);
     let word = RepairRequest { accept_missing: true, ..RepairRequest::default() };
     w.repair(a, word).expect("a report");
-    let reply = w.write(a, &key, Some("v9"), Basis::Blind, quorum(1, 1));
+    let reply = w.write(a, &key, Some("v9"), Precondition::Blind, quorum(1, 1));
     assert!(is_done(&reply), "{reply:?}");
     assert!(w.settle());
     away.iter().for_each(|o| w.restart(*o));

@@ -1,6 +1,6 @@
 //! Cases of a file that went on twice from one past, and of honest histories, which raise no alarm.
 
-use kvs::quorum::Basis;
+use kvs::quorum::Precondition;
 
 use crate::help::*;
 use crate::support::world::*;
@@ -26,7 +26,7 @@ fn two_futures(opens: bool, reopened: bool) -> (usize, World) {
     w.restart(0);
     w.run_for(4_000);
     assert_eq!(status(&mut w, 0).filling, 0, "who knows of the other future is down");
-    let reply = w.write(0, &second, Some("two"), Basis::Blind, strictly(2, 2));
+    let reply = w.write(0, &second, Some("two"), Precondition::Blind, strictly(2, 2));
     assert!(is_done(&reply), "{reply:?}");
     assert!(w.settle());
     if reopened {
@@ -92,7 +92,7 @@ fn alarms_of(seed: u64) -> Vec<String> {
             0 | 1 => w.restart(host),
             _ if w.is_up(host) => {
                 let key = format!("k{}", w.rng.below(12));
-                start(&mut w, host, &key, &format!("v{i}"), Basis::Blind, quorum(1, 1));
+                start(&mut w, host, &key, &format!("v{i}"), Precondition::Blind, quorum(1, 1));
             }
             _ => {}
         }
@@ -130,7 +130,14 @@ fn a_crash_before_the_first_commit_of_a_life_raises_no_alarm() {
         w.restart(host);
         w.run_for(i % 24);
         if i % 2 == 0 && w.is_up(0) {
-            start(&mut w, 0, &key, &format!("v{i}"), Basis::Overwrite { force: true }, options());
+            start(
+                &mut w,
+                0,
+                &key,
+                &format!("v{i}"),
+                Precondition::Overwrite { force: true },
+                options(),
+            );
             w.run_for(i % 12);
         }
         w.crash(host, i % 5 == 0);

@@ -7,7 +7,7 @@
 use kvs::clock::{Actor, Dot};
 use kvs::node::{Action, Event, Reply, Request, Status, genesis};
 use kvs::protocol::{Body, Message};
-use kvs::quorum::{Basis, ItemReply, Options, PutReply, Verdict};
+use kvs::quorum::{ItemReply, Options, Precondition, PutReply, Verdict};
 use kvs::ring::{Change, Member, RingDoc};
 use kvs::store::memory::Memory;
 use kvs::store::{HintStats, Store};
@@ -92,7 +92,7 @@ pub(crate) fn start(
     via: usize,
     key: &str,
     value: &str,
-    basis: Basis,
+    basis: Precondition,
     o: Options,
 ) -> u64 {
     let request = w.write_request(key, Some(value), basis, o);
@@ -256,7 +256,7 @@ pub(crate) fn owned_at(w: &World, host: usize, place: usize) -> String {
 pub(crate) fn written_by_two(w: &mut World, key: &str, value: &str, missing: usize) {
     w.crash(missing, false);
     let via = w.owners(key).into_iter().find(|o| *o != missing).expect("an owner");
-    let reply = w.write(via, key, Some(value), Basis::Blind, strictly(2, 2));
+    let reply = w.write(via, key, Some(value), Precondition::Blind, strictly(2, 2));
     assert!(is_done(&reply), "{reply:?}");
     assert!(w.settle());
     w.restart(missing);

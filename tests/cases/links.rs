@@ -7,8 +7,8 @@ use kvs::error::Result;
 use kvs::key::{Key, Partition};
 use kvs::node::{Action, Event, Reply, Request, Ticket, Time};
 use kvs::protocol::{Body, Message};
-use kvs::quorum::Basis;
-use kvs::ring::{Change, State};
+use kvs::quorum::Precondition;
+use kvs::ring::{Change, MemberState};
 use kvs::store::memory::Memory;
 use kvs::store::{
     BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit,
@@ -25,7 +25,7 @@ fn a_removed_member_is_answered_with_the_document_and_nothing_else() {
     let (zombie, mut version) = (w.hosts[3].id, w.doc().version);
     w.replace(0, 3).expect("a replacement");
     assert!(w.settle());
-    while w.doc().member(zombie).is_some_and(|m| m.state != State::Removed) {
+    while w.doc().member(zombie).is_some_and(|m| m.state != MemberState::Removed) {
         w.repair_all();
         w.advance(0).expect("the next step");
         assert!(w.settle());
@@ -69,7 +69,7 @@ fn a_late_answer_of_a_former_coordinator_refuses_nothing() {
     let key = of_first(&w);
     let doc = w.doc();
     let newer = doc.change(&[Change::Weight("n1".into(), 2)]).expect("a change");
-    let request = w.write_request(&key, Some("v"), Basis::Blind, options());
+    let request = w.write_request(&key, Some("v"), Precondition::Blind, options());
     let (owner, now) = (w.hosts[0].id, Time { wall_ms: 0, mono_ms: w.now_ms });
     let host = &mut w.hosts[1];
     let node = host.node.as_mut().expect("a node");
@@ -163,7 +163,7 @@ fn what_is_kept_for_somebody_who_is_down_is_not_read_to_be_passed_over() {
     w.crash(3, false);
     for key in &keys {
         let via = owners(&w, key).into_iter().find(|o| *o != 3).expect("another owner");
-        w.write(via, key, Some("v"), Basis::Blind, quorum(3, 2));
+        w.write(via, key, Some("v"), Precondition::Blind, quorum(3, 2));
     }
     assert!(w.settle());
     let kept = |i: usize| w.hosts[i].store.hint_stats().expect("memory").count;

@@ -9,7 +9,7 @@
 //! that a script here must find stands in `planted.rs`.
 
 use kvs::node::{RepairRequest, Reply, Request};
-use kvs::quorum::{Basis, ItemReply, Options};
+use kvs::quorum::{ItemReply, Options, Precondition};
 use kvs::store::{Hint, Store};
 
 use crate::help::*;
@@ -83,7 +83,7 @@ fn a_fallback_keeps_both_of_two_writes_for_one_owner() {
     assert!(is_done(&reply) && (reply.acks, reply.hinted) == (1, 1), "{reply:?}");
     // b coordinates because it takes a for dead; by the time it replicates it does so no longer.
     doubt(&mut w, b, &[a, c]);
-    let ticket = start(&mut w, b, "k", "v2", Basis::Blind, options());
+    let ticket = start(&mut w, b, "k", "v2", Precondition::Blind, options());
     doubt(&mut w, b, &[c]);
     w.run_for(20);
     let reply = taken(&mut w, ticket).expect("an answer");
@@ -108,7 +108,7 @@ fn a_hint_does_not_count_beside_its_target() {
         lie(&mut w);
         part(&mut w, a, silent);
         w.hosts[slow].commit_ms = (3_000, 3_000);
-        let reply = w.write(a, "k", Some("v"), Basis::Blind, quorum(3, 1));
+        let reply = w.write(a, "k", Some("v"), Precondition::Blind, quorum(3, 1));
         assert_eq!(w.values(slow, "k"), ["v"], "it acknowledges in the end");
         let lacks = |o: &&usize| w.values(**o, "k").is_empty() && !is_kept_for(&w, **o, "k");
         let lacking = [a, b, c].iter().filter(lacks).count();
@@ -125,7 +125,7 @@ fn a_pass_that_began_before_a_loss_proves_nothing() {
     let mut w = ring(3);
     let key = of_first(&w);
     w.crash(2, false);
-    let reply = w.write(0, &key, Some("v"), Basis::Blind, strictly(2, 2));
+    let reply = w.write(0, &key, Some("v"), Precondition::Blind, strictly(2, 2));
     assert!(is_done(&reply), "{reply:?}");
     w.restart(2);
     w.run_for(4_000);
@@ -157,10 +157,10 @@ fn a_write_beside_a_strike_counts_once() {
     acked(&mut w, 0, &key, "v");
     assert!(w.rot(0, &key));
     w.hosts[0].commit_ms = (50, 50);
-    start(&mut w, 0, &names[0], "x", Basis::Blind, options());
+    start(&mut w, 0, &names[0], "x", Precondition::Blind, options());
     w.run_for(10);
     // While that is committed the next batch gathers: a write, and the strike that a read leads to.
-    start(&mut w, 0, &names[1], "x", Basis::Blind, options());
+    start(&mut w, 0, &names[1], "x", Precondition::Blind, options());
     w.got(0, &key, Options { n: Some(1), ..quorum(1, 1) }).expect_err("it is damaged");
     w.run_for(1_000);
     let Some(Reply::Verify(verdict)) = w.ask(0, Request::Verify(p)) else { panic!("no verdict") };
@@ -183,7 +183,7 @@ fn a_context_ahead_of_the_own_copy_ends_minting() {
     };
     acked(&mut w, a, "k", "v5");
     assert!(w.lose(a, "k"));
-    let reply = w.write(a, "k", Some("v6"), Basis::Context(seen.clone()), options());
+    let reply = w.write(a, "k", Some("v6"), Precondition::Context(seen.clone()), options());
     assert!(is_done(&reply), "{reply:?}");
     converge(&mut w);
     everywhere(&w, "k", &["v5", "v6"]);

@@ -4,8 +4,8 @@ use kvs::key::Key;
 use kvs::node::{Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::quorum::{Basis, ItemReply, Options, Verdict};
-use kvs::ring::{Change, State};
+use kvs::quorum::{ItemReply, Options, Precondition, Verdict};
+use kvs::ring::{Change, MemberState};
 use kvs::store::{Hint, Store};
 
 use crate::help::*;
@@ -36,13 +36,13 @@ fn read_among(
 fn back_and_forth(n: u8, w: u8, r: u8) -> [Result<Vec<String>, Verdict>; 4] {
     let mut world = ring_of(usize::from(n), n);
     let o = world.owners("k");
-    let first = world.write(o[0], "k", Some("v1"), Basis::Blind, strictly(n, 1));
+    let first = world.write(o[0], "k", Some("v1"), Precondition::Blind, strictly(n, 1));
     assert!(is_done(&first));
     let seen = world.record(o[0], "k").unwrap().clock;
     lie(&mut world);
     let reached = usize::from(r.min(w - 1).max(1));
     o[reached..].iter().for_each(|x| world.cut(o[0], *x));
-    let second = world.write(o[0], "k", Some("v2"), Basis::Context(seen), strictly(w, 1));
+    let second = world.write(o[0], "k", Some("v2"), Precondition::Context(seen), strictly(w, 1));
     assert_eq!(is_done(&second), w == 1, "{second:?}");
     world.settle();
     world.lying = false;
@@ -87,7 +87,7 @@ fn c06_a_narrowed_read_counts_the_rings_n() {
     lie(&mut w);
     o[2..].iter().for_each(|x| w.cut(o[0], *x));
     let seen = w.record(o[0], "k").unwrap().clock;
-    let reply = w.write(o[0], "k", Some("v2"), Basis::Context(seen), strictly(4, 2));
+    let reply = w.write(o[0], "k", Some("v2"), Precondition::Context(seen), strictly(4, 2));
     assert!(matches!(reply.verdict, Verdict::Unknown(_)));
     let narrow = Options { n: Some(2), ..strictly(4, 2) };
     let got = w.got(o[0], "k", narrow);
@@ -219,7 +219,7 @@ fn c09_leaving_holder_hands_on() {
     let leave = Change::Leave(w.hosts[f].name.clone());
     w.change(via, &[leave]).expect("a majority agrees");
     w.advance(via).expect("all can be reached");
-    assert_eq!(w.doc().member(w.hosts[f].id).map(|m| m.state), Some(State::Removed));
+    assert_eq!(w.doc().member(w.hosts[f].id).map(|m| m.state), Some(MemberState::Removed));
     assert_eq!(hints(&w, f).acknowledged, 0, "it left with hints");
     w.crash(f, false);
     w.hosts[f].gone = true;
@@ -249,8 +249,8 @@ fn c10a_read_modify_write_needs_a_context() {
     assert!(w.settle());
     everywhere(&w, "n", &["6 by Y"]);
     let (one, two) = (read_number(&mut w, 0).1, read_number(&mut w, 1).1);
-    assert!(is_done(&w.write(0, "n", Some("7 by X"), Basis::Context(one), options())));
-    assert!(is_done(&w.write(1, "n", Some("7 by Y"), Basis::Context(two), options())));
+    assert!(is_done(&w.write(0, "n", Some("7 by X"), Precondition::Context(one), options())));
+    assert!(is_done(&w.write(1, "n", Some("7 by Y"), Precondition::Context(two), options())));
     assert!(w.settle());
     everywhere(&w, "n", &["7 by X", "7 by Y"]);
 }
@@ -264,7 +264,7 @@ fn c10b_strict_sequential_writers_make_no_siblings() {
         for away in 0..3 {
             w.crash(away, false);
             let value = format!("{round}.{away}");
-            let basis = Basis::Overwrite { force: false };
+            let basis = Precondition::Overwrite { force: false };
             let reply = w.write((away + 1) % 3, "k", Some(&value), basis, strict());
             assert!(is_done(&reply), "{reply:?}");
             w.restart(away);
@@ -289,7 +289,7 @@ fn c10c_overwrite_of_a_conflict_is_refused() {
     assert_eq!(reply.items, [ItemReply::Conflict { values: 2 }]);
     assert!(w.settle());
     everywhere(&w, "k", &["left", "right"]);
-    let force = Basis::Overwrite { force: true };
+    let force = Precondition::Overwrite { force: true };
     assert!(is_done(&w.write(1, "k", Some("cron"), force, options())));
     assert!(w.settle());
     everywhere(&w, "k", &["cron"]);
@@ -305,7 +305,7 @@ fn c10d_an_overwrite_asks_enough_owners() {
     acked(&mut w, a, "k", "v1");
     w.crash(b, false);
     w.crash(c, false);
-    let basis = Basis::Overwrite { force: false };
+    let basis = Precondition::Overwrite { force: false };
     let reply = w.write(a, "k", Some("v2"), basis.clone(), strictly(1, 1));
     assert!(matches!(reply.verdict, Verdict::Refused(_)), "{reply:?}");
     assert_eq!(w.values(a, "k"), ["v1"]);
@@ -325,7 +325,7 @@ fn only_fallbacks(written: bool) -> (Result<Vec<String>, Verdict>, Verdict) {
     }
     w.crash(a, false);
     let got = w.got(fallbacks[0], "k", quorum(2, 2));
-    let reply = w.write(fallbacks[1], "k", Some("mine"), Basis::Absent, quorum(2, 2));
+    let reply = w.write(fallbacks[1], "k", Some("mine"), Precondition::Absent, quorum(2, 2));
     (got, reply.verdict)
 }
 
@@ -373,9 +373,9 @@ fn race(values: [&str; 2], apart_ms: u64) -> usize {
     let [a, b, _] = owners(&w, "k");
     lie(&mut w);
     doubt(&mut w, b, &[a]);
-    let first = start(&mut w, a, "k", values[0], Basis::Absent, options());
+    let first = start(&mut w, a, "k", values[0], Precondition::Absent, options());
     w.run_for(apart_ms);
-    let second = start(&mut w, b, "k", values[1], Basis::Absent, options());
+    let second = start(&mut w, b, "k", values[1], Precondition::Absent, options());
     w.run_for(20_000);
     let replies = [first, second].map(|t| taken(&mut w, t).expect("an answer"));
     let won = replies.iter().filter(|r| is_done(r)).count();
@@ -413,7 +413,8 @@ fn c25_one_way_cuts() {
         acked(&mut w, o[0], "k", "v1");
         lie(&mut w);
         w.cut(o[from], o[to]);
-        let reply = w.write(o[0], "k", Some("v2"), Basis::Overwrite { force: false }, strict());
+        let reply =
+            w.write(o[0], "k", Some("v2"), Precondition::Overwrite { force: false }, strict());
         let done = is_done(&reply);
         assert!(done || matches!(reply.verdict, Verdict::Unknown(_)), "{reply:?}");
         for via in o {

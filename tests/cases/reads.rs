@@ -17,7 +17,7 @@ use kvs::key::Key;
 use kvs::node::{Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::quorum::{Basis, Item, ItemReply, Options, PutReply, PutRequest, Verdict};
+use kvs::quorum::{Item, ItemReply, Options, Precondition, PutReply, PutRequest, Verdict};
 use kvs::ring::{Change, Step};
 
 use crate::help::*;
@@ -56,7 +56,7 @@ fn reaches_only(w: &mut World, by: usize, key: &str, value: &str, reached: &[usi
     doubt(w, by, &missed);
     let seen = w.record(by, key).unwrap().clock;
     let one = Options { w: Some(1), timeout_ms: 500, ..strict() };
-    let request = w.write_request(key, Some(value), Basis::Context(seen), one);
+    let request = w.write_request(key, Some(value), Precondition::Context(seen), one);
     // Asked as by a peer that takes it for the first owner that is up.
     let earlier: Vec<_> = w.owners(key).into_iter().take_while(|o| *o != by).collect();
     doubt(w, by, &[missed.as_slice(), earlier.as_slice()].concat());
@@ -236,7 +236,7 @@ fn a_change_waits_for_strict_reads() {
 }
 
 /// Twenty keys of one partition, one request.
-fn many(w: &World, value: &str, basis: &Basis, options: Options) -> Request {
+fn many(w: &World, value: &str, basis: &Precondition, options: Options) -> Request {
     let p = w.place("k0").0;
     let keys = (0..5_000).map(|i| format!("k{i}")).filter(|k| w.place(k).0 == p).take(20);
     let item = |k: String| Item {
@@ -248,9 +248,9 @@ fn many(w: &World, value: &str, basis: &Basis, options: Options) -> Request {
 }
 
 /// What a write of twenty keys comes to when each holds 100 kB.
-fn over_many_large_values(basis: &Basis, options: Options) -> PutReply {
+fn over_many_large_values(basis: &Precondition, options: Options) -> PutReply {
     let mut w = ring(3);
-    let request = many(&w, &"x".repeat(100_000), &Basis::Blind, strict());
+    let request = many(&w, &"x".repeat(100_000), &Precondition::Blind, strict());
     let Some(Reply::Put(first)) = w.ask(0, request) else { panic!("no answer") };
     assert!(is_done(&first));
     assert!(w.settle());
@@ -264,13 +264,13 @@ fn over_many_large_values(basis: &Basis, options: Options) -> PutReply {
 /// values, and none has to guess.
 #[test]
 fn many_large_values_are_read_before_they_are_replaced() {
-    let overwrite = Basis::Overwrite { force: false };
+    let overwrite = Precondition::Overwrite { force: false };
     for options in [strict(), options()] {
         let reply = over_many_large_values(&overwrite, options);
         assert!(is_done(&reply) && !reply.guessed, "{:?}", reply.verdict);
         assert_eq!(reply.items.len(), 20);
     }
-    for basis in [Basis::Absent, Basis::Exact(VersionVector::new())] {
+    for basis in [Precondition::Absent, Precondition::Exact(VersionVector::new())] {
         let reply = over_many_large_values(&basis, options());
         assert_eq!(reply.verdict, Verdict::Done);
         assert_eq!(reply.items, vec![ItemReply::Conflict { values: 1 }; 20], "{basis:?}");

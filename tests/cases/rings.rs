@@ -5,7 +5,7 @@ use kvs::node::{Action, Event, RepairRequest, Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
 use kvs::protocol::{Body, Message};
-use kvs::quorum::{Basis, Options, Verdict};
+use kvs::quorum::{Options, Precondition, Verdict};
 use kvs::ring::{Change, Step};
 
 use crate::help::*;
@@ -39,7 +39,7 @@ fn half_written(step: Step, reached: usize) -> (bool, Result<Vec<String>, Verdic
     let seen = w.record(x, &key).unwrap().clock;
     let only = [y, z, d][reached];
     [y, z, d].into_iter().filter(|o| *o != only).for_each(|o| w.cut(x, o));
-    let reply = w.write(x, &key, Some("v2"), Basis::Context(seen), strictly(2, 2));
+    let reply = w.write(x, &key, Some("v2"), Precondition::Context(seen), strictly(2, 2));
     let done = is_done(&reply);
     assert!(done || matches!(reply.verdict, Verdict::Unknown(_)), "{reply:?}");
     w.lying = false;
@@ -58,7 +58,7 @@ fn c07_the_last_step_asks_no_former_owner() {
     lie(&mut w);
     let seen = w.record(x, &key).unwrap().clock;
     [y, z].into_iter().for_each(|o| w.cut(x, o));
-    let write = start(&mut w, x, &key, "v2", Basis::Context(seen), strictly(2, 2));
+    let write = start(&mut w, x, &key, "v2", Precondition::Context(seen), strictly(2, 2));
     w.run_for(200);
     w.cuts.clear();
     assert!(taken(&mut w, write).is_none(), "the older layout lacks it");
@@ -125,7 +125,7 @@ fn a_step_behind(from: u8, writer_is_behind: bool) -> Result<Vec<String>, Verdic
     if !writer_is_behind {
         doubt(&mut w, writer, &[x]);
     }
-    let reply = w.write(writer, &key, Some("v2"), Basis::Context(seen), strictly(2, 2));
+    let reply = w.write(writer, &key, Some("v2"), Precondition::Context(seen), strictly(2, 2));
     assert!(is_done(&reply), "from {from}: {reply:?}");
     // The reader does without one owner of its own layout.
     let away = if writer_is_behind { [x, z, d] } else { [y, z, d] };
@@ -160,7 +160,7 @@ fn c07b_the_barrier_waits_for_writes_in_flight() {
     lie(&mut w);
     w.cut(x, y);
     w.cut(x, z);
-    let write = start(&mut w, x, &key, "v2", Basis::Blind, strictly(2, 2));
+    let write = start(&mut w, x, &key, "v2", Precondition::Blind, strictly(2, 2));
     w.run_for(20);
     // What it sent is lost; it waits for answers that will not come.
     w.cuts.clear();
@@ -235,7 +235,7 @@ fn c07c_two_steps_behind_is_refused() {
     }
     w.cuts.clear();
     let seen = w.record(x, &key).unwrap().clock;
-    let reply = w.write(x, &key, Some("v2"), Basis::Context(seen), strictly(2, 2));
+    let reply = w.write(x, &key, Some("v2"), Precondition::Context(seen), strictly(2, 2));
     assert!(!is_done(&reply), "{reply:?}");
     for o in [y, z, d] {
         assert!(w.values(o, &key) != ["v2"], "{} took it", w.hosts[o].name);
@@ -298,7 +298,7 @@ fn c07c_a_change_under_load_ends() {
     let mut told = vec![];
     for i in 0..4_000 {
         let name = format!("load{}", i % 50);
-        let basis = Basis::Overwrite { force: true };
+        let basis = Precondition::Overwrite { force: true };
         let ticket = start(&mut w, i % 4, &name, &format!("{i}"), basis, options());
         told.push((ticket, name));
         w.run_for(3);

@@ -2,7 +2,7 @@
 
 use kvs::key::Key;
 use kvs::node::{RepairRequest, Reply, Request};
-use kvs::quorum::{Basis, Options, Verdict};
+use kvs::quorum::{Options, Precondition, Verdict};
 use kvs::ring::Change;
 use kvs::store::{Batch, Hint, Loss, Op, Store, Stored, Table};
 
@@ -14,7 +14,7 @@ fn on_two_of_three() -> (World, String) {
     let mut w = ring(3);
     let key = of_first(&w);
     w.crash(2, false);
-    let reply = w.write(0, &key, Some("v"), Basis::Blind, strictly(2, 2));
+    let reply = w.write(0, &key, Some("v"), Precondition::Blind, strictly(2, 2));
     assert!(is_done(&reply), "{reply:?}");
     w.settle();
     w.restart(2);
@@ -36,7 +36,7 @@ fn a_vanished_record_is_found_before_the_first_mint() {
     w.deliver_all();
     w.crash(c, false);
     let strict = || Options { strict: true, ..options() };
-    assert!(is_done(&w.write(a, "k", Some("v1"), Basis::Blind, strict())));
+    assert!(is_done(&w.write(a, "k", Some("v1"), Precondition::Blind, strict())));
     assert!(w.settle());
     w.crash(a, false);
     assert!(w.lose(a, "k"));
@@ -45,7 +45,7 @@ fn a_vanished_record_is_found_before_the_first_mint() {
     w.restart(a);
     w.run_for(5_000);
     w.repair(a, RepairRequest::default()).unwrap();
-    assert!(is_done(&w.write(a, "k", Some("v2"), Basis::Blind, strict())));
+    assert!(is_done(&w.write(a, "k", Some("v2"), Precondition::Blind, strict())));
     w.restart(b);
     converge(&mut w);
     assert_eq!(lost(&w, "k", &["v0", "v1", "v2"]), Vec::<&str>::new());
@@ -58,7 +58,7 @@ fn a_bad_key_is_no_vote_in_a_scan() {
     let mut w = ring(4);
     let [a, b, c] = owners(&w, "k");
     w.crash(c, false);
-    assert!(is_done(&w.write(a, "k", Some("v"), Basis::Blind, strictly(2, 2))));
+    assert!(is_done(&w.write(a, "k", Some("v"), Precondition::Blind, strictly(2, 2))));
     w.settle();
     w.crash(b, false);
     assert!(w.rot(a, "k"));
@@ -103,7 +103,7 @@ fn what_a_failed_batch_was_to_strike_is_struck_later() {
         let p = w.place(&key).0;
         let other = (0..5000).map(|i| format!("x{i}")).find(|k| w.place(k).0 == p).unwrap();
         w.hosts[0].store.set_full(full);
-        w.write(0, &other, Some("x"), Basis::Blind, options());
+        w.write(0, &other, Some("x"), Precondition::Blind, options());
         w.run_for(100);
         w.hosts[0].store.set_full(false);
         w.run_for(15_000);

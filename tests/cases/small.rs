@@ -5,7 +5,7 @@ use kvs::key::Key;
 use kvs::node::RepairRequest;
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
-use kvs::quorum::{Basis, ItemReply, Options};
+use kvs::quorum::{ItemReply, Options, Precondition};
 use kvs::record::SIBLINGS_MAX;
 use kvs::store::Store;
 
@@ -48,7 +48,7 @@ fn c19_merges_are_never_refused() {
     for (via, side) in [(a, "a"), (b, "b")] {
         for i in 0..20 {
             let value = format!("{side}{i:02}");
-            let reply = w.write(via, "k", Some(&value), Basis::Blind, quorum(1, 1));
+            let reply = w.write(via, "k", Some(&value), Precondition::Blind, quorum(1, 1));
             assert!(is_done(&reply));
             all.push(value);
         }
@@ -59,7 +59,7 @@ fn c19_merges_are_never_refused() {
     let reply = w.blind(a, "k", "more");
     assert!(matches!(reply.items[..], [ItemReply::TooLarge(_)]), "{reply:?}");
     let seen = w.record(b, "k").unwrap().clock;
-    let reply = w.write(b, "k", Some("settled"), Basis::Context(seen), options());
+    let reply = w.write(b, "k", Some("settled"), Precondition::Context(seen), options());
     assert!(is_done(&reply));
     assert!(w.settle());
     everywhere(&w, "k", &["settled"]);
@@ -99,7 +99,7 @@ fn two_clients_interleaved() -> World {
     let mut contexts = [VersionVector::new(), VersionVector::new()];
     for round in 0..50 {
         for (client, name) in ["X", "Y"].into_iter().enumerate() {
-            let context = Basis::Context(contexts[client].clone());
+            let context = Precondition::Context(contexts[client].clone());
             let value = format!("{name}{round:02}");
             let reply = w.write(client, "k", Some(&value), context, options());
             assert!(is_done(&reply), "{reply:?}");
@@ -218,7 +218,7 @@ fn small_a_patient_put_waits_for_all() {
     let mut w = ring(3);
     let [a, b, c] = owners(&w, "k");
     let patient = Options { patient: true, ..quorum(1, 1) };
-    let reply = w.write(a, "k", Some("v"), Basis::Blind, patient);
+    let reply = w.write(a, "k", Some("v"), Precondition::Blind, patient);
     assert!(is_done(&reply));
     assert_eq!(reply.acks, 3);
     assert!([a, b, c].iter().all(|o| w.values(*o, "k") == ["v"]), "before the answer, not after");
@@ -233,12 +233,12 @@ fn small_unknown_is_not_undone() {
     lie(&mut w);
     w.cut(a, b);
     w.cut(a, c);
-    let reply = w.write(a, "k", Some("v"), Basis::Blind, strict());
+    let reply = w.write(a, "k", Some("v"), Precondition::Blind, strict());
     assert!(matches!(reply.verdict, kvs::quorum::Verdict::Unknown(_)), "{reply:?}");
     assert_eq!(w.values(a, "k"), ["v"]);
     w.lying = false;
     w.heal();
-    let again = w.write(a, "k", Some("v"), Basis::Blind, strict());
+    let again = w.write(a, "k", Some("v"), Precondition::Blind, strict());
     assert!(matches!(again.items[..], [ItemReply::Written { values: 1, .. }]), "{again:?}");
     converge(&mut w);
     everywhere(&w, "k", &["v", "v"]);
@@ -253,7 +253,7 @@ fn small_siblings_of_three_coordinators() {
         let o = owners(&w, "k");
         for (host, value) in [(o[0], "va"), (o[1], "vb"), (o[2], "vc")] {
             others(&w, &[host]).into_iter().for_each(|x| part(&mut w, host, x));
-            assert!(is_done(&w.write(host, "k", Some(value), Basis::Blind, quorum(1, 1))));
+            assert!(is_done(&w.write(host, "k", Some(value), Precondition::Blind, quorum(1, 1))));
             w.heal();
         }
         converge(&mut w);
@@ -273,7 +273,8 @@ fn c19_a_merge_over_4_mib() {
     let mut w = ring_of(2, 2);
     w.isolate(0);
     for (via, byte) in [(0, "a"), (1, "b")] {
-        let reply = w.write(via, "k", Some(&byte.repeat(MIB * 9 / 4)), Basis::Blind, quorum(1, 1));
+        let reply =
+            w.write(via, "k", Some(&byte.repeat(MIB * 9 / 4)), Precondition::Blind, quorum(1, 1));
         assert!(is_done(&reply));
     }
     w.heal();

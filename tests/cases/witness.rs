@@ -14,7 +14,7 @@ use kvs::node::{Event, RepairRequest, Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
 use kvs::protocol::{Body, FilePoint};
-use kvs::quorum::{Basis, Options, Verdict};
+use kvs::quorum::{Options, Precondition, Verdict};
 use kvs::ring::Change;
 use kvs::store::{Batch, Op, Store};
 
@@ -106,7 +106,7 @@ fn the_witness_comes_late() -> ([usize; 2], Said) {
     w.run_for(1_000);
     let old = w.snapshot(0);
     w.crash(2, false);
-    assert!(is_done(&w.write(0, &key, Some("v"), Basis::Blind, strictly(2, 2))));
+    assert!(is_done(&w.write(0, &key, Some("v"), Precondition::Blind, strictly(2, 2))));
     assert!(w.settle());
     w.crash(1, false);
     w.restart(2);
@@ -140,7 +140,7 @@ fn an_acceptor_that_hears_late_of_its_loss_votes_again() {
     w.run_for(1_000);
     let old = w.snapshot(0);
     w.crash(2, false);
-    assert!(is_done(&w.write(0, &key, Some("v"), Basis::Blind, strictly(2, 2))));
+    assert!(is_done(&w.write(0, &key, Some("v"), Precondition::Blind, strictly(2, 2))));
     assert!(w.settle());
     w.crash(1, false);
     w.restart(2);

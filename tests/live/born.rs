@@ -13,7 +13,7 @@ use kvs::cluster::{Access, Cluster, Opening};
 use kvs::config::{NodeConfig, create_key};
 use kvs::key::Q;
 use kvs::node_dir::Provision;
-use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State, Step};
+use kvs::ring::{Change, Member, MemberState, NodeId, RingDoc, RingId, Step};
 
 use crate::support::served::{Served, ports};
 use crate::support::shell::Place;
@@ -30,7 +30,7 @@ fn place() -> Place {
 }
 
 /// The member that a directory will be, with its key made there.
-fn member(place: &Place, name: &str, state: State) -> Member {
+fn member(place: &Place, name: &str, state: MemberState) -> Member {
     let line = format!("node make r/{name} --identity");
     let told = place.kvs(&line).ends(0).text();
     let again = place.kvs(&line).ends(0).text();
@@ -49,7 +49,7 @@ struct Ring {
 impl Ring {
     fn found(place: &Place) -> Self {
         let members: Vec<_> =
-            ["n1", "n2", "n3"].map(|name| member(place, name, State::Normal)).into();
+            ["n1", "n2", "n3"].map(|name| member(place, name, MemberState::Normal)).into();
         let base = ports();
         let at = |(i, m): (u16, &Member)| (m.id, format!("127.0.0.1:{}", base + i));
         let addresses = (0..).zip(&members).map(at).collect();
@@ -103,7 +103,7 @@ fn directories_made_apart_are_one_ring_and_take_in_another() {
     place.kvs("get --strict k").ends(0).prints("v");
     place.sh("kvs node make r/n1 < birth").ends(10).says("is the node n1"); // the birth of n3
 
-    let n4 = member(&place, "n4", State::Joining);
+    let n4 = member(&place, "n4", MemberState::Joining);
     let address = format!("127.0.0.1:{}", ports());
     ring.make(&place, &n4, &address, false);
     let mut target = ring.open(&place);
@@ -114,7 +114,7 @@ fn directories_made_apart_are_one_ring_and_take_in_another() {
     let doc = target.doc();
     assert_eq!(
         (doc.step, doc.member(n4.id).map(|m| m.state)),
-        (Step::Settled, Some(State::Normal))
+        (Step::Settled, Some(MemberState::Normal))
     );
     assert!(!doc.owned(n4.id).is_empty());
     place.kvs("get --strict k").ends(0).prints("v");

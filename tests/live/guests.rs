@@ -18,7 +18,7 @@ use kvs::channel::{
 use kvs::config;
 use kvs::key::{Key, Q};
 use kvs::node::Request;
-use kvs::quorum::{Basis, Item, Options, PutRequest};
+use kvs::quorum::{Item, Options, Precondition, PutRequest};
 use kvs::store::lock::Lock;
 
 use crate::support::served::{Served, pid, ring};
@@ -140,7 +140,7 @@ pub(crate) fn put(key: &str, bytes: usize) -> ClientRequest {
     let key = Key::new(key).expect("a key");
     let partition = Q::new(16).expect("sixteen").partition(&key);
     let value = Some((vec![b'x'; bytes], None));
-    let items = vec![Item { key, value, basis: Basis::Blind }];
+    let items = vec![Item { key, value, basis: Precondition::Blind }];
     let options = Options { timeout_ms: 10_000, ..Options::default() };
     ClientRequest::Node(Request::Put(PutRequest { partition, items, options }))
 }

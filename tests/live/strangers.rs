@@ -16,12 +16,12 @@ use kvs::channel::{
 };
 use kvs::clock::Actor;
 use kvs::config;
-use kvs::digest::{Arc, Sum};
+use kvs::digest::{HashRange, Sum};
 use kvs::gossip::{GossipRow, NodeHealth};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{RepairRequest, Request};
 use kvs::protocol::{Ballot, Body, Message, Scope, WIRE};
-use kvs::quorum::{Basis, Item, Options, PutRequest};
+use kvs::quorum::{Item, Options, Precondition, PutRequest};
 use kvs::ring::{Change, NodeId, RingDoc};
 use kvs::store::lock::Lock;
 
@@ -113,7 +113,7 @@ fn peak_mib(place: &Place, name: &str) -> u64 {
     peak.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).expect("a number") / 1_024
 }
 
-fn put(partition: Option<u16>, basis: Basis, count: usize) -> PutRequest {
+fn put(partition: Option<u16>, basis: Precondition, count: usize) -> PutRequest {
     let key = Key::new("k").expect("a key");
     let own = Q::new(16).expect("sixteen").partition(&key);
     let item = Item { key, value: Some((b"v".to_vec(), None)), basis };
@@ -130,9 +130,9 @@ fn forged(doc: &RingDoc, forge: impl Fn(&mut RingDoc)) -> Box<RingDoc> {
 
 /// What a member says, each of which has stopped a node or spoilt a ring.
 fn lies(doc: &RingDoc) -> Vec<Body> {
-    let arcs = |bits| vec![(Arc { bits, prefix: 0 }, Sum::default())];
+    let arcs = |bits| vec![(HashRange { bits, prefix: 0 }, Sum::default())];
     vec![
-        Body::Put(put(Some(60_000), Basis::Blind, 1)),
+        Body::Put(put(Some(60_000), Precondition::Blind, 1)),
         Body::Page { partition: Partition(60_000), after: None, limit: 1 },
         Body::Fullness(Scope::Only(vec![Partition(60_000)])),
         Body::Sums { scope: Scope::Shared, arcs: arcs(64) },
@@ -153,7 +153,7 @@ fn absurd(doc: &RingDoc) -> Vec<ClientRequest> {
     let key = || Key::new("k").expect("a key");
     let repair = RepairRequest { partitions: Some(vec![Partition(60_000)]), accept_missing: true };
     vec![
-        ClientRequest::Node(Request::Put(put(Some(60_000), Basis::Blind, 1))),
+        ClientRequest::Node(Request::Put(put(Some(60_000), Precondition::Blind, 1))),
         ClientRequest::Node(Request::Get(key(), options())),
         ClientRequest::Node(Request::Scan(Partition(60_000), None, 1, Options::default())),
         ClientRequest::Node(Request::Scan(Partition(1), None, u32::MAX, Options::default())),
@@ -219,7 +219,7 @@ fn lies_of_a_member_and_absurd_questions_change_nothing() {
 
     // Bytes that are none end the link; the next one is as good as the first.
     drop(member);
-    let many = Body::Put(put(None, Basis::Blind, 5_000));
+    let many = Body::Put(put(None, Precondition::Blind, 5_000));
     let many = Message { ring: doc.id, version: doc.version, op: 7, body: many };
     let many = [&[3], &many.encode(WIRE).expect("a word of this build")[..]].concat();
     for bytes in [&many[..], &[3, WIRE, 0xff], &[3, 9, 1], &[4, 1, 0xff], &[77]] {

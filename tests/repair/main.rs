@@ -24,7 +24,7 @@ use kvs::cluster::{Access, Cluster, Opening};
 use kvs::error::Result;
 use kvs::key::{Key, Q};
 use kvs::node_dir::{MemberSpec, RingSpec, create_ring};
-use kvs::quorum::{Basis, Item, Options};
+use kvs::quorum::{Item, Options, Precondition};
 use kvs::repair::{RepairOptions, Report, repair};
 use kvs::store::Store;
 use tempfile::TempDir;
@@ -103,7 +103,7 @@ impl Situation {
         let mut cluster = self.open(Access::Write, down.cloned().collect())?;
         let value = value.map(|value| (value.as_bytes().to_vec(), None));
         let key = Key::new(key.as_bytes())?;
-        let item = Item { key, value, basis: Basis::Overwrite { force: true } };
+        let item = Item { key, value, basis: Precondition::Overwrite { force: true } };
         let w = u8::try_from(names.len()).ok().map(|n| n.min(REPLICAS));
         let reply = cluster.put(item, &Options { w, timeout_ms: 10_000, ..Options::default() })?;
         Ok(format!("{} of {} owners, {} hinted\n", reply.acks, reply.n, reply.hinted))

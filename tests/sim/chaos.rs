@@ -1,7 +1,7 @@
 //! What goes wrong while the clients work, within a budget of losses, and how the ring is changed.
 
 use kvs::node::{Reply, Request};
-use kvs::ring::{Change, State, Step};
+use kvs::ring::{Change, MemberState, Step};
 use kvs::store::memory::Damage;
 use kvs::store::{Store, Table};
 
@@ -283,7 +283,8 @@ impl Run {
         }
         let Some(member) = doc.member(self.w.hosts[host].id).cloned() else { return false };
         let voters = doc.voters().count();
-        if member.state != State::Normal || self.doubted > 0 && 2 * self.doubted >= voters - 1 {
+        if member.state != MemberState::Normal || self.doubted > 0 && 2 * self.doubted >= voters - 1
+        {
             return false;
         }
         let less = self.plan.w() < self.plan.majority();
@@ -340,9 +341,11 @@ impl Run {
         let doc = self.w.doc();
         match wish {
             Change::Join(m) | Change::Replace(m) => doc.member(m.id).is_some(),
-            Change::Leave(name) => doc.named(name).map_or(true, |m| m.state != State::Normal),
+            Change::Leave(name) => doc.named(name).map_or(true, |m| m.state != MemberState::Normal),
             Change::Weight(name, weight) => doc.named(name).map_or(true, |m| m.weight == *weight),
-            Change::Remove(name) => doc.named(name).map_or(true, |m| m.state != State::Normal),
+            Change::Remove(name) => {
+                doc.named(name).map_or(true, |m| m.state != MemberState::Normal)
+            }
         }
     }
 
@@ -355,9 +358,9 @@ impl Run {
             let says = |h: &crate::support::world::Host| {
                 let row = h.store.row(Table::Ring, "doc").ok().flatten();
                 let doc = row.and_then(|row| kvs::ring::RingDoc::decode(&row).ok());
-                doc.is_some_and(|d| d.member(id).is_some_and(|m| m.state == State::Removed))
+                doc.is_some_and(|d| d.member(id).is_some_and(|m| m.state == MemberState::Removed))
             };
-            let removed = doc.member(id).is_some_and(|m| m.state == State::Removed);
+            let removed = doc.member(id).is_some_and(|m| m.state == MemberState::Removed);
             let known = self.w.hosts.iter().any(|h| !h.gone && h.id != id && says(h));
             if removed && known && !self.w.hosts[i].gone {
                 self.w.hosts[i].gone = true;

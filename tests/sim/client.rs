@@ -4,7 +4,7 @@ use kvs::clock::{Dot, VersionVector};
 use kvs::key::{Key, Partition};
 use kvs::node::{Reply, Request};
 use kvs::quorum::{
-    Answer, Basis, GetReply, Item, ItemReply, Level, Options, PutReply, PutRequest, Verdict,
+    Answer, GetReply, Item, ItemReply, Level, Options, Precondition, PutReply, PutRequest, Verdict,
 };
 
 use super::plan::Mode;
@@ -258,11 +258,11 @@ impl Run {
         let basis = match op.kind {
             Kind::Get => return Request::Get(name(&op), options),
             Kind::Scan => return Request::Scan(partition, None, 1_000, options),
-            Kind::Context => Basis::Context(op.context.unwrap_or_default()),
-            Kind::Overwrite => Basis::Overwrite { force },
-            Kind::Blind => Basis::Blind,
-            Kind::Absent => Basis::Absent,
-            Kind::Exact => Basis::Exact(op.context.unwrap_or_default()),
+            Kind::Context => Precondition::Context(op.context.unwrap_or_default()),
+            Kind::Overwrite => Precondition::Overwrite { force },
+            Kind::Blind => Precondition::Blind,
+            Kind::Absent => Precondition::Absent,
+            Kind::Exact => Precondition::Exact(op.context.unwrap_or_default()),
         };
         let item = |id: &usize| {
             let op = &self.ops[*id];
@@ -316,7 +316,7 @@ impl Run {
                 self.w.count(if reply.hinted > 0 { "puts acked, hinted" } else { "puts acked" });
                 Outcome::Acked(Some(*dot))
             }
-            (Verdict::Done, Some(ItemReply::NotAlone)) => {
+            (Verdict::Done, Some(ItemReply::LostRace)) => {
                 self.w.count("if-absent not alone");
                 Outcome::Acked(None)
             }
@@ -332,7 +332,7 @@ impl Run {
             }
             (Verdict::Unknown(why), item) => {
                 self.why.clone_from(why);
-                if item == Some(&ItemReply::NotAlone) {
+                if item == Some(&ItemReply::LostRace) {
                     // Two met: that both are there is all that can be told.
                     self.w.count("exact not alone");
                     self.conflicts.insert(id);

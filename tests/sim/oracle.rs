@@ -126,7 +126,7 @@ impl Run {
     /// No clock covers what nothing has superseded.
     fn check_honest(&mut self, host: usize, key: &Key, record: &Record) {
         let Some(log) = self.logs.get_mut(key) else { return };
-        if !log.honest.insert(record.term(key).0) {
+        if !log.honest.insert(record.hash(key).0) {
             return;
         }
         let hidden = |dot: &&Dot| {

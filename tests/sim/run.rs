@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kvs::clock::Dot;
 use kvs::key::Key;
 use kvs::node::{RepairRequest, Reply, Request};
-use kvs::quorum::{Basis, Options, Verdict};
+use kvs::quorum::{Options, Precondition, Verdict};
 use kvs::ring::{Change, Step as RingStep};
 use kvs::store::Store;
 

@@ -55,7 +55,7 @@ fn golden_text() -> String {
     );
     for (key, record) in golden_records() {
         let stored = Stored::new(&key, &record);
-        text += &format!("\nkey {}\nterm {:032x}\n", hex(key.as_bytes()), stored.term().0);
+        text += &format!("\nkey {}\nterm {:032x}\n", hex(key.as_bytes()), stored.hash().0);
         for (actor, counter) in record.clock.entries() {
             text += &format!("clock {actor} {counter}\n");
         }

@@ -28,7 +28,7 @@ use kvs::clock::{Actor, Dot};
 use kvs::digest::{Leaves, Sum};
 use kvs::error::Error;
 use kvs::key::{Key, LEAVES, Partition, Q};
-use kvs::record::{Record, Stored, Term, Value, Write};
+use kvs::record::{Record, RecordHash, Stored, Value, Write};
 use kvs::ring::NodeId;
 use kvs::store::lmdb::{Access, Lmdb, Map, Opened};
 use kvs::store::lock::{Attempt, Holder, Lock, Want};
@@ -120,7 +120,7 @@ struct Model {
     records: BTreeMap<(Partition, Key), Stored>,
     hints: BTreeMap<(NodeId, Partition, Key), Option<Stored>>,
     /// What was struck there last, if anything was.
-    bad: BTreeMap<(Partition, Vec<u8>), Option<Term>>,
+    bad: BTreeMap<(Partition, Vec<u8>), Option<RecordHash>>,
     /// References to what was struck and healed by something else.
     owed: u64,
     rows: BTreeMap<(bool, String), Vec<u8>>,
@@ -137,7 +137,7 @@ impl Model {
                 }
                 Op::Bad { partition, key } => {
                     let place = (partition, Key::new(key.clone()).unwrap());
-                    let struck = self.records.remove(&place).map(|stored| stored.term());
+                    let struck = self.records.remove(&place).map(|stored| stored.hash());
                     let listed = self.bad.entry((partition, key)).or_default();
                     *listed = struck.or(*listed);
                 }
@@ -164,7 +164,7 @@ impl Model {
     fn heal(&mut self, p: Partition, key: Vec<u8>) {
         let was = self.bad.remove(&(p, key.clone())).flatten();
         let key = Key::new(key).unwrap();
-        let now = self.records.get(&(p, key.clone())).map(Stored::term);
+        let now = self.records.get(&(p, key.clone())).map(Stored::hash);
         if was.is_some() && was != now {
             let before = self.hints.len();
             self.hints.retain(|(_, at, k), stored| *at != p || *k != key || stored.is_some());
@@ -182,7 +182,7 @@ impl Model {
     fn leaves(&self, p: Partition) -> Box<Leaves> {
         let mut leaves = Box::new([Sum::default(); LEAVES]);
         for ((_, key), stored) in self.records.iter().filter(|((at, _), _)| *at == p) {
-            leaves[usize::from(key.position().leaf(q()))].insert(stored.term());
+            leaves[usize::from(key.position().leaf(q()))].insert(stored.hash());
         }
         leaves
     }

@@ -21,7 +21,7 @@ use kvs::cluster::{Access, Cluster, Opening};
 use kvs::error::{Error, Result};
 use kvs::key::Key;
 use kvs::os::wall_ms;
-use kvs::quorum::{Basis, Item, ItemReply, Options};
+use kvs::quorum::{Item, ItemReply, Options, Precondition};
 use kvs::record::Record;
 use serde::{Deserialize, Serialize};
 
@@ -196,9 +196,9 @@ impl<'a> Client<'a> {
         let value = (!deletes).then(|| format!("{}.{}", self.who, self.count));
         let basis = match &what {
             What::Get => unreachable!("a read is no write"),
-            What::Context(clock) => Basis::Context(clock.clone()),
-            What::Overwrite => Basis::Overwrite { force: self.rng.chance(500) },
-            What::Blind => Basis::Blind,
+            What::Context(clock) => Precondition::Context(clock.clone()),
+            What::Overwrite => Precondition::Overwrite { force: self.rng.chance(500) },
+            What::Blind => Precondition::Blind,
         };
         let bytes = value.clone().map(|v| (v.into_bytes(), None));
         let item = Item { key: Key::new(key).expect("a key"), value: bytes, basis };

@@ -23,9 +23,9 @@ use kvs::node::{
     Action, BatchSeq, Boot, Event, Node, Note, RepairRequest, Reply, Request, Ticket, Time, genesis,
 };
 use kvs::protocol::{Body, Message, WIRE};
-use kvs::quorum::{Basis, GetReply, Item, Options, PutReply, PutRequest, Verdict};
+use kvs::quorum::{GetReply, Item, Options, Precondition, PutReply, PutRequest, Verdict};
 use kvs::record::Record;
-use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State};
+use kvs::ring::{Change, Member, MemberState, NodeId, RingDoc, RingId};
 use kvs::store::memory::Memory;
 use kvs::store::sidecar::{self, Found, Identity, Trust};
 use kvs::store::{Batch, Failure, Hint, Op, Store, Table};
@@ -311,7 +311,7 @@ impl World {
             name: name.into(),
             zone: zone.into(),
             weight,
-            state: State::Normal,
+            state: MemberState::Normal,
             public_key: [0; 32],
         }
     }

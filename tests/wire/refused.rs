@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 
 use kvs::channel::{ClientRequest, Frame, StoreQuery};
 use kvs::clock::{Actor, CLOCK_READ_MAX};
-use kvs::digest::{Arc, Sum};
+use kvs::digest::{HashRange, Sum};
 use kvs::error::Error;
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{
     Action, Boot, Event, Node, Note, RepairRequest, Reply, Request, Ticket, Time, genesis,
 };
 use kvs::protocol::{BALLOT_MAX, Ballot, Body, Message, Scope, TIMEOUT_MS_MAX, WIRE};
-use kvs::quorum::{Basis, Item, Options, PutRequest, Verdict};
-use kvs::ring::{Member, NodeId, RingDoc, State};
+use kvs::quorum::{Item, Options, Precondition, PutRequest, Verdict};
+use kvs::ring::{Member, MemberState, NodeId, RingDoc};
 use kvs::store::Store;
 use kvs::store::memory::Memory;
 
@@ -96,7 +96,7 @@ fn put(change: impl Fn(&mut PutRequest)) -> PutRequest {
 fn absurd() -> Vec<(&'static str, Body)> {
     let ballot = |n| Ballot(n, 2);
     let many_keys = || (0..20_000_u32).map(|i| Key::new(i.to_be_bytes()).unwrap()).collect();
-    let arc = |bits, prefix| vec![(Arc { bits, prefix }, Sum::default())];
+    let arc = |bits, prefix| vec![(HashRange { bits, prefix }, Sum::default())];
     let page = |partition, limit| Body::Page { partition, after: None, limit };
     vec![
         ("put, partition", Body::Put(put(|p| p.partition = beyond()))),
@@ -157,7 +157,7 @@ fn absurd() -> Vec<(&'static str, Body)> {
         (
             "chosen, many",
             Body::Chosen(forged(|d| {
-                let joining = |i| Member { state: State::Joining, ..member(i) };
+                let joining = |i| Member { state: MemberState::Joining, ..member(i) };
                 d.members.extend((10..2_000).map(joining));
             })),
         ),
@@ -279,7 +279,7 @@ fn clock_of(entries: &[(u64, u64)]) -> Vec<u8> {
 fn put_with_context(clock: &[u8]) -> Vec<u8> {
     let put = put(|p| {
         p.items.truncate(1);
-        p.items[0].basis = Basis::Context([samples::dot()].into_iter().collect());
+        p.items[0].basis = Precondition::Context([samples::dot()].into_iter().collect());
     });
     let whole = samples::message(Body::Put(put)).encode(WIRE).unwrap();
     let known = clock_of(&[(samples::dot().actor.0, samples::dot().counter)]);

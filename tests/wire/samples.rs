@@ -13,17 +13,17 @@ use kvs::channel::{
     StoreResult,
 };
 use kvs::clock::{Actor, Dot, VersionVector};
-use kvs::digest::{Arc, Sum};
+use kvs::digest::{HashRange, Sum};
 use kvs::error::Error;
 use kvs::gossip::{GossipRow, NodeHealth};
 use kvs::key::{Key, Partition, Q};
 use kvs::node::{RepairReport, RepairRequest, Reply, Request, Status, Transfer, TransferKind};
 use kvs::protocol::{Ballot, Body, FilePoint, Message, Scope};
 use kvs::quorum::{
-    Answer, Basis, GetReply, Item, ItemReply, Level, Options, PutReply, PutRequest, Verdict,
+    Answer, GetReply, Item, ItemReply, Level, Options, Precondition, PutReply, PutRequest, Verdict,
 };
-use kvs::record::{Record, Stored, Term, Value, Write};
-use kvs::ring::{Change, Member, NodeId, RingDoc, RingId, State};
+use kvs::record::{Record, RecordHash, Stored, Value, Write};
+use kvs::ring::{Change, Member, MemberState, NodeId, RingDoc, RingId};
 use kvs::store::{BadHints, Hint, HintStats, Table, verify};
 
 pub(crate) use self::frames::{asks, frames, tolds};
@@ -64,9 +64,9 @@ variants! { seen_name, SEENS, StoreResult,
     Record, Page, Sums, Sum, Leaves, Hints, HintStats, Bad, Row, Rows, Size, BadHints,
     Base,
 }
-variants! { basis_name, BASES, Basis, Context, Overwrite, Blind, Beside, Absent, Exact }
+variants! { basis_name, BASES, Precondition, Context, Overwrite, Blind, Append, Absent, Exact }
 variants! { item_reply_name, ITEM_REPLIES, ItemReply,
-    Written, Conflict, NotAlone, Absent, TooLarge,
+    Written, Conflict, LostRace, Absent, TooLarge,
 }
 variants! { verdict_name, VERDICTS, Verdict, Done, Refused, Unknown, Unreachable }
 variants! { level_name, LEVELS, Level, One, Quorum, All, LocalQuorum, EachQuorum }
@@ -127,7 +127,7 @@ pub(crate) fn member(i: u64) -> Member {
         name: format!("n{i}"),
         zone: ["a", "b"][i as usize % 2].into(),
         weight: 1,
-        state: State::Normal,
+        state: MemberState::Normal,
         public_key: [i as u8; 32],
     }
 }
@@ -181,13 +181,13 @@ fn all_options() -> Vec<Options> {
     named(levels.to_vec(), level_name, LEVELS).into_iter().map(|(_, l)| of(l)).collect()
 }
 
-fn bases() -> Vec<Basis> {
+fn bases() -> Vec<Precondition> {
     vec![
-        Basis::Context(clock()),
-        Basis::Overwrite { force: true },
-        Basis::Blind,
-        Basis::Beside,
-        Basis::Absent,
+        Precondition::Context(clock()),
+        Precondition::Overwrite { force: true },
+        Precondition::Blind,
+        Precondition::Append,
+        Precondition::Absent,
     ]
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn put() -> PutRequest {
 fn put_exactly() -> PutRequest {
     let item = |(_, basis)| Item { key: key(), value: Some((b"new".to_vec(), None)), basis };
     let mut all = bases();
-    all.push(Basis::Exact(clock()));
+    all.push(Precondition::Exact(clock()));
     let mut items: Vec<_> = named(all, basis_name, BASES).into_iter().map(item).collect();
     PutRequest { items: items.split_off(items.len() - 1), ..put() }
 }
@@ -223,7 +223,7 @@ fn put_reply() -> PutReply {
         ItemReply::Written { dot: dot(), context: Some(clock()), values: 1 },
         ItemReply::Written { dot: dot(), context: None, values: 2 },
         ItemReply::Conflict { values: 2 },
-        ItemReply::NotAlone,
+        ItemReply::LostRace,
         ItemReply::Absent,
         ItemReply::TooLarge("It is too large.".into()),
     ];
@@ -272,7 +272,8 @@ fn sum() -> Sum {
 pub(crate) fn bodies() -> Vec<(String, Body)> {
     let only = Scope::Only(vec![Partition(0), Partition(7)]);
     let _all = named(vec![Scope::Shared, only.clone()], scope_name, SCOPES);
-    let arcs = || vec![(Arc::ALL, sum()), (Arc { bits: 11, prefix: 300 }, Sum::default())];
+    let arcs =
+        || vec![(HashRange::ALL, sum()), (HashRange { bits: 11, prefix: 300 }, Sum::default())];
     let ballot = Ballot(3, 9);
     let all = vec![
         Body::Hello { actor: Actor(7), counter: 300 },
@@ -298,7 +299,7 @@ pub(crate) fn bodies() -> Vec<(String, Body)> {
         Body::Sums { scope: only, arcs: arcs() },
         Body::Differ(arcs()),
         Body::List(vec![(Partition(3), vec![0, 255])]),
-        Body::Listing(vec![(key(), Term(1 << 90))]),
+        Body::Listing(vec![(key(), RecordHash(1 << 90))]),
         Body::Prepare(ballot),
         Body::Promise(None),
         Body::Promise(Some((ballot, Box::new(moving())))),

@@ -68,7 +68,7 @@ impl World<'_> {
             16 => Body::Sums { scope: self.scope(), arcs: self.list(Self::arc) },
             17 => Body::Differ(self.list(Self::arc)),
             18 => Body::List(self.list(|w| (w.partition(), w.list(|w| w.bytes.byte())))),
-            _ => Body::Listing(self.list(|w| (w.key(), Term(u128::from(w.bytes.number()))))),
+            _ => Body::Listing(self.list(|w| (w.key(), RecordHash(u128::from(w.bytes.number()))))),
         }
     }
 
@@ -179,12 +179,12 @@ impl World<'_> {
         if some { Scope::Only(self.list(Self::partition)) } else { Scope::Shared }
     }
 
-    fn arc(&mut self) -> (Arc, Sum) {
+    fn arc(&mut self) -> (HashRange, Sum) {
         let wild = self.bytes.below(3) == 0;
         let bits = if wild { self.bytes.byte() } else { self.bytes.below(12) as u8 };
         let prefix = self.bytes.number() as u32;
         let prefix = if wild { prefix } else { prefix & ((1 << bits) - 1) };
-        (Arc { bits, prefix }, Sum { terms: u128::from(self.bytes.number()), count: 1 })
+        (HashRange { bits, prefix }, Sum { terms: u128::from(self.bytes.number()), count: 1 })
     }
 
     fn ballot(&mut self) -> Ballot {
@@ -214,12 +214,12 @@ impl World<'_> {
     fn put(&mut self) -> PutRequest {
         let items = self.list(|w| {
             let basis = match w.bytes.below(6) {
-                0 => Basis::Context(w.clock()),
-                5 => Basis::Exact(w.clock()),
-                1 => Basis::Overwrite { force: true },
-                2 => Basis::Blind,
-                3 => Basis::Beside,
-                _ => Basis::Absent,
+                0 => Precondition::Context(w.clock()),
+                5 => Precondition::Exact(w.clock()),
+                1 => Precondition::Overwrite { force: true },
+                2 => Precondition::Blind,
+                3 => Precondition::Append,
+                _ => Precondition::Absent,
             };
             let expires = (w.bytes.below(4) == 0).then(|| w.bytes.number());
             let value = (w.bytes.below(4) > 0).then(|| (vec![w.bytes.byte()], expires));
@@ -232,7 +232,7 @@ impl World<'_> {
     }
 
     fn put_reply(&mut self) -> PutReply {
-        let items = self.list(|_| ItemReply::NotAlone);
+        let items = self.list(|_| ItemReply::LostRace);
         PutReply { items, ..PutReply::none(Verdict::Done) }
     }
 
@@ -279,7 +279,7 @@ impl World<'_> {
             2 => next.replicas = self.bytes.byte(),
             3 => drop(next.members.pop()),
             4 => next.members[0].public_key = [9; 32],
-            5 => next.members[1].state = State::Removed,
+            5 => next.members[1].state = MemberState::Removed,
             6 => next.old = None,
             7 => next.id = kvs::ring::RingId(6),
             8 => next.members[2].name = "n\n1".into(),

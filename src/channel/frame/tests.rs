@@ -10,7 +10,7 @@ use crate::node::{RepairReport, RepairRequest, Status, TransferKind};
 use crate::protocol::Body;
 use crate::quorum::{GetReply, ItemReply, Options, PutReply, PutRequest, Verdict};
 use crate::record::{Record, Value, Write};
-use crate::ring::{Member, State};
+use crate::ring::{Member, MemberState};
 
 fn key() -> Key {
     Key::new("k").expect("a key")
@@ -28,7 +28,7 @@ fn doc() -> RingDoc {
         name: format!("n{i}"),
         zone: "a".into(),
         weight: 1,
-        state: State::Normal,
+        state: MemberState::Normal,
         public_key: [i as u8; 32],
     };
     let q = Q::new(8).expect("a power of two");

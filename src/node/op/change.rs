@@ -20,7 +20,7 @@ use crate::node::flow::{Ctx, Flow, Outcome, Start, Wake};
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
-use crate::ring::{Member, NodeId, State, Step};
+use crate::ring::{Member, MemberState, NodeId, Step};
 
 /// How long a stage may wait for its last member, in ms; a fill moves data and has no limit of its
 /// own as long as passes answer.
@@ -82,7 +82,7 @@ impl Advance {
         self.version = node.doc.version;
         self.started_ms = cx.now.mono_ms;
         self.unfilled = 0;
-        let leaving = |m: &&Member| m.state == State::Leaving;
+        let leaving = |m: &&Member| m.state == MemberState::Leaving;
         let doc = node.doc.clone();
         let all = doc.present();
         self.waiting = match stage {

@@ -23,7 +23,7 @@ use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::record::Stored;
-use crate::ring::{NodeId, State};
+use crate::ring::{MemberState, NodeId};
 use crate::store::{Hint, Op, hint_page};
 
 /// Hints delivered in one message.
@@ -241,7 +241,7 @@ fn routes(node: &Replica, target: NodeId, p: Partition, to: HandoffTo) -> Vec<No
         if up {
             return vec![target];
         }
-        let leaving = node.doc.member(node.id).is_some_and(|m| m.state == State::Leaving);
+        let leaving = node.doc.member(node.id).is_some_and(|m| m.state == MemberState::Leaving);
         let spare = |id: &NodeId| *id != node.id && node.alive.contains(id);
         return match leaving {
             true => node.doc.preference(p).into_iter().find(spare).into_iter().collect(),

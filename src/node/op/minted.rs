@@ -5,7 +5,7 @@ use crate::key::Key;
 use crate::node::flow::Ctx;
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
-use crate::quorum::{self, Basis, ItemReply, PutRequest, ReadTally};
+use crate::quorum::{self, ItemReply, Precondition, PutRequest, ReadTally};
 use crate::record::Stored;
 
 /// See the module.
@@ -38,7 +38,7 @@ impl Minted {
         let mut minted = Self::default();
         for (item, base) in request.items.iter().zip(bases) {
             let alone = !matches!(minted.replies.last(), Some(ItemReply::Written { .. }));
-            if item.basis == Basis::Beside && alone {
+            if item.basis == Precondition::Append && alone {
                 minted.replies.push(ItemReply::Absent);
                 minted.items.push(quorum::Minted::default());
                 continue;
@@ -47,7 +47,7 @@ impl Minted {
             minted.items.push(quorum::Minted {
                 dot: dot(&reply),
                 expected: match &item.basis {
-                    Basis::Exact(_) => clock_of(stored.as_ref(), &item.key),
+                    Precondition::Exact(_) => clock_of(stored.as_ref(), &item.key),
                     _ => VersionVector::new(),
                 },
             });

@@ -24,7 +24,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::digest::{Arc, Sum};
+use crate::digest::{HashRange, Sum};
 use crate::error::Result;
 use crate::key::{Key, Partition, Q};
 use crate::node::audits::CorruptKey;
@@ -35,7 +35,7 @@ use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::{Body, Scope};
 use crate::quorum::Answer;
-use crate::record::Term;
+use crate::record::RecordHash;
 use crate::ring::NodeId;
 
 /// Keys listed in one message, counted before they are read; one leaf may exceed it.
@@ -52,11 +52,11 @@ pub(in crate::node) struct Pass {
     partitions: Vec<Partition>,
     filling: BTreeSet<Partition>,
     /// Arcs known to differ, the next one last; their children are compared next.
-    open: Vec<Arc>,
+    open: Vec<HashRange>,
     /// The total of the whole scope has been compared.
     rooted: bool,
     /// The arcs now being compared, with our sums.
-    sent: Vec<(Arc, Sum)>,
+    sent: Vec<(HashRange, Sum)>,
     /// Differing leaves with the larger count of the two sides.
     leaves: VecDeque<(Partition, u8, u64)>,
     /// The leaves under way.
@@ -93,7 +93,7 @@ impl Pass {
 struct Asked {
     key: Key,
     /// The peer's term, if it has one.
-    theirs: Option<Term>,
+    theirs: Option<RecordHash>,
     /// Whether this node has one.
     ours: bool,
 }
@@ -219,10 +219,10 @@ impl Pass {
     }
 
     /// The sums of the next arcs' children, or of the root first of all.
-    fn next_sums(&mut self, node: &mut Replica, cx: &mut Ctx<'_>) -> Result<Vec<(Arc, Sum)>> {
+    fn next_sums(&mut self, node: &mut Replica, cx: &mut Ctx<'_>) -> Result<Vec<(HashRange, Sum)>> {
         let mut arcs = Vec::new();
         if !std::mem::replace(&mut self.rooted, true) {
-            arcs.push(Arc::ALL);
+            arcs.push(HashRange::ALL);
         }
         while arcs.len() + 16 <= ARCS_MAX {
             let Some(arc) = self.open.pop() else { break };
@@ -235,7 +235,7 @@ impl Pass {
     }
 
     /// Sorts differing arcs into leaves to list and arcs to open.
-    fn descend(&mut self, q: Q, arcs: &[(Arc, Sum)]) {
+    fn descend(&mut self, q: Q, arcs: &[(HashRange, Sum)]) {
         for (arc, theirs) in arcs.iter().rev() {
             match arc.leaf(q) {
                 None => self.open.push(*arc),
@@ -253,10 +253,10 @@ impl Pass {
         &mut self,
         node: &mut Replica,
         cx: &mut Ctx<'_>,
-        theirs: Vec<(Key, Term)>,
+        theirs: Vec<(Key, RecordHash)>,
     ) -> Result<()> {
         let leaves = std::mem::take(&mut self.listed);
-        let mut own: BTreeMap<Key, Term> = node.list(cx, &leaves)?.into_iter().collect();
+        let mut own: BTreeMap<Key, RecordHash> = node.list(cx, &leaves)?.into_iter().collect();
         for (key, term) in theirs {
             let mine = own.remove(&key);
             if mine != Some(term) {
@@ -338,7 +338,7 @@ impl Pass {
         for Asked { key, theirs, .. } in asked.by_ref() {
             let p = node.q().partition(&key);
             if let Ok(Some(own)) = node.durable(cx, p, &key)
-                && Some(own.term()) != theirs
+                && Some(own.hash()) != theirs
             {
                 bytes += own.bytes().len();
                 records.push((key, own));
@@ -389,7 +389,7 @@ fn corrupt_of(node: &Replica, partitions: &[Partition]) -> VecDeque<Asked> {
         |bad: &&CorruptKey| partitions.binary_search(&bad.0).is_ok() && !node.is_stray(bad);
     let corrupt = node.identity.corrupt.iter().filter(wanted);
     let keys = corrupt.filter_map(|bad| Key::new(bad.1.clone()).ok());
-    keys.map(|key| Asked { key, theirs: Some(Term(0)), ours: false }).collect()
+    keys.map(|key| Asked { key, theirs: Some(RecordHash(0)), ours: false }).collect()
 }
 
 /// The next leaves to list: as many of neighbouring partitions as stay within the bound.

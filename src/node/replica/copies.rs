@@ -138,7 +138,7 @@ impl Replica {
             Err(Error::Corrupt(_)) => (None, None),
             Err(error) => return Err(error),
         };
-        if local.as_ref().is_some_and(|l| l.term() == stored.term()) {
+        if local.as_ref().is_some_and(|l| l.hash() == stored.hash()) {
             return Ok(staged);
         }
         let known = local.as_ref().map(|l| l.record(key)).transpose()?.unwrap_or_default();
@@ -160,7 +160,7 @@ impl Replica {
             merged.siblings.retain(|s| !drops || s.1.is_live(cx.now.wall_ms));
             Stored::new(key, &merged)
         };
-        if local.is_some_and(|l| l.term() == next.term()) {
+        if local.is_some_and(|l| l.hash() == next.hash()) {
             return Ok(staged);
         }
         Ok(Some(self.queue.push(Op::Record { partition: p, key: key.clone(), stored: next })))

@@ -49,7 +49,7 @@ impl Replica {
                 Some((kept, _)) => Stored::new(key, &kept.record(key)?.merge(&incoming).0),
             };
             if let Some((kept, at)) = before
-                && kept.term() == next.term()
+                && kept.hash() == next.hash()
             {
                 seq = seq.max(at);
                 continue;

@@ -17,7 +17,7 @@ use crate::clock::{CLOCK_ENTRIES_MAX, Dot, VersionVector};
 use crate::key::{Key, Partition};
 use crate::node::flow::Ctx;
 use crate::planted::{self, Bug};
-use crate::quorum::{self, Basis, Item, ItemReply};
+use crate::quorum::{self, Item, ItemReply, Precondition};
 use crate::record::{RECORD_BYTES_MAX, Record, SIBLINGS_MAX, Stored, Value};
 use crate::store::Op;
 
@@ -50,7 +50,7 @@ impl Replica {
         }
         let stored = self.local(cx, p, &item.key).map_err(|e| e.to_string())?.0;
         // What may only be written where nothing is must not trust a search that was led astray.
-        let needs_none = matches!(item.basis, Basis::Absent | Basis::Exact(_));
+        let needs_none = matches!(item.basis, Precondition::Absent | Precondition::Exact(_));
         let unread = stored.is_none() && needs_none && !self.is_absent(cx, p, &item.key);
         if unread || self.identity.is_corrupt(p, &item.key) || !self.is_full(p) {
             return Err("its copy of the key cannot be read".into());
@@ -60,7 +60,7 @@ impl Replica {
         let others = read(merged).map_err(|e| e.to_string())?.unwrap_or_default();
         let actor = self.identity.actor;
         let claimed = match &item.basis {
-            Basis::Context(context) | Basis::Exact(context) => {
+            Precondition::Context(context) | Precondition::Exact(context) => {
                 context.get(actor).max(others.clock.get(actor))
             }
             _ => others.clock.get(actor),
@@ -89,28 +89,32 @@ impl Replica {
         let values = known.visible(agreed_ms.unwrap_or(cx.now.wall_ms)).len();
         // An overwrite merges what the owners hold first: what it supersedes it has known.
         let (base, seen) = match &item.basis {
-            Basis::Absent if values > 0 => return (ItemReply::Conflict { values }, None),
-            Basis::Exact(context)
+            Precondition::Absent if values > 0 => return (ItemReply::Conflict { values }, None),
+            Precondition::Exact(context)
                 if !context.descends(&known.clock) && !planted::is(Bug::ExactIsBlind) =>
             {
                 return (ItemReply::Conflict { values }, None);
             }
-            Basis::Overwrite { .. } | Basis::Exact(_) if item.value.is_none() && values == 0 => {
+            Precondition::Overwrite { .. } | Precondition::Exact(_)
+                if item.value.is_none() && values == 0 =>
+            {
                 return (ItemReply::Absent, None);
             }
-            Basis::Overwrite { force: false } if values > 1 => {
+            Precondition::Overwrite { force: false } if values > 1 => {
                 return (ItemReply::Conflict { values }, None);
             }
-            Basis::Overwrite { .. } | Basis::Absent => (&known, Some(known.clock.clone())),
-            Basis::Exact(context) => (&known, Some(covered(context, &known))),
-            Basis::Context(context) => (&local, Some(covered(context, &local))),
-            Basis::Blind | Basis::Beside => (&local, None),
+            Precondition::Overwrite { .. } | Precondition::Absent => {
+                (&known, Some(known.clock.clone()))
+            }
+            Precondition::Exact(context) => (&known, Some(covered(context, &known))),
+            Precondition::Context(context) => (&local, Some(covered(context, &local))),
+            Precondition::Blind | Precondition::Append => (&local, None),
         };
         if let Some(why) = too_large(base, item, seen.as_ref()) {
             return (ItemReply::TooLarge(why), None);
         }
         let one_clock = agreed_ms.is_none() && self.doc.n() > 1;
-        let unseen = matches!(item.basis, Basis::Overwrite { .. } | Basis::Absent);
+        let unseen = matches!(item.basis, Precondition::Overwrite { .. } | Precondition::Absent);
         let keep = if one_clock && unseen { expired(&known, cx.now.wall_ms) } else { Vec::new() };
         self.stage_write(cx, p, item, base, seen.as_ref(), keep)
     }
@@ -178,7 +182,7 @@ fn too_large(base: &Record, item: &Item, seen: Option<&VersionVector>) -> Option
     // A dump may hold more values of a key than anybody may add: merges are never refused, and what
     // was dumped must load. Their bytes are bounded all the same, each with its place in the record.
     let many = match item.basis {
-        Basis::Beside => size + kept.len() * BESIDE_BYTES > RECORD_BYTES_MAX,
+        Precondition::Append => size + kept.len() * BESIDE_BYTES > RECORD_BYTES_MAX,
         _ => kept.len() >= SIBLINGS_MAX,
     };
     (many || size > RECORD_BYTES_MAX).then(|| {

@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Replica;
-use crate::digest::{Arc, Leaves, Sum};
+use crate::digest::{HashRange, Leaves, Sum};
 use crate::error::Result;
 use crate::key::{Key, Partition};
 use crate::node::flow::{ARCS_MAX, Caller, Ctx};
 use crate::protocol::{Body, Scope};
-use crate::record::Term;
+use crate::record::RecordHash;
 use crate::ring::NodeId;
 use crate::store::verify;
 
@@ -36,10 +36,10 @@ impl Replica {
         &mut self,
         cx: &mut Ctx<'_>,
         scope: &[Partition],
-        arcs: &[Arc],
+        arcs: &[HashRange],
     ) -> Result<Vec<Sum>> {
         let q = self.q();
-        let wide = |a: &Arc| u32::from(a.bits) < q.bits();
+        let wide = |a: &HashRange| u32::from(a.bits) < q.bits();
         let sums = if arcs.iter().any(wide) { cx.store.sums() } else { Ok(Vec::new()) };
         let sums = sums.inspect_err(|e| {
             scope.first().into_iter().for_each(|p| self.cannot_read(cx, *p, e));
@@ -81,13 +81,13 @@ impl Replica {
         cx: &mut Ctx<'_>,
         caller: Caller,
         scope: &Scope,
-        arcs: &[(Arc, Sum)],
+        arcs: &[(HashRange, Sum)],
     ) -> Option<Body> {
         if *scope == Scope::Shared && caller.version != self.doc.version {
             return None;
         }
         let partitions = self.scope(caller.node, scope);
-        let asked: Vec<Arc> = arcs.iter().map(|a| a.0).take(ARCS_MAX).collect();
+        let asked: Vec<HashRange> = arcs.iter().map(|a| a.0).take(ARCS_MAX).collect();
         let sane = asked
             .iter()
             .all(|a| u32::from(a.bits) <= self.q().bits() + 8 && u64::from(a.prefix) < 1 << a.bits);
@@ -110,7 +110,7 @@ impl Replica {
         &mut self,
         cx: &mut Ctx<'_>,
         leaves: &[(Partition, Vec<u8>)],
-    ) -> Result<Vec<(Key, Term)>> {
+    ) -> Result<Vec<(Key, RecordHash)>> {
         let mut found = Vec::new();
         for (p, wanted) in leaves {
             let listed = verify::leaves(cx.store, self.q(), *p, wanted);

@@ -10,7 +10,7 @@ use crate::ring::Member;
 
 const KEY: Secret = [7; 32];
 
-fn member(name: &str, public: [u8; 32], state: State) -> Member {
+fn member(name: &str, public: [u8; 32], state: MemberState) -> Member {
     let (id, name) = (NodeId::of_key(&public), name.to_owned());
     Member { id, name, zone: "a".into(), weight: 1, state, public_key: public }
 }
@@ -36,7 +36,7 @@ fn founder() -> (TempDir, PathBuf, Provision) {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("deep/n1");
     let public = identity(&dir).unwrap();
-    let doc = doc(1, vec![member("n1", public, State::Normal)]);
+    let doc = doc(1, vec![member("n1", public, MemberState::Normal)]);
     (place, dir, provision("n1", &doc, true))
 }
 
@@ -148,13 +148,13 @@ fn what_belongs_to_others_is_left_alone() {
     let (place, dir, born) = founder();
     create_node_dir(&dir, &born).unwrap();
     let public = identity(&dir).unwrap();
-    let n1 = || member("n1", public, State::Normal);
+    let n1 = || member("n1", public, MemberState::Normal);
     denied(create_node_dir(&dir, &provision("n1", &doc(2, vec![n1()]), true)), "another ring");
     denied(create_node_dir(&dir, &provision("n2", &doc(1, vec![n1()]), true)), "is the node n1");
-    let others = vec![member("n2", [2; 32], State::Normal)];
+    let others = vec![member("n2", [2; 32], MemberState::Normal)];
     denied(create_node_dir(&dir, &provision("n1", &doc(1, others), true)), "not a founding member");
-    let mut left = doc(1, vec![n1(), member("n2", [2; 32], State::Normal)]);
-    left.members[0].state = State::Removed;
+    let mut left = doc(1, vec![n1(), member("n2", [2; 32], MemberState::Normal)]);
+    left.members[0].state = MemberState::Removed;
     denied(create_node_dir(&dir, &provision("n1", &left, false)), "removed");
 
     let full = place.path().join("full");
@@ -178,7 +178,7 @@ fn an_empty_directory_that_waits_is_taken() {
 fn a_founder_that_is_late_is_born_empty() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("n1");
-    let own = doc(1, vec![member("n1", identity(&dir).unwrap(), State::Normal)]);
+    let own = doc(1, vec![member("n1", identity(&dir).unwrap(), MemberState::Normal)]);
     assert_eq!(create_node_dir(&dir, &provision("n1", &own, false)).unwrap(), Made::New);
     assert_eq!(filling(&dir).1, vec![0xff]);
 }
@@ -187,24 +187,24 @@ fn a_founder_that_is_late_is_born_empty() {
 fn ring_and_birth_must_fit() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("n1");
-    let others = doc(1, vec![member("n2", [2; 32], State::Normal)]);
+    let others = doc(1, vec![member("n2", [2; 32], MemberState::Normal)]);
     denied(create_node_dir(&dir, &provision("n1", &others, false)), "no key yet");
     let public = identity(&dir).unwrap();
     denied(
         create_node_dir(&dir, &provision("n1", &others, true)),
         "not a founding member of the ring",
     );
-    let own = doc(1, vec![member("n1", public, State::Normal)]);
+    let own = doc(1, vec![member("n1", public, MemberState::Normal)]);
     denied(create_node_dir(&dir, &provision("n2", &own, true)), "as another");
     denied(create_node_dir(&dir, &provision("n2", &own, false)), "as another");
     let mut stranger = own.clone();
     stranger.members[0].public_key = [3; 32];
     denied(create_node_dir(&dir, &provision("n1", &stranger, true)), "as another");
     let mut joining = own.clone();
-    joining.members[0].state = State::Joining;
+    joining.members[0].state = MemberState::Joining;
     denied(create_node_dir(&dir, &provision("n1", &joining, true)), "as another");
     let mut gone = own;
-    gone.members[0].state = State::Removed;
+    gone.members[0].state = MemberState::Removed;
     denied(create_node_dir(&dir, &provision("n1", &gone, false)), "for good");
     assert_eq!(names(place.path()), ["n1.key"]);
 }

@@ -16,7 +16,7 @@ use super::{short, size};
 use crate::config::{self, NodeConfig};
 use crate::push::inventory::{Host, ServiceKind};
 use crate::push::remote::{Facts, Init, Release};
-use crate::ring::State;
+use crate::ring::MemberState;
 
 /// Clocks further apart than this, in ms, are worth a warning: expiry is by the clock.
 const SKEW_MAX_MS: i64 = 60_000;
@@ -221,7 +221,7 @@ pub(in crate::push) fn foreign(seen: &HostFacts<'_>, keys: &[String]) -> Option<
     }
     let Some(text) = &facts.node_yaml else {
         return match membership {
-            Membership::Member(member) if member.state == State::Leaving => {
+            Membership::Member(member) if member.state == MemberState::Leaving => {
                 Some(format!("{} is leaving the ring", host.name))
             }
             Membership::Member(_) if up => Some(format!(

@@ -20,7 +20,7 @@ use super::*;
 use crate::config;
 use crate::push::inventory::{Become, HostKeys, ServiceKind, SshRules};
 use crate::push::remote::{Facts, Init, Service};
-use crate::ring::{Member, State};
+use crate::ring::{Member, MemberState};
 
 const NEW: &str = "aaaaaaaaaaaaaaaa";
 const OLD: &str = "bbbbbbbbbbbbbbbb";
@@ -101,7 +101,7 @@ fn member(weight: u32) -> Membership {
         name: "n1".into(),
         zone: "a".into(),
         weight,
-        state: State::Normal,
+        state: MemberState::Normal,
         public_key: [0; 32],
     })
 }

@@ -20,7 +20,7 @@ use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::node_dir::Provision;
 use crate::push::plan::{self, HostSteps, Role, Step};
-use crate::ring::{Change, Member, NodeId, RingDoc, State};
+use crate::ring::{Change, Member, MemberState, NodeId, RingDoc};
 
 impl<'a> Executor<'_, 'a> {
     /// Makes a ring of all these hosts.
@@ -41,7 +41,8 @@ impl<'a> Executor<'_, 'a> {
             [] => session.ring_client.make_key()?,
             keys => keys.to_vec(),
         };
-        let members = ids.iter().filter_map(|(name, key)| self.member(name, *key, State::Normal));
+        let members =
+            ids.iter().filter_map(|(name, key)| self.member(name, *key, MemberState::Normal));
         let doc = session.ring_client.first(members.collect())?;
         let founders: Vec<_> = hosts.iter().filter(|h| ids.contains_key(h.name)).copied().collect();
         self.make_dirs(&founders, &keys, &doc, &self.addresses_of(&doc))?;
@@ -130,7 +131,7 @@ impl<'a> Executor<'_, 'a> {
 
     /// The change that makes a node a member, unless it is one.
     fn change_for(&self, host: &HostSteps<'a>, key: [u8; 32], doc: &RingDoc) -> Option<Change> {
-        let member = self.member(host.name, key, State::Joining)?;
+        let member = self.member(host.name, key, MemberState::Joining)?;
         match doc.member(member.id) {
             Some(_) => None,
             None if role_of(host) == Role::Replacement => Some(Change::Replace(member)),
@@ -138,7 +139,7 @@ impl<'a> Executor<'_, 'a> {
         }
     }
 
-    fn member(&self, name: &str, key: [u8; 32], state: State) -> Option<Member> {
+    fn member(&self, name: &str, key: [u8; 32], state: MemberState) -> Option<Member> {
         let host = self.session.host(name)?;
         Some(Member {
             id: NodeId::of_key(&key),
@@ -178,7 +179,7 @@ impl<'a> Executor<'_, 'a> {
     ) -> Result<BTreeMap<&'a str, [u8; 32]>> {
         let ids = self.identities(names)?;
         let removed = |key: &[u8; 32]| {
-            doc.member(NodeId::of_key(key)).is_some_and(|m| m.state == State::Removed)
+            doc.member(NodeId::of_key(key)).is_some_and(|m| m.state == MemberState::Removed)
         };
         let gone: Vec<_> = ids.iter().filter(|(_, k)| removed(k)).map(|(n, _)| *n).collect();
         if gone.is_empty() {

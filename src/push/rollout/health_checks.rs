@@ -97,7 +97,7 @@ pub(super) fn differing(
 mod tests {
     use super::*;
     use crate::key::Q;
-    use crate::ring::{Member, RingId, State};
+    use crate::ring::{Member, MemberState, RingId};
 
     fn doc() -> RingDoc {
         let member = |n: u64| Member {
@@ -105,7 +105,7 @@ mod tests {
             name: format!("n{n}"),
             zone: "a".into(),
             weight: 1,
-            state: State::Normal,
+            state: MemberState::Normal,
             public_key: [0; 32],
         };
         RingDoc::first(RingId(1), Q::new(8).unwrap(), 3, (1..=3).map(member).collect()).unwrap()

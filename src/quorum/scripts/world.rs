@@ -15,7 +15,7 @@ use crate::clock::{Actor, Dot};
 use crate::key::{Key, Q};
 use crate::quorum::{Answer, Item, Options};
 use crate::record::{Record, Stored, Value, Write};
-use crate::ring::{Layout, Member, NodeId, RingDoc, RingId, State, Step};
+use crate::ring::{Layout, Member, MemberState, NodeId, RingDoc, RingId, Step};
 
 /// The wall clock of every script, in ms since 1970.
 pub(super) const WALL_MS: u64 = 1_000;
@@ -88,7 +88,7 @@ impl World {
                 name: name.clone(),
                 zone: self.zones.get(&id).cloned().unwrap_or_else(|| "z".into()),
                 weight: 1,
-                state: State::Normal,
+                state: MemberState::Normal,
                 public_key: [0; 32],
             }
         };
@@ -204,7 +204,7 @@ pub(super) fn options<'a>(mut words: &'a [&'a str]) -> (Options, &'a [&'a str]) 
 
 /// An item of a write of this value.
 pub(super) fn item(world: &mut World, key: &Key, value: &str, basis: &str) -> Item {
-    use crate::quorum::Basis;
+    use crate::quorum::Precondition;
     let mut seen = world.record(value).clock;
     let dot = world.dot(value);
     seen = crate::clock::VersionVector::from_entries(
@@ -212,11 +212,11 @@ pub(super) fn item(world: &mut World, key: &Key, value: &str, basis: &str) -> It
     )
     .unwrap();
     let basis = match basis {
-        "blind" => Basis::Blind,
-        "context" => Basis::Context(seen),
-        "overwrite" => Basis::Overwrite { force: false },
-        "absent" => Basis::Absent,
-        "exact" => Basis::Exact(seen),
+        "blind" => Precondition::Blind,
+        "context" => Precondition::Context(seen),
+        "overwrite" => Precondition::Overwrite { force: false },
+        "absent" => Precondition::Absent,
+        "exact" => Precondition::Exact(seen),
         other => panic!("{other}: no kind of write"),
     };
     Item { key: key.clone(), value: Some((value.into(), None)), basis }

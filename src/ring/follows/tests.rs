@@ -11,7 +11,7 @@ fn member(i: u64) -> Member {
         name: format!("n{i}"),
         zone: format!("z{}", i % 3),
         weight: 1 + i as u32 % 2,
-        state: State::Normal,
+        state: MemberState::Normal,
         public_key: [i as u8; 32],
     }
 }
@@ -95,7 +95,8 @@ const NEVER: &[Forgery] = &[
     ("members in another order", |d| d.members.swap(0, 1)),
     ("one member twice", |d| d.members.push(d.members[0].clone())),
     ("too many members", |d| {
-        d.members.extend((1_000..101_000).map(|i| Member { state: State::Joining, ..member(i) }));
+        d.members
+            .extend((1_000..101_000).map(|i| Member { state: MemberState::Joining, ..member(i) }));
     }),
     ("a very long name", |d| d.members.push(Member { name: "n".repeat(300), ..member(70) })),
     ("an owner that is nobody", |d| {
@@ -126,12 +127,16 @@ const NOT_NEXT: &[Forgery] = &[
         d.layout = Layout::new(3, others.concat());
     }),
     ("two removed at once", |d| {
-        let present = d.members.iter_mut().filter(|m| m.state != State::Removed);
-        present.take(2).for_each(|m| m.state = State::Removed);
+        let present = d.members.iter_mut().filter(|m| m.state != MemberState::Removed);
+        present.take(2).for_each(|m| m.state = MemberState::Removed);
     }),
     ("a newcomer in full service", |d| d.members.push(member(70))),
     ("a name with a line of its own", |d| {
-        d.members.push(Member { name: "n\nn1 up".into(), state: State::Joining, ..member(70) });
+        d.members.push(Member {
+            name: "n\nn1 up".into(),
+            state: MemberState::Joining,
+            ..member(70)
+        });
     }),
 ];
 

@@ -8,7 +8,7 @@
 
 use super::{Core, Gossiped};
 use crate::gossip::NodeHealth;
-use crate::ring::{Member, State};
+use crate::ring::{Member, MemberState};
 use crate::serve::StopReason;
 use crate::serve::liveness::Publish;
 
@@ -62,7 +62,7 @@ impl Core {
             return None;
         }
         let own = self.node.doc().member(self.node.id());
-        if own.is_some_and(|m| m.state == State::Removed) {
+        if own.is_some_and(|m| m.state == MemberState::Removed) {
             tracing::info!("this node is no longer a member of the ring");
             return Some(StopReason::Removed);
         }

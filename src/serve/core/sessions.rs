@@ -14,7 +14,7 @@ use crate::channel::{Frame, OtherClock, STAMPS_SINCE};
 use crate::error::{Error, Result};
 use crate::node::Event;
 use crate::protocol::{Body, Message, WIRE_LOWEST};
-use crate::ring::{NodeId, State};
+use crate::ring::{MemberState, NodeId};
 use crate::serve::admission::{
     Admission, ClientPlace, duplicate_process, removed, room_for_client,
 };
@@ -114,7 +114,7 @@ impl Core {
             return;
         }
         for (link, id) in self.links.members() {
-            if let Some(member) = doc.member(id).filter(|m| m.state == State::Removed) {
+            if let Some(member) = doc.member(id).filter(|m| m.state == MemberState::Removed) {
                 tracing::info!(peer = member.name, "sent away: it was removed");
                 self.refuse(link, Some(id), &removed(&member.name));
             }

@@ -21,7 +21,7 @@ use super::preflight::replace;
 use super::signal::Guard;
 use super::structure::{self, Extent};
 use crate::error::{Error, Result};
-use crate::record::stored_term;
+use crate::record::stored_hash;
 use crate::store::rows::{Keep, Put, RowsMut};
 use crate::store::tables::{Name, Rows};
 use crate::store::{Failure, Visit};
@@ -179,7 +179,7 @@ impl RowsMut for Edit<'_, '_, '_> {
     ) -> std::result::Result<Put, Failure> {
         let put = self.tables.database(table).get_or_put(self.txn, key, value);
         let there = put.map_err(|e| failure(&self.tables.path, e))?;
-        Ok(there.map_or(Put::Done, |there| Put::There(stored_term(there))))
+        Ok(there.map_or(Put::Done, |there| Put::There(stored_hash(there))))
     }
 
     fn delete(&mut self, table: Name, key: &[u8]) -> std::result::Result<(), Failure> {

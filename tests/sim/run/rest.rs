@@ -47,7 +47,7 @@ impl Run {
             let members = self.w.doc();
             let member = |i: &usize| {
                 let member = members.member(self.w.hosts[*i].id);
-                member.is_some_and(|m| m.state != kvs::ring::State::Removed)
+                member.is_some_and(|m| m.state != kvs::ring::MemberState::Removed)
             };
             let up: Vec<_> = up.into_iter().filter(member).collect();
             let Some(via) = self.w.rng.pick(&up).copied() else { return };
@@ -203,7 +203,7 @@ impl Run {
             life: self.w.hosts[via].life,
         });
         let id = self.ops.len() - 1;
-        let basis = Basis::Overwrite { force: true };
+        let basis = Precondition::Overwrite { force: true };
         let reply = self.w.write(via, &name, Some(&value), basis, options);
         let dot = match (&reply.verdict, reply.items.first()) {
             (Verdict::Done, Some(kvs::quorum::ItemReply::Written { dot, .. })) => *dot,

@@ -56,7 +56,7 @@ impl World {
         &self,
         key: &str,
         value: Option<&str>,
-        basis: Basis,
+        basis: Precondition,
         options: Options,
     ) -> Request {
         let (partition, key) = self.place(key);
@@ -70,7 +70,7 @@ impl World {
         via: usize,
         key: &str,
         value: Option<&str>,
-        basis: Basis,
+        basis: Precondition,
         options: Options,
     ) -> PutReply {
         let request = self.write_request(key, value, basis, options);
@@ -82,16 +82,16 @@ impl World {
 
     /// An overwrite with the ordinary quorum.
     pub fn put(&mut self, via: usize, key: &str, value: &str) -> PutReply {
-        self.write(via, key, Some(value), Basis::Overwrite { force: false }, options())
+        self.write(via, key, Some(value), Precondition::Overwrite { force: false }, options())
     }
 
     /// A blind put with the ordinary quorum.
     pub fn blind(&mut self, via: usize, key: &str, value: &str) -> PutReply {
-        self.write(via, key, Some(value), Basis::Blind, options())
+        self.write(via, key, Some(value), Precondition::Blind, options())
     }
 
     pub fn delete(&mut self, via: usize, key: &str) -> PutReply {
-        self.write(via, key, None, Basis::Overwrite { force: false }, options())
+        self.write(via, key, None, Precondition::Overwrite { force: false }, options())
     }
 
     pub fn get(&mut self, via: usize, key: &str, options: Options) -> GetReply {

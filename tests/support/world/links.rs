@@ -109,7 +109,7 @@ impl World {
         {
             let doc = node.doc().clone();
             let news = gossip.merge(sender, std::mem::take(rows), mono_ms);
-            gossip.retain(|id| doc.member(id).is_some_and(|m| m.state != State::Removed));
+            gossip.retain(|id| doc.member(id).is_some_and(|m| m.state != MemberState::Removed));
             if !*answer && !news.is_empty() {
                 self.gossip_to(to, from, news, true);
             }
@@ -169,7 +169,8 @@ impl World {
         for o in self.linked_of(i) {
             let (open, up, frozen) = (self.open(i, o), self.is_up(o), self.hosts[o].frozen);
             let doc = self.hosts[i].node.as_ref().map(|n| n.doc().clone()).expect("it runs");
-            let removed = doc.member(self.hosts[o].id).is_none_or(|m| m.state == State::Removed);
+            let removed =
+                doc.member(self.hosts[o].id).is_none_or(|m| m.state == MemberState::Removed);
             let now = self.now_ms;
             let links = self.links.as_mut().expect("there are links");
             let same = links.up.get(&(i, o)) == links.up.get(&(o, i));
@@ -188,7 +189,8 @@ impl World {
     fn dial(&mut self, i: usize) {
         let doc = self.hosts[i].node.as_ref().map(|n| n.doc().clone()).expect("it runs");
         for o in 0..self.hosts.len() {
-            let member = doc.member(self.hosts[o].id).is_some_and(|m| m.state != State::Removed);
+            let member =
+                doc.member(self.hosts[o].id).is_some_and(|m| m.state != MemberState::Removed);
             let links = self.links.as_ref().expect("there are links");
             let busy = links.up.contains_key(&(i, o)) || links.dialling.contains(&(i, o));
             let able = member && self.is_up(o) && !self.hosts[o].frozen && self.open(i, o);
@@ -220,7 +222,7 @@ impl World {
         let knows = |me: usize, other: usize| {
             let doc = self.hosts[me].node.as_ref().map(|n| n.doc().clone());
             let id = self.hosts[other].id;
-            doc.is_some_and(|d| d.member(id).is_some_and(|m| m.state != State::Removed))
+            doc.is_some_and(|d| d.member(id).is_some_and(|m| m.state != MemberState::Removed))
         };
         // Whoever is not known to the other side is not let in.
         let fine = fine && knows(b, a);

@@ -208,7 +208,7 @@ impl World {
             return;
         }
         for host in &self.hosts {
-            let member = doc.member(host.id).is_some_and(|m| m.state != State::Removed);
+            let member = doc.member(host.id).is_some_and(|m| m.state != MemberState::Removed);
             let oldest = host.node.as_ref().and_then(oldest_write);
             if member && oldest.is_some_and(|v| v + 1 < doc.version) {
                 let (version, name) = (doc.version, &host.name);
@@ -216,10 +216,10 @@ impl World {
                     "[barrier] version {version} is chosen while {name} writes under {oldest:?}"
                 ));
             }
-            let left = doc.member(host.id).is_some_and(|m| m.state == State::Removed)
-                && before
-                    .as_ref()
-                    .is_some_and(|b| b.member(host.id).is_some_and(|m| m.state == State::Leaving));
+            let left = doc.member(host.id).is_some_and(|m| m.state == MemberState::Removed)
+                && before.as_ref().is_some_and(|b| {
+                    b.member(host.id).is_some_and(|m| m.state == MemberState::Leaving)
+                });
             let hints = host.store.hint_stats().map_or(0, |s| s.acknowledged);
             if left && hints > 0 {
                 let name = &host.name;
@@ -243,8 +243,9 @@ impl World {
     /// forgotten it.
     pub fn has_witness(&self, i: usize, commit: u64) -> bool {
         let doc = self.doc();
-        let member =
-            |o: usize| doc.member(self.hosts[o].id).is_some_and(|m| m.state != State::Removed);
+        let member = |o: usize| {
+            doc.member(self.hosts[o].id).is_some_and(|m| m.state != MemberState::Removed)
+        };
         (0..self.hosts.len()).any(|o| {
             let met = self.watch.met.get(&(o, i)).is_some_and(|m| m.0 > commit);
             // Where every command is a process of its own, nobody is up between two of them.

@@ -21,7 +21,7 @@ use crate::config::{self, Secret};
 use crate::key::Q;
 use crate::push::inventory::{Fleet, Host, Rollout, ServiceKind};
 use crate::push::remote::{Facts, Init, Release, Service};
-use crate::ring::{Member, NodeId, RingDoc, RingId, State, Step as RingStep};
+use crate::ring::{Member, MemberState, NodeId, RingDoc, RingId, Step as RingStep};
 
 /// A fleet, what is asked for, and what is there.
 #[derive(Clone)]
@@ -123,7 +123,7 @@ impl Look {
     pub(super) fn member(&mut self, host: &Host, weight: u32) {
         let public_key = [number(&host.name); 32];
         let (id, name, zone) = (NodeId::of_key(&public_key), host.name.clone(), host.zone.clone());
-        let member = Member { id, name, zone, weight, state: State::Normal, public_key };
+        let member = Member { id, name, zone, weight, state: MemberState::Normal, public_key };
         self.members.insert(host.name.clone(), member);
     }
 
