@@ -40,6 +40,8 @@ mod identity;
 mod local;
 mod op;
 mod replica;
+#[cfg(test)]
+mod scripts;
 mod scrub;
 mod view;
 mod witness;
