@@ -7,10 +7,12 @@
 //!
 //! client puts color=red W=3 ...   what clients ask      see [`words`]
 //! n2 says: stored                 it answers what n1 asked it last; `says late:` the one before
-//! n2 asks: to store color=red     it asks n1
+//! n2 asks: to store color=red     it asks n1; `n2 is a version ahead and asks: ...`
 //!
 //! committed                       the batch under way is durable; `the disk is full` it is not
-//! n3 is lost, n3 is back          the failure detector's word
+//! n3 is lost; n3 is back          the failure detector's word
+//! the link to n3 is cut; n3 never got it
+//! n1's copy of color rots
 //! 1000 ms pass
 //! ```
 //!
@@ -34,6 +36,10 @@ mod shown;
 mod words;
 mod world;
 
+/// What a script says, or why that cannot be.
+type Said<T> = std::result::Result<T, &'static str>;
+
+const NO_BATCH: &str = "no batch is under way";
 /// The number of what a peer asks.
 const THEIRS: u64 = 7;
 
@@ -87,11 +93,15 @@ impl Script {
     fn line(&mut self, line: &str) -> String {
         let words: Vec<_> =
             line.split_whitespace().map(|w| w.trim_end_matches([',', ':'])).collect();
-        if self.node.is_none() && self.prepare(&words) || self.world.take(&words) {
+        let unseen = self.node.is_none() && self.prepare(&words);
+        if unseen || self.world.take(&words) || self.rot(&words) {
             return String::new();
         }
-        let events = words.split(|w| *w == "/").map(|words| self.event(words)).collect();
-        let actions = self.handle(events);
+        let events = words.split(|w| *w == "/").map(|words| self.event(words));
+        let actions = match events.collect::<Said<Vec<_>>>() {
+            Ok(events) => self.handle(events),
+            Err(why) => panic!("{line}: this cannot happen: {why}"),
+        };
         self.show(&actions)
     }
 
@@ -131,9 +141,17 @@ impl Script {
         true
     }
 
+    /// Damages a copy; n1 sees it when it reads it. Whether the line says that.
+    fn rot(&mut self, words: &[&str]) -> bool {
+        let ["n1's", "copy", "of", name, "rots"] = words else { return false };
+        let key = Key::new(name).unwrap();
+        assert!(self.store.rot(self.world.partition(&key), &key), "there is a copy of {name}");
+        true
+    }
+
     fn open(&mut self, witnesses: usize) {
         let doc = self.world.doc();
-        let mut batch = genesis(self.world.node("n1"), Actor(1), &doc, self.born_full);
+        let mut batch = genesis(self.world.node("n1"), world::N1, &doc, self.born_full);
         batch.ops.append(&mut self.rows);
         self.store.apply(&batch).unwrap();
         let row = |name| self.store.row(Table::Meta, name).unwrap();
@@ -149,7 +167,8 @@ impl Script {
         let actions = self.handle(vec![self.alive(), Event::Tick]);
         self.show(&actions);
         for peer in self.peers() {
-            for body in [self.greeting(peer), self.met(peer, FilePoint::default())] {
+            let met = self.met(peer, FilePoint::default()).unwrap();
+            for body in [self.greeting(peer), met] {
                 let actions = self.handle(vec![self.message(peer, 0, body)]);
                 self.show(&actions);
             }
@@ -223,19 +242,19 @@ impl Script {
     }
 
     /// What a line says that happens.
-    fn event(&mut self, words: &[&str]) -> Event {
-        match words {
+    fn event(&mut self, words: &[&str]) -> Said<Event> {
+        Ok(match words {
             ["n1", "starts", ..] => self.alive(),
             ["time", "passes"] => Event::Tick,
-            ["committed"] => self.sync().expect("a batch is under way"),
+            ["committed"] => self.sync().ok_or(NO_BATCH)?,
             ["the", "disk", "is", "full"] => {
                 self.store.set_full(true);
-                let event = self.sync().expect("a batch is under way");
+                let event = self.sync().ok_or(NO_BATCH)?;
                 self.store.set_full(false);
                 event
             }
             ["the", "disk", "fails"] => {
-                let seq = self.committing.take().expect("a batch is under way");
+                let seq = self.committing.take().ok_or(NO_BATCH)?;
                 self.store.crash(false);
                 let error = crate::error::Error::Corrupt("The disk failed.".into());
                 Event::Failed(seq, Failure::Fatal(error))
@@ -243,11 +262,6 @@ impl Script {
             [ms, "ms", "pass"] => {
                 self.pass(ms.parse().unwrap());
                 Event::Tick
-            }
-            ["n1's", "copy", "of", name, "rots"] => {
-                let key = Key::new(name).unwrap();
-                assert!(self.store.rot(self.world.partition(&key), &key), "there is a copy");
-                Event::Alive(self.world.all().filter(|id| !self.lost.contains(id)).collect())
             }
             [name, "is", "lost"] => {
                 self.lost.insert(self.world.node(name));
@@ -260,17 +274,17 @@ impl Script {
             ["the", "link", "to", name, "is", "cut"] => Event::Cut(self.world.node(name)),
             [name, "never", "got", "it"] => {
                 let node = self.world.node(name);
-                Event::Unsent(node, self.last_asked(node, 0).op)
+                Event::Unsent(node, self.last_asked(node, 0)?.op)
             }
             [client, words @ ..] if client.starts_with("client") => self.client(words),
-            [name, "says", "late", words @ ..] => self.says(name, 1, words),
-            [name, "says", words @ ..] => self.says(name, 0, words),
-            [name, "asks", words @ ..] => {
-                let (node, body) = (self.world.node(name), self.question(words));
-                self.message(node, THEIRS, body)
+            [name, "says", "late", words @ ..] => self.says(name, 1, words)?,
+            [name, "says", words @ ..] => self.says(name, 0, words)?,
+            [name, "asks", words @ ..] => self.asks(name, words, 0),
+            [name, "is", "a", "version", "ahead", "and", "asks", words @ ..] => {
+                self.asks(name, words, 1)
             }
             other => panic!("{other:?}: not understood"),
-        }
+        })
     }
 
     /// Has the disk take what is under way, if it can.
@@ -293,16 +307,26 @@ impl Script {
     }
 
     /// What a node was asked, `back` questions before the last one.
-    fn last_asked(&self, node: NodeId, back: usize) -> &Message {
+    fn last_asked(&self, node: NodeId, back: usize) -> Said<&Message> {
         let asked = self.asked.get(&node).map_or(&[][..], Vec::as_slice);
-        asked.iter().rev().nth(back).expect("it was asked something")
+        asked.iter().rev().nth(back).ok_or("n1 has not asked it")
     }
 
-    fn says(&mut self, name: &str, back: usize, words: &[&str]) -> Event {
+    fn says(&mut self, name: &str, back: usize, words: &[&str]) -> Said<Event> {
         let node = self.world.node(name);
-        let body = self.answer(node, back, words);
-        let op = if body.kind() == Kind::Reply { self.last_asked(node, back).op } else { 0 };
-        self.message(node, op, body)
+        let body = self.answer(node, words)?;
+        let op = if body.kind() == Kind::Reply { self.last_asked(node, back)?.op } else { 0 };
+        Ok(self.message(node, op, body))
+    }
+
+    /// A node asks n1 something, acting under a ring document so many versions ahead of n1's.
+    fn asks(&mut self, name: &str, words: &[&str], ahead: u64) -> Event {
+        let (node, body) = (self.world.node(name), self.question(words));
+        let mut event = self.message(node, THEIRS, body);
+        if let Event::Message(_, message) = &mut event {
+            message.version += ahead;
+        }
+        event
     }
 
     fn message(&self, from: NodeId, op: u64, body: Body) -> Event {

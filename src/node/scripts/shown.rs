@@ -161,8 +161,10 @@ fn operation(world: &World, before: &mut Before, op: &Op) -> Option<String> {
             }
             "filling" if before.filling != *row => {
                 before.filling.clone_from(row);
-                let filling = row.iter().map(|byte| byte.count_ones() as usize).sum();
-                format!("{} filling", partitions_of(filling))
+                match row.iter().map(|byte| byte.count_ones() as usize).sum() {
+                    0 => "every partition is full".into(),
+                    filling => format!("{} filling", partitions_of(filling)),
+                }
             }
             "muted" if !before.abstains => {
                 before.abstains = true;

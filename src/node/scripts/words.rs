@@ -79,8 +79,8 @@ impl Script {
     }
 
     /// What a node answers to what it was asked.
-    pub(super) fn answer(&mut self, node: NodeId, back: usize, words: &[&str]) -> Body {
-        match words {
+    pub(super) fn answer(&mut self, node: NodeId, words: &[&str]) -> Said<Body> {
+        Ok(match words {
             ["stored"] => stored(node, true),
             ["stored", "(filling)"] => stored(node, false),
             ["not", "stored", why @ ..] => Body::NotStored(why.join(" ")),
@@ -92,7 +92,7 @@ impl Script {
             ["is", "filling", "nothing"] => Body::Filling(Vec::new()),
             ["is", "filling", "everything"] => Body::Filling(self.world.doc().q.all().collect()),
             ["differs", "nowhere"] => Body::Differ(Vec::new()),
-            ["differs", "where", key, "is"] => self.differ(node, &Key::new(key).unwrap()),
+            ["differs", "where", key, "is"] => self.differ(node, &Key::new(key).unwrap())?,
             ["lists", "nothing"] => Body::Listing(Vec::new()),
             ["lists", items @ ..] => {
                 let items = self.world.items(items).into_iter();
@@ -116,14 +116,15 @@ impl Script {
             ["clear", hints, "hints"] => {
                 Body::Cleared { clear: true, hints: hints.parse().unwrap() }
             }
+            ["not", "yet", "clear"] => Body::Cleared { clear: false, hints: 0 },
             ["chosen", name, "leaves"] => Body::Chosen(self.leave(name)),
             ["it", "greets"] => self.greeting(node),
-            ["has", "met", "n1", "no", "further"] => self.met(node, FilePoint::default()),
+            ["has", "met", "n1", "no", "further"] => self.met(node, FilePoint::default())?,
             ["has", "met", "n1", "further", "on"] => {
-                self.met(node, FilePoint { epoch: 5, life: 77, commit: 500 })
+                self.met(node, FilePoint { epoch: 5, life: 77, commit: 500 })?
             }
-            other => panic!("{other:?}: no node says that, {back} before"),
-        }
+            other => panic!("{other:?}: no node says that"),
+        })
     }
 
     /// What a node asks n1.
@@ -180,9 +181,9 @@ impl Script {
     }
 
     /// Of the ranges that it was asked about, those that a key is in.
-    fn differ(&self, node: NodeId, key: &Key) -> Body {
-        let Body::Sums { arcs, .. } = &self.last_asked(node, 0).body else {
-            panic!("no sums were compared")
+    fn differ(&self, node: NodeId, key: &Key) -> Said<Body> {
+        let Body::Sums { arcs, .. } = &self.last_asked(node, 0)?.body else {
+            return Err("n1 has not sent it sums");
         };
         let q = self.world.doc().q;
         let (p, leaf) = (key.position().partition(q), key.position().leaf(q));
@@ -193,7 +194,7 @@ impl Script {
         };
         let other = Sum { terms: 1, count: 1 };
         let arcs = arcs.iter().filter(|(arc, _)| within(arc)).map(|(arc, _)| (*arc, other));
-        Body::Differ(arcs.collect())
+        Ok(Body::Differ(arcs.collect()))
     }
 
     /// It greets as one that has just been opened.
@@ -204,11 +205,11 @@ impl Script {
     }
 
     /// It answers n1's greeting: so far it had met n1.
-    pub(super) fn met(&self, node: NodeId, met: FilePoint) -> Body {
+    pub(super) fn met(&self, node: NodeId, met: FilePoint) -> Said<Body> {
         let Some(Body::Greet { life, actor, .. }) = self.greeted.get(&node) else {
-            panic!("n1 has not greeted it")
+            return Err("n1 has not greeted it");
         };
-        Body::Met { life: *life, met, actor: *actor, counter: 0 }
+        Ok(Body::Met { life: *life, met, actor: *actor, counter: 0 })
     }
 }
 

@@ -5,6 +5,7 @@
 //! n3 is leaving
 //! step 1: new owners n2 n3 f1    a change is under way: write both, read the old ones (2: the new)
 //! v2 replaces v1                 otherwise two values are of writers that did not know each other
+//! v3 is a later write of n1      that its own file does not have
 //! ```
 //!
 //! A value that n1 itself writes has a name too: its own bytes.
@@ -21,6 +22,8 @@ use crate::ring::{Change, Layout, Member, NodeId, RingDoc, RingId, State, Step};
 const PARTITIONS: u32 = 8;
 /// Writers other than n1 are actors from here on.
 const WRITERS: u64 = 1_000;
+/// The actor of n1 when it is opened for the first time.
+pub(super) const N1: Actor = Actor(1);
 /// The name of what a delete leaves.
 const DELETE: &str = "delete";
 
@@ -49,6 +52,12 @@ impl World {
                 self.change = Some((step, names.iter().map(|name| self.node(name)).collect()));
             }
             [new, "replaces", old] => self.derive(new, old),
+            [new, "is", "a", "later", "write", "of", "n1"] => {
+                let dot = Dot { actor: N1, counter: 9 };
+                let record =
+                    Record::default().write(dot, Write { context: None, value: plain(new) });
+                self.values.insert((*new).to_owned(), record);
+            }
             _ => return false,
         }
         true
@@ -119,8 +128,7 @@ impl World {
         let old = self.record(old);
         assert!(!self.values.contains_key(name), "{name} was named before");
         let dot = Dot { actor: Actor(WRITERS + self.values.len() as u64), counter: 1 };
-        let value = Value { bytes: name.into(), written_ms: 0, expires_ms: None, derived: false };
-        let value = (name != DELETE).then_some(value);
+        let value = plain(name).filter(|_| name != DELETE);
         let record = old.write(dot, Write { context: Some(&old.clock), value });
         self.values.insert(name.to_owned(), record);
     }
@@ -189,12 +197,16 @@ impl World {
     }
 }
 
+fn plain(name: &str) -> Option<Value> {
+    Some(Value { bytes: name.into(), written_ms: 0, expires_ms: None, derived: false })
+}
+
 /// The values of a copy as a script names them.
 pub(super) fn shown(key: &Key, stored: Option<&Stored>) -> String {
     let Some(stored) = stored else { return "nothing".into() };
     let siblings = stored.record(key).unwrap().siblings;
     if siblings.is_empty() {
-        return "a delete".into();
+        return "(deleted)".into();
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     siblings.iter().map(|s| text(&s.1.bytes)).collect::<Vec<_>>().join("+")
