@@ -3,12 +3,13 @@
 //! ```text
 //! client puts color=red [blind | if absent | after blue | exactly after blue] [options]
 //! client deletes color; gets color; scans beside apple, 2 a page; repairs; cleans up
-//! client delivers hints; asks for the status; proposes that n3 leaves; advances the change
+//! client delivers hints; spreads hints; asks for the status; proposes that n3 leaves; advances the change
 //! options        W=3 R=2 strict patient read-only ms=1000
 //!
 //! n2 says: stored; holds color=red; holds color=?; holds color=red without a vote; not mine, WHY
 //!          sends a=red b=? and more; is filling nothing; differs nowhere; differs where color is
-//!          lists color=red; promises; accepts; abstains; chosen: n3 leaves; has met n1 further on
+//!          lists color=red; promises; accepts; abstains; clear, 0 hints; not yet clear
+//!          chosen: n3 leaves; chosen: the next step; has met n1 further on; it greets
 //! n2 asks: to store color=red; to keep color=red for n3; for color; to coordinate color=red blind
 //!          to promise 5.n2; to accept 5.n2: n3 leaves; whether older work is done
 //! ```
@@ -45,6 +46,7 @@ impl Script {
             ["repairs"] => Request::Repair(RepairRequest::default()),
             ["cleans", "up"] => Request::Cleanup,
             ["delivers", "hints"] => Request::Deliver,
+            ["spreads", "hints"] => Request::Spread,
             ["asks", "for", "the", "status"] => Request::Status,
             ["proposes", "that", name, "leaves"] => Request::Propose(self.leave(name)),
             ["advances", "the", "change"] => Request::Advance,
@@ -117,6 +119,10 @@ impl Script {
                 Body::Cleared { clear: true, hints: hints.parse().unwrap() }
             }
             ["not", "yet", "clear"] => Body::Cleared { clear: false, hints: 0 },
+            ["chosen", "the", "next", "step"] => {
+                let doc = self.node.as_ref().expect("n1 is up").doc();
+                Body::Chosen(Box::new(doc.advance().unwrap()))
+            }
             ["chosen", name, "leaves"] => Body::Chosen(self.leave(name)),
             ["it", "greets"] => self.greeting(node),
             ["has", "met", "n1", "no", "further"] => self.met(node, FilePoint::default())?,

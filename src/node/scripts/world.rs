@@ -5,6 +5,7 @@
 //! n3 is leaving
 //! step 1: new owners n2 n3 f1    a change is under way: write both, read the old ones (2: the new)
 //! v2 replaces v1                 otherwise two values are of writers that did not know each other
+//! v2 has expired                 delete replaces v2
 //! v3 is a later write of n1      that its own file does not have
 //! ```
 //!
@@ -50,6 +51,10 @@ impl World {
             ["step", number, "new", "owners", names @ ..] => {
                 let step = if *number == "1" { Step::WriteBoth } else { Step::ReadNew };
                 self.change = Some((step, names.iter().map(|name| self.node(name)).collect()));
+            }
+            [name, "has", "expired"] => {
+                self.record(name);
+                self.values.get_mut(*name).unwrap().siblings[0].1.expires_ms = Some(1);
             }
             [new, "replaces", old] => self.derive(new, old),
             [new, "is", "a", "later", "write", "of", "n1"] => {
