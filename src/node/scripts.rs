@@ -51,7 +51,63 @@ fn every_situation_goes_as_its_script_says() {
     });
 }
 
-/// The bugs that no script would miss: a script that cannot fail shows nothing.
+/// What the scripts are known to see; the others need longer stories (`tests/sim.rs`).
+#[cfg(feature = "planted")]
+const SEEN: [Bug; 51] = [
+    Bug::ReuseDot,
+    Bug::SendBeforeCommit,
+    Bug::ReadPastStaged,
+    Bug::DropSibling,
+    Bug::CountFallback,
+    Bug::SkipOlderLayout,
+    Bug::CoverTooMuch,
+    Bug::UnreadableIsAbsent,
+    Bug::FillingVotes,
+    Bug::DropHint,
+    Bug::PromiseEarly,
+    Bug::AckEarly,
+    Bug::HintForgotten,
+    Bug::ChangedHintForgotten,
+    Bug::HintReplaced,
+    Bug::HintBesideAck,
+    Bug::MergeDropsExpired,
+    Bug::LastWriteWins,
+    Bug::TombstoneIgnored,
+    Bug::NoRestage,
+    Bug::OldPassesCount,
+    Bug::FillingProves,
+    Bug::OnePassIsEnough,
+    Bug::FullThoughLost,
+    Bug::JoinerIsFull,
+    Bug::AbsentReadsOnce,
+    Bug::CleanupAfterOne,
+    Bug::UnmuteForgets,
+    Bug::AnyBallot,
+    Bug::OwnValueFirst,
+    Bug::ClimbInRound,
+    Bug::LeaveWithHints,
+    Bug::BarrierIsOpen,
+    Bug::StaleVersionTaken,
+    Bug::KeepActorAfterDrop,
+    Bug::KeepActorAfterRot,
+    Bug::KeepActorAfterContext,
+    Bug::SkipAudit,
+    Bug::RollbackUnseen,
+    Bug::WitnessIgnored,
+    Bug::ForwardTwice,
+    Bug::StrictIsLoose,
+    Bug::LateMint,
+    Bug::SpreadFrees,
+    Bug::ExactIsBlind,
+    Bug::MixedDriver,
+    Bug::LateWitness,
+    Bug::OneClock,
+    Bug::LossForgotten,
+    Bug::ScanCountsBad,
+    Bug::BarrierSkipsReads,
+];
+
+/// Each of these naive designs changes what some script says: one that cannot fail shows nothing.
 #[cfg(feature = "planted")]
 #[test]
 fn a_planted_bug_is_seen() {
@@ -61,72 +117,18 @@ fn a_planted_bug_is_seen() {
     let texts = files.map(|file| std::fs::read_to_string(file).unwrap());
     let scripts: Vec<_> = texts.map(|text| commands(&text)).collect();
     let sound: Vec<_> = scripts.iter().map(|lines| told(lines)).collect();
-    for bug in [
-        Bug::ReuseDot,
-        Bug::SendBeforeCommit,
-        Bug::ReadPastStaged,
-        Bug::DropSibling,
-        Bug::CountFallback,
-        Bug::SkipOlderLayout,
-        Bug::CoverTooMuch,
-        Bug::UnreadableIsAbsent,
-        Bug::FillingVotes,
-        Bug::DropHint,
-        Bug::PromiseEarly,
-        Bug::AckEarly,
-        Bug::HintForgotten,
-        Bug::ChangedHintForgotten,
-        Bug::HintReplaced,
-        Bug::HintBesideAck,
-        Bug::MergeDropsExpired,
-        Bug::LastWriteWins,
-        Bug::TombstoneIgnored,
-        Bug::NoRestage,
-        Bug::OldPassesCount,
-        Bug::FillingProves,
-        Bug::OnePassIsEnough,
-        Bug::FullThoughLost,
-        Bug::JoinerIsFull,
-        Bug::RebuildKeepsDeltas,
-        Bug::AbsentReadsOnce,
-        Bug::CleanupAfterOne,
-        Bug::UnmuteForgets,
-        Bug::AnyBallot,
-        Bug::OwnValueFirst,
-        Bug::ClimbInRound,
-        Bug::LeaveWithHints,
-        Bug::BarrierIsOpen,
-        Bug::StaleVersionTaken,
-        Bug::KeepActorAfterDrop,
-        Bug::KeepActorAfterRot,
-        Bug::KeepActorAfterContext,
-        Bug::SkipAudit,
-        Bug::RollbackUnseen,
-        Bug::WitnessIgnored,
-        Bug::ForwardTwice,
-        Bug::StrictIsLoose,
-        Bug::LateMint,
-        Bug::SpreadFrees,
-        Bug::ExactIsBlind,
-        Bug::OldPassProves,
-        Bug::MixedDriver,
-        Bug::LateWitness,
-        Bug::OneClock,
-        Bug::LossForgotten,
-        Bug::ScanCountsBad,
-        Bug::BarrierSkipsReads,
-    ] {
-        planted::plant(Some(bug));
-        let seen = scripts
-            .iter()
-            .zip(&sound)
-            .filter(|(lines, sound)| {
-                !std::panic::catch_unwind(|| told(lines)).is_ok_and(|told| told == **sound)
-            })
-            .count();
+    let is_seen = |bug: &Bug| {
+        planted::plant(Some(*bug));
+        // One that does not go on at all is seen too.
+        let as_before = |lines: &[String], sound: &Vec<String>| {
+            std::panic::catch_unwind(|| told(lines)).is_ok_and(|told| told == *sound)
+        };
+        let seen = scripts.iter().zip(&sound).any(|(lines, sound)| !as_before(lines, sound));
         planted::plant(None);
-        eprintln!("BUG {bug:?} {seen}");
-    }
+        seen
+    };
+    let unseen: Vec<_> = SEEN.iter().filter(|bug| !is_seen(bug)).collect();
+    assert!(unseen.is_empty(), "no script shows {unseen:?}");
 }
 
 /// The lines of a script that say what happens.
@@ -387,6 +389,9 @@ impl Script {
             [name, "asks", words @ ..] => self.asks(name, words, self.version()),
             [name, "is", "a", "version", "ahead", "and", "asks", words @ ..] => {
                 self.asks(name, words, self.version() + 1)
+            }
+            [name, "is", "a", "version", "behind", "and", "asks", words @ ..] => {
+                self.asks(name, words, self.version() - 1)
             }
             [name, "is", "two", "versions", "behind", "and", "asks", words @ ..] => {
                 self.asks(name, words, self.version() - 2)

@@ -12,6 +12,7 @@
 //!          chosen: n3 leaves; chosen: the next step; has met n1 further on; it greets
 //! n2 asks: to store color=red; to keep color=red for n3; for color; to coordinate color=red blind
 //!          to promise 5.n2; to accept 5.n2: n3 leaves; whether older work is done
+//!          to fill; to deliver; what it is filling; for a page beside apple
 //! ```
 
 use super::*;
@@ -149,6 +150,8 @@ impl Script {
                 Body::Accept(self.world.ballot(ballot), self.leave(name))
             }
             ["whether", "older", "work", "is", "done"] => Body::Barrier,
+            ["to", "fill"] => Body::Fill,
+            ["to", "deliver"] => Body::Deliver,
             ["what", "it", "is", "filling"] => Body::Fullness(Scope::Shared),
             ["for", "a", "page", "beside", key] => {
                 let partition = self.world.partition(&Key::new(key).unwrap());
