@@ -41,6 +41,8 @@ mod identity;
 mod local;
 mod op;
 mod replica;
+#[cfg(test)]
+mod scripts;
 mod scrub;
 mod view;
 mod witness;
