@@ -41,3 +41,8 @@ pub mod cluster;
 pub mod repair;
 pub mod transfer;
 pub mod push;
+
+// The runner of the scripts under `testdata`, which the tests of rooms share with those of the binary.
+#[cfg(test)]
+#[path = "../tests/support/golden.rs"]
+mod golden;

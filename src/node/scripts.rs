@@ -30,8 +30,6 @@ use crate::protocol::FilePoint;
 use crate::store::memory::Memory;
 use crate::store::{Batch, Hint, Op as Row, Table};
 
-#[path = "../../tests/support/golden.rs"]
-mod golden;
 mod shown;
 mod words;
 mod world;
@@ -45,7 +43,7 @@ const THEIRS: u64 = 7;
 
 #[test]
 fn every_situation_goes_as_its_script_says() {
-    golden::run("node", || {
+    crate::golden::run("node", || {
         let mut script = Script::new();
         move |line: &str| script.line(line)
     });
@@ -329,7 +327,7 @@ impl Script {
     fn note_sent(&mut self, to: NodeId, message: &Message) {
         if matches!(message.body, Body::Greet { .. }) {
             self.greeted.insert(to, message.body.clone());
-        } else if message.op != 0 && message.body.kind() == Kind::Request {
+        } else if message.op != 0 && message.body.kind() == BodyKind::Request {
             self.asked.entry(to).or_default().push(message.clone());
         }
     }
@@ -428,7 +426,7 @@ impl Script {
     fn says(&mut self, name: &str, back: usize, words: &[&str]) -> Said<Event> {
         let node = self.world.node(name);
         let body = self.answer(node, words)?;
-        let op = if body.kind() == Kind::Reply { self.last_asked(node, back)?.op } else { 0 };
+        let op = if body.kind() == BodyKind::Reply { self.last_asked(node, back)?.op } else { 0 };
         Ok(self.message(node, op, body))
     }
 

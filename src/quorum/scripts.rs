@@ -28,13 +28,11 @@ use self::world::{WALL_MS, World, damaged, item, options, shown};
 use super::*;
 use crate::ring::RingDoc;
 
-#[path = "../../tests/support/golden.rs"]
-mod golden;
 mod world;
 
 #[test]
 fn every_situation_is_decided_as_its_script_says() {
-    golden::run("quorum", || {
+    crate::golden::run("quorum", || {
         let mut script = Script::new();
         move |line: &str| script.line(line)
     });

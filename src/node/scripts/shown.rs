@@ -11,7 +11,7 @@ use crate::node::event::{Action, Note, RepairReport, Reply, Ticket};
 use crate::protocol::{Body, Scope};
 use crate::quorum::{Answer, GetReply, ItemReply, PutReply, Verdict};
 use crate::record::Stored;
-use crate::ring::{NodeId, RingDoc, State, Step};
+use crate::ring::{MemberState, NodeId, RingDoc, Step};
 use crate::store::{Batch, Op};
 
 /// What was there before: an answer names no key, and of its own rows only what changed is shbefore.
@@ -235,7 +235,7 @@ fn item(item: &ItemReply) -> String {
         ItemReply::Written { values: 0 | 1, .. } => "written".into(),
         ItemReply::Written { values, .. } => format!("written, {values} values are there"),
         ItemReply::Conflict { values } => format!("not written: {}", count(*values, "value")),
-        ItemReply::NotAlone => "written, but not alone".into(),
+        ItemReply::LostRace => "written, but not alone".into(),
         ItemReply::Absent => "not written: nothing is there".into(),
         ItemReply::TooLarge(why) => format!("not written: {why}"),
     }
@@ -283,7 +283,7 @@ fn doc(doc: &RingDoc) -> String {
         Step::WriteBoth => "step 1",
         Step::ReadNew => "step 2",
     };
-    let leaving = doc.members.iter().filter(|m| m.state == State::Leaving);
+    let leaving = doc.members.iter().filter(|m| m.state == MemberState::Leaving);
     let leaving: String = leaving.map(|m| format!(", {} leaving", m.name)).collect();
     format!("version {} ({step}{leaving})", doc.version)
 }

@@ -17,9 +17,11 @@
 
 use super::*;
 use crate::clock::VersionVector;
-use crate::digest::{Arc, Sum};
+use crate::digest::{HashRange, Sum};
 use crate::protocol::Scope;
-use crate::quorum::{Answer, Basis, Item, ItemReply, Options, PutReply, PutRequest, Verdict};
+use crate::quorum::{
+    Answer, Item, ItemReply, Options, Precondition, PutReply, PutRequest, Verdict,
+};
 use crate::ring::RingDoc;
 
 impl Script {
@@ -30,7 +32,7 @@ impl Script {
                 let (key, (options, [])) = (Key::new(key).unwrap(), options(words)) else {
                     panic!("{words:?}: not understood")
                 };
-                let basis = Basis::Overwrite { force: false };
+                let basis = Precondition::Overwrite { force: false };
                 let partition = self.world.partition(&key);
                 let items = vec![Item { key, value: None, basis }];
                 Request::Put(PutRequest { partition, items, options })
@@ -61,11 +63,13 @@ impl Script {
         let [item, words @ ..] = words else { panic!("puts what?") };
         let (key, value) = item.split_once('=').unwrap();
         let (basis, words) = match words {
-            ["blind", words @ ..] => (Basis::Blind, words),
-            ["if", "absent", words @ ..] => (Basis::Absent, words),
-            ["after", seen, words @ ..] => (Basis::Context(self.clock(seen)), words),
-            ["exactly", "after", seen, words @ ..] => (Basis::Exact(self.clock(seen)), words),
-            words => (Basis::Overwrite { force: false }, words),
+            ["blind", words @ ..] => (Precondition::Blind, words),
+            ["if", "absent", words @ ..] => (Precondition::Absent, words),
+            ["after", seen, words @ ..] => (Precondition::Context(self.clock(seen)), words),
+            ["exactly", "after", seen, words @ ..] => {
+                (Precondition::Exact(self.clock(seen)), words)
+            }
+            words => (Precondition::Overwrite { force: false }, words),
         };
         let (key, options) = (Key::new(key).unwrap(), all_options(words));
         let partition = self.world.partition(&key);
@@ -99,7 +103,7 @@ impl Script {
             ["lists", "nothing"] => Body::Listing(Vec::new()),
             ["lists", items @ ..] => {
                 let items = self.world.items(items).into_iter();
-                Body::Listing(items.map(|(key, stored)| (key, stored.term())).collect())
+                Body::Listing(items.map(|(key, stored)| (key, stored.hash())).collect())
             }
             ["written"] => {
                 let dot = crate::clock::Dot { actor: Actor(node.0), counter: 1 };
@@ -196,7 +200,7 @@ impl Script {
         };
         let q = self.world.doc().q;
         let (p, leaf) = (key.position().partition(q), key.position().leaf(q));
-        let within = |arc: &Arc| {
+        let within = |arc: &HashRange| {
             let span = arc.span(q);
             (span.first..=span.last).contains(&u32::from(p.0))
                 && (span.leaf_first..=span.leaf_last).contains(&leaf)

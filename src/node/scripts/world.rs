@@ -17,7 +17,7 @@ use crate::clock::{Actor, Dot, VersionVector};
 use crate::key::{Key, Partition, Q};
 use crate::protocol::Ballot;
 use crate::record::{Record, Stored, Value, Write};
-use crate::ring::{Change, Layout, Member, NodeId, RingDoc, RingId, State, Step};
+use crate::ring::{Change, Layout, Member, MemberState, NodeId, RingDoc, RingId, Step};
 
 /// The partitions of the ring; all have the same owners.
 const PARTITIONS: u32 = 8;
@@ -94,7 +94,11 @@ impl World {
             name: self.name(id).to_owned(),
             zone: "z".into(),
             weight: 1,
-            state: if self.leaving.contains(&id) { State::Leaving } else { State::Normal },
+            state: if self.leaving.contains(&id) {
+                MemberState::Leaving
+            } else {
+                MemberState::Normal
+            },
             public_key: [id.0 as u8; 32],
         };
         let layout = |owners: &[NodeId]| {
