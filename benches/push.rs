@@ -25,7 +25,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kvs::push::{Access, Become, Event, Shell, Ssh, Watch};
+use kvs::push::{Become, Event, Shell, Ssh, SshAccess, Watch};
 
 use crate::support::shell;
 use crate::support::sshd::{self, Sshd};
@@ -71,7 +71,8 @@ fn main() {
 fn send(sshd: &Sshd, file: &Path, there: &Path) -> Duration {
     let began = Instant::now();
     let (address, rules) = (sshd.at.ip().to_string(), sshd.rules());
-    let access = Access { host: "h1", address: &address, rules: &rules, become_root: Become::None };
+    let access =
+        SshAccess { host: "h1", address: &address, rules: &rules, become_root: Become::None };
     let mut ssh = Ssh::connect(&access, &Deaf).unwrap();
     ssh.send(file, there.to_str().unwrap(), &Deaf).unwrap();
     began.elapsed()

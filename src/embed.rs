@@ -3,7 +3,7 @@
 //! It opens node directories, hands messages from node to node in memory, commits each node's batch
 //! to its file, several files at once, and answers requests. The network is instant and loses
 //! nothing; a member whose directory is not open is down. The code that decides is the same
-//! [`Node`] that a running node uses.
+//! [`Node`](crate::node::Node) that a running node uses.
 //!
 //! ```text
 //! request -> node n1 -> [messages] -> n2, n3        until nothing moves

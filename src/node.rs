@@ -57,7 +57,7 @@ pub use self::event::{
     Ticket, Time, Transfer, TransferKind,
 };
 use self::flow::{Caller, Ctx, Flow, OlderWork, OpId, Origin, Outcome, Start, Wake};
-use self::op::Op;
+use self::op::Operation;
 use self::replica::Replica;
 pub use self::scrub::scrubbed_ms;
 use crate::error::Result;
@@ -72,7 +72,7 @@ const STARTING: &str = "it has just started";
 /// One member of a ring. See the module.
 pub struct Node {
     replica: Replica,
-    ops: BTreeMap<OpId, (Origin, Op)>,
+    ops: BTreeMap<OpId, (Origin, Operation)>,
     stopped: bool,
 }
 
@@ -146,7 +146,7 @@ impl Node {
 
     fn begin(&mut self, cx: &mut Ctx<'_>, origin: Origin, start: Start) {
         (cx.op, cx.origin) = (self.replica.new_op(), origin);
-        let flow = Op::begin(start, &mut self.replica, cx);
+        let flow = Operation::begin(start, &mut self.replica, cx);
         self.keep(cx, flow);
     }
 
@@ -164,7 +164,7 @@ impl Node {
         }
     }
 
-    fn keep(&mut self, cx: &mut Ctx<'_>, flow: Flow<Op>) {
+    fn keep(&mut self, cx: &mut Ctx<'_>, flow: Flow<Operation>) {
         match flow {
             Flow::Wait(op) => {
                 let before = self.ops.insert(cx.op, (cx.origin, op));
@@ -292,7 +292,8 @@ impl Node {
 
     /// Whether a write, or a strict read, that began under a document older than this version goes on.
     fn older_work(&self, version: u64) -> OlderWork {
-        let older = |entry: &&(Origin, Op)| entry.1.older_work(version) == OlderWork::UnderWay;
+        let older =
+            |entry: &&(Origin, Operation)| entry.1.older_work(version) == OlderWork::UnderWay;
         match self.ops.values().find(older) {
             Some(_) => OlderWork::UnderWay,
             None => OlderWork::None,
@@ -380,7 +381,7 @@ impl Node {
         if !identity.abstaining || *read_only || identity.is_waiting() {
             return;
         }
-        if !self.ops.values().any(|(_, op)| matches!(op, Op::Regain(_))) {
+        if !self.ops.values().any(|(_, op)| matches!(op, Operation::Regain(_))) {
             cx.start(Origin::Own, Start::Regain);
             self.settle(cx);
         }

@@ -46,7 +46,7 @@ pub use self::rollout::{
     operate, shrink,
 };
 pub use self::shell::{Output, Script, Shell};
-pub use self::ssh::{Access, Ssh};
+pub use self::ssh::{Ssh, SshAccess};
 pub use self::watch::{Event, Watch};
 use crate::error::Result;
 
@@ -59,7 +59,7 @@ pub fn connect<'a>(
     host: &'a Host,
     watch: &'a dyn Watch,
 ) -> Result<RemoteHost<'a>> {
-    let access = Access {
+    let access = SshAccess {
         host: &host.name,
         address: &host.address,
         rules: &host.ssh,

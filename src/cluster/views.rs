@@ -16,7 +16,7 @@ impl Cluster {
     /// Every present member and how it is.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Corrupt`] when a file cannot be read.
+    /// [`Error::Io`](crate::error::Error::Io) or [`Error::Corrupt`](crate::error::Error::Corrupt) when a file cannot be read.
     pub fn views(&mut self) -> Result<Vec<View>> {
         if let Some(live) = self.nodes.running() {
             return Ok(live.views());

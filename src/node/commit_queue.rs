@@ -38,12 +38,12 @@ pub(super) enum OnCommit {
 }
 
 /// Where staged records stand: own, or kept for a target.
-type Place = (Option<NodeId>, Partition);
+type OverlayPlace = (Option<NodeId>, Partition);
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct CommitQueue {
-    overlay: BTreeMap<Place, BTreeMap<Key, (BatchSeq, Stored)>>,
+    overlay: BTreeMap<OverlayPlace, BTreeMap<Key, (BatchSeq, Stored)>>,
     pending: Vec<Op>,
     thens: BTreeMap<BatchSeq, Vec<OnCommit>>,
     last: BatchSeq,
@@ -79,7 +79,7 @@ impl CommitQueue {
         self.overlay.get(&(target, p))?.get(key)
     }
 
-    fn lay(&mut self, place: Place, key: &Key, (seq, stored): (BatchSeq, &Stored)) {
+    fn lay(&mut self, place: OverlayPlace, key: &Key, (seq, stored): (BatchSeq, &Stored)) {
         self.overlay.entry(place).or_default().insert(key.clone(), (seq, stored.clone()));
     }
 

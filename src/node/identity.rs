@@ -26,7 +26,7 @@ use crate::ring::{NodeId, RingDoc};
 use crate::store::{Op, Store, Table};
 
 /// The identity rows in memory, and what has to be written of them.
-pub(super) struct Identity {
+pub(super) struct NodeIdentity {
     pub(super) id: NodeId,
     pub(super) actor: Actor,
     counter: u64,
@@ -53,7 +53,7 @@ pub(super) struct Identity {
     pub(super) abstaining: bool,
 }
 
-impl Identity {
+impl NodeIdentity {
     pub(super) fn load(store: &dyn Store, doc: &RingDoc, boot: &Boot) -> Result<Self> {
         let word = |name: &str| -> Result<u64> {
             let row = store.row(Table::Meta, name)?;

@@ -29,7 +29,7 @@ use super::flow::{Ctx, Flow, OlderWork, Start, Wake};
 use super::replica::Replica;
 
 /// An operation under way.
-pub(super) enum Op {
+pub(super) enum Operation {
     Forward(Box<forward::Forward>),
     Put(Box<put::Put>),
     Get(Box<get::Get>),
@@ -42,7 +42,7 @@ pub(super) enum Op {
     Advance(Box<change::Advance>),
 }
 
-impl Op {
+impl Operation {
     /// Begins an operation.
     pub(super) fn begin(start: Start, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Self> {
         match start {

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Operations (`op`) read and change a replica; it knows none of them. Its organs own their state:
-//! [`Identity`], [`CommitQueue`], [`Audits`], [`Acceptor`], [`DiskSpace`].
+//! [`NodeIdentity`], [`CommitQueue`], [`Audits`], [`Acceptor`], [`DiskSpace`].
 
 mod answer;
 mod audit;
@@ -36,7 +36,7 @@ use super::commit_queue::{CommitQueue, OnCommit};
 use super::disk_space::DiskSpace;
 use super::event::Action;
 use super::flow::{Ctx, OpId};
-use super::identity::Identity;
+use super::identity::NodeIdentity;
 use super::scrub::Scrub;
 use crate::error::{Error, Result};
 use crate::key::{Partition, Q};
@@ -51,7 +51,7 @@ pub(in crate::node) struct Replica {
     pub(in crate::node) id: NodeId,
     pub(in crate::node) doc: Arc<RingDoc>,
     pub(in crate::node) read_only: bool,
-    pub(in crate::node) identity: Identity,
+    pub(in crate::node) identity: NodeIdentity,
     /// The failure detector's present view of the others.
     pub(in crate::node) alive: BTreeSet<NodeId>,
     pub(in crate::node) queue: CommitQueue,
@@ -79,7 +79,7 @@ impl Replica {
         let doc = Arc::new(RingDoc::decode(&doc)?);
         let acceptor = Acceptor::load(store)?;
         let audits = Audits::load(store, boot.audit_slice)?;
-        let identity = Identity::load(store, &doc, boot)?;
+        let identity = NodeIdentity::load(store, &doc, boot)?;
         let mut replica = Self {
             id: identity.id,
             doc,

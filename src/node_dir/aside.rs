@@ -20,7 +20,7 @@ use crate::store::lock::{Holder, Lock, Want};
 /// Moves a directory aside to `NAME.old-…` beside it, once nobody uses it. `None` when there is none.
 ///
 /// # Errors
-/// [`Error::Busy`] when it is in use, [`Error::Io`], with the way out when this user may not use what is
+/// [`Error::Busy`](crate::error::Error::Busy) when it is in use, [`Error::Io`](crate::error::Error::Io), with the way out when this user may not use what is
 /// in it. Nothing is changed.
 pub fn set_aside(dir: &Path, purpose: &str, timeout: Duration) -> Result<Option<PathBuf>> {
     if !dir.exists() {
@@ -46,7 +46,7 @@ pub fn set_aside(dir: &Path, purpose: &str, timeout: Duration) -> Result<Option<
 /// Undoes [`set_aside`].
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Io`](crate::error::Error::Io).
 pub fn put_back(aside: &Path, dir: &Path) -> Result<()> {
     os::rename(aside, dir)?;
     let old = dir.join(OLD_NODE_FILE);

@@ -48,7 +48,7 @@ const WORDS_MAX: usize = 300;
 
 /// Whom to connect to.
 #[derive(Clone, Debug)]
-pub struct Access<'a> {
+pub struct SshAccess<'a> {
     /// The host's name in the inventory.
     pub host: &'a str,
     /// Its address as it was written: what known_hosts files call it.
@@ -59,7 +59,7 @@ pub struct Access<'a> {
     pub become_root: Become,
 }
 
-impl Access<'_> {
+impl SshAccess<'_> {
     /// What people type to see for themselves.
     fn by_hand(&self) -> String {
         let Self { address, rules, .. } = self;
@@ -87,7 +87,7 @@ impl Ssh {
     /// # Errors
     /// [`Error::Unreachable`]; [`Error::Denied`] for a host key or a login that is refused. Nothing
     /// was done there.
-    pub fn connect(access: &Access<'_>, watch: &dyn Watch) -> Result<Self> {
+    pub fn connect(access: &SshAccess<'_>, watch: &dyn Watch) -> Result<Self> {
         let until = now() + access.rules.connect_timeout;
         let mut link = meet(access, watch, until)?;
         login::login(&link, access, until)?;
@@ -283,7 +283,7 @@ impl Drop for Ssh {
 }
 
 /// A link to the host, which has shown the key that it should.
-fn meet(access: &Access<'_>, watch: &dyn Watch, until: Instant) -> Result<Link> {
+fn meet(access: &SshAccess<'_>, watch: &dyn Watch, until: Instant) -> Result<Link> {
     let mut host_key = HostKey::read(access)?;
     loop {
         let Some(link) = Link::dial(access, &host_key, until)? else {

@@ -81,7 +81,7 @@ impl RingDoc {
     ///
     /// # Errors
     /// [`Error::Usage`] when there are fewer members than replicas, names are not distinct, or one is
-    /// not as [`check_new_name`] has it.
+    /// not as [`check_new_name`](super::check_new_name) has it.
     pub fn first(id: RingId, q: Q, replicas: u8, members: Vec<Member>) -> Result<Self> {
         members.iter().try_for_each(Member::check_new)?;
         let empty = Layout::new(1, vec![0]); // replaced by the plan

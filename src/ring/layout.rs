@@ -35,7 +35,7 @@ pub struct Candidate {
 
 /// The owners of every partition, in order, coordinator first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Table")]
+#[serde(try_from = "OwnerTable")]
 pub struct Layout {
     replicas: u8,
     owners: Vec<u16>,
@@ -49,7 +49,7 @@ impl Layout {
     #[must_use]
     pub fn new(replicas: usize, owners: Vec<u16>) -> Self {
         let replicas = u8::try_from(replicas).expect("a partition has at most 255 owners");
-        Self::try_from(Table { replicas, owners }).expect("the planner fills whole partitions")
+        Self::try_from(OwnerTable { replicas, owners }).expect("the planner fills whole partitions")
     }
 
     /// The number of owners of each partition.
@@ -155,15 +155,15 @@ impl Layout {
 
 /// A layout as it was read, before its shape is known to be sound.
 #[derive(Deserialize)]
-struct Table {
+struct OwnerTable {
     replicas: u8,
     owners: Vec<u16>,
 }
 
-impl TryFrom<Table> for Layout {
+impl TryFrom<OwnerTable> for Layout {
     type Error = &'static str;
 
-    fn try_from(Table { replicas, owners }: Table) -> Result<Self, Self::Error> {
+    fn try_from(OwnerTable { replicas, owners }: OwnerTable) -> Result<Self, Self::Error> {
         if replicas == 0 {
             return Err("a layout needs at least one owner per partition");
         }

@@ -231,7 +231,7 @@ struct Image {
 impl Image {
     /// All of a batch or nothing of it.
     fn transact(&mut self, batch: &Batch) -> std::result::Result<apply::Applied, Failure> {
-        let mut edit = Edit { image: self, undo: Vec::new() };
+        let mut edit = MemoryEdit { image: self, undo: Vec::new() };
         let outcome = apply::apply(&mut edit, batch);
         if outcome.is_err() {
             edit.roll_back();
@@ -270,12 +270,12 @@ impl Rows for Image {
 type Undo = (Name, Vec<u8>, Option<Arc<[u8]>>);
 
 /// A change under way, which can be taken back.
-struct Edit<'i> {
+struct MemoryEdit<'i> {
     image: &'i mut Image,
     undo: Vec<Undo>,
 }
 
-impl Edit<'_> {
+impl MemoryEdit<'_> {
     fn roll_back(self) {
         for (table, key, old) in self.undo.into_iter().rev() {
             let rows = &mut self.image.tables[table as usize];
@@ -287,7 +287,7 @@ impl Edit<'_> {
     }
 }
 
-impl Rows for Edit<'_> {
+impl Rows for MemoryEdit<'_> {
     fn get(&self, table: Name, key: &[u8]) -> Result<Option<&[u8]>> {
         self.image.get(table, key)
     }
@@ -301,7 +301,7 @@ impl Rows for Edit<'_> {
     }
 }
 
-impl RowsMut for Edit<'_> {
+impl RowsMut for MemoryEdit<'_> {
     fn put(&mut self, table: Name, key: &[u8], value: &[u8]) -> std::result::Result<(), Failure> {
         let old = self.image.tables[table as usize].insert(key.to_vec(), value.into());
         self.undo.push((table, key.to_vec(), old));

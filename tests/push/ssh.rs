@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kvs::error::{Error, Result};
-use kvs::push::{Access, Become, Event, Output, Script, Shell, Ssh, SshRules, Watch};
+use kvs::push::{Become, Event, Output, Script, Shell, Ssh, SshAccess, SshRules, Watch};
 
 use crate::support::sshd::Sshd;
 
@@ -59,7 +59,7 @@ impl Ear {
 
 fn connect_by(sshd: &Sshd, rules: &SshRules, become_root: Become, ear: &Ear) -> Result<Ssh> {
     let address = sshd.at.ip().to_string();
-    Ssh::connect(&Access { host: "n1", address: &address, rules, become_root }, ear)
+    Ssh::connect(&SshAccess { host: "n1", address: &address, rules, become_root }, ear)
 }
 
 fn connect(sshd: &Sshd, rules: &SshRules) -> Result<Ssh> {

@@ -34,7 +34,7 @@ const FILL_AGAIN_MS: u64 = 30_000;
 
 /// A change being shepherded.
 pub(in crate::node) struct Advance {
-    stage: Stage,
+    stage: ChangeStage,
     version: u64,
     waiting: BTreeSet<NodeId>,
     unfilled: usize,
@@ -43,7 +43,7 @@ pub(in crate::node) struct Advance {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ChangeStage {
     Barrier,
     Handing,
     Filling,
@@ -57,14 +57,14 @@ impl Advance {
             return end(node, None);
         }
         let advance = Box::new(Self {
-            stage: Stage::Barrier,
+            stage: ChangeStage::Barrier,
             version: node.doc.version,
             waiting: BTreeSet::new(),
             unfilled: 0,
             started_ms: cx.now.mono_ms,
             asked_ms: 0,
         });
-        advance.enter(node, cx, Stage::Barrier)
+        advance.enter(node, cx, ChangeStage::Barrier)
     }
 
     /// Begins a stage under a new number: a late answer to the last one counts for nothing.
@@ -72,7 +72,7 @@ impl Advance {
         mut self: Box<Self>,
         node: &mut Replica,
         cx: &mut Ctx<'_>,
-        stage: Stage,
+        stage: ChangeStage,
     ) -> Flow<Box<Self>> {
         if node.doc.step == Step::Settled {
             return end(node, None);
@@ -86,8 +86,8 @@ impl Advance {
         let doc = node.doc.clone();
         let all = doc.present();
         self.waiting = match stage {
-            Stage::Handing if planted::is(Bug::LeaveWithHints) => BTreeSet::new(),
-            Stage::Handing => all.filter(leaving).map(|m| m.id).collect(),
+            ChangeStage::Handing if planted::is(Bug::LeaveWithHints) => BTreeSet::new(),
+            ChangeStage::Handing => all.filter(leaving).map(|m| m.id).collect(),
             _ => all.map(|m| m.id).collect(),
         };
         self.ask(node, cx)
@@ -105,9 +105,9 @@ impl Advance {
         }
         for member in self.waiting.clone() {
             let body = match self.stage {
-                Stage::Barrier | Stage::Proposing => Body::Barrier,
-                Stage::Handing => Body::Deliver,
-                Stage::Filling => Body::Fill,
+                ChangeStage::Barrier | ChangeStage::Proposing => Body::Barrier,
+                ChangeStage::Handing => Body::Deliver,
+                ChangeStage::Filling => Body::Fill,
             };
             node.ask(cx, member, body);
         }
@@ -121,31 +121,31 @@ impl Advance {
         wake: Wake,
     ) -> Flow<Box<Self>> {
         let moved = node.doc.version != self.version && !planted::is(Bug::MixedDriver);
-        if self.stage != Stage::Proposing && moved {
+        if self.stage != ChangeStage::Proposing && moved {
             // Another driver took the ring on: what was heard is of a step that is over.
-            return self.enter(node, cx, Stage::Barrier);
+            return self.enter(node, cx, ChangeStage::Barrier);
         }
         match (self.stage, wake) {
-            (Stage::Barrier, Wake::Said(from, Body::Cleared { clear: true, .. }))
-            | (Stage::Handing, Wake::Said(from, Body::Cleared { hints: 0, .. })) => {
+            (ChangeStage::Barrier, Wake::Said(from, Body::Cleared { clear: true, .. }))
+            | (ChangeStage::Handing, Wake::Said(from, Body::Cleared { hints: 0, .. })) => {
                 self.waiting.remove(&from);
             }
-            (Stage::Filling, Wake::Said(from, Body::Filling(left)))
+            (ChangeStage::Filling, Wake::Said(from, Body::Filling(left)))
                 if self.waiting.remove(&from) =>
             {
                 self.unfilled += left.len();
             }
-            (Stage::Proposing, Wake::Child(Outcome::Reply(Reply::Ring(_, why)))) => {
+            (ChangeStage::Proposing, Wake::Child(Outcome::Reply(Reply::Ring(_, why)))) => {
                 // One that lost against another driver of the same change goes on from there.
                 if why.is_some() && node.doc.version == self.version {
                     return end(node, why);
                 }
-                return self.enter(node, cx, Stage::Barrier);
+                return self.enter(node, cx, ChangeStage::Barrier);
             }
             (_, Wake::Tick) => return self.tick(node, cx),
             _ => {}
         }
-        if self.stage != Stage::Proposing && self.waiting.is_empty() {
+        if self.stage != ChangeStage::Proposing && self.waiting.is_empty() {
             return self.stage_done(node, cx);
         }
         Flow::Wait(self)
@@ -154,9 +154,9 @@ impl Advance {
     fn tick(self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
         let (limit, again) = match self.stage {
             // The proposal has its own deadline, and its end wakes this one.
-            Stage::Proposing => return Flow::Wait(self),
-            Stage::Filling => (FILL_MS, FILL_AGAIN_MS),
-            Stage::Barrier | Stage::Handing => (BARRIER_MS, AGAIN_MS),
+            ChangeStage::Proposing => return Flow::Wait(self),
+            ChangeStage::Filling => (FILL_MS, FILL_AGAIN_MS),
+            ChangeStage::Barrier | ChangeStage::Handing => (BARRIER_MS, AGAIN_MS),
         };
         if cx.now.mono_ms - self.started_ms >= limit {
             let names: Vec<_> = self.waiting.iter().map(|m| node.doc.name(*m)).collect();
@@ -173,15 +173,15 @@ impl Advance {
 
     fn stage_done(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
         match (self.stage, node.doc.step) {
-            (Stage::Barrier, Step::WriteBoth) => self.enter(node, cx, Stage::Filling),
-            (Stage::Barrier, Step::ReadNew) => self.enter(node, cx, Stage::Handing),
-            (Stage::Filling, _) if self.unfilled > 0 => {
+            (ChangeStage::Barrier, Step::WriteBoth) => self.enter(node, cx, ChangeStage::Filling),
+            (ChangeStage::Barrier, Step::ReadNew) => self.enter(node, cx, ChangeStage::Handing),
+            (ChangeStage::Filling, _) if self.unfilled > 0 => {
                 let why =
                     format!("too few full owners to move some partitions ({})", self.unfilled);
                 end(node, Some(why))
             }
-            (Stage::Filling | Stage::Handing, _) => {
-                self.stage = Stage::Proposing;
+            (ChangeStage::Filling | ChangeStage::Handing, _) => {
+                self.stage = ChangeStage::Proposing;
                 // Still the document that was asked about: any other ended the stage above.
                 let Some(next) = node.doc.advance() else { return end(node, None) };
                 cx.start_child(Start::Propose(Box::new(next)));

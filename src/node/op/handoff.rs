@@ -24,7 +24,7 @@ use crate::planted::{self, Bug};
 use crate::protocol::Body;
 use crate::record::Stored;
 use crate::ring::{MemberState, NodeId};
-use crate::store::{Hint, Op, hint_page};
+use crate::store::{Hint, HintPlace, Op, hint_page};
 
 /// Hints delivered in one message.
 const HANDOFF_MAX: usize = 256;
@@ -45,12 +45,12 @@ pub(in crate::node) struct Handoff {
     delivered: u64,
     started_ms: u64,
     asked_ms: u64,
-    phase: Phase,
+    phase: HandoffPhase,
 }
 
 /// What it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum HandoffPhase {
     /// The acknowledgements of what was sent.
     Sending,
     /// That its own hints are durably gone.
@@ -68,9 +68,6 @@ enum FreedBy {
     Nothing,
 }
 
-/// Where a hint stands in the table.
-type HintPlace = (NodeId, Partition, Key);
-
 impl Handoff {
     pub(in crate::node) fn begin(
         node: &mut Replica,
@@ -87,7 +84,7 @@ impl Handoff {
             delivered: 0,
             started_ms: cx.now.mono_ms,
             asked_ms: cx.now.mono_ms,
-            phase: Phase::Sending,
+            phase: HandoffPhase::Sending,
         });
         handoff.send_next(node, cx)
     }
@@ -110,7 +107,7 @@ impl Handoff {
     /// not stored these.
     fn send_next(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
         node.renumber(cx);
-        self.phase = Phase::Sending;
+        self.phase = HandoffPhase::Sending;
         loop {
             let first = cx.store.hint_places(self.after.as_ref(), 1).unwrap_or_default().pop();
             let Some(((target, p, _), _)) = first else {
@@ -195,14 +192,14 @@ impl Handoff {
                     self.stored.insert(from, full);
                 }
             }
-            Wake::Committed | Wake::CommitFailed if self.phase == Phase::Forgetting => {
+            Wake::Committed | Wake::CommitFailed if self.phase == HandoffPhase::Forgetting => {
                 return self.send_next(node, cx);
             }
             Wake::Lost(lost) | Wake::Unsent(lost) => drop(self.awaiting.remove(&lost)),
             Wake::Tick if cx.now.mono_ms >= self.asked_ms + WAIT_MS => self.awaiting.clear(),
             _ => {}
         }
-        if self.phase == Phase::Forgetting || !self.awaiting.is_empty() {
+        if self.phase == HandoffPhase::Forgetting || !self.awaiting.is_empty() {
             return Flow::Wait(self);
         }
         self.forget(node, cx)
@@ -227,7 +224,7 @@ impl Handoff {
             }
         }
         let Some(seq) = seq else { return self.send_next(node, cx) };
-        self.phase = Phase::Forgetting;
+        self.phase = HandoffPhase::Forgetting;
         node.queue.then(seq, OnCommit::Wake(cx.op));
         Flow::Wait(self)
     }

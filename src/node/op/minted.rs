@@ -10,7 +10,7 @@ use crate::record::Stored;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(in crate::node) struct Minted {
+pub(in crate::node) struct MintedItems {
     /// One per item of the request, in order.
     pub(in crate::node) replies: Vec<ItemReply>,
     /// The same.
@@ -19,7 +19,7 @@ pub(in crate::node) struct Minted {
     pub(in crate::node) records: Vec<(Key, Stored)>,
 }
 
-impl Minted {
+impl MintedItems {
     /// Mints and stages the records of a write: first all that can fail, then the staging, for a refusal
     /// must leave nothing behind. The error says why this node cannot mint them.
     pub(in crate::node) fn of(

@@ -62,10 +62,10 @@ pub(in crate::node) struct Pass {
     /// The leaves under way.
     listed: Vec<(Partition, Vec<u8>)>,
     /// Keys of listed leaves that differ.
-    fetch: VecDeque<Asked>,
+    fetch: VecDeque<Differing>,
     /// Those under way.
-    asked: Vec<Asked>,
-    phase: Phase,
+    asked: Vec<Differing>,
+    phase: PassPhase,
     started_ms: u64,
     asked_ms: u64,
     /// See [`Replica::refill`]: a pass begun before it proves nothing after it.
@@ -90,7 +90,7 @@ impl Pass {
 }
 
 /// A key that differs.
-struct Asked {
+struct Differing {
     key: Key,
     /// The peer's term, if it has one.
     theirs: Option<RecordHash>,
@@ -99,7 +99,7 @@ struct Asked {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum PassPhase {
     Opening,
     Comparing,
     Listing,
@@ -135,7 +135,7 @@ impl Pass {
             leaves: VecDeque::new(),
             listed: Vec::new(),
             asked: Vec::new(),
-            phase: Phase::Opening,
+            phase: PassPhase::Opening,
             started_ms: cx.now.mono_ms,
             asked_ms: cx.now.mono_ms,
             refilled: node.identity.refilled,
@@ -154,7 +154,7 @@ impl Pass {
     ) -> Flow<Box<Self>> {
         let said = match wake {
             Wake::Said(from, body) if from == self.peer => Some(body),
-            Wake::Committed if self.phase == Phase::Committing => None,
+            Wake::Committed if self.phase == PassPhase::Committing => None,
             Wake::CommitFailed => return self.broken(),
             Wake::Lost(lost) | Wake::Unsent(lost) if lost == self.peer => return self.broken(),
             Wake::Tick if cx.now.mono_ms >= self.asked_ms + WAIT_MS => return self.broken(),
@@ -164,31 +164,35 @@ impl Pass {
         // Each question has a number of its own: a late answer to another is no answer.
         node.renumber(cx);
         match (self.phase, said) {
-            (Phase::Opening, Some(Body::Filling(filling))) => {
+            (PassPhase::Opening, Some(Body::Filling(filling))) => {
                 self.filling = filling.into_iter().collect();
                 self.next(node, cx)
             }
-            (Phase::Comparing, Some(Body::Differ(arcs))) => {
+            (PassPhase::Comparing, Some(Body::Differ(arcs))) => {
                 self.descend(node.q(), &arcs);
                 self.next(node, cx)
             }
-            (Phase::Listing, Some(Body::Listing(theirs))) => match self.compare(node, cx, theirs) {
-                Ok(()) => self.next(node, cx),
-                Err(_) => self.broken_leaf(),
-            },
-            (Phase::Comparing | Phase::Listing, Some(Body::NotStored(_))) => self.broken_leaf(),
-            (Phase::Fetching, Some(Body::Answers(answers) | Body::Copies { answers, .. })) => {
+            (PassPhase::Listing, Some(Body::Listing(theirs))) => {
+                match self.compare(node, cx, theirs) {
+                    Ok(()) => self.next(node, cx),
+                    Err(_) => self.broken_leaf(),
+                }
+            }
+            (PassPhase::Comparing | PassPhase::Listing, Some(Body::NotStored(_))) => {
+                self.broken_leaf()
+            }
+            (PassPhase::Fetching, Some(Body::Answers(answers) | Body::Copies { answers, .. })) => {
                 self.take(node, cx, answers)
             }
-            (Phase::Committing, None) => {
+            (PassPhase::Committing, None) => {
                 self.report.pulled += self.moving;
                 self.push(node, cx)
             }
-            (Phase::Pushing, Some(Body::Stored { .. })) => {
+            (PassPhase::Pushing, Some(Body::Stored { .. })) => {
                 self.report.pushed += self.moving;
                 self.next(node, cx)
             }
-            (Phase::Closing, Some(Body::Filling(filling))) => {
+            (PassPhase::Closing, Some(Body::Filling(filling))) => {
                 self.filling.extend(filling);
                 self.complete(node)
             }
@@ -201,17 +205,17 @@ impl Pass {
         let body = if !self.fetch.is_empty() {
             return self.fetch(node, cx);
         } else if let Some(leaves) = next_leaves(&mut self.leaves) {
-            self.phase = Phase::Listing;
+            self.phase = PassPhase::Listing;
             self.listed.clone_from(&leaves);
             Body::List(leaves)
         } else if !self.open.is_empty() || !self.rooted {
-            self.phase = Phase::Comparing;
+            self.phase = PassPhase::Comparing;
             match self.next_sums(node, cx) {
                 Ok(arcs) => Body::Sums { scope: self.scope.clone(), arcs },
                 Err(_) => return self.broken_leaf(),
             }
         } else {
-            self.phase = Phase::Closing;
+            self.phase = PassPhase::Closing;
             Body::Fullness(self.scope.clone())
         };
         node.ask(cx, self.peer, body);
@@ -260,11 +264,11 @@ impl Pass {
         for (key, term) in theirs {
             let mine = own.remove(&key);
             if mine != Some(term) {
-                self.fetch.push_back(Asked { key, theirs: Some(term), ours: mine.is_some() });
+                self.fetch.push_back(Differing { key, theirs: Some(term), ours: mine.is_some() });
             }
         }
         // What is left only we have.
-        self.fetch.extend(own.into_keys().map(|key| Asked { key, theirs: None, ours: true }));
+        self.fetch.extend(own.into_keys().map(|key| Differing { key, theirs: None, ours: true }));
         Ok(())
     }
 
@@ -282,7 +286,7 @@ impl Pass {
         if keys.is_empty() {
             return self.push(node, cx);
         }
-        self.phase = Phase::Fetching;
+        self.phase = PassPhase::Fetching;
         node.ask(cx, self.peer, Body::Read(keys));
         Flow::Wait(self)
     }
@@ -322,7 +326,7 @@ impl Pass {
             Err(_) => self.broken(),
             Ok(None) => self.push(node, cx),
             Ok(Some(seq)) => {
-                self.phase = Phase::Committing;
+                self.phase = PassPhase::Committing;
                 node.queue.then(seq, OnCommit::Wake(cx.op));
                 Flow::Wait(self)
             }
@@ -335,7 +339,7 @@ impl Pass {
         let mut bytes = 0;
         // What the peer had and we had not is equal now; only the rest can be news to it.
         let mut asked = std::mem::take(&mut self.asked).into_iter().filter(|a| a.ours);
-        for Asked { key, theirs, .. } in asked.by_ref() {
+        for Differing { key, theirs, .. } in asked.by_ref() {
             let p = node.q().partition(&key);
             if let Ok(Some(own)) = node.durable(cx, p, &key)
                 && Some(own.hash()) != theirs
@@ -353,7 +357,7 @@ impl Pass {
             return self.next(node, cx);
         }
         self.moving = records.len() as u64;
-        self.phase = Phase::Pushing;
+        self.phase = PassPhase::Pushing;
         node.ask(cx, self.peer, Body::Write { records, hint_for: None });
         Flow::Wait(self)
     }
@@ -384,12 +388,12 @@ impl Pass {
 }
 
 /// The corrupt keys of some partitions, to be read from a peer.
-fn corrupt_of(node: &Replica, partitions: &[Partition]) -> VecDeque<Asked> {
+fn corrupt_of(node: &Replica, partitions: &[Partition]) -> VecDeque<Differing> {
     let wanted =
         |bad: &&CorruptKey| partitions.binary_search(&bad.0).is_ok() && !node.is_stray(bad);
     let corrupt = node.identity.corrupt.iter().filter(wanted);
     let keys = corrupt.filter_map(|bad| Key::new(bad.1.clone()).ok());
-    keys.map(|key| Asked { key, theirs: Some(RecordHash(0)), ours: false }).collect()
+    keys.map(|key| Differing { key, theirs: Some(RecordHash(0)), ours: false }).collect()
 }
 
 /// The next leaves to list: as many of neighbouring partitions as stay within the bound.

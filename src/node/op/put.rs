@@ -25,7 +25,7 @@ use crate::key::Key;
 use crate::node::commit_queue::OnCommit;
 use crate::node::event::Reply;
 use crate::node::flow::{Ctx, Flow, OlderWork, Outcome, Wake, mint_within_ms};
-use crate::node::op::minted::Minted;
+use crate::node::op::minted::MintedItems;
 use crate::node::op::route;
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
@@ -41,12 +41,12 @@ use crate::store::{Hint, Op};
 pub(in crate::node) struct Put {
     request: PutRequest,
     doc: Arc<RingDoc>,
-    phase: Phase,
+    phase: PutPhase,
     /// Who has yet to answer the messages of this phase; a fallback maps to its target.
     awaiting: BTreeMap<NodeId, NodeId>,
     fallbacks: VecDeque<NodeId>,
     tally: WriteTally,
-    minted: Minted,
+    minted: MintedItems,
     prior: Prior,
     hinted: BTreeSet<NodeId>,
     started_ms: u64,
@@ -54,7 +54,7 @@ pub(in crate::node) struct Put {
 }
 
 /// How far a write is, and what only that part of it needs.
-enum Phase {
+enum PutPhase {
     /// Owners are asked what they hold.
     Reading(ReadTally),
     /// Its records are staged here.
@@ -86,13 +86,13 @@ impl Put {
         let put = Box::new(Self {
             deadline_ms: now + request.options.timeout_ms,
             started_ms: now,
-            phase: Phase::Reading(ReadTally::prior(&node.doc, request.partition)),
+            phase: PutPhase::Reading(ReadTally::prior(&node.doc, request.partition)),
             request,
             doc: node.doc.clone(),
             awaiting: BTreeMap::new(),
             fallbacks,
             tally,
-            minted: Minted::default(),
+            minted: MintedItems::default(),
             prior: Prior::Known,
             hinted: BTreeSet::new(),
         });
@@ -130,7 +130,7 @@ impl Put {
                 return self.hear_copies(node, cx, (from, answers, asked));
             }
             Wake::Said(from, Body::Copies { answers, asked, wall_ms }) => {
-                if let Phase::Reading(tally) | Phase::Confirming(tally) = &mut self.phase {
+                if let PutPhase::Reading(tally) | PutPhase::Confirming(tally) = &mut self.phase {
                     tally.note_clock(wall_ms);
                 }
                 return self.hear_copies(node, cx, (from, answers, asked as usize));
@@ -139,16 +139,16 @@ impl Put {
         };
         match (&self.phase, wake) {
             // Whoever asked has given it up or soon will, and nothing of it is anywhere.
-            (Phase::Reading(_), Wake::Lost(id) | Wake::Unsent(id)) if cx.origin.is_peer(id) => {
+            (PutPhase::Reading(_), Wake::Lost(id) | Wake::Unsent(id)) if cx.origin.is_peer(id) => {
                 return Flow::Over;
             }
-            (Phase::Committing, Wake::Committed) => return self.replicate(node, cx),
-            (Phase::Committing, Wake::CommitFailed) => {
+            (PutPhase::Committing, Wake::Committed) => return self.replicate(node, cx),
+            (PutPhase::Committing, Wake::CommitFailed) => {
                 // Nothing of it is anywhere, so another owner may try.
                 let why = "its disk or quota is full; nothing was written".to_string();
                 return Flow::Done(Outcome::NotMine(why));
             }
-            (Phase::Replicating, Wake::Said(from, Body::Stored { .. })) => {
+            (PutPhase::Replicating, Wake::Said(from, Body::Stored { .. })) => {
                 if let Some(target) = self.awaiting.remove(&from) {
                     if target == from {
                         self.tally.ack(from);
@@ -157,15 +157,15 @@ impl Put {
                     }
                 }
             }
-            (Phase::Replicating, Wake::Said(from, Body::NotStored(_) | Body::Chosen(_)))
-            | (Phase::Replicating, Wake::Lost(from) | Wake::Unsent(from)) => {
+            (PutPhase::Replicating, Wake::Said(from, Body::NotStored(_) | Body::Chosen(_)))
+            | (PutPhase::Replicating, Wake::Lost(from) | Wake::Unsent(from)) => {
                 if let Some(target) = self.awaiting.remove(&from) {
                     self.fall_back(node, cx, target);
                 }
             }
-            (Phase::Replicating, Wake::Tick) => self.late_owners(node, cx),
+            (PutPhase::Replicating, Wake::Tick) => self.late_owners(node, cx),
             (
-                Phase::Reading(_) | Phase::Confirming(_),
+                PutPhase::Reading(_) | PutPhase::Confirming(_),
                 Wake::Said(from, _) | Wake::Lost(from) | Wake::Unsent(from),
             ) => {
                 self.awaiting.remove(&from);
@@ -177,10 +177,10 @@ impl Put {
 
     fn go_on(self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
         match self.phase {
-            Phase::Reading(_) => self.after_reading(node, cx),
-            Phase::Committing => Flow::Wait(self),
-            Phase::Replicating => self.after_replicating(node, cx),
-            Phase::Confirming(_) => self.after_confirming(node, cx),
+            PutPhase::Reading(_) => self.after_reading(node, cx),
+            PutPhase::Committing => Flow::Wait(self),
+            PutPhase::Replicating => self.after_replicating(node, cx),
+            PutPhase::Confirming(_) => self.after_confirming(node, cx),
         }
     }
 
@@ -207,18 +207,19 @@ impl Put {
     }
 
     fn read_before(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
-        let Phase::Reading(tally) = std::mem::replace(&mut self.phase, Phase::Committing) else {
+        let PutPhase::Reading(tally) = std::mem::replace(&mut self.phase, PutPhase::Committing)
+        else {
             return Flow::Wait(self);
         };
         let reads = self.request.reads_before();
         let tally = if reads { self.ask_owners(node, cx, tally) } else { tally };
-        self.phase = Phase::Reading(tally);
+        self.phase = PutPhase::Reading(tally);
         self.after_reading(node, cx)
     }
 
     /// Goes on when enough owners have told what they hold, or all that can.
     fn after_reading(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
-        let Phase::Reading(tally) = &self.phase else { return Flow::Wait(self) };
+        let PutPhase::Reading(tally) = &self.phase else { return Flow::Wait(self) };
         let timeout_ms = self.request.options.timeout_ms;
         let patience_ms = self.started_ms + timeout_ms / 3;
         let mint_ms = self.started_ms + mint_within_ms(timeout_ms);
@@ -231,8 +232,8 @@ impl Put {
             PriorNext::Mint => Prior::Known,
             PriorNext::Guess => Prior::Guessed,
         };
-        match std::mem::replace(&mut self.phase, Phase::Committing) {
-            Phase::Reading(seen) => self.mint_all(node, cx, &seen),
+        match std::mem::replace(&mut self.phase, PutPhase::Committing) {
+            PutPhase::Reading(seen) => self.mint_all(node, cx, &seen),
             _ => Flow::Wait(self),
         }
     }
@@ -249,7 +250,7 @@ impl Put {
         seen: &ReadTally,
     ) -> Flow<Box<Self>> {
         self.awaiting.clear();
-        match Minted::of(&self.request, node, cx, seen) {
+        match MintedItems::of(&self.request, node, cx, seen) {
             Ok(minted) => self.minted = minted,
             Err(why) => return Flow::Done(Outcome::NotMine(why)),
         }
@@ -292,7 +293,7 @@ impl Put {
 
     /// Sends the records to the owners, and for owners that are down to fallbacks.
     fn replicate(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
-        self.phase = Phase::Replicating;
+        self.phase = PutPhase::Replicating;
         self.tally.ack(node.id);
         let (targets, _) = route::targets(node, &self.doc, &self.request);
         for target in targets {
@@ -368,7 +369,7 @@ impl Put {
         (from, answers, asked): (NodeId, Vec<Answer>, usize),
     ) -> Flow<Box<Self>> {
         let all = self.request.items.len();
-        let (Phase::Reading(tally) | Phase::Confirming(tally)) = &mut self.phase else {
+        let (PutPhase::Reading(tally) | PutPhase::Confirming(tally)) = &mut self.phase else {
             return self.go_on(node, cx);
         };
         let had = tally.answered_for(from);
@@ -410,7 +411,7 @@ impl Put {
         let p = self.request.partition;
         let tally = ReadTally::asked(&node.doc, p, &self.request.options);
         let tally = self.ask_owners(node, cx, tally);
-        self.phase = Phase::Confirming(tally);
+        self.phase = PutPhase::Confirming(tally);
         self.after_confirming(node, cx)
     }
 
@@ -419,7 +420,7 @@ impl Put {
         node: &mut Replica,
         cx: &mut Ctx<'_>,
     ) -> Flow<Box<Self>> {
-        let Phase::Confirming(tally) = &self.phase else { return Flow::Wait(self) };
+        let PutPhase::Confirming(tally) = &self.phase else { return Flow::Wait(self) };
         let time = TimeLeft::at(cx.now.mono_ms, self.deadline_ms, self.deadline_ms);
         let written = Written {
             request: &self.request,

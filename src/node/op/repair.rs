@@ -39,12 +39,12 @@ pub(in crate::node) struct Repair {
     /// Leftovers to drop once every owner has met them.
     leftovers: Vec<Partition>,
     report: RepairReport,
-    stage: Stage,
+    stage: RepairStage,
 }
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum RepairStage {
     /// Its own copies are read; what is wrong with them is struck before anything is compared.
     Auditing,
     Passing,
@@ -111,7 +111,7 @@ impl Repair {
             accept_missing: false,
             leftovers: Vec::new(),
             report: RepairReport::default(),
-            stage: Stage::Auditing,
+            stage: RepairStage::Auditing,
         }
     }
 
@@ -122,7 +122,7 @@ impl Repair {
         if !node.audit_some(cx, &own) {
             return Flow::Wait(self);
         }
-        self.stage = Stage::Passing;
+        self.stage = RepairStage::Passing;
         self.began = self.began.map(|_| node.audits.now());
         if node.audits.are_striking() && !node.queue.is_empty() {
             node.wake_when_durable(cx);
@@ -139,7 +139,7 @@ impl Repair {
         if self.began.take().is_some_and(|began| began != node.audits.now()) {
             // What was lost on the way is healed in the same run.
             self.passes = self.all.clone();
-            self.stage = Stage::Auditing;
+            self.stage = RepairStage::Auditing;
             return self.audit(node, cx);
         }
         self.end(node, cx)
@@ -156,12 +156,12 @@ impl Repair {
                 self.note(pass);
                 self.next(node, cx)
             }
-            (Stage::Auditing, Wake::Tick) => self.audit(node, cx),
-            (Stage::Passing, Wake::Committed | Wake::CommitFailed) => {
+            (RepairStage::Auditing, Wake::Tick) => self.audit(node, cx),
+            (RepairStage::Passing, Wake::Committed | Wake::CommitFailed) => {
                 self.began = self.began.map(|_| node.audits.now());
                 self.next(node, cx)
             }
-            (Stage::Ending, Wake::Committed | Wake::CommitFailed) => self.done(node),
+            (RepairStage::Ending, Wake::Committed | Wake::CommitFailed) => self.done(node),
             _ => Flow::Wait(self),
         }
     }
@@ -184,7 +184,7 @@ impl Repair {
         if node.read_only || !node.queue.is_due() && node.queue.is_empty() {
             return self.done(node);
         }
-        self.stage = Stage::Ending;
+        self.stage = RepairStage::Ending;
         node.queue.then(node.queue.next(), OnCommit::Wake(cx.op));
         Flow::Wait(self)
     }

@@ -113,8 +113,9 @@ impl Replica {
         let mut absorbed = Absorbed { seq: None, full: true };
         for (key, stored) in records {
             let p = self.q().partition(key);
-            absorbed.full &= self.is_full(p);
             let seq = self.absorb_one(cx, p, key, stored)?;
+            // Asked afterwards: what came may show that this copy has lost something.
+            absorbed.full &= self.is_full(p);
             absorbed.seq = absorbed.seq.max(seq);
         }
         Ok(absorbed)

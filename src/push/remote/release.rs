@@ -56,7 +56,7 @@ fn elf(bytes: &[u8]) -> Option<(String, bool)> {
     let (true, wide, little) = (ident.starts_with(b"\x7fELF"), ident[4] == 2, ident[5] == 1) else {
         return None;
     };
-    let head = Head { bytes, little };
+    let head = BinaryHead { bytes, little };
     if !RUNNABLE.contains(&head.number(16, 2)?) {
         return None;
     }
@@ -82,12 +82,12 @@ fn elf(bytes: &[u8]) -> Option<(String, bool)> {
     Some((machine.into(), dynamic))
 }
 
-struct Head<'a> {
+struct BinaryHead<'a> {
     bytes: &'a [u8],
     little: bool,
 }
 
-impl Head<'_> {
+impl BinaryHead<'_> {
     /// The number of so many bytes at a place.
     fn number(&self, at: usize, size: usize) -> Option<u64> {
         let bytes = self.bytes.get(at..at.checked_add(size)?)?;

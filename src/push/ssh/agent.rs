@@ -17,7 +17,7 @@ use ssh2::{Agent, PublicKey, Session};
 /// What became of asking the agent.
 pub(super) enum Asked {
     /// It has these.
-    Has(Held),
+    Has(AgentKey),
     /// There is no agent, or it is none.
     Nobody,
     /// It is there and does not answer.
@@ -25,7 +25,7 @@ pub(super) enum Asked {
 }
 
 /// An agent and its identities.
-pub(super) struct Held {
+pub(super) struct AgentKey {
     pub(super) agent: Agent,
     pub(super) identities: Vec<PublicKey>,
 }
@@ -52,10 +52,10 @@ fn try_out(patience: Duration) -> Result<bool, RecvTimeoutError> {
     told.recv_timeout(patience)
 }
 
-fn held(session: &Session) -> Option<Held> {
+fn held(session: &Session) -> Option<AgentKey> {
     let mut agent = session.agent().ok()?;
     agent.connect().ok()?;
     agent.list_identities().ok()?;
     let identities = agent.identities().ok()?;
-    Some(Held { agent, identities })
+    Some(AgentKey { agent, identities })
 }

@@ -17,8 +17,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::Access;
-use super::known::{self, Known, Line, Name, Verdict};
+use super::SshAccess;
+use super::known::{self, HostName, KeyVerdict, Known, KnownLine};
 use crate::error::{Error, Result};
 use crate::push::inventory::HostKeys;
 use crate::push::watch::{Event, Watch};
@@ -40,8 +40,8 @@ const PREFERRED: &[&str] = &[
 
 /// What is known before a host is met, and what it has shown since.
 pub(super) struct HostKey<'a> {
-    access: &'a Access<'a>,
-    name: Name,
+    access: &'a SshAccess<'a>,
+    name: HostName,
     known: Known,
     /// The only fingerprint that will do.
     pin: Option<&'a str>,
@@ -54,12 +54,12 @@ impl<'a> HostKey<'a> {
     ///
     /// # Errors
     /// [`Error::Io`] for one that cannot be read.
-    pub(super) fn read(access: &'a Access<'a>) -> Result<Self> {
+    pub(super) fn read(access: &'a SshAccess<'a>) -> Result<Self> {
         let mut known = Known::default();
         for file in &access.rules.known_hosts {
             known.add(file, &text(file)?);
         }
-        let name = Name::new(access.address, access.rules.port);
+        let name = HostName::new(access.address, access.rules.port);
         let pin = match &access.rules.host_keys {
             HostKeys::Pin(pin) => Some(pin.trim_end_matches('=')),
             HostKeys::Strict | HostKeys::AcceptNew => None,
@@ -98,8 +98,8 @@ impl<'a> HostKey<'a> {
     fn judge(&self, key: &[u8], watch: &dyn Watch) -> Result<()> {
         let verdict = self.known.verdict(&self.name, key);
         match verdict {
-            Verdict::Revoked(line) => return Err(self.revoked(line, key)),
-            Verdict::Known => return Ok(()),
+            KeyVerdict::Revoked(line) => return Err(self.revoked(line, key)),
+            KeyVerdict::Known => return Ok(()),
             _ if self.pin.is_some() => return Ok(()),
             _ => {}
         }
@@ -107,8 +107,8 @@ impl<'a> HostKey<'a> {
             watch.note(self.access.host, &Event::Warning(remark));
         }
         match verdict {
-            Verdict::Changed(line) => Err(self.changed(line, key)),
-            Verdict::OtherKinds(lines) => Err(self.of_other_kinds(key, &lines)),
+            KeyVerdict::Changed(line) => Err(self.changed(line, key)),
+            KeyVerdict::OtherKinds(lines) => Err(self.of_other_kinds(key, &lines)),
             _ => self.unknown(key, watch),
         }
     }
@@ -129,7 +129,7 @@ impl<'a> HostKey<'a> {
         )
     }
 
-    fn revoked(&self, line: &Line, key: &[u8]) -> Error {
+    fn revoked(&self, line: &KnownLine, key: &[u8]) -> Error {
         Error::Denied(format!(
             "{} shows the host key {}, which {} revokes: nothing was done there",
             self.who(),
@@ -139,7 +139,7 @@ impl<'a> HostKey<'a> {
         .hint("give the host a new key, and make that known")
     }
 
-    fn changed(&self, line: &Line, key: &[u8]) -> Error {
+    fn changed(&self, line: &KnownLine, key: &[u8]) -> Error {
         let error = Error::Denied(format!(
             "the host key of {} has changed: {} has {}, it shows {}: it was set up anew, or somebody \
              stands between; nothing was done there",
@@ -177,7 +177,7 @@ impl<'a> HostKey<'a> {
     }
 
     /// One known by other kinds of key would have shown one of those: that is no new host.
-    fn of_other_kinds(&self, key: &[u8], lines: &[&Line]) -> Error {
+    fn of_other_kinds(&self, key: &[u8], lines: &[&KnownLine]) -> Error {
         let pin = known::fingerprint(key);
         self.refused(key, &others(lines))
             .hint(format!("{}; or set host_key of this host to {pin}", self.ways()))
@@ -210,7 +210,7 @@ impl<'a> HostKey<'a> {
 }
 
 /// What else the host is known by.
-fn others(lines: &[&Line]) -> String {
+fn others(lines: &[&KnownLine]) -> String {
     let lines: Vec<_> = lines.iter().map(|l| format!("{} by {}", l.kind, l.place())).collect();
     format!(" (it is known by keys of other kinds only: {})", lines.join(", "))
 }
@@ -250,11 +250,11 @@ fn text(file: &Path) -> Result<String> {
 }
 
 /// Adds a line, unless somebody did in between; whether it was added.
-fn write_down(file: &Path, name: &Name, key: &[u8]) -> Result<bool> {
+fn write_down(file: &Path, name: &HostName, key: &[u8]) -> Result<bool> {
     let _one = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut known = Known::default();
     known.add(file, &text(file)?);
-    if let Verdict::Known = known.verdict(name, key) {
+    if let KeyVerdict::Known = known.verdict(name, key) {
         return Ok(false);
     }
     if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -312,7 +312,7 @@ mod tests {
     fn lines_are_added_whole_and_once() {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("new/known_hosts");
-        let name = Name::new("n1", 2222);
+        let name = HostName::new("n1", 2222);
         assert!(write_down(&file, &name, &key(1)).expect("a line"));
         assert!(!write_down(&file, &name, &key(1)).expect("nothing to do"));
         let one = fs::read_to_string(&file).expect("a file");
@@ -321,7 +321,7 @@ mod tests {
         fs::write(&file, one.trim_end()).expect("a file");
         std::thread::scope(|scope| {
             for port in 0..8 {
-                let (name, file) = (Name::new("n2", 3000 + port), &file);
+                let (name, file) = (HostName::new("n2", 3000 + port), &file);
                 scope.spawn(move || write_down(file, &name, &key(2)).expect("a line"));
             }
         });

@@ -24,17 +24,17 @@ use sha2::Digest as _;
 /// The lines of some files, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    lines: Vec<Line>,
+    lines: Vec<KnownLine>,
     broken: Vec<String>,
 }
 
 /// One key of some hosts.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct KnownLine {
     pub(super) file: PathBuf,
     pub(super) number: usize,
     mark: Mark,
-    names: Names,
+    names: HostNames,
     /// As SSH calls it: `ssh-ed25519`.
     pub(super) kind: String,
     key: Vec<u8>,
@@ -48,14 +48,14 @@ enum Mark {
 }
 
 #[derive(Debug)]
-enum Names {
+enum HostNames {
     Hashed { salt: Vec<u8>, hash: Vec<u8> },
     Patterns(Vec<String>),
 }
 
 /// What a host is called in such files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name {
+pub(super) struct HostName {
     /// `host`, or `[host]:port` for another port than 22.
     pub(super) full: String,
     host: String,
@@ -63,20 +63,20 @@ pub(super) struct Name {
 
 /// What the lines say of a key.
 #[derive(Debug)]
-pub(super) enum Verdict<'a> {
+pub(super) enum KeyVerdict<'a> {
     /// It is the host's.
     Known,
     /// Nobody may use it.
-    Revoked(&'a Line),
+    Revoked(&'a KnownLine),
     /// The host had another one of this kind.
-    Changed(&'a Line),
+    Changed(&'a KnownLine),
     /// The host is known, but by keys of other kinds.
-    OtherKinds(Vec<&'a Line>),
+    OtherKinds(Vec<&'a KnownLine>),
     /// Nothing.
     New,
 }
 
-impl Name {
+impl HostName {
     pub(super) fn new(host: &str, port: u16) -> Self {
         let host = host.to_lowercase();
         let full = if port == 22 { host.clone() } else { format!("[{host}]:{port}") };
@@ -92,7 +92,7 @@ impl Known {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            match Line::parse(file, number, line) {
+            match KnownLine::parse(file, number, line) {
                 Some(line) => self.lines.push(line),
                 None => self.broken.push(format!("{}:{number}", file.display())),
             }
@@ -100,38 +100,38 @@ impl Known {
     }
 
     /// The kinds of key that are known of a host, in the order of the lines.
-    pub(super) fn kinds<'a>(&'a self, name: &'a Name) -> Vec<&'a str> {
+    pub(super) fn kinds<'a>(&'a self, name: &'a HostName) -> Vec<&'a str> {
         let kinds = |name| self.of(name).map(|line| line.kind.as_str()).collect();
         let own: Vec<&str> = kinds(&name.full);
         if own.is_empty() { kinds(&name.host) } else { own }
     }
 
-    fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Line> {
+    fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a KnownLine> {
         self.lines.iter().filter(move |line| line.mark == Mark::None && line.names.mean(name))
     }
 
     /// What is said of a key that a host shows.
-    pub(super) fn verdict<'a>(&'a self, name: &'a Name, key: &[u8]) -> Verdict<'a> {
-        let revoked = |line: &&Line| line.mark == Mark::Revoked && line.key == key;
-        let meant = |line: &&Line| [&name.full, &name.host].iter().any(|n| line.names.mean(n));
+    pub(super) fn verdict<'a>(&'a self, name: &'a HostName, key: &[u8]) -> KeyVerdict<'a> {
+        let revoked = |line: &&KnownLine| line.mark == Mark::Revoked && line.key == key;
+        let meant = |line: &&KnownLine| [&name.full, &name.host].iter().any(|n| line.names.mean(n));
         if let Some(line) = self.lines.iter().filter(revoked).find(meant) {
-            return Verdict::Revoked(line);
+            return KeyVerdict::Revoked(line);
         }
-        let own: Vec<&Line> = self.of(&name.full).collect();
+        let own: Vec<&KnownLine> = self.of(&name.full).collect();
         // Where nothing is said of this port, what is known of the host holds, as with OpenSSH.
         let host = self.of(&name.host).filter(|_| own.is_empty());
         if own.iter().copied().chain(host).any(|line| line.key == key) {
-            return Verdict::Known;
+            return KeyVerdict::Known;
         }
         let kind = kind(key).unwrap_or_default();
         if let Some(line) = own.iter().find(|line| line.kind == kind) {
-            return Verdict::Changed(line);
+            return KeyVerdict::Changed(line);
         }
-        if own.is_empty() { Verdict::New } else { Verdict::OtherKinds(own) }
+        if own.is_empty() { KeyVerdict::New } else { KeyVerdict::OtherKinds(own) }
     }
 
     /// What was left out and might have meant this host.
-    pub(super) fn remarks(&self, name: &Name) -> Vec<String> {
+    pub(super) fn remarks(&self, name: &HostName) -> Vec<String> {
         let broken = self.broken.iter().map(|place| format!("{place} cannot be read: left out"));
         let authorities = self
             .lines
@@ -143,7 +143,7 @@ impl Known {
     }
 }
 
-impl Line {
+impl KnownLine {
     fn parse(file: &Path, number: usize, line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
         let mut first = words.next()?;
@@ -156,7 +156,7 @@ impl Line {
         if mark != Mark::None {
             first = words.next()?;
         }
-        let names = Names::parse(first)?;
+        let names = HostNames::parse(first)?;
         let named = words.next()?;
         let key = STANDARD.decode(words.next()?).ok()?;
         let kind = kind(&key).filter(|kind| *kind == named)?.to_owned();
@@ -173,15 +173,15 @@ impl Line {
     }
 
     /// Whether `ssh-keygen -R` would find it by that name.
-    pub(super) fn names_exactly(&self, name: &Name) -> bool {
+    pub(super) fn names_exactly(&self, name: &HostName) -> bool {
         match &self.names {
-            Names::Hashed { .. } => true,
-            Names::Patterns(all) => all.iter().any(|p| p.to_lowercase() == name.full),
+            HostNames::Hashed { .. } => true,
+            HostNames::Patterns(all) => all.iter().any(|p| p.to_lowercase() == name.full),
         }
     }
 }
 
-impl Names {
+impl HostNames {
     fn parse(word: &str) -> Option<Self> {
         let Some(hashed) = word.strip_prefix("|1|") else {
             let patterns = word.split(',').filter(|p| !p.is_empty()).map(str::to_lowercase);
@@ -245,7 +245,7 @@ pub(super) fn fingerprint(key: &[u8]) -> String {
 }
 
 /// The line that makes a key known.
-pub(super) fn line(name: &Name, key: &[u8]) -> String {
+pub(super) fn line(name: &HostName, key: &[u8]) -> String {
     format!("{} {} {}\n", name.full, kind(key).unwrap_or_default(), STANDARD.encode(key))
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ssh2::{BlockDirections, ErrorCode, MethodType, Session};
 
-use super::Access;
+use super::SshAccess;
 use super::hostkey::HostKey;
 use crate::error::{Error, Result};
 use crate::os::now;
@@ -110,7 +110,7 @@ impl Link {
     /// # Errors
     /// [`Error::Unreachable`].
     pub(super) fn dial(
-        access: &Access<'_>,
+        access: &SshAccess<'_>,
         host_key: &HostKey<'_>,
         until: Instant,
     ) -> Result<Option<Self>> {
@@ -136,7 +136,7 @@ impl Link {
 
     fn to(
         at: SocketAddr,
-        access: &Access<'_>,
+        access: &SshAccess<'_>,
         host_key: &HostKey<'_>,
         share: Duration,
         until: Instant,

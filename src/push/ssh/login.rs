@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 
 use ssh2::{ErrorCode, Session};
 
-use super::agent::{self, Asked, Held};
+use super::agent::{self, AgentKey, Asked};
 use super::keyfile::{KeyFile, State};
 use super::link::Link;
-use super::{Access, words};
+use super::{SshAccess, words};
 use crate::error::{Error, Result};
 use crate::os::now;
 
@@ -38,9 +38,10 @@ const AGENT_MAX: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`Error::Denied`] when nobody is let in; [`Error::Unreachable`] when the time is over, or the link
 /// is cut before a key was tried.
-pub(super) fn login(link: &Link, access: &Access<'_>, until: Instant) -> Result<()> {
+pub(super) fn login(link: &Link, access: &SshAccess<'_>, until: Instant) -> Result<()> {
     let keys = access.rules.keys.iter().map(|path| KeyFile::look(path)).collect();
-    let mut attempt = Attempt { link, access, until, keys, tried: Vec::new(), told: Vec::new() };
+    let mut attempt =
+        LoginAttempt { link, access, until, keys, tried: Vec::new(), told: Vec::new() };
     let offered = attempt.offered()?;
     let is_let_in = link.session.authenticated()
         || offered.as_ref().is_none_or(|methods| methods.contains("publickey"))
@@ -48,9 +49,9 @@ pub(super) fn login(link: &Link, access: &Access<'_>, until: Instant) -> Result<
     if is_let_in { Ok(()) } else { Err(attempt.refused(offered.as_deref())) }
 }
 
-struct Attempt<'a> {
+struct LoginAttempt<'a> {
     link: &'a Link,
-    access: &'a Access<'a>,
+    access: &'a SshAccess<'a>,
     until: Instant,
     keys: Vec<KeyFile>,
     /// Public keys that were refused, or nothing where one cannot be seen.
@@ -59,7 +60,7 @@ struct Attempt<'a> {
     told: Vec<String>,
 }
 
-impl Attempt<'_> {
+impl LoginAttempt<'_> {
     /// What the server would take. The binding panics over a list that is no text.
     fn offered(&self) -> Result<Option<String>> {
         self.link.limit(self.until).map_err(|_| self.late())?;
@@ -78,7 +79,7 @@ impl Attempt<'_> {
         Ok(self.by_agent(held)? || self.by_files(held)? || self.by_strangers(held)?)
     }
 
-    fn ask_agent(&mut self) -> Option<Held> {
+    fn ask_agent(&mut self) -> Option<AgentKey> {
         // Keys in files are to get their turn whatever becomes of it.
         let left = self.until.saturating_duration_since(now());
         match agent::ask(&self.link.session, AGENT_MAX.min(left / 2)) {
@@ -95,8 +96,8 @@ impl Attempt<'_> {
     }
 
     /// Tries the agent's identities that key files are of.
-    fn by_agent(&mut self, held: Option<&Held>) -> Result<bool> {
-        let Some(Held { agent, identities }) = held else { return Ok(false) };
+    fn by_agent(&mut self, held: Option<&AgentKey>) -> Result<bool> {
+        let Some(AgentKey { agent, identities }) = held else { return Ok(false) };
         for key in self.keys.clone() {
             let of_key = |blob: &[u8]| key.public.as_deref() == Some(blob);
             let Some(identity) = identities.iter().find(|id| of_key(id.blob())) else { continue };
@@ -113,7 +114,7 @@ impl Attempt<'_> {
     }
 
     /// Tries key files that the agent does not have.
-    fn by_files(&mut self, held: Option<&Held>) -> Result<bool> {
+    fn by_files(&mut self, held: Option<&AgentKey>) -> Result<bool> {
         let identities = held.map_or(&[][..], |held| &held.identities);
         for key in self.keys.clone() {
             let path = key.path.display().to_string();
@@ -145,8 +146,8 @@ impl Attempt<'_> {
     }
 
     /// Tries identities of the agent that no key file is of.
-    fn by_strangers(&mut self, held: Option<&Held>) -> Result<bool> {
-        let Some(Held { agent, identities }) = held else { return Ok(false) };
+    fn by_strangers(&mut self, held: Option<&AgentKey>) -> Result<bool> {
+        let Some(AgentKey { agent, identities }) = held else { return Ok(false) };
         let is_named = |blob: &[u8]| self.keys.iter().any(|k| k.public.as_deref() == Some(blob));
         let all: Vec<_> = identities.iter().filter(|id| !is_named(id.blob())).collect();
         let other = if all.len() < identities.len() { "other " } else { "" };
@@ -208,7 +209,7 @@ impl Attempt<'_> {
     }
 
     fn late(&self) -> Error {
-        let Access { host, rules, .. } = self.access;
+        let SshAccess { host, rules, .. } = self.access;
         let time = humantime::format_duration(rules.connect_timeout);
         let what = format!("{host} let nobody in within {time}{}", self.tries());
         Error::Unreachable(format!("{what}; nothing was done there"))
@@ -216,7 +217,7 @@ impl Attempt<'_> {
     }
 
     fn hung_up(&self, why: &str, keys: usize) -> Error {
-        let Access { host, address, rules, .. } = self.access;
+        let SshAccess { host, address, rules, .. } = self.access;
         let (user, port) = (&rules.user, rules.port);
         if keys == 0 {
             let what = format!("{host} hung up during the login ({why}): nothing was done there");
@@ -232,7 +233,7 @@ impl Attempt<'_> {
     }
 
     fn refused(&self, offered: Option<&str>) -> Error {
-        let Access { host, address, rules, .. } = self.access;
+        let SshAccess { host, address, rules, .. } = self.access;
         let (user, port) = (&rules.user, rules.port);
         let offered = offered.map_or(String::new(), |methods| {
             format!("; the server takes {}", words(methods.replace(',', ", ").as_bytes()))

@@ -64,7 +64,7 @@ fn process_beside_a_test() {
     let at = format!("127.0.0.1:{port}").parse().expect("an address");
     let rules = rules_of(at, Path::new(&dir));
     let address = "127.0.0.1";
-    let access = kvs::push::Access {
+    let access = kvs::push::SshAccess {
         host: "n1",
         address,
         rules: &rules,

@@ -14,7 +14,7 @@ fn ed25519(rest: &[u8]) -> Vec<u8> {
 
 /// The text after the names.
 fn tail(key: &[u8]) -> String {
-    line(&Name::new("x", 22), key).split_once(' ').expect("names").1.to_owned()
+    line(&HostName::new("x", 22), key).split_once(' ').expect("names").1.to_owned()
 }
 
 fn known(text: &str) -> Known {
@@ -25,12 +25,12 @@ fn known(text: &str) -> Known {
 
 /// The verdict in a word.
 fn said(known: &Known, host: &str, port: u16, key: &[u8]) -> String {
-    match known.verdict(&Name::new(host, port), key) {
-        Verdict::Known => "known".into(),
-        Verdict::New => "new".into(),
-        Verdict::Revoked(line) => format!("revoked {}", line.place()),
-        Verdict::Changed(line) => format!("changed {}", line.place()),
-        Verdict::OtherKinds(lines) => format!("other {}", lines[0].place()),
+    match known.verdict(&HostName::new(host, port), key) {
+        KeyVerdict::Known => "known".into(),
+        KeyVerdict::New => "new".into(),
+        KeyVerdict::Revoked(line) => format!("revoked {}", line.place()),
+        KeyVerdict::Changed(line) => format!("changed {}", line.place()),
+        KeyVerdict::OtherKinds(lines) => format!("other {}", lines[0].place()),
     }
 }
 
@@ -63,7 +63,7 @@ fn names_ports_patterns_and_what_they_do_not_mean() {
     assert_eq!(said(&known, "n1", 22, &two), "changed /k:3");
     assert_eq!(said(&known, "n3", 2222, &two), "changed /k:4");
     assert_eq!(said(&known, "n1", 2200, &two), "new");
-    assert!(known.remarks(&Name::new("n1", 22)).is_empty());
+    assert!(known.remarks(&HostName::new("n1", 22)).is_empty());
 }
 
 /// As `ssh-keygen -H` writes them.
@@ -91,9 +91,9 @@ fn other_kinds_are_no_change_and_one_right_line_is_enough() {
     assert_eq!(said(&known, "n1", 22, &ed), "known");
     assert_eq!(said(&known, "n1", 22, &rsa), "other /k:1");
     assert_eq!(said(&known, "n2", 22, &ed), "other /k:3");
-    assert_eq!(known.kinds(&Name::new("n2", 22)), ["ssh-rsa"]);
-    assert_eq!(known.kinds(&Name::new("n2", 2222)), ["ssh-rsa"]);
-    assert!(known.kinds(&Name::new("n3", 22)).is_empty());
+    assert_eq!(known.kinds(&HostName::new("n2", 22)), ["ssh-rsa"]);
+    assert_eq!(known.kinds(&HostName::new("n2", 2222)), ["ssh-rsa"]);
+    assert!(known.kinds(&HostName::new("n3", 22)).is_empty());
 }
 
 #[test]
@@ -118,10 +118,10 @@ fn what_cannot_be_read_is_left_out_and_remarked() {
     let known = known(&text);
     assert_eq!(said(&known, "n1", 22, &key), "new");
     assert_eq!(said(&known, "n9", 22, &key), "known");
-    let remarks = known.remarks(&Name::new("n1", 22));
+    let remarks = known.remarks(&HostName::new("n1", 22));
     assert_eq!(remarks.len(), 8, "{remarks:?}");
     assert!(remarks[7].starts_with("/k:8: certificates"), "{remarks:?}");
-    assert_eq!(known.remarks(&Name::new("n2", 22)).len(), 7);
+    assert_eq!(known.remarks(&HostName::new("n2", 22)).len(), 7);
 }
 
 #[test]
