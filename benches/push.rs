@@ -25,7 +25,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kvs::push::{Become, Event, Shell, Ssh, SshAccess, Watch};
+use kvs::push::{Become, PushEvent, Shell, Ssh, SshAccess, Watch};
 
 use crate::support::shell;
 use crate::support::sshd::{self, Sshd};
@@ -34,7 +34,7 @@ use crate::support::sshd::{self, Sshd};
 struct Deaf;
 
 impl Watch for Deaf {
-    fn note(&self, _host: &str, _event: &Event) {}
+    fn note(&self, _host: &str, _event: &PushEvent) {}
 }
 
 fn main() {

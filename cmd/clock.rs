@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args as ClapArgs, Subcommand};
 use kvs::clock::{Actor, Causality, Dot, VersionVector, parse_token};
-use kvs::cluster::{Access, Actors, Inspection, Replica, State};
+use kvs::cluster::{Access, Actors, ExplainedCopy, Inspection, State};
 use kvs::error::Error;
 use kvs::key::Key;
 use kvs::os::wall_ms;
@@ -102,7 +102,7 @@ fn show(ui: &mut Ui, common: &Common, key: &Key) -> Outcome {
 }
 
 /// One replica as a row; `kvs explain` begins its rows like this too.
-pub(crate) fn row(replica: &Replica, actors: &Actors) -> Vec<String> {
+pub(crate) fn row(replica: &ExplainedCopy, actors: &Actors) -> Vec<String> {
     let record = replica.record.as_ref();
     vec![
         replica.name.clone(),

@@ -95,7 +95,7 @@ fn pages(command: &Command, name: &str, dir: &Path) -> Result<(), Error> {
         ];
         sections.iter().for_each(|s| page.extend(s.to_roff().into_bytes()));
     }
-    os::replace_file(&path, &page, os::Kind::Named)?;
+    os::replace_file(&path, &page, os::EntryKind::Named)?;
     for sub in command.get_subcommands().filter(|s| !s.is_hide_set()) {
         pages(sub, &format!("{name}-{}", sub.get_name()), dir)?;
     }

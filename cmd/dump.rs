@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use kvs::cluster::{Access, Cluster};
 use kvs::error::Error;
-use kvs::os::Output;
+use kvs::os::OutputFile;
 use kvs::os::wall_ms;
 use kvs::quorum::Options;
 use kvs::transfer::encode;
@@ -59,7 +59,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
             Ok(ui.bytes(line)?)
         }),
         Some(path) => {
-            let mut out = BufWriter::new(Output::open(path)?);
+            let mut out = BufWriter::new(OutputFile::open(path)?);
             let written = write(&mut cluster, args, &mut lost, &mut |line| {
                 bar.inc(1);
                 out.write_all(line).map_err(|e| unwritten(path, e))

@@ -1,7 +1,7 @@
 //! `kvs explain`: why a key reads as it does.
 
 use clap::Args as ClapArgs;
-use kvs::cluster::{Access, Actors, Cluster, Inspection, Replica, State};
+use kvs::cluster::{Access, Actors, Cluster, ExplainedCopy, Inspection, State};
 use kvs::error::operand;
 use kvs::key::{Key, Position, escape};
 use kvs::os::wall_ms;
@@ -160,7 +160,7 @@ impl Story<'_> {
     }
 
     /// How a copy stands: one in a file that is damaged as a whole is no more than unreadable.
-    fn state(&self, copy: &Replica) -> State {
+    fn state(&self, copy: &ExplainedCopy) -> State {
         let broken = copy.state == State::Down && self.broken.contains(&copy.name);
         if broken { State::Unreadable } else { copy.state }
     }

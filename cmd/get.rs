@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use kvs::clock::{Dot, token};
-use kvs::cluster::{Access, Actors, Cluster, Replica, State};
+use kvs::cluster::{Access, Actors, Cluster, ExplainedCopy, State};
 use kvs::error::Error;
 use kvs::key::Key;
 use kvs::os::wall_ms;
@@ -208,7 +208,7 @@ impl Found<'_> {
 }
 
 /// Says which replicas a repair would change.
-fn tell_replicas(ui: &mut Ui, replicas: &[Replica]) {
+fn tell_replicas(ui: &mut Ui, replicas: &[ExplainedCopy]) {
     let unreadable = unreadable(replicas);
     if !unreadable.is_empty() {
         let names = unreadable.join(", ");
@@ -221,17 +221,17 @@ fn tell_replicas(ui: &mut Ui, replicas: &[Replica]) {
     }
 }
 
-fn unreadable(replicas: &[Replica]) -> Vec<&str> {
+fn unreadable(replicas: &[ExplainedCopy]) -> Vec<&str> {
     let unreadable = replicas.iter().filter(|c| c.state == State::Unreadable);
     unreadable.map(|c| c.name.as_str()).collect()
 }
 
-fn stale(replicas: &[Replica]) -> Vec<&str> {
+fn stale(replicas: &[ExplainedCopy]) -> Vec<&str> {
     let stale = replicas.iter().filter(|c| c.state.is_stale());
     stale.map(|c| c.name.as_str()).collect()
 }
 
-fn counts(cluster: &Cluster, reply: &GetReply, replicas: &[Replica]) -> serde_json::Value {
+fn counts(cluster: &Cluster, reply: &GetReply, replicas: &[ExplainedCopy]) -> serde_json::Value {
     let answered = replicas.iter().filter(|c| !matches!(c.state, State::Down | State::Unasked));
     json!({
         "n": cluster.doc().n(), "r": reply.r, "answered": answered.count(),

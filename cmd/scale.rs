@@ -8,8 +8,8 @@ use clap::Args as ClapArgs;
 use kvs::channel::p99;
 use kvs::error::Error;
 use kvs::os::wall_ms;
-use kvs::push::scale::{Condition, Decision, Look, Memory, Sample, Verb, decide, words};
-use kvs::push::{self, Fleet, Report};
+use kvs::push::scale::{Condition, Decision, Look, Sample, ScaleMemory, ScaleVerb, decide, words};
+use kvs::push::{self, Fleet, RolloutReport};
 use serde_json::{Value, json};
 
 use crate::common::{Common, patience};
@@ -65,10 +65,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let age = known.and_then(|m| m.age(now));
     let decision = decide(rules, &look.sight(age, &too_slow, &failed));
     let name = match &decision.verb {
-        Verb::Grow(name) | Verb::Shrink(name) if !args.dry_run => name,
+        ScaleVerb::Grow(name) | ScaleVerb::Shrink(name) if !args.dry_run => name,
         verb => {
             show(ui, &look.members, &decision)?;
-            if *verb == Verb::Stay {
+            if *verb == ScaleVerb::Stay {
                 return Ok(Done::Yes);
             }
             ui.note("nothing was changed");
@@ -113,8 +113,8 @@ fn begin(ui: &mut Ui, common: &Common, args: &Args, name: &str) -> Result<Run, F
 }
 
 /// Has it joined, or left.
-fn carry_out(run: &mut Run, verb: &Verb) -> Result<Report, Error> {
-    if let Verb::Shrink(name) = verb {
+fn carry_out(run: &mut Run, verb: &ScaleVerb) -> Result<RolloutReport, Error> {
+    if let ScaleVerb::Shrink(name) = verb {
         let session = run.session()?;
         return run.work(|| push::shrink(session, name));
     }
@@ -124,7 +124,11 @@ fn carry_out(run: &mut Run, verb: &Verb) -> Result<Report, Error> {
 }
 
 /// What earlier runs left, and where. A decision that is carried out must be remembered.
-fn memory(ui: &mut Ui, fleet: &Fleet, args: &Args) -> Result<Option<(PathBuf, Memory)>, Error> {
+fn memory(
+    ui: &mut Ui,
+    fleet: &Fleet,
+    args: &Args,
+) -> Result<Option<(PathBuf, ScaleMemory)>, Error> {
     let Some(state) = here::state(&here::me()) else {
         if args.dry_run {
             ui.warn("earlier changes are unknown: XDG_STATE_HOME and HOME are not set");
@@ -133,7 +137,7 @@ fn memory(ui: &mut Ui, fleet: &Fleet, args: &Args) -> Result<Option<(PathBuf, Me
         return Err(forgetful());
     };
     let path = state.join(&fleet.ring).join("scale.yaml");
-    let (memory, warning) = Memory::read(&path, wall_ms())?;
+    let (memory, warning) = ScaleMemory::read(&path, wall_ms())?;
     ui.warn_all(warning.into_iter().collect());
     Ok(Some((path, memory)))
 }
@@ -159,9 +163,9 @@ fn show(ui: &mut Ui, members: &[Sample], decision: &Decision) -> Result<(), Fail
 /// What is decided in one word, and about whom.
 fn verb(decision: &Decision) -> (&'static str, Option<&String>) {
     match &decision.verb {
-        Verb::Grow(name) => ("grow", Some(name)),
-        Verb::Shrink(name) => ("shrink", Some(name)),
-        Verb::Stay => ("stay", None),
+        ScaleVerb::Grow(name) => ("grow", Some(name)),
+        ScaleVerb::Shrink(name) => ("shrink", Some(name)),
+        ScaleVerb::Stay => ("stay", None),
     }
 }
 

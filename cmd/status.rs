@@ -10,7 +10,7 @@ use clap::Args as ClapArgs;
 use kvs::cluster::{Access, Cluster, GIVE_UP, View};
 use kvs::error::{Error, operand};
 use kvs::repair::{apart_still, bad_hints, doubts, unsound};
-use kvs::ring::{NodeId, Step};
+use kvs::ring::{ChangeStep, NodeId};
 use serde_json::json;
 
 pub(crate) use self::seen::Seen;
@@ -70,10 +70,10 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
              NODES",
             view.member.name
         )),
-        None if doc.step == Step::Settled && is_odd(&cluster, &view.member.name) => {
+        None if doc.step == ChangeStep::Settled && is_odd(&cluster, &view.member.name) => {
             Some(format!("{} is down: fix its directory as the warning says", view.member.name))
         }
-        None if doc.step == Step::Settled
+        None if doc.step == ChangeStep::Settled
             && let Some(back) = cluster.way_back(&view.member.name) =>
         {
             let name = &view.member.name;
@@ -96,7 +96,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     troubles.extend(read);
     troubles.extend(cluster.unfit());
     troubles.extend(clocks(&views));
-    if doc.step != Step::Settled {
+    if doc.step != ChangeStep::Settled {
         troubles
             .push(format!("a ring change is at step {}; continue it: kvs ring apply", doc.step));
     }
@@ -201,7 +201,7 @@ fn object(view: &View, seen: &Seen) -> serde_json::Value {
 /// What needs attention at a node, and what to do about it.
 fn trouble(
     view: &View,
-    (version, step): (u64, Step),
+    (version, step): (u64, ChangeStep),
     seen: &Seen,
     bad_hints: u64,
 ) -> Option<String> {
@@ -211,7 +211,7 @@ fn trouble(
         None if parts.is_empty() => {
             // Nobody is replaced while a change is under way.
             parts.push(match step {
-                Step::Settled => {
+                ChangeStep::Settled => {
                     format!("is down: bring it back, or kvs replace {}", operand(name))
                 }
                 _ => format!("is down, and the change waits for it: bring it back; {GIVE_UP}"),
@@ -296,17 +296,20 @@ mod tests {
     #[test]
     fn a_node_that_is_up_may_be_a_trouble_all_the_same() {
         let seen = Seen::default();
-        assert_eq!(trouble(&view("n1", true), (0, Step::Settled), &seen, 0), None);
+        assert_eq!(trouble(&view("n1", true), (0, ChangeStep::Settled), &seen, 0), None);
         let full = running("n1", Info { full: true, draining: true, ..Info::default() });
-        let told = trouble(&full, (0, Step::Settled), &seen, 0).expect("a trouble");
+        let told = trouble(&full, (0, ChangeStep::Settled), &seen, 0).expect("a trouble");
         assert!(told.starts_with("n1: it refused a write, out of space"), "{told}");
         assert!(told.ends_with("it is draining: kvs node drain --undo n1"), "{told}");
         assert_eq!(notes(&full), ["draining", "no space"]);
-        let behind = trouble(&view("n1", true), (3, Step::Settled), &seen, 0).expect("a trouble");
+        let behind =
+            trouble(&view("n1", true), (3, ChangeStep::Settled), &seen, 0).expect("a trouble");
         assert_eq!(behind, "n1: it has version 0 of the ring: kvs ring apply");
-        let held = trouble(&view("n1", false), (0, Step::WriteBoth), &seen, 0).expect("a trouble");
+        let held =
+            trouble(&view("n1", false), (0, ChangeStep::WriteBoth), &seen, 0).expect("a trouble");
         assert!(held.contains("kvs ring recover") && !held.contains("kvs replace"), "{held}");
-        let down = trouble(&view("n1", false), (0, Step::Settled), &seen, 0).expect("a trouble");
+        let down =
+            trouble(&view("n1", false), (0, ChangeStep::Settled), &seen, 0).expect("a trouble");
         assert!(down.starts_with("n1 is down"), "{down}");
     }
 }

@@ -11,8 +11,8 @@ use clap::Args as ClapArgs;
 use kvs::cluster::{Access, Cluster, View};
 use kvs::error::Error;
 use kvs::os::now;
-use kvs::repair::{Peers, apart, doubts, sync_pass, unsound};
-use kvs::ring::{NodeId, Step};
+use kvs::repair::{SyncPeers, apart, doubts, sync_pass, unsound};
+use kvs::ring::{ChangeStep, NodeId};
 use serde_json::json;
 
 use crate::common::Common;
@@ -150,7 +150,7 @@ fn standing(cluster: &mut Cluster, views: &[View], args: &Args) -> Vec<String> {
 fn unsettled(cluster: &Cluster, views: &[View]) -> Vec<String> {
     let doc = cluster.doc();
     let mut missing = down(views);
-    if doc.step != Step::Settled {
+    if doc.step != ChangeStep::Settled {
         missing.push(format!("a ring change is at step {}", doc.step));
     }
     for view in views {
@@ -192,7 +192,7 @@ fn pass(
         if synced.contains(&id) {
             continue;
         }
-        match sync_pass(cluster, id, Peers::All)? {
+        match sync_pass(cluster, id, SyncPeers::All)? {
             None => drop(synced.insert(id)),
             Some(why) => missing.push(why),
         }

@@ -38,7 +38,7 @@ mod views;
 
 pub use self::change::{GIVE_UP, Moves, is_applied};
 pub use self::data::OnRecord;
-pub use self::explain::{Actors, Inspection, KeptHint, Replica, Standing, State, Superseded};
+pub use self::explain::{Actors, ExplainedCopy, Inspection, KeptHint, Standing, State, Superseded};
 pub(crate) use self::failures::defect;
 pub use self::find::{is_address, nodes_in, resolve};
 pub use self::handle::Cluster;

@@ -21,6 +21,6 @@ mod recover;
 mod state;
 mod stream;
 
-pub use self::open::Opening;
+pub use self::open::RingOpening;
 pub use self::state::Embed;
-pub use self::stream::{Sink, Source};
+pub use self::stream::{RequestFeed, Sink};

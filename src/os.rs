@@ -20,8 +20,8 @@ mod signals;
 mod small;
 
 pub use self::clock::{WallTime, now, wall_ms};
-pub use self::files::{Kind, NewFile, give_tree, parent, rename, replace_file, sync_dir};
-pub use self::output::Output;
+pub use self::files::{EntryKind, NewFile, give_tree, parent, rename, replace_file, sync_dir};
+pub use self::output::OutputFile;
 pub use self::random::{random, random_bytes};
 pub use self::signals::stop_signals;
 pub use self::small::{irregular, open_small, read_small};

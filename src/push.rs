@@ -37,17 +37,17 @@ pub use self::inventory::{
     Become, Fleet, Host, HostKeys, Me, Rollout, ScaleRules, ServiceKind, SshRules, draft,
 };
 pub use self::plan::{
-    ApplyOptions, FleetFacts, HostFacts, HostPlan, HostSteps, HostUpgrade, Membership, Phase,
-    PhaseKind, Plan, Role, Step, Verdict, short, size,
+    ApplyOptions, FleetFacts, HostFacts, HostPlan, HostSteps, HostUpgrade, HostVerdict, Membership,
+    Phase, PhaseKind, Plan, Role, Step, short, size,
 };
 pub use self::remote::{FINAL_CODES, Facts, Init, Release, RemoteHost, Service};
 pub use self::rollout::{
-    Connect, HostPool, Report, RingClient, Row, Session, Verb, address, apply, destroy, logs,
-    operate, shrink,
+    Connect, HostPool, PushSession, ReportRow, RingClient, RolloutReport, Verb, address, apply,
+    destroy, logs, operate, shrink,
 };
 pub use self::shell::{Output, Script, Shell};
 pub use self::ssh::{Ssh, SshAccess};
-pub use self::watch::{Event, Watch};
+pub use self::watch::{PushEvent, Watch};
 use crate::error::Result;
 
 /// Connects to a host of the fleet by SSH.

@@ -26,5 +26,5 @@ pub use self::check::{
 pub use self::diff::{Difference, OnDifference, Relation, Side, count, diff, shared};
 pub use self::digest::{DigestRow, digest};
 pub use self::run::{OnNode, RepairOptions, Report, deliver, repair, unsettled};
-pub use self::sync::{Peers, apart, sync_pass};
+pub use self::sync::{SyncPeers, apart, sync_pass};
 pub use self::verify::{Findings, verify_node};

@@ -28,7 +28,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::change::{Change, Plan};
+pub use self::change::{Change, RingPlan};
 pub use self::check::{MEMBERS_EVER_MAX, MEMBERS_MAX, NAME_BYTES_MAX, VERSION_MAX, WEIGHT_MAX};
 pub use self::layout::Layout;
 pub use self::member::{Member, MemberState, NodeId, RingId, check_new_name};
@@ -38,7 +38,7 @@ use crate::key::{Partition, Q};
 
 /// Where a change of the ring stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Step {
+pub enum ChangeStep {
     /// No change under way.
     Settled,
     /// Step 1: write both layouts, read the old one.
@@ -47,7 +47,7 @@ pub enum Step {
     ReadNew,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ChangeStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Settled => "settled",
@@ -71,7 +71,7 @@ pub struct RingDoc {
     /// Every member there ever was; a layout's numbers are indices into this list.
     pub members: Vec<Member>,
     /// The step of a change.
-    pub step: Step,
+    pub step: ChangeStep,
     /// The layout in force, or the one being moved to.
     pub layout: Layout,
     /// The layout being moved away from; none when settled.
@@ -139,7 +139,7 @@ impl RingDoc {
     #[must_use]
     pub fn read_layout(&self) -> &Layout {
         match (self.step, &self.old) {
-            (Step::WriteBoth, Some(old)) => old,
+            (ChangeStep::WriteBoth, Some(old)) => old,
             _ => &self.layout,
         }
     }
@@ -228,7 +228,7 @@ mod tests {
         let doc = RingDoc::first(RingId(7), q, 3, (1..=3).map(member).collect()).expect("a ring");
         let joining = Member { state: MemberState::Joining, ..member(4) };
         let next = doc.apply(&doc.plan_of(vec![Change::Join(joining)])).expect("a change");
-        assert_eq!(next.step, Step::WriteBoth);
+        assert_eq!(next.step, ChangeStep::WriteBoth);
         let [n1, n2, n3, n4] = [1, 2, 3, 4].map(NodeId);
         let moved = |p: &Partition| {
             let owners = next.owners_in(&next.layout, *p);

@@ -1,7 +1,7 @@
 //! `kvs push check`: whether hosts are fit, before anything is brought to them.
 
 use clap::Args as ClapArgs;
-use kvs::push::{Facts, Session, size};
+use kvs::push::{Facts, PushSession, size};
 use serde_json::json;
 
 use super::fleet::{Run, Which};
@@ -47,11 +47,11 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     Ok(if fit { Done::Yes } else { Done::No })
 }
 
-fn is_fit(session: &Session<'_>, name: &str) -> bool {
+fn is_fit(session: &PushSession<'_>, name: &str) -> bool {
     session.plan.verdicts.get(name).is_some_and(|v| v.refused.is_none())
 }
 
-fn row(session: &Session<'_>, name: &str) -> Vec<String> {
+fn row(session: &PushSession<'_>, name: &str) -> Vec<String> {
     let address = session.host(name).map(|h| h.address.clone()).unwrap_or_default();
     let mut row = vec![name.to_owned(), address];
     let Some(facts) = session.facts.hosts.get(name) else {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use kvs::error::{Error, word};
-use kvs::push::{ApplyOptions, Fleet, Report, Session, connect};
+use kvs::push::{ApplyOptions, Fleet, PushSession, RolloutReport, connect};
 use serde_json::json;
 
 use super::here;
@@ -70,8 +70,8 @@ impl Run {
     }
 
     /// Looks at everything.
-    pub(crate) fn session(&self) -> Result<Session<'_>, Error> {
-        let session = Session::begin(
+    pub(crate) fn session(&self) -> Result<PushSession<'_>, Error> {
+        let session = PushSession::begin(
             &self.fleet,
             self.options.clone(),
             &|host| connect(&self.fleet, host, &self.talk),
@@ -82,13 +82,16 @@ impl Run {
     }
 
     /// Does what changes something. Before, ctrl-C may cut it off anywhere; now it ends between steps.
-    pub(crate) fn work(&self, work: impl FnOnce() -> Report) -> Result<Report, Error> {
+    pub(crate) fn work(
+        &self,
+        work: impl FnOnce() -> RolloutReport,
+    ) -> Result<RolloutReport, Error> {
         raise_on_ctrl_c(self.talk.stop())?;
         Ok(work())
     }
 
     /// Tells what came of it.
-    pub(crate) fn told(&self, ui: &mut Ui, report: Report) -> Outcome {
+    pub(crate) fn told(&self, ui: &mut Ui, report: RolloutReport) -> Outcome {
         self.talk.ends();
         let end = ended(&report);
         let log = self.talk.outcome(ui, &end);
@@ -117,7 +120,7 @@ impl Run {
     }
 
     /// One error for all: that of the hosts when all of them have the same and nothing was changed.
-    fn failed(&self, report: Report, end: &str) -> Error {
+    fn failed(&self, report: RolloutReport, end: &str) -> Error {
         let some_well = report.hosts.iter().any(|h| h.fault.is_none()) && report.fault.is_none();
         let changed = report.changed || some_well;
         // Those that are back already would go forward again.
@@ -168,7 +171,7 @@ impl Run {
     }
 }
 
-fn ended(report: &Report) -> String {
+fn ended(report: &RolloutReport) -> String {
     let all = report.hosts.len();
     let failed = report.hosts.iter().filter(|h| h.fault.is_some()).count();
     let changed = report.hosts.iter().filter(|h| h.fault.is_none() && !h.did.is_empty()).count();
@@ -181,7 +184,7 @@ fn ended(report: &Report) -> String {
     }
 }
 
-fn row(host: &kvs::push::Row) -> Vec<String> {
+fn row(host: &kvs::push::ReportRow) -> Vec<String> {
     let time = format!("{:.1}s", host.took.as_secs_f64());
     let what = match &host.fault {
         Some(fault) => one_line(&fault.to_string()),
@@ -202,7 +205,7 @@ fn one_line(text: &str) -> String {
     line.replace('\t', " ")
 }
 
-fn result(host: &kvs::push::Row) -> &'static str {
+fn result(host: &kvs::push::ReportRow) -> &'static str {
     match (&host.fault, host.did.is_empty()) {
         (Some(_), _) => "failed",
         (None, true) => "ok",
@@ -210,7 +213,7 @@ fn result(host: &kvs::push::Row) -> &'static str {
     }
 }
 
-fn object(report: &Report, log: Option<&str>) -> serde_json::Value {
+fn object(report: &RolloutReport, log: Option<&str>) -> serde_json::Value {
     let hosts = report.hosts.iter().map(|h| {
         json!({
             "name": h.name, "result": result(h), "did": h.did,

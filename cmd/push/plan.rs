@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use kvs::error::word;
-use kvs::push::{Service, ServiceKind, Session, short};
+use kvs::push::{PushSession, Service, ServiceKind, short};
 use serde_json::json;
 
 use super::fleet::{Run, Which};
@@ -32,7 +32,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
 }
 
 /// Prints the plan.
-pub(super) fn show(ui: &mut Ui, session: &Session<'_>) -> Result<(), Fail> {
+pub(super) fn show(ui: &mut Ui, session: &PushSession<'_>) -> Result<(), Fail> {
     let rows: Vec<Vec<String>> =
         session.plan.hosts.iter().map(|h| row(session, &h.name).to_vec()).collect();
     if ui.is_json() {
@@ -71,13 +71,13 @@ fn phase(phase: &kvs::push::Phase<'_>) -> String {
 }
 
 /// Prints what a person should know of each host.
-pub(super) fn warn(ui: &mut Ui, session: &Session<'_>) {
+pub(super) fn warn(ui: &mut Ui, session: &PushSession<'_>) {
     for (name, verdict) in &session.plan.verdicts {
         verdict.warnings.iter().for_each(|w| ui.warn(&format!("{name}: {w}")));
     }
 }
 
-fn row(session: &Session<'_>, name: &str) -> [String; 7] {
+fn row(session: &PushSession<'_>, name: &str) -> [String; 7] {
     let address = session.host(name).map(|h| h.address.clone()).unwrap_or_default();
     let target = short(&session.releases[name].id).to_owned();
     let dash = || "-".to_owned();

@@ -2,8 +2,8 @@
 
 use clap::Args as ClapArgs;
 use kvs::cluster::View;
-use kvs::push::{Service, Session, short};
-use kvs::ring::Step;
+use kvs::push::{PushSession, Service, short};
+use kvs::ring::ChangeStep;
 use serde_json::json;
 
 use super::fleet::{Run, Which};
@@ -34,7 +34,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let session = run.session()?;
     let rows: Vec<_> = session.plan.hosts.iter().map(|h| row(&session, &h.name)).collect();
     let strangers = session.strangers();
-    let settled = session.facts.doc.as_ref().is_some_and(|doc| doc.step == Step::Settled);
+    let settled = session.facts.doc.as_ref().is_some_and(|doc| doc.step == ChangeStep::Settled);
     let well = rows.iter().all(|r| r[9] == "-") && settled && strangers.is_empty();
     if ui.is_json() {
         let hosts: Vec<_> = rows
@@ -63,7 +63,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     Ok(if args.check && !well { Done::No } else { Done::Yes })
 }
 
-fn row(session: &Session<'_>, name: &str) -> Vec<String> {
+fn row(session: &PushSession<'_>, name: &str) -> Vec<String> {
     let host = session.host(name);
     let address = host.map(|h| h.address.clone()).unwrap_or_default();
     let view = session.facts.views.iter().find(|v| v.member.name == name);
@@ -90,7 +90,7 @@ fn row(session: &Session<'_>, name: &str) -> Vec<String> {
 }
 
 /// What needs attention.
-fn notes(session: &Session<'_>, name: &str, view: Option<&View>) -> Vec<String> {
+fn notes(session: &PushSession<'_>, name: &str, view: Option<&View>) -> Vec<String> {
     let mut notes = Vec::new();
     match (session.facts.hosts.get(name), session.plan.verdicts.get(name)) {
         (Some(facts), Some(verdict)) => {

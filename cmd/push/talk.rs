@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kvs::bounded::{plain, plain_lines};
-use kvs::push::{Audit, Event, Watch, size};
+use kvs::push::{Audit, PushEvent, Watch, size};
 
 use crate::ui::Ui;
 
@@ -90,19 +90,19 @@ impl Talk {
 }
 
 impl Watch for Talk {
-    fn note(&self, host: &str, event: &Event) {
+    fn note(&self, host: &str, event: &PushEvent) {
         if let Some(audit) = &self.audit {
             audit.note(host, event);
         }
         match event {
-            Event::Begins(what) => self.at(host, what.clone()),
-            Event::Bytes(done, all) => {
+            PushEvent::Begins(what) => self.at(host, what.clone()),
+            PushEvent::Bytes(done, all) => {
                 self.at(host, format!("uploading {} of {}", size(*done), size(*all)));
             }
-            Event::Done(_) if self.quiet => {}
-            Event::Done(what) => self.line(&format!("{host}: {what}")),
-            Event::Warning(what) => self.line(&format!("kvs: warning: {host}: {what}")),
-            Event::Failed(why) => self.line(&format!("{host}: failed: {why}")),
+            PushEvent::Done(_) if self.quiet => {}
+            PushEvent::Done(what) => self.line(&format!("{host}: {what}")),
+            PushEvent::Warning(what) => self.line(&format!("kvs: warning: {host}: {what}")),
+            PushEvent::Failed(why) => self.line(&format!("{host}: failed: {why}")),
         }
     }
 

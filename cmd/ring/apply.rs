@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use kvs::cluster::{Access, is_applied};
 use kvs::config;
-use kvs::ring::{Plan, RingDoc, Step};
+use kvs::ring::{ChangeStep, RingDoc, RingPlan};
 use serde_json::json;
 
 use super::change::{Consent, Preview, agreed, carry_out, finish};
@@ -33,10 +33,10 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     let mut cluster = common.open(ui, Access::Write, "ring-apply")?;
     let doc = cluster.doc();
-    let plan = args.file.as_deref().map(config::read::<Plan>).transpose()?;
-    plan.iter().try_for_each(Plan::check)?;
+    let plan = args.file.as_deref().map(config::read::<RingPlan>).transpose()?;
+    plan.iter().try_for_each(RingPlan::check)?;
     let Some(plan) = plan.filter(|plan| !is_applied(&doc, plan)) else {
-        if doc.step == Step::Settled {
+        if doc.step == ChangeStep::Settled {
             ui.note(match args.file {
                 Some(_) => "the plan was already applied",
                 None => "no change is under way",
@@ -44,7 +44,7 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
         }
         if args.consent.dry_run {
             told(ui, &doc, false)?;
-            return Ok(if doc.step == Step::Settled { Done::Yes } else { Done::No });
+            return Ok(if doc.step == ChangeStep::Settled { Done::Yes } else { Done::No });
         }
         let now = finish(ui, cluster)?;
         return told(ui, &now, doc.version != now.version);

@@ -7,8 +7,8 @@ use clap::Args as ClapArgs;
 use kvs::cluster::{Access, Cluster, Moves, resolve};
 use kvs::config;
 use kvs::error::{Error, operand, option};
-use kvs::os::Output;
-use kvs::ring::{Change, NodeId, Plan, RingDoc, Step};
+use kvs::os::OutputFile;
+use kvs::ring::{Change, ChangeStep, NodeId, RingDoc, RingPlan};
 use serde_json::{Value, json};
 
 use crate::common::Common;
@@ -178,12 +178,12 @@ pub(crate) fn sure(ui: &mut Ui, yes: bool, question: &str) -> Result<(), Fail> {
 }
 
 /// Writes a plan as a file to apply later.
-pub(crate) fn write_plan(ui: &mut Ui, plan: &Plan, file: &Path) -> Result<(), Fail> {
+pub(crate) fn write_plan(ui: &mut Ui, plan: &RingPlan, file: &Path) -> Result<(), Fail> {
     let text = config::text(plan)?;
     if file == Path::new("-") {
         return Ok(ui.bytes(text.as_bytes())?);
     }
-    let mut out = Output::open(file)?;
+    let mut out = OutputFile::open(file)?;
     out.write_all(text.as_bytes()).map_err(Error::io("write", file))?;
     out.finish()?;
     ui.note(&format!("wrote the plan; next: kvs ring apply {}", operand(file)));
@@ -196,7 +196,7 @@ pub(crate) fn carry_out(
     ui: &mut Ui,
     common: &Common,
     mut cluster: Cluster,
-    plan: &Plan,
+    plan: &RingPlan,
     new: Option<&Path>,
 ) -> Result<RingDoc, Error> {
     if cluster.is_live() {
@@ -237,7 +237,7 @@ fn cut_short(error: Error) -> Error {
 }
 
 /// The member that a plan brings in.
-fn newcomer(plan: &Plan) -> Option<NodeId> {
+fn newcomer(plan: &RingPlan) -> Option<NodeId> {
     plan.changes.iter().find_map(|change| match change {
         Change::Join(member) | Change::Replace(member) => Some(member.id),
         _ => None,
@@ -256,7 +256,7 @@ fn await_start(ui: &mut Ui, cluster: &Cluster, dir: &Path, id: NodeId) -> Result
 /// Takes the change under way to its end.
 pub(crate) fn finish(ui: &mut Ui, mut cluster: Cluster) -> Result<RingDoc, Error> {
     let before = cluster.doc();
-    if before.step != Step::Settled {
+    if before.step != ChangeStep::Settled {
         ui.note(&format!("version {} is in force, step {}", before.version, before.step));
     }
     let advanced = cluster.advance();

@@ -11,7 +11,7 @@ use kvs::gossip::{Gossip, GossipRow, NodeHealth, ROWS_MAX};
 use kvs::key::{Key, Q};
 use kvs::protocol::{Message, WIRE};
 use kvs::record::{Record, Stored, Value, Write};
-use kvs::ring::{Change, Member, MemberState, NodeId, Plan, RingDoc, RingId, Step};
+use kvs::ring::{Change, ChangeStep, Member, MemberState, NodeId, RingDoc, RingId, RingPlan};
 use kvs::transfer;
 
 mod node;
@@ -88,7 +88,7 @@ fn live_with(doc: &RingDoc) {
     let _owned: usize = doc.present().map(|m| doc.owned(m.id).len()).sum();
     match doc.advance() {
         Some(then) => then.follows(doc).expect("a step follows"),
-        None => assert_eq!(doc.step, Step::Settled),
+        None => assert_eq!(doc.step, ChangeStep::Settled),
     }
     if let Ok(then) = doc.change(&[Change::Leave("n2".into())]) {
         then.follows(doc).expect("a change follows");
@@ -177,7 +177,7 @@ pub fn config_text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let _node = config::parse::<NodeConfig>(&text, "node.yaml");
     let _peers = config::parse::<Peers>(&text, "peers.yaml");
-    if let Ok(plan) = config::parse::<Plan>(&text, "plan.yaml") {
+    if let Ok(plan) = config::parse::<RingPlan>(&text, "plan.yaml") {
         let doc = doc();
         let _applied = doc.apply(&plan);
         if let Ok(next) = doc.change(&plan.changes) {

@@ -10,7 +10,7 @@
 
 use super::failures::nobody;
 use super::handle::Cluster;
-use crate::embed::{Sink, Source};
+use crate::embed::{RequestFeed, Sink};
 use crate::error::Result;
 use crate::node::{Reply, Request};
 use crate::ring::NodeId;
@@ -37,7 +37,7 @@ impl Cluster {
     pub(crate) fn ask_stream(
         &mut self,
         window: usize,
-        source: &mut Source<'_>,
+        source: &mut RequestFeed<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         self.nodes.stream(window, source, sink)

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
 use crate::os::now;
-use crate::ring::{Change, MemberState, NodeId, Plan, RingDoc, Step};
+use crate::ring::{Change, ChangeStep, MemberState, NodeId, RingDoc, RingPlan};
 
 /// How often a change that waits is tried.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Whether a plan made against an earlier version is what the ring has moved on by, or is moving on
 /// by now: a change takes three documents, and what the plan wished is so.
 #[must_use]
-pub fn is_applied(doc: &RingDoc, plan: &Plan) -> bool {
+pub fn is_applied(doc: &RingDoc, plan: &RingPlan) -> bool {
     let moved = doc.version.wrapping_sub(plan.version);
     let absent = |name: &String| doc.present().all(|m| m.name != *name);
     let granted = |change: &Change| match change {
@@ -110,7 +110,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Conflict`] when the ring has moved on, [`Error::Refused`] when no majority agreed,
     /// [`Error::Denied`] when too few full owners of some partition are open. Nothing is changed.
-    pub fn propose(&mut self, plan: &Plan) -> Result<()> {
+    pub fn propose(&mut self, plan: &RingPlan) -> Result<()> {
         let next = self.doc().apply(plan)?;
         self.choose(next)
     }
@@ -147,7 +147,7 @@ impl Cluster {
             now() + cluster.nodes.running().map_or(cluster.timeout, |live| live.client.left())
         };
         let mut until = patience(self);
-        while self.doc().step != Step::Settled {
+        while self.doc().step != ChangeStep::Settled {
             let version = self.doc().version;
             let at = self.helm(&self.doc())?;
             let asked = self.ask(at, Request::Advance).map_err(cut_off)?;

@@ -128,7 +128,7 @@ impl State {
 
 /// One node's copy of a key.
 #[derive(Clone, Debug)]
-pub struct Replica {
+pub struct ExplainedCopy {
     /// The node.
     pub node: NodeId,
     /// Its name.
@@ -171,7 +171,7 @@ pub struct Superseded {
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// Owners in order, then others that hold something.
-    pub replicas: Vec<Replica>,
+    pub replicas: Vec<ExplainedCopy>,
     /// The merge of every copy.
     pub merged: Record,
     /// Dots with two values: corruption.
@@ -203,7 +203,7 @@ impl Inspection {
     /// once. Empty when there are too few voters.
     #[must_use]
     pub fn outcomes(&self, r: usize) -> Vec<Record> {
-        let voted = |c: &&Replica| {
+        let voted = |c: &&ExplainedCopy| {
             c.standing == Standing::Vote && c.state != State::Unreadable && c.state.is_read()
         };
         let voters: Vec<_> = self.replicas.iter().filter(voted).map(|c| &c.record).collect();
@@ -269,7 +269,7 @@ impl Cluster {
 
     /// Each node's copy as a read's answers tell it: owners in order, then others that hold some.
     #[must_use]
-    pub fn replicas(&self, key: &Key, reply: &GetReply) -> Vec<Replica> {
+    pub fn replicas(&self, key: &Key, reply: &GetReply) -> Vec<ExplainedCopy> {
         let doc = self.doc();
         let owners = doc.writers(doc.q.partition(key));
         let others = reply.answers.iter().filter(|(id, a)| {
@@ -289,7 +289,7 @@ impl Cluster {
                 let record = stored.and_then(|s| s.record(key).ok());
                 let bytes = stored.map_or(0, |s| s.bytes().len());
                 let state = self.state(id, answer, reply.stored.as_ref());
-                Replica { node: id, name: doc.name(id), zone, standing, state, record, bytes }
+                ExplainedCopy { node: id, name: doc.name(id), zone, standing, state, record, bytes }
             })
             .collect();
         mark_concurrent(&mut replicas);
@@ -340,7 +340,7 @@ impl Cluster {
 }
 
 /// Tells copies that are behind from those that know something no other copy knows.
-fn mark_concurrent(replicas: &mut [Replica]) {
+fn mark_concurrent(replicas: &mut [ExplainedCopy]) {
     let clocks: Vec<_> =
         replicas.iter().filter_map(|c| c.record.as_ref()).map(|r| r.clock.clone()).collect();
     let mut all = VersionVector::new();

@@ -157,7 +157,7 @@ impl Live {
 }
 
 /// What one running node says.
-struct Standing {
+struct MemberStanding {
     status: Status,
     info: Info,
     hints: HintStats,
@@ -165,12 +165,12 @@ struct Standing {
 }
 
 /// How one running node is.
-fn state(client: &Arc<Client>, id: NodeId) -> Result<Standing> {
+fn state(client: &Arc<Client>, id: NodeId) -> Result<MemberStanding> {
     let Reply::Status(status) = client.request(id, Request::Status)? else {
         return Err(defect());
     };
     let (info, file) = (client.info(id)?, Remote::new(client.clone(), id));
-    Ok(Standing { status, info, hints: file.hint_stats()?, lost: lost(&file)? })
+    Ok(MemberStanding { status, info, hints: file.hint_stats()?, lost: lost(&file)? })
 }
 
 /// The ring's keys: of a running node's directory, or of the file that was named.

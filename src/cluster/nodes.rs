@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::live::Live;
-use crate::embed::{Embed, Sink, Source};
+use crate::embed::{Embed, RequestFeed, Sink};
 use crate::error::Result;
 use crate::node::{Reply, Request};
 use crate::ring::{NodeId, RingDoc};
@@ -122,7 +122,7 @@ impl ClusterNodes {
     pub(super) fn stream(
         &mut self,
         window: usize,
-        source: &mut Source<'_>,
+        source: &mut RequestFeed<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         match self {

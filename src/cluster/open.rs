@@ -155,7 +155,7 @@ impl Cluster {
 }
 
 fn open_embed(dirs: Vec<PathBuf>, opening: &Opening) -> Result<Embed> {
-    Embed::open(&embed::Opening {
+    Embed::open(&embed::RingOpening {
         dirs,
         access: opening.access,
         timeout: opening.timeout,

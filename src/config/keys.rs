@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::error::{Error, Result, word};
-use crate::os::{self, Kind, NewFile, random_bytes};
+use crate::os::{self, EntryKind, NewFile, random_bytes};
 
 /// A secret of 32 bytes: a ring's key, or a node's static one.
 pub type Secret = [u8; 32];
@@ -26,7 +26,7 @@ const KEYS_MAX: usize = 2;
 /// No key file is longer, whatever its line ends.
 const FILE_BYTES_MAX: u64 = 1_024;
 /// For its owner's eyes only.
-const MODE: Kind = Kind::Own(0o600);
+const MODE: EntryKind = EntryKind::Own(0o600);
 /// What a key is hashed under before a part of the hash is shown.
 const FINGERPRINT: &str = "kvs 1 fingerprint of a key";
 

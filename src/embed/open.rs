@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::state::{Embed, Slot};
+use super::state::{Embed, OpenNode};
 use crate::config::{NODE_FILE, name_of};
 use crate::error::{Error, Result, operand, word};
 use crate::node_dir::{
@@ -31,7 +31,7 @@ type Damaged = (PathBuf, Error);
 
 /// What to open, and how.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub struct RingOpening {
     /// Node directories.
     pub dirs: Vec<PathBuf>,
     /// To read or to write.
@@ -51,7 +51,7 @@ impl Embed {
     /// [`Error::Busy`] when a lock wait runs out, [`Error::Denied`] for two identities or rings,
     /// [`Error::Corrupt`] when no directory can be read, [`Error::Unreachable`] when all are down.
     /// Nothing is changed.
-    pub fn open(opening: &Opening) -> Result<Self> {
+    pub fn open(opening: &RingOpening) -> Result<Self> {
         let mut embed = Self::empty();
         let mut dirs = opening.dirs.clone();
         dirs.sort();
@@ -76,7 +76,12 @@ impl Embed {
     }
 
     /// Opens what is to be opened, and says which of it is damaged.
-    fn open_all(&mut self, dirs: &[PathBuf], opening: &Opening, map: Map) -> Result<Vec<Damaged>> {
+    fn open_all(
+        &mut self,
+        dirs: &[PathBuf],
+        opening: &RingOpening,
+        map: Map,
+    ) -> Result<Vec<Damaged>> {
         let mut failed = Vec::new();
         let until = now() + opening.timeout;
         for dir in dirs {
@@ -101,10 +106,10 @@ impl Embed {
     fn salvage(
         &mut self,
         damaged: Vec<Damaged>,
-        opening: &Opening,
+        opening: &RingOpening,
         map: Map,
     ) -> Result<Vec<Damaged>> {
-        let opening = Opening { access: Access::Salvage, ..opening.clone() };
+        let opening = RingOpening { access: Access::Salvage, ..opening.clone() };
         let mut beyond = Vec::new();
         for (dir, error) in damaged {
             if self.open_all(std::slice::from_ref(&dir), &opening, map)?.is_empty() {
@@ -118,7 +123,7 @@ impl Embed {
         Ok(beyond)
     }
 
-    fn insert(&mut self, slot: Slot) -> Result<()> {
+    fn insert(&mut self, slot: OpenNode) -> Result<()> {
         let id = slot.node.id();
         if let Some(other) = self.slots.values().min_by_key(|s| &s.dir)
             && other.node.doc().id != slot.node.doc().id
@@ -237,7 +242,7 @@ fn advised(error: Error, dir: &Path, dirs: usize) -> Error {
 }
 
 /// Opens a directory; `None` when its member is to be taken as down.
-fn open_slot(dir: &Path, opening: &Opening, mode: &Mode<'_>) -> Result<Option<Slot>> {
+fn open_slot(dir: &Path, opening: &RingOpening, mode: &Mode<'_>) -> Result<Option<OpenNode>> {
     let config = match refuse_irregular(dir).and_then(|()| configured(dir)) {
         // What it is called cannot be read; its directory is.
         Err(_) if opening.down.iter().any(|d| dir.ends_with(d)) => return Ok(None),
@@ -247,5 +252,5 @@ fn open_slot(dir: &Path, opening: &Opening, mode: &Mode<'_>) -> Result<Option<Sl
         return Ok(None);
     }
     let OpenDir { path, node, store, lock } = open_dir(dir, &config, mode)?;
-    Ok(Some(Slot { dir: path, node, store, commit: None, _lock: lock }))
+    Ok(Some(OpenNode { dir: path, node, store, commit: None, _lock: lock }))
 }

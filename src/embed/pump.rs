@@ -26,7 +26,7 @@ pub(super) const STEP_MS: u64 = 250;
 pub(super) const STEPS_MAX: u32 = 1_000_000;
 
 /// A commit: whose, which, what, where.
-type Work<'a> = (NodeId, BatchSeq, Batch, &'a mut Lmdb);
+type CommitWork<'a> = (NodeId, BatchSeq, Batch, &'a mut Lmdb);
 
 impl Embed {
     /// Asks one node and waits for its answer.
@@ -101,7 +101,7 @@ impl Embed {
 
     /// Commits what waits, several files at once. Whether there was anything.
     fn commit(&mut self) -> bool {
-        let mut work: Vec<Work<'_>> = Vec::new();
+        let mut work: Vec<CommitWork<'_>> = Vec::new();
         for (id, slot) in &mut self.slots {
             if let Some((seq, batch)) = slot.commit.take() {
                 work.push((*id, seq, batch, &mut slot.store));
@@ -193,8 +193,10 @@ pub(super) fn told(failure: &Failure) -> String {
 }
 
 /// Applies batches to their files at once: the last one here, the others on threads.
-fn apply_all(mut work: Vec<Work<'_>>) -> Vec<(NodeId, BatchSeq, std::result::Result<(), Failure>)> {
-    let apply = |work: &mut Work<'_>| (work.0, work.1, work.3.apply(&work.2));
+fn apply_all(
+    mut work: Vec<CommitWork<'_>>,
+) -> Vec<(NodeId, BatchSeq, std::result::Result<(), Failure>)> {
+    let apply = |work: &mut CommitWork<'_>| (work.0, work.1, work.3.apply(&work.2));
     let Some((last, others)) = work.split_last_mut() else { return Vec::new() };
     std::thread::scope(|scope| {
         let start = |w| scope.spawn(move || apply(w));

@@ -14,7 +14,7 @@ use super::state::Embed;
 use crate::clock::Actor;
 use crate::error::{Error, Result};
 use crate::os::random;
-use crate::ring::{Candidate, MemberState, NodeId, RingDoc, RingId, Step, plan};
+use crate::ring::{Candidate, ChangeStep, MemberState, NodeId, RingDoc, RingId, plan};
 use crate::store::{Batch, Op, Store, Table};
 
 impl Embed {
@@ -75,7 +75,7 @@ impl Embed {
         doc.layout = plan(doc.q.count(), n, &candidates, Some(old)).map_err(|e| {
             Error::Denied(format!("The ring cannot be laid out: {e}. Nothing was changed."))
         })?;
-        (doc.step, doc.old) = (Step::Settled, None);
+        (doc.step, doc.old) = (ChangeStep::Settled, None);
         doc.check()?;
         Ok(doc)
     }

@@ -14,7 +14,7 @@ use crate::store::lmdb::Lmdb;
 use crate::store::lock::Lock;
 
 /// An open node.
-pub(super) struct Slot {
+pub(super) struct OpenNode {
     pub(super) dir: PathBuf,
     pub(super) node: Node,
     pub(super) store: Lmdb,
@@ -25,7 +25,7 @@ pub(super) struct Slot {
 
 /// An open ring. See the module.
 pub struct Embed {
-    pub(super) slots: BTreeMap<NodeId, Slot>,
+    pub(super) slots: BTreeMap<NodeId, OpenNode>,
     pub(super) queue: VecDeque<(NodeId, NodeId, Message)>,
     pub(super) replies: BTreeMap<Ticket, Reply>,
     pub(super) mono_ms: u64,

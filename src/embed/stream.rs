@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::pump::{STEP_MS, STEPS_MAX, stopped, told};
-use super::state::{Embed, Slot};
+use super::state::{Embed, OpenNode};
 use crate::error::{Error, Result};
 use crate::node::{BatchSeq, Driver, Effect, Event, Note, Reply, Request, Ticket, Time};
 use crate::os::wall_ms;
@@ -23,7 +23,7 @@ use crate::ring::NodeId;
 use crate::store::{Batch, Store};
 
 /// Gives the next request and the node to ask, while there is one.
-pub type Source<'a> = dyn FnMut() -> Option<(NodeId, Request)> + 'a;
+pub type RequestFeed<'a> = dyn FnMut() -> Option<(NodeId, Request)> + 'a;
 /// Takes each reply.
 pub type Sink<'a> = dyn FnMut(Reply) + 'a;
 
@@ -54,7 +54,7 @@ impl Embed {
     pub fn stream(
         &mut self,
         window: usize,
-        source: &mut Source<'_>,
+        source: &mut RequestFeed<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         let shared = Shared { open: AtomicUsize::new(0), mono_ms: AtomicU64::new(self.mono_ms) };
@@ -98,7 +98,7 @@ impl Embed {
     fn crowd(
         &mut self,
         window: usize,
-        source: &mut Source<'_>,
+        source: &mut RequestFeed<'_>,
         sink: &mut Sink<'_>,
         doors: &BTreeMap<NodeId, Sender<Option<Event>>>,
         told: &Receiver<Told>,
@@ -175,7 +175,7 @@ fn post(
 /// One node on its thread.
 struct Worker<'a> {
     id: NodeId,
-    slot: Slot,
+    slot: OpenNode,
     tell: Sender<Told>,
     doors: BTreeMap<NodeId, Sender<Option<Event>>>,
     shared: &'a Shared,
@@ -185,7 +185,7 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     /// Handles what comes until it is told to end; gives the node back unless it was stopped.
-    fn run(mut self, inbox: &Receiver<Option<Event>>) -> Option<(NodeId, Slot)> {
+    fn run(mut self, inbox: &Receiver<Option<Event>>) -> Option<(NodeId, OpenNode)> {
         while let Ok(Some(first)) = inbox.recv() {
             let mut events = vec![first];
             let mut ending = false;

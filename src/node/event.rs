@@ -17,7 +17,7 @@ use crate::protocol::Message;
 use crate::quorum::{GetReply, Options, PutReply, PutRequest};
 use crate::record::Stored;
 use crate::ring::{NodeId, RingDoc};
-use crate::store::verify::Verdict;
+use crate::store::verify::PartitionVerdict;
 use crate::store::{Batch, Failure};
 
 /// The present, as the driver sees it.
@@ -238,7 +238,7 @@ pub enum Reply {
     /// Of a repair or a cleanup.
     Repair(RepairReport),
     /// Of a verify: what was found before anything was listed.
-    Verify(Verdict),
+    Verify(PartitionVerdict),
     /// Of a delivery: hints delivered, hints left.
     Deliver(u64, u64),
     /// Of a proposal or an advance: the document now in force, and why it is not further.

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 
 /// Whose file it is: what becomes of its mode and owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A file of kvs, with exactly this mode. It keeps its owner; a new one belongs to the owner of
     /// its directory.
     Own(u32),
@@ -44,9 +44,9 @@ impl NewFile {
     ///
     /// # Errors
     /// [`Error::Io`]; nothing is changed.
-    pub fn begin(path: &Path, kind: Kind) -> Result<Self> {
+    pub fn begin(path: &Path, kind: EntryKind) -> Result<Self> {
         let real = match kind {
-            Kind::OfNode(_) => path.to_path_buf(),
+            EntryKind::OfNode(_) => path.to_path_buf(),
             _ => followed(path)?,
         };
         // What `followed` gives is a link only if there was none a moment ago.
@@ -58,9 +58,9 @@ impl NewFile {
             about => about.ok(),
         };
         let mode = match (kind, &before) {
-            (Kind::Own(mode) | Kind::OfNode(mode), _) => mode,
-            (Kind::Named, Some(before)) => before.mode() & 0o777,
-            (Kind::Named, None) => 0o666, // less the umask
+            (EntryKind::Own(mode) | EntryKind::OfNode(mode), _) => mode,
+            (EntryKind::Named, Some(before)) => before.mode() & 0o777,
+            (EntryKind::Named, None) => 0o666, // less the umask
         };
         let mut builder = tempfile::Builder::new();
         builder.prefix(".").suffix(".tmp").permissions(Permissions::from_mode(mode));
@@ -68,7 +68,7 @@ impl NewFile {
         // The crate's own error names the temporary file, of which nobody has heard.
         let made = made.map_err(|e| Error::io("make", path)(bare(e)))?;
         let file = made.as_file();
-        if before.is_some() || kind != Kind::Named {
+        if before.is_some() || kind != EntryKind::Named {
             let exactly = file.set_permissions(Permissions::from_mode(mode));
             exactly.map_err(Error::io("set the mode of", path))?;
         }
@@ -122,7 +122,7 @@ impl Write for NewFile {
 ///
 /// # Errors
 /// [`Error::Io`]; what was there is there still, unless only its directory could not be synced.
-pub fn replace_file(path: &Path, bytes: &[u8], kind: Kind) -> Result<()> {
+pub fn replace_file(path: &Path, bytes: &[u8], kind: EntryKind) -> Result<()> {
     let mut new = NewFile::begin(path, kind)?;
     new.write_all(bytes).map_err(Error::io("write", path))?;
     new.keep()
@@ -198,11 +198,11 @@ fn followed(path: &Path) -> Result<PathBuf> {
 }
 
 /// Gives a new file its owner.
-fn give(file: &File, before: Option<&fs::Metadata>, kind: Kind, dir: &Path) -> io::Result<()> {
+fn give(file: &File, before: Option<&fs::Metadata>, kind: EntryKind, dir: &Path) -> io::Result<()> {
     let made = file.metadata()?;
     let (user, group) = match (before, kind) {
         (Some(before), _) => (before.uid(), before.gid()),
-        (None, Kind::Own(_) | Kind::OfNode(_)) if made.uid() == 0 => {
+        (None, EntryKind::Own(_) | EntryKind::OfNode(_)) if made.uid() == 0 => {
             let dir = dir.metadata()?;
             (dir.uid(), dir.gid())
         }

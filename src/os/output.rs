@@ -6,18 +6,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use super::files::{Kind, NewFile};
+use super::files::{EntryKind, NewFile};
 use crate::error::{Error, Result};
 
 /// Where a command writes that was given a path: a new file, or what cannot be replaced.
-pub enum Output {
+pub enum OutputFile {
     /// A regular file, or one to be: it appears whole.
     Whole(NewFile),
     /// A device, a FIFO, an open descriptor: written as it goes.
     Direct(File),
 }
 
-impl Output {
+impl OutputFile {
     /// Opens what a person named. It waits for the reader of a FIFO, as a shell does.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Output {
             Err(error) => return Err(Error::io("write", path)(error)),
         };
         if regular && !system {
-            return NewFile::begin(path, Kind::Named).map(Self::Whole);
+            return NewFile::begin(path, EntryKind::Named).map(Self::Whole);
         }
         let opened = OpenOptions::new().append(true).open(path);
         opened.map(Self::Direct).map_err(Error::io("write", path))
@@ -50,7 +50,7 @@ impl Output {
     }
 }
 
-impl Write for Output {
+impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Whole(new) => new.write(bytes),

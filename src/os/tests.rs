@@ -15,15 +15,15 @@ fn a_file_keeps_its_mode_and_a_link_stays_one() {
     fs::write(&file, "old").unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
     symlink("file", &link).unwrap();
-    replace_file(&link, b"new", Kind::Named).unwrap();
+    replace_file(&link, b"new", EntryKind::Named).unwrap();
     assert_eq!(fs::read(&file).unwrap(), b"new");
     assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o640);
     assert!(link.is_symlink());
-    replace_file(&link, b"own", Kind::Own(0o600)).unwrap();
+    replace_file(&link, b"own", EntryKind::Own(0o600)).unwrap();
     assert!(link.is_symlink());
     assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
     fs::remove_file(&file).unwrap();
-    replace_file(&link, b"made", Kind::Named).unwrap();
+    replace_file(&link, b"made", EntryKind::Named).unwrap();
     assert_eq!(fs::read(&file).unwrap(), b"made");
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
 }
@@ -35,7 +35,7 @@ fn in_a_directory_of_a_node_a_link_is_replaced_and_what_it_names_is_not() {
     fs::write(&file, "old").unwrap();
     for to in ["file", "nowhere"] {
         symlink(to, &link).unwrap();
-        replace_file(&link, b"new", Kind::OfNode(0o644)).unwrap();
+        replace_file(&link, b"new", EntryKind::OfNode(0o644)).unwrap();
         assert!(!link.is_symlink() && fs::read(&link).unwrap() == b"new");
         fs::remove_file(&link).unwrap();
     }
@@ -69,22 +69,22 @@ fn what_cannot_be_replaced_is_left_alone() {
     let place = tempfile::tempdir().unwrap();
     let (there, link) = (place.path().join("there"), place.path().join("loop"));
     fs::write(&there, "old").unwrap();
-    let mut new = NewFile::begin(&there, Kind::Own(0o600)).unwrap();
+    let mut new = NewFile::begin(&there, EntryKind::Own(0o600)).unwrap();
     new.write_all(b"new").unwrap();
     assert!(matches!(new.keep_new(), Err(Error::Denied(_))));
     assert_eq!(fs::read(&there).unwrap(), b"old");
     symlink("loop", &link).unwrap();
     for path in [place.path(), &link, &there.join("below"), &place.path().join("no/file")] {
-        assert!(matches!(replace_file(path, b"", Kind::Named), Err(Error::Io { .. })));
+        assert!(matches!(replace_file(path, b"", EntryKind::Named), Err(Error::Io { .. })));
     }
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
 }
 
 #[test]
 fn a_device_is_written_into() {
-    let mut null = Output::open(Path::new("/dev/null")).unwrap();
+    let mut null = OutputFile::open(Path::new("/dev/null")).unwrap();
     null.write_all(b"gone").unwrap();
-    assert!(matches!(null, Output::Direct(_)));
+    assert!(matches!(null, OutputFile::Direct(_)));
     null.finish().unwrap();
     assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
 }

@@ -25,7 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, Result};
 use crate::os::WallTime;
 use crate::push::inventory::ring_name;
-use crate::push::watch::{Event, Watch};
+use crate::push::watch::{PushEvent, Watch};
 
 /// Files that stay, this run's among them.
 const KEPT: usize = 100;
@@ -38,11 +38,11 @@ const RUN: &str = "-";
 #[derive(Debug)]
 pub struct Audit {
     path: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<AuditState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct AuditState {
     file: File,
     ended: bool,
     trouble: Option<io::Error>,
@@ -66,7 +66,7 @@ impl Audit {
             .replace(['-', ':'], "");
         let stem = format!("push-{began}-{}", std::process::id());
         let (path, file) = fresh(&dir, &stem)?;
-        let state = State { file, ended: false, trouble: None };
+        let state = AuditState { file, ended: false, trouble: None };
         let audit = Self { path, state: Mutex::new(state) };
         audit.line(RUN, &format!("kvs {}: {command}", env!("CARGO_PKG_VERSION")));
         audit.prune(&dir);
@@ -122,19 +122,19 @@ impl Audit {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AuditState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Watch for Audit {
-    fn note(&self, host: &str, event: &Event) {
+    fn note(&self, host: &str, event: &PushEvent) {
         match event {
-            Event::Begins(what) => self.line(host, &format!("begins: {what}")),
-            Event::Bytes(..) => {}
-            Event::Done(what) => self.line(host, &format!("done: {what}")),
-            Event::Warning(what) => self.line(host, &format!("warning: {what}")),
-            Event::Failed(what) => self.line(host, &format!("failed: {what}")),
+            PushEvent::Begins(what) => self.line(host, &format!("begins: {what}")),
+            PushEvent::Bytes(..) => {}
+            PushEvent::Done(what) => self.line(host, &format!("done: {what}")),
+            PushEvent::Warning(what) => self.line(host, &format!("warning: {what}")),
+            PushEvent::Failed(what) => self.line(host, &format!("failed: {what}")),
         }
     }
 }
@@ -189,9 +189,12 @@ mod tests {
         let audit = Audit::begin(&state, "prod", "push apply fleet.yaml").unwrap();
         assert_eq!((mode(&state), mode(&state.join("prod"))), (0o700, 0o700));
         assert_eq!(mode(audit.path()), 0o600);
-        audit.note("n1", &Event::Begins("uploading".into()));
-        audit.note("n1", &Event::Bytes(1, 2));
-        audit.note("n1", &Event::Failed("it said:\nkvs: error\x1b[2J\r\n2026 - ends: ok".into()));
+        audit.note("n1", &PushEvent::Begins("uploading".into()));
+        audit.note("n1", &PushEvent::Bytes(1, 2));
+        audit.note(
+            "n1",
+            &PushEvent::Failed("it said:\nkvs: error\x1b[2J\r\n2026 - ends: ok".into()),
+        );
         let head = concat!("- kvs ", env!("CARGO_PKG_VERSION"), ": push apply fleet.yaml");
         let mut want = vec![
             head,
@@ -248,7 +251,8 @@ mod tests {
             for host in ["n1", "n2", "n3", "n4"] {
                 let audit = &audit;
                 scope.spawn(move || {
-                    (0..100).for_each(|i| audit.note(host, &Event::Done(format!("{host} {i}"))));
+                    (0..100)
+                        .for_each(|i| audit.note(host, &PushEvent::Done(format!("{host} {i}"))));
                 });
             }
         });
@@ -266,8 +270,8 @@ mod tests {
         let audit = Audit::begin(dir.path(), "prod", "x").unwrap();
         assert!(audit.trouble().is_none());
         audit.state().file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        audit.note("n1", &Event::Begins("a".into()));
-        audit.note("n1", &Event::Begins("b".into()));
+        audit.note("n1", &PushEvent::Begins("a".into()));
+        audit.note("n1", &PushEvent::Begins("b".into()));
         let said = audit.trouble().unwrap().to_string();
         let want = format!("cannot write all of the audit to {}: ", audit.path().display());
         assert!(said.starts_with(&want), "{said}");

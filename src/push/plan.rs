@@ -31,7 +31,7 @@ use std::fmt;
 pub(in crate::push) use self::facts::prints;
 pub use self::facts::{FleetFacts, HostFacts, Membership};
 pub(in crate::push) use self::founding::{may_begin, may_found};
-pub use self::judge::{HostPlan, Verdict};
+pub use self::judge::{HostPlan, HostVerdict};
 pub(in crate::push) use self::judge::{foreign, wanted};
 pub use self::options::ApplyOptions;
 pub(in crate::push) use self::step::StepContext;
@@ -129,7 +129,7 @@ pub struct Plan<'a> {
     /// The hosts in question, in the order of the inventory.
     pub hosts: Vec<&'a Host>,
     /// Whether something may be done on each of them that could be looked at.
-    pub verdicts: BTreeMap<&'a str, Verdict>,
+    pub verdicts: BTreeMap<&'a str, HostVerdict>,
     /// In the order in which they are walked. Empty when no host has anything to do.
     pub phases: Vec<Phase<'a>>,
 }

@@ -2,7 +2,7 @@
 //! the ring.
 //!
 //! ```text
-//! Session         connections, ring, facts, plan                                    session
+//! PushSession         connections, ring, facts, plan                                    session
 //! apply           walks the phases of a plan                                        apply
 //!   bootstrap     documents, births and changes of the ring                         bootstrap
 //!   turns         batches, and going back                                           rolling_restart
@@ -26,6 +26,6 @@ mod session;
 pub use self::apply::apply;
 pub use self::host_pool::{Connect, HostPool};
 pub use self::ops::{Verb, destroy, logs, operate, shrink};
-pub use self::report::{Report, Row};
+pub use self::report::{ReportRow, RolloutReport};
 pub use self::ring_client::{RingClient, address};
-pub use self::session::Session;
+pub use self::session::PushSession;

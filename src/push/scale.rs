@@ -20,7 +20,7 @@ pub mod words;
 use std::time::Duration;
 
 pub use self::look::Look;
-pub use self::memory::{Memory, TooSlow};
+pub use self::memory::{ScaleMemory, TooSlow};
 use self::words::{all_of, seconds};
 use crate::channel::{Load, p99};
 use crate::push::inventory::ScaleRules;
@@ -73,7 +73,7 @@ pub struct Sight<'a> {
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verb {
+pub enum ScaleVerb {
     /// This spare joins.
     Grow(String),
     /// This spare leaves.
@@ -110,7 +110,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// What to do.
-    pub verb: Verb,
+    pub verb: ScaleVerb,
     /// Why, in one sentence with figures.
     pub reason: String,
     /// Every figure that has a target.
@@ -127,7 +127,9 @@ pub fn decide(rules: &ScaleRules, sight: &Sight<'_>) -> Decision {
     let (verb, reason) = judge(rules, sight, measured.as_ref(), &figures);
     let is_slow = figures.iter().any(|f| f.kind == Kind::Latency && f.is_over());
     let too_slow = match (&verb, &measured) {
-        (Verb::Grow(_), Ok(m)) if is_slow => Some(TooSlow { members: m.members, rate: m.rate }),
+        (ScaleVerb::Grow(_), Ok(m)) if is_slow => {
+            Some(TooSlow { members: m.members, rate: m.rate })
+        }
         _ => None,
     };
     Decision { verb, reason, figures, too_slow }
@@ -138,9 +140,9 @@ fn judge(
     sight: &Sight<'_>,
     measured: Result<&Measured, &String>,
     figures: &[Figure],
-) -> (Verb, String) {
+) -> (ScaleVerb, String) {
     if let Some(why) = unsettled(sight) {
-        return (Verb::Stay, why);
+        return (ScaleVerb::Stay, why);
     }
     let (n, cooling) = (sight.members.len(), cooling(rules, sight));
     if n < rules.min && cooling.is_none() {
@@ -148,13 +150,13 @@ fn judge(
     }
     let measured = match measured {
         Ok(measured) => measured,
-        Err(name) => return (Verb::Stay, format!("there are no figures of {name}")),
+        Err(name) => return (ScaleVerb::Stay, format!("there are no figures of {name}")),
     };
     if figures.is_empty() {
-        return (Verb::Stay, "no figure has a target in the inventory".into());
+        return (ScaleVerb::Stay, "no figure has a target in the inventory".into());
     }
     if let Some(why) = cooling {
-        return (Verb::Stay, why);
+        return (ScaleVerb::Stay, why);
     }
     let over: Vec<_> = figures.iter().filter(|f| f.is_over()).map(Figure::against).collect();
     if over.is_empty() {
@@ -171,20 +173,25 @@ fn cooling(rules: &ScaleRules, sight: &Sight<'_>) -> Option<String> {
 }
 
 /// More members are wanted: the first spare that is free joins.
-fn grow(rules: &ScaleRules, sight: &Sight<'_>, why: String) -> (Verb, String) {
+fn grow(rules: &ScaleRules, sight: &Sight<'_>, why: String) -> (ScaleVerb, String) {
     let is_member = |name: &&String| sight.members.iter().any(|m| m.name == **name);
     let is_free = |name: &&String| !is_member(name) && !sight.failed.contains(name);
     let (n, max) = (sight.members.len(), rules.max);
     match sight.spares.iter().find(is_free) {
-        _ if n >= max => (Verb::Stay, format!("{why}, but there are {n} members of at most {max}")),
+        _ if n >= max => {
+            (ScaleVerb::Stay, format!("{why}, but there are {n} members of at most {max}"))
+        }
         None if sight.spares.iter().all(|name| is_member(&name)) => {
-            (Verb::Stay, format!("{why}, but no spare is left to join"))
+            (ScaleVerb::Stay, format!("{why}, but no spare is left to join"))
         }
         None => {
             let failed = sight.failed.join(", ");
-            (Verb::Stay, format!("{why}, but no spare is left to join; lately failed: {failed}"))
+            (
+                ScaleVerb::Stay,
+                format!("{why}, but no spare is left to join; lately failed: {failed}"),
+            )
         }
-        Some(name) => (Verb::Grow(name.clone()), format!("{why}: {name} joins")),
+        Some(name) => (ScaleVerb::Grow(name.clone()), format!("{why}: {name} joins")),
     }
 }
 
@@ -214,8 +221,8 @@ fn shrink(
     sight: &Sight<'_>,
     measured: &Measured,
     figures: &[Figure],
-) -> (Verb, String) {
-    let stay = |why: String| (Verb::Stay, format!("every figure is within its target, {why}"));
+) -> (ScaleVerb, String) {
+    let stay = |why: String| (ScaleVerb::Stay, format!("every figure is within its target, {why}"));
     let (members, floor) = (sight.members.len(), rules.min.max(sight.replicas).max(1));
     if members <= floor {
         return stay(format!("and {members} members are the fewest allowed"));
@@ -241,7 +248,7 @@ fn shrink(
     let percent = words::percent(share);
     let which = if each.is_empty() { "there is no load".into() } else { each.join(", ") };
     let reason = format!("without {name} all stays below {percent} of its target ({which})");
-    (Verb::Shrink(name.clone()), format!("{reason}: {name} leaves"))
+    (ScaleVerb::Shrink(name.clone()), format!("{reason}: {name} leaves"))
 }
 
 /// What the members' figures come to together.

@@ -134,13 +134,13 @@ fn ending(out: &[u8]) -> Option<(usize, i32)> {
 
 /// A stream of which the beginning and the very end are kept.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct KeptOutput {
     bytes: Vec<u8>,
     /// The last ones of those that were too many.
     last: Vec<u8>,
 }
 
-impl Kept {
+impl KeptOutput {
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let room = KEPT_MAX.saturating_sub(self.bytes.len()).min(bytes.len());
         self.bytes.extend_from_slice(&bytes[..room]);

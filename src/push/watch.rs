@@ -10,7 +10,7 @@
 /// Hears what is done, on which host.
 pub trait Watch: Sync {
     /// A step has begun, ended, or something is to be known.
-    fn note(&self, host: &str, event: &Event);
+    fn note(&self, host: &str, event: &PushEvent);
     /// Whether to stop after what has been begun: the first ctrl-C.
     fn stops(&self) -> bool {
         false
@@ -19,7 +19,7 @@ pub trait Watch: Sync {
 
 /// What is heard of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum PushEvent {
     /// A step begins: "uploading".
     Begins(String),
     /// So many of so many bytes of it are done.

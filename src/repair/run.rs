@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::key::{Key, Partition};
 use crate::node::{RepairRequest, Reply, Request};
-use crate::ring::{NodeId, Step};
+use crate::ring::{ChangeStep, NodeId};
 use crate::store::{BadHint, Loss};
 
 /// Rounds of repair at the most: each fills somebody who was short of full owners before.
@@ -132,7 +132,7 @@ pub fn repair(
         accept_losses(cluster, options)?;
         rounds(cluster, &request, &mut report, progress)?;
     }
-    if cluster.doc().step == Step::Settled && !report.stopped {
+    if cluster.doc().step == ChangeStep::Settled && !report.stopped {
         report.dropped = clean_up(cluster)?;
     }
     conclude(cluster, &request, &mut report, progress)?;
@@ -215,7 +215,7 @@ fn conclude(
     let now: u64 = counted.filter_map(|(_, stats)| Some(stats.ok()?.count)).sum();
     report.hints.1 = report.hints.1.min(now.saturating_sub(damaged));
     filling(cluster, report)?;
-    report.changing = doc.step != Step::Settled;
+    report.changing = doc.step != ChangeStep::Settled;
     Ok(())
 }
 

@@ -47,7 +47,7 @@ pub fn apart(cluster: &Cluster) -> Result<Vec<(NodeId, NodeId, usize)>> {
 
 /// With whom a pass has to be completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peers {
+pub enum SyncPeers {
     /// With every member.
     All,
     /// With those that are up.
@@ -58,14 +58,14 @@ pub enum Peers {
 ///
 /// # Errors
 /// When the node cannot be asked. What was synced stays so.
-pub fn sync_pass(cluster: &mut Cluster, id: NodeId, with: Peers) -> Result<Option<String>> {
+pub fn sync_pass(cluster: &mut Cluster, id: NodeId, with: SyncPeers) -> Result<Option<String>> {
     let (doc, request) = (cluster.doc(), Request::Repair(RepairRequest::default()));
     let name = doc.name(id);
     let Some(Reply::Repair(report)) = ask(cluster, id, request)? else {
         return Ok(Some(format!("{name} has failed")));
     };
     let up = cluster.nodes();
-    let counts = |peer: &&NodeId| with == Peers::All || up.contains(peer);
+    let counts = |peer: &&NodeId| with == SyncPeers::All || up.contains(peer);
     let missed: Vec<_> = report.missed.iter().filter(counts).map(|peer| doc.name(*peer)).collect();
     if !missed.is_empty() {
         return Ok(Some(format!("{name} has not synced with {}", missed.join(", "))));

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::key::Partition;
 use crate::node::{Reply, Request};
 use crate::ring::NodeId;
-use crate::store::verify::{Verdict, verify};
+use crate::store::verify::{PartitionVerdict, verify};
 use crate::store::{BadHints, Loss};
 
 /// What reading one node's every record found.
@@ -107,7 +107,7 @@ impl Findings {
         None
     }
 
-    fn note(&mut self, p: Partition, verdict: Verdict) {
+    fn note(&mut self, p: Partition, verdict: PartitionVerdict) {
         // A wrong digest is worth telling when nothing else explains it.
         if verdict.bad.is_empty() && verdict.lost.is_none() && !verdict.digest_matches() {
             self.wrong.push(p);

@@ -8,14 +8,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layout, Member, MemberState, RingDoc, RingId, Step, plan};
+use super::{ChangeStep, Layout, Member, MemberState, RingDoc, RingId, plan};
 use crate::error::{Error, Result};
 use crate::key::Q;
 
 /// What an operator wants changed, against one version of the ring: a file to read and to keep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Plan {
+pub struct RingPlan {
     /// The ring.
     pub ring: RingId,
     /// The version it was made against.
@@ -29,7 +29,7 @@ pub struct Plan {
     pub checksum: Option<String>,
 }
 
-impl Plan {
+impl RingPlan {
     /// A plan with its checksum.
     fn new(ring: RingId, version: u64, hash: String, changes: Vec<Change>) -> Self {
         let mut plan = Self { ring, version, hash, changes, checksum: None };
@@ -85,7 +85,7 @@ impl RingDoc {
     pub fn first(id: RingId, q: Q, replicas: u8, members: Vec<Member>) -> Result<Self> {
         members.iter().try_for_each(Member::check_new)?;
         let empty = Layout::new(1, vec![0]); // replaced by the plan
-        let step = Step::Settled;
+        let step = ChangeStep::Settled;
         let mut doc = Self { id, version: 1, q, replicas, members, step, layout: empty, old: None };
         doc.check_bounds()?;
         doc.check_names()?;
@@ -95,16 +95,16 @@ impl RingDoc {
 
     /// A plan against this document.
     #[must_use]
-    pub fn plan_of(&self, changes: Vec<Change>) -> Plan {
+    pub fn plan_of(&self, changes: Vec<Change>) -> RingPlan {
         let hash = blake3::Hash::from(self.hash()).to_hex().to_string();
-        Plan::new(self.id, self.version, hash, changes)
+        RingPlan::new(self.id, self.version, hash, changes)
     }
 
     /// The first document of a plan's change, if the plan was made against this one.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the ring has moved on since, and as [`RingDoc::change`].
-    pub fn apply(&self, plan: &Plan) -> Result<Self> {
+    pub fn apply(&self, plan: &RingPlan) -> Result<Self> {
         plan.check()?;
         let fresh = self.plan_of(plan.changes.clone());
         if (plan.ring, plan.version, &plan.hash) != (fresh.ring, fresh.version, &fresh.hash) {
@@ -125,7 +125,7 @@ impl RingDoc {
     /// name, or a new one that is none, [`Error::Denied`] when fewer than N members would remain.
     /// Nothing is changed.
     pub fn change(&self, changes: &[Change]) -> Result<Self> {
-        if self.step != Step::Settled {
+        if self.step != ChangeStep::Settled {
             return Err(Error::Busy("A change of the ring is already under way.".into())
                 .hint("finish it first: kvs ring apply, which reports what it is waiting for"));
         }
@@ -139,7 +139,7 @@ impl RingDoc {
         next.layout = next.plan(Some(&base))?;
         next.version += 1;
         next.old = Some(self.layout.clone());
-        next.step = Step::WriteBoth;
+        next.step = ChangeStep::WriteBoth;
         Ok(next)
     }
 
@@ -149,10 +149,10 @@ impl RingDoc {
         let mut next = self.clone();
         next.version += 1;
         match self.step {
-            Step::Settled => return None,
-            Step::WriteBoth => next.step = Step::ReadNew,
-            Step::ReadNew => {
-                next.step = Step::Settled;
+            ChangeStep::Settled => return None,
+            ChangeStep::WriteBoth => next.step = ChangeStep::ReadNew,
+            ChangeStep::ReadNew => {
+                next.step = ChangeStep::Settled;
                 next.old = None;
                 for member in &mut next.members {
                     member.state = match member.state {

@@ -3,7 +3,7 @@
 //! Bounds on counts and sizes come first, before anything that takes longer. A document that is read is
 //! checked: what is in memory fits itself.
 
-use super::{Candidate, Layout, Member, MemberState, RingDoc, Step};
+use super::{Candidate, ChangeStep, Layout, Member, MemberState, RingDoc};
 use crate::error::{Error, Result, operand};
 
 /// The most members that are not removed.
@@ -48,7 +48,7 @@ impl RingDoc {
     pub fn check(&self) -> Result<()> {
         self.check_bounds()?;
         self.check_names()?;
-        let settled = self.step == Step::Settled;
+        let settled = self.step == ChangeStep::Settled;
         if settled != self.old.is_none() {
             return Err(Error::Corrupt("A ring document's step and layouts disagree.".into()));
         }

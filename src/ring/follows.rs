@@ -13,7 +13,7 @@
 //! So a stranger's document can at most be a change that an operator could have asked for. It does
 //! not judge whether a change is wise, nor whether a barrier has been passed.
 
-use super::{Member, MemberState, RingDoc, Step};
+use super::{ChangeStep, Member, MemberState, RingDoc};
 use crate::error::{Error, Result};
 
 /// A document so many versions ahead is believed; more cannot have been chosen meanwhile.
@@ -30,8 +30,9 @@ impl RingDoc {
             return Err(denied("its version is not the next one"));
         }
         match (before.step, self.step) {
-            (Step::Settled, Step::WriteBoth) => self.begins(before),
-            (Step::WriteBoth, Step::ReadNew) | (Step::ReadNew, Step::Settled) => {
+            (ChangeStep::Settled, ChangeStep::WriteBoth) => self.begins(before),
+            (ChangeStep::WriteBoth, ChangeStep::ReadNew)
+            | (ChangeStep::ReadNew, ChangeStep::Settled) => {
                 let expected = before.advance().as_ref() == Some(self);
                 expected
                     .then_some(())

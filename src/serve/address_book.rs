@@ -18,7 +18,7 @@ use crate::ring::{Member, NodeId, RingDoc};
 /// The file is written at most once in this time, in ms.
 const WRITE_MS: u64 = 1_000;
 /// Every user of the machine may read the addresses: they are no secret.
-const PEERS_KIND: os::Kind = os::Kind::OfNode(0o644);
+const PEERS_KIND: os::EntryKind = os::EntryKind::OfNode(0o644);
 
 /// See the module.
 pub(super) struct AddressBook {

@@ -20,7 +20,7 @@ use super::id::Ticket;
 use super::meter;
 use super::schedule::{MaintenanceJob, Schedule};
 use crate::node::{Node, RepairReport, RepairRequest, Reply, Request, scrubbed_ms};
-use crate::ring::{NodeId, RingDoc, Step};
+use crate::ring::{ChangeStep, NodeId, RingDoc};
 use crate::store::Store;
 use crate::store::lmdb::Lmdb;
 
@@ -187,7 +187,7 @@ impl Maintenance {
             self.schedule.set(MaintenanceJob::Cleanup, now.now_ms + HINTS_MS);
             return None;
         }
-        if doc.step == Step::Settled {
+        if doc.step == ChangeStep::Settled {
             return self.cleanup(now);
         }
         let own = now.node.id();

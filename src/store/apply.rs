@@ -21,7 +21,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::rows::{Put, RowsMut};
+use super::rows::{PutNew, RowsMut};
 use super::seal::{self, Seals};
 use super::tables::{self, Name, RowKey};
 use super::tally::{Loss, Tally};
@@ -122,7 +122,7 @@ impl<R: RowsMut> Work<'_, R> {
         delta.insert(stored.hash());
         let row = RowKey::of(p, key)?;
         // One search of the tree for a new key, two for one that is replaced.
-        if let Put::There(old) = self.rows.put_new(Name::Records, &row, stored.bytes())? {
+        if let PutNew::There(old) = self.rows.put_new(Name::Records, &row, stored.bytes())? {
             old.into_iter().for_each(|term| delta.remove(term));
             self.rows.put(Name::Records, &row, stored.bytes())?;
         }

@@ -37,7 +37,7 @@ use heed::{Env, RoTxn, WithoutTls};
 pub use self::held::{FILE, LOCK_FILE};
 use self::preflight::named;
 pub use self::reader::Head;
-use self::rows::{Edit, Tables, View, failure, read_error};
+use self::rows::{Edit, RowsView, Tables, failure, read_error};
 pub use self::signal::{FAULT_CODE, UNKNOWN_CODE};
 use self::structure::Extent;
 use super::apply::{self, Applied};
@@ -203,7 +203,7 @@ impl Lmdb {
     }
 
     /// Reads rows; what is wrong with the file is told with the name of its node.
-    fn read<T>(&self, read: impl FnOnce(&View<'_, 'static>) -> Result<T>) -> Result<T> {
+    fn read<T>(&self, read: impl FnOnce(&RowsView<'_, 'static>) -> Result<T>) -> Result<T> {
         read(&self.tables.view(self.reader()?)).map_err(|error| named(&self.tables.path, error))
     }
 

@@ -19,7 +19,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::apply;
-use super::rows::{Keep, Put, RowsMut};
+use super::rows::{Keep, PutNew, RowsMut};
 use super::tables::{self, Name, RowKey, Rows};
 use super::{BadHints, Batch, Failure, Hint, HintPlace, HintStats, Store, Stored, Table, Visit};
 use crate::digest::{Leaves, Sum};
@@ -313,10 +313,10 @@ impl RowsMut for MemoryEdit<'_> {
         table: Name,
         key: &[u8],
         value: &[u8],
-    ) -> std::result::Result<Put, Failure> {
+    ) -> std::result::Result<PutNew, Failure> {
         match self.image.get(table, key)? {
-            Some(there) => Ok(Put::There(stored_hash(there))),
-            None => self.put(table, key, value).map(|()| Put::Done),
+            Some(there) => Ok(PutNew::There(stored_hash(there))),
+            None => self.put(table, key, value).map(|()| PutNew::Done),
         }
     }
 

@@ -91,7 +91,7 @@ pub(super) trait RowsMut: Rows {
     fn put(&mut self, table: Name, key: &[u8], value: &[u8]) -> Changed<()>;
 
     /// Puts a row that is not there, in one search; of one that is there, nothing is changed.
-    fn put_new(&mut self, table: Name, key: &[u8], value: &[u8]) -> Changed<Put>;
+    fn put_new(&mut self, table: Name, key: &[u8], value: &[u8]) -> Changed<PutNew>;
 
     /// Removes a row if it is there.
     fn delete(&mut self, table: Name, key: &[u8]) -> Changed<()>;
@@ -110,7 +110,7 @@ pub(super) trait RowsMut: Rows {
 pub(super) type Keep<'a> = dyn FnMut(&[u8], &[u8]) -> bool + 'a;
 
 /// What came of putting a new row.
-pub(super) enum Put {
+pub(super) enum PutNew {
     /// It was not there and now is.
     Done,
     /// It is there, and its value begins with this term if it is a record's.

@@ -33,7 +33,7 @@ pub struct Bad {
 
 /// What was found in one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct PartitionVerdict {
     /// Records read, good and bad; tombstones count.
     pub records: u64,
     /// Bytes of their keys and their stored form.
@@ -49,7 +49,7 @@ pub struct Verdict {
     pub lost: Option<Loss>,
 }
 
-impl Verdict {
+impl PartitionVerdict {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_good(&self) -> bool {
@@ -67,7 +67,7 @@ impl Verdict {
 ///
 /// # Errors
 /// As [`Store::visit`]: the tables themselves cannot be read.
-pub fn verify(store: &dyn Store, partition: Partition) -> Result<Verdict> {
+pub fn verify(store: &dyn Store, partition: Partition) -> Result<PartitionVerdict> {
     read(store, partition, |key, bytes| record::check(key, bytes).err().map(|e| e.to_string()))
 }
 
@@ -75,7 +75,7 @@ pub fn verify(store: &dyn Store, partition: Partition) -> Result<Verdict> {
 ///
 /// # Errors
 /// As [`Store::visit`]: the tables themselves cannot be read.
-pub fn audit(store: &dyn Store, partition: Partition) -> Result<Verdict> {
+pub fn audit(store: &dyn Store, partition: Partition) -> Result<PartitionVerdict> {
     read(store, partition, |_, _| None)
 }
 
@@ -83,9 +83,9 @@ fn read(
     store: &dyn Store,
     partition: Partition,
     fault: impl Fn(&[u8], &[u8]) -> Option<String>,
-) -> Result<Verdict> {
+) -> Result<PartitionVerdict> {
     let q = q(store)?;
-    let (mut verdict, mut tally) = (Verdict::default(), Tally::default());
+    let (mut verdict, mut tally) = (PartitionVerdict::default(), Tally::default());
     store.visit(partition, None, &mut |key, bytes| {
         verdict.records += 1;
         verdict.bytes += (key.len() + bytes.len()) as u64;

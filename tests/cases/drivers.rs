@@ -14,7 +14,7 @@ use kvs::node::{Reply, Request};
 use kvs::planted::Bug;
 use kvs::protocol::Body;
 use kvs::quorum::Options;
-use kvs::ring::{Change, MemberState, Step};
+use kvs::ring::{Change, ChangeStep, MemberState};
 use kvs::store::{Batch, Hint, Op, Store};
 
 use crate::help::*;
@@ -61,7 +61,7 @@ fn leaves_under_two_drivers(missed: usize, apart_ms: u64) -> (World, usize) {
     }
     away.iter().take(missed).for_each(|o| w.hosts[*o].commit_ms = (400, 400));
     w.run_for(30_000);
-    if w.doc().step != Step::Settled {
+    if w.doc().step != ChangeStep::Settled {
         w.advance(a).ok();
     }
     (w, f)

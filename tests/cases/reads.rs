@@ -18,7 +18,7 @@ use kvs::node::{Reply, Request};
 #[cfg(feature = "planted")]
 use kvs::planted::Bug;
 use kvs::quorum::{Item, ItemReply, Options, Precondition, PutReply, PutRequest, Verdict};
-use kvs::ring::{Change, Step};
+use kvs::ring::{Change, ChangeStep};
 
 use crate::help::*;
 use crate::support::world::*;
@@ -179,7 +179,7 @@ fn through_the_change(w: &mut World, ticket: u64, key: &str) -> Option<Said> {
     for _ in 0..1_500 {
         w.run_for(5);
         first = first.or_else(|| read_of(w, ticket, key));
-        if first.is_some() && w.doc().step == Step::Settled && w.doc().version > 1 {
+        if first.is_some() && w.doc().step == ChangeStep::Settled && w.doc().version > 1 {
             break;
         }
     }

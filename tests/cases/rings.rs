@@ -6,19 +6,19 @@ use kvs::node::{Action, Event, RepairRequest, Reply, Request};
 use kvs::planted::Bug;
 use kvs::protocol::{Body, Message};
 use kvs::quorum::{Options, Precondition, Verdict};
-use kvs::ring::{Change, Step};
+use kvs::ring::{Change, ChangeStep};
 
 use crate::help::*;
 use crate::support::world::*;
 
 /// A ring at this step of a change that moves a copy of a key from z to d; v1 is with all owners.
-fn under_way(step: Step) -> (World, String, [usize; 4]) {
+fn under_way(step: ChangeStep) -> (World, String, [usize; 4]) {
     let mut w = ring(4);
     let (key, [x, y, z, d], member) = moving(&mut w);
     acked(&mut w, x, &key, "v1");
     w.change(x, &[Change::Join(member)]).expect("a change");
     assert!(w.settle());
-    if step == Step::ReadNew {
+    if step == ChangeStep::ReadNew {
         for i in 0..w.hosts.len() {
             let report = w.repair(i, kvs::node::RepairRequest::default()).unwrap();
             assert!(report.filling.is_empty());
@@ -33,7 +33,7 @@ fn under_way(step: Step) -> (World, String, [usize; 4]) {
 
 /// A strict overwrite by x that reaches only this one of the others: how it ended, and what y and z,
 /// who remain, say then.
-fn half_written(step: Step, reached: usize) -> (bool, Result<Vec<String>, Verdict>) {
+fn half_written(step: ChangeStep, reached: usize) -> (bool, Result<Vec<String>, Verdict>) {
     let (mut w, key, [x, y, z, d]) = under_way(step);
     lie(&mut w);
     let seen = w.record(x, &key).unwrap().clock;
@@ -54,7 +54,7 @@ fn half_written(step: Step, reached: usize) -> (bool, Result<Vec<String>, Verdic
 /// nobody reads by the older layout any more, and its owners may be gone.
 #[test]
 fn c07_the_last_step_asks_no_former_owner() {
-    let (mut w, key, [x, y, z, _]) = under_way(Step::ReadNew);
+    let (mut w, key, [x, y, z, _]) = under_way(ChangeStep::ReadNew);
     lie(&mut w);
     let seen = w.record(x, &key).unwrap().clock;
     [y, z].into_iter().for_each(|o| w.cut(x, o));
@@ -74,7 +74,7 @@ fn c07_the_last_step_asks_no_former_owner() {
 /// one step before or behind asks the other layout.
 #[test]
 fn c07_write_both_means_the_w_of_each_layout() {
-    for step in [Step::WriteBoth, Step::ReadNew] {
+    for step in [ChangeStep::WriteBoth, ChangeStep::ReadNew] {
         let (new_only, _) = half_written(step, 2);
         assert!(!new_only, "{step}: acknowledged by the new layout alone");
         let (old_only, _) = half_written(step, 1);
@@ -85,7 +85,7 @@ fn c07_write_both_means_the_w_of_each_layout() {
     }
     #[cfg(feature = "planted")]
     {
-        let (done, got) = planted(Bug::SkipOlderLayout, || half_written(Step::WriteBoth, 2));
+        let (done, got) = planted(Bug::SkipOlderLayout, || half_written(ChangeStep::WriteBoth, 2));
         assert!(done, "told so");
         assert_eq!(got, Ok(vec!["v1".into()]), "and lost to the readers of the old layout");
     }
@@ -94,7 +94,7 @@ fn c07_write_both_means_the_w_of_each_layout() {
 /// One node is a step behind: it misses what is chosen. A write by way of it is read by way of the
 /// others, and the other way round, while one owner is away.
 fn a_step_behind(from: u8, writer_is_behind: bool) -> Result<Vec<String>, Verdict> {
-    let step = if from < 2 { Step::WriteBoth } else { Step::ReadNew };
+    let step = if from < 2 { ChangeStep::WriteBoth } else { ChangeStep::ReadNew };
     let (mut w, key, [x, y, z, d]) = if from == 0 {
         let mut w = ring(4);
         let (key, these, member) = moving(&mut w);
@@ -108,7 +108,7 @@ fn a_step_behind(from: u8, writer_is_behind: bool) -> Result<Vec<String>, Verdic
     } else {
         let (mut w, key, these) = under_way(step);
         let [x, y, ..] = these;
-        if step == Step::WriteBoth {
+        if step == ChangeStep::WriteBoth {
             (0..w.hosts.len()).for_each(|i| drop(w.repair(i, Default::default())));
         }
         lie(&mut w);
@@ -168,7 +168,7 @@ fn c07b_the_barrier_waits_for_writes_in_flight() {
     let advance = w.request(via, Request::Advance);
     let mut answer = None;
     for _ in 0..200 {
-        assert_eq!(w.doc().step, Step::WriteBoth, "the write is still in flight");
+        assert_eq!(w.doc().step, ChangeStep::WriteBoth, "the write is still in flight");
         w.run_for(50);
         answer = taken(&mut w, write);
         if answer.is_some() {
@@ -180,7 +180,7 @@ fn c07b_the_barrier_waits_for_writes_in_flight() {
     w.run_for(60_000);
     let ended = w.replies.remove(&advance);
     assert!(matches!(ended, Some(Reply::Ring(_, None))), "then it goes through: {ended:?}");
-    assert_eq!(w.doc().step, Step::Settled);
+    assert_eq!(w.doc().step, ChangeStep::Settled);
     converge(&mut w);
     everywhere(&w, &key, &["v1", "v2"]);
 }
@@ -196,7 +196,7 @@ fn c07b_a_second_driver_undoes_nothing() {
     w.change(x, &[Change::Join(member)]).expect("a change");
     assert!(w.settle());
     let doc = version(&w, d);
-    assert_eq!(w.doc().step, Step::WriteBoth);
+    assert_eq!(w.doc().step, ChangeStep::WriteBoth);
     told(&mut w, d, x, doc, Body::Fill);
     assert!(status(&mut w, d).filling > 0);
     w.run_for(60_000);
@@ -337,7 +337,7 @@ fn c03_filling_owners_end_no_change() {
     w.run_for(4_000);
     w.change(x, &[Change::Join(member)]).expect("a change");
     assert!(w.advance(x).is_err(), "too few full owners");
-    assert_eq!(w.doc().step, Step::WriteBoth);
+    assert_eq!(w.doc().step, ChangeStep::WriteBoth);
     assert!(status(&mut w, d).filling > 0);
     w.crash(x, false);
     let got = w.got(d, &key, strict());

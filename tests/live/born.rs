@@ -13,7 +13,7 @@ use kvs::cluster::{Access, Cluster, Opening};
 use kvs::config::{NodeConfig, create_key};
 use kvs::key::Q;
 use kvs::node_dir::Provision;
-use kvs::ring::{Change, Member, MemberState, NodeId, RingDoc, RingId, Step};
+use kvs::ring::{Change, ChangeStep, Member, MemberState, NodeId, RingDoc, RingId};
 
 use crate::support::served::{Served, ports};
 use crate::support::shell::Place;
@@ -114,7 +114,7 @@ fn directories_made_apart_are_one_ring_and_take_in_another() {
     let doc = target.doc();
     assert_eq!(
         (doc.step, doc.member(n4.id).map(|m| m.state)),
-        (Step::Settled, Some(MemberState::Normal))
+        (ChangeStep::Settled, Some(MemberState::Normal))
     );
     assert!(!doc.owned(n4.id).is_empty());
     place.kvs("get --strict k").ends(0).prints("v");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kvs::error::{Error, Result};
-use kvs::push::{Become, Event, Output, Script, Shell, Ssh, SshAccess, SshRules, Watch};
+use kvs::push::{Become, Output, PushEvent, Script, Shell, Ssh, SshAccess, SshRules, Watch};
 
 use crate::support::sshd::Sshd;
 
@@ -24,12 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Hears everything.
 #[derive(Default)]
 struct Ear {
-    heard: Mutex<Vec<Event>>,
+    heard: Mutex<Vec<PushEvent>>,
     stops: AtomicBool,
 }
 
 impl Watch for Ear {
-    fn note(&self, _: &str, event: &Event) {
+    fn note(&self, _: &str, event: &PushEvent) {
         self.heard.lock().expect("nobody panics with it").push(event.clone());
     }
     fn stops(&self) -> bool {
@@ -40,8 +40,8 @@ impl Watch for Ear {
 impl Ear {
     fn warnings(&self) -> Vec<String> {
         let heard = self.heard.lock().expect("nobody panics with it");
-        let warning = |event: &Event| match event {
-            Event::Warning(what) => Some(what.clone()),
+        let warning = |event: &PushEvent| match event {
+            PushEvent::Warning(what) => Some(what.clone()),
             _ => None,
         };
         heard.iter().filter_map(warning).collect()
@@ -49,8 +49,8 @@ impl Ear {
 
     fn bytes(&self) -> Vec<(u64, u64)> {
         let heard = self.heard.lock().expect("nobody panics with it");
-        let bytes = |event: &Event| match event {
-            Event::Bytes(done, all) => Some((*done, *all)),
+        let bytes = |event: &PushEvent| match event {
+            PushEvent::Bytes(done, all) => Some((*done, *all)),
             _ => None,
         };
         heard.iter().filter_map(bytes).collect()

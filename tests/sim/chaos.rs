@@ -1,7 +1,7 @@
 //! What goes wrong while the clients work, within a budget of losses, and how the ring is changed.
 
 use kvs::node::{Reply, Request};
-use kvs::ring::{Change, MemberState, Step};
+use kvs::ring::{Change, ChangeStep, MemberState};
 use kvs::store::memory::Damage;
 use kvs::store::{Store, Table};
 
@@ -251,7 +251,7 @@ impl Run {
         }
         // A member lost for good inside a change is a named limit.
         let whole = matches!(table, "meta" | "ring");
-        if whole && (!self.wish.is_empty() || self.w.doc().step != Step::Settled) {
+        if whole && (!self.wish.is_empty() || self.w.doc().step != ChangeStep::Settled) {
             return false;
         }
         if self.w.is_up(host) && !self.down(host, 8_000) {
@@ -278,7 +278,7 @@ impl Run {
         let doc = self.w.doc();
         let present = doc.present().count();
         let doubtful = self.w.hosts.iter().any(|h| h.doubtful && !h.gone);
-        if !self.wish.is_empty() || doc.step != Step::Settled || doubtful {
+        if !self.wish.is_empty() || doc.step != ChangeStep::Settled || doubtful {
             return false;
         }
         let Some(member) = doc.member(self.w.hosts[host].id).cloned() else { return false };
@@ -367,7 +367,7 @@ impl Run {
                 self.w.crash(i, false);
             }
         }
-        if doc.step != Step::Settled {
+        if doc.step != ChangeStep::Settled {
             return Some(Request::Advance);
         }
         let wish = std::mem::take(&mut self.wish);
@@ -419,7 +419,7 @@ impl Run {
     /// Somebody else wants something else at the same time.
     fn rival(&mut self) -> Option<Request> {
         let doc = self.w.doc();
-        let rivals = self.plan.has(Fault::Weight) && doc.step == Step::Settled;
+        let rivals = self.plan.has(Fault::Weight) && doc.step == ChangeStep::Settled;
         let lost = self.wish.iter().any(|w| matches!(w, Change::Replace(_) | Change::Remove(_)));
         if !rivals || lost || self.wish.is_empty() || !self.w.rng.chance(400) {
             return None;

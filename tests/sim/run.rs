@@ -8,13 +8,13 @@ use kvs::clock::Dot;
 use kvs::key::Key;
 use kvs::node::{RepairRequest, Reply, Request};
 use kvs::quorum::{Options, Precondition, Verdict};
-use kvs::ring::{Change, Step as RingStep};
+use kvs::ring::{Change, ChangeStep as RingStep};
 use kvs::store::Store;
 
 use super::client::{Client, Kind, Op, Outcome, Promise};
 use super::oracle::KeyLog;
 use super::plan::{Fault, Plan};
-use crate::support::world::{Net, Snapshot, Step, World, options};
+use crate::support::world::{ChangeStep, Net, Snapshot, World, options};
 
 /// The simulator's own events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,9 +215,9 @@ impl Run {
         let until = self.w.now_ms + self.plan.round_ms;
         loop {
             match self.w.step(until) {
-                Step::Inner => {}
-                Step::Over => break,
-                Step::Script(token) => self.turn(token as usize),
+                ChangeStep::Inner => {}
+                ChangeStep::Over => break,
+                ChangeStep::Script(token) => self.turn(token as usize),
             }
             if !self.w.watch.kept.is_empty() {
                 self.check_commits();

@@ -130,7 +130,7 @@ fn replies() -> Vec<Reply> {
         Reply::Scan(Ok((vec![(key(), self::stored())], true))),
         Reply::Scan(Err("Too few.".into())),
         Reply::Repair(RepairReport { pulled: 3, missed: vec![NodeId(1)], ..Default::default() }),
-        Reply::Verify(crate::store::verify::Verdict { records: 2, ..Default::default() }),
+        Reply::Verify(crate::store::verify::PartitionVerdict { records: 2, ..Default::default() }),
         Reply::Deliver(3, 4),
         Reply::Ring(std::sync::Arc::new(doc()), Some("why".into())),
         Reply::Status(Status { keys: 9, waiting: true, ..Default::default() }),

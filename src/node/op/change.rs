@@ -20,7 +20,7 @@ use crate::node::flow::{Ctx, Flow, Outcome, Start, Wake};
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::Body;
-use crate::ring::{Member, MemberState, NodeId, Step};
+use crate::ring::{ChangeStep, Member, MemberState, NodeId};
 
 /// How long a stage may wait for its last member, in ms; a fill moves data and has no limit of its
 /// own as long as passes answer.
@@ -53,7 +53,7 @@ enum ChangeStage {
 impl Advance {
     /// Takes the change under way as far as it goes.
     pub(in crate::node) fn begin(node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
-        if node.doc.step == Step::Settled || node.read_only {
+        if node.doc.step == ChangeStep::Settled || node.read_only {
             return end(node, None);
         }
         let advance = Box::new(Self {
@@ -74,7 +74,7 @@ impl Advance {
         cx: &mut Ctx<'_>,
         stage: ChangeStage,
     ) -> Flow<Box<Self>> {
-        if node.doc.step == Step::Settled {
+        if node.doc.step == ChangeStep::Settled {
             return end(node, None);
         }
         node.renumber(cx);
@@ -173,8 +173,12 @@ impl Advance {
 
     fn stage_done(mut self: Box<Self>, node: &mut Replica, cx: &mut Ctx<'_>) -> Flow<Box<Self>> {
         match (self.stage, node.doc.step) {
-            (ChangeStage::Barrier, Step::WriteBoth) => self.enter(node, cx, ChangeStage::Filling),
-            (ChangeStage::Barrier, Step::ReadNew) => self.enter(node, cx, ChangeStage::Handing),
+            (ChangeStage::Barrier, ChangeStep::WriteBoth) => {
+                self.enter(node, cx, ChangeStage::Filling)
+            }
+            (ChangeStage::Barrier, ChangeStep::ReadNew) => {
+                self.enter(node, cx, ChangeStage::Handing)
+            }
             (ChangeStage::Filling, _) if self.unfilled > 0 => {
                 let why =
                     format!("too few full owners to move some partitions ({})", self.unfilled);

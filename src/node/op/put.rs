@@ -34,7 +34,7 @@ use crate::quorum::{
     Answer, ConfirmNext, Prior, PriorNext, Progress, PutReply, PutRequest, Reach, ReadTally,
     TimeLeft, Verdict, WriteNext, WriteTally, Written, mark_lost_races,
 };
-use crate::ring::{NodeId, RingDoc, Step};
+use crate::ring::{ChangeStep, NodeId, RingDoc};
 use crate::store::{Hint, Op};
 
 /// A write being coordinated here.
@@ -349,7 +349,7 @@ impl Put {
     /// While the last step of a change is taken: before that step is chosen every member reads by the
     /// newer layout, and the owners of the one before may be gone.
     fn follow(&mut self, now: &RingDoc) {
-        let last = (self.doc.step, now.step) == (Step::ReadNew, Step::Settled);
+        let last = (self.doc.step, now.step) == (ChangeStep::ReadNew, ChangeStep::Settled);
         if last && now.version == self.doc.version + 1 {
             self.tally.forget_old(&self.doc, &self.request.options);
         }

@@ -19,7 +19,7 @@ use crate::node::flow::{Ctx, Flow, Outcome, PassReport, Start, Wake};
 use crate::node::replica::Replica;
 use crate::planted::{self, Bug};
 use crate::protocol::Scope;
-use crate::ring::{NodeId, Step};
+use crate::ring::{ChangeStep, NodeId};
 use crate::store::Op;
 
 /// Passes under way.
@@ -215,7 +215,7 @@ impl Repair {
 
 /// Partitions that this node holds and does not own; none while the ring changes.
 fn leftovers(node: &Replica, cx: &Ctx<'_>) -> Vec<Partition> {
-    if node.doc.step != Step::Settled {
+    if node.doc.step != ChangeStep::Settled {
         return Vec::new();
     }
     let sums = cx.store.sums().unwrap_or_default();

@@ -21,7 +21,7 @@ use crate::node::commit_queue::OnCommit;
 use crate::node::event::Note;
 use crate::node::flow::Ctx;
 use crate::planted::{self, Bug};
-use crate::store::verify::{Bad, Verdict, audit, verify};
+use crate::store::verify::{Bad, PartitionVerdict, audit, verify};
 use crate::store::{Loss, Op};
 
 impl Replica {
@@ -94,7 +94,7 @@ impl Replica {
     }
 
     /// Reads a whole partition; what is damaged is listed, what is missing kept in mind.
-    fn prove(&mut self, cx: &mut Ctx<'_>, p: Partition) -> Verdict {
+    fn prove(&mut self, cx: &mut Ctx<'_>, p: Partition) -> PartitionVerdict {
         match verify(cx.store, p) {
             Ok(verdict) => {
                 self.audits.done.insert(p);
@@ -105,12 +105,12 @@ impl Replica {
             Err(error) => {
                 self.cannot_read(cx, p, &error);
                 let bad = vec![Bad { key: Vec::new(), why: error.to_string() }];
-                Verdict { bad, ..Verdict::default() }
+                PartitionVerdict { bad, ..PartitionVerdict::default() }
             }
         }
     }
 
-    fn take_verdict(&mut self, cx: &mut Ctx<'_>, p: Partition, verdict: &Verdict) {
+    fn take_verdict(&mut self, cx: &mut Ctx<'_>, p: Partition, verdict: &PartitionVerdict) {
         if planted::is(Bug::UnreadableIsAbsent) && verdict.lost.is_none() {
             return;
         }
@@ -246,7 +246,7 @@ impl Replica {
     }
 
     /// Reads a whole partition and lists what is damaged; with the first, the file's own structure.
-    pub(in crate::node) fn verify(&mut self, cx: &mut Ctx<'_>, p: Partition) -> Verdict {
+    pub(in crate::node) fn verify(&mut self, cx: &mut Ctx<'_>, p: Partition) -> PartitionVerdict {
         let mut verdict = self.prove(cx, p);
         if let Err(error) = if p == Partition(0) { cx.store.structure() } else { Ok(()) } {
             verdict.bad.push(Bad { key: Vec::new(), why: error.to_string() });

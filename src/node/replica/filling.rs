@@ -18,7 +18,7 @@ use crate::node::audits::CorruptKey;
 use crate::node::commit_queue::OnCommit;
 use crate::node::flow::Ctx;
 use crate::planted::{self, Bug};
-use crate::ring::{NodeId, Step};
+use crate::ring::{ChangeStep, NodeId};
 use crate::store::{Loss, Op};
 
 impl Replica {
@@ -47,7 +47,8 @@ impl Replica {
     /// begun before may have missed a write that went to the older owners alone.
     pub(in crate::node) fn refill(&mut self) {
         let version = self.doc.version;
-        let Some(old) = self.doc.old.clone().filter(|_| self.doc.step == Step::WriteBoth) else {
+        let Some(old) = self.doc.old.clone().filter(|_| self.doc.step == ChangeStep::WriteBoth)
+        else {
             return;
         };
         if planted::is(Bug::OldPassesCount)

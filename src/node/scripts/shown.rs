@@ -11,7 +11,7 @@ use crate::node::event::{Action, Note, RepairReport, Reply, Ticket};
 use crate::protocol::{Body, Scope};
 use crate::quorum::{Answer, GetReply, ItemReply, PutReply, Verdict};
 use crate::record::Stored;
-use crate::ring::{MemberState, NodeId, RingDoc, Step};
+use crate::ring::{ChangeStep, MemberState, NodeId, RingDoc};
 use crate::store::{Batch, Op};
 
 /// What was there before: an answer names no key, and of its own rows only what changed is shbefore.
@@ -279,9 +279,9 @@ fn repair(world: &World, report: &RepairReport) -> String {
 /// A ring document.
 fn doc(doc: &RingDoc) -> String {
     let step = match doc.step {
-        Step::Settled => "settled",
-        Step::WriteBoth => "step 1",
-        Step::ReadNew => "step 2",
+        ChangeStep::Settled => "settled",
+        ChangeStep::WriteBoth => "step 1",
+        ChangeStep::ReadNew => "step 2",
     };
     let leaving = doc.members.iter().filter(|m| m.state == MemberState::Leaving);
     let leaving: String = leaving.map(|m| format!(", {} leaving", m.name)).collect();

@@ -17,7 +17,7 @@ use crate::clock::{Actor, Dot, VersionVector};
 use crate::key::{Key, Partition, Q};
 use crate::protocol::Ballot;
 use crate::record::{Record, Stored, Value, Write};
-use crate::ring::{Change, Layout, Member, MemberState, NodeId, RingDoc, RingId, Step};
+use crate::ring::{Change, ChangeStep, Layout, Member, MemberState, NodeId, RingDoc, RingId};
 
 /// The partitions of the ring; all have the same owners.
 const PARTITIONS: u32 = 8;
@@ -33,7 +33,7 @@ pub(super) struct World {
     /// Nodes in the order in which they were named.
     names: Vec<String>,
     replicas: usize,
-    change: Option<(Step, Vec<NodeId>)>,
+    change: Option<(ChangeStep, Vec<NodeId>)>,
     leaving: Vec<NodeId>,
     /// What a node holds that has seen nothing but this value and those it replaced.
     values: BTreeMap<String, Record>,
@@ -49,7 +49,7 @@ impl World {
             }
             [name, "is", "leaving"] => self.leaving.push(self.node(name)),
             ["step", number, "new", "owners", names @ ..] => {
-                let step = if *number == "1" { Step::WriteBoth } else { Step::ReadNew };
+                let step = if *number == "1" { ChangeStep::WriteBoth } else { ChangeStep::ReadNew };
                 self.change = Some((step, names.iter().map(|name| self.node(name)).collect()));
             }
             [name, "has", "expired"] => {
@@ -107,7 +107,7 @@ impl World {
         };
         let owners: Vec<_> = self.all().take(self.replicas).collect();
         let (step, old, now) = match &self.change {
-            None => (Step::Settled, None, &owners),
+            None => (ChangeStep::Settled, None, &owners),
             Some((step, new)) => (*step, Some(layout(&owners)), new),
         };
         RingDoc {

@@ -18,7 +18,7 @@ use crate::cluster::View;
 use crate::config::{Secret, key_text};
 use crate::push::inventory::{Fleet, Host};
 use crate::push::remote::{Facts, Service};
-use crate::ring::{Member, RingDoc, Step as RingStep};
+use crate::ring::{ChangeStep as RingStep, Member, RingDoc};
 
 /// How a host stands to the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use super::facts::FleetFacts;
-use super::judge::Verdict;
+use super::judge::HostVerdict;
 use crate::error::{Error, Result};
 use crate::push::inventory::Fleet;
 
@@ -20,7 +20,7 @@ use crate::push::inventory::Fleet;
 pub(super) fn unborn<'a>(
     fleet: &'a Fleet,
     facts: &FleetFacts<'a>,
-    verdicts: &BTreeMap<&'a str, Verdict>,
+    verdicts: &BTreeMap<&'a str, HostVerdict>,
 ) -> Vec<&'a str> {
     let made: Vec<_> = facts.hosts.iter().filter(|(_, f)| f.node_yaml.is_some()).collect();
     let is_allowed =

@@ -33,7 +33,7 @@ pub struct HostPlan {
     /// In this order. Empty when all is as it should be.
     pub steps: Vec<Step>,
     /// Whether something may be done there, and what a person should know.
-    pub verdict: Verdict,
+    pub verdict: HostVerdict,
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ impl HostPlan {
 
 /// Whether something may be done on a host, and what a person should know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct HostVerdict {
     /// Why nothing may be done there.
     pub refused: Option<String>,
     /// Why its directory is not ours, if so: a reason to be refused, too.
@@ -69,7 +69,7 @@ pub(super) fn changes<'s>(steps: impl Iterator<Item = &'s Step> + Clone) -> Vec<
 }
 
 /// One line: what would be done on a host, or why nothing is.
-pub(super) fn line(verdict: &Verdict, changes: &[String]) -> String {
+pub(super) fn line(verdict: &HostVerdict, changes: &[String]) -> String {
     match (&verdict.refused, changes) {
         (Some(why), _) => format!("refused: {why}"),
         (None, []) => "nothing".into(),
@@ -97,7 +97,7 @@ pub(super) fn host_plan(seen: &HostFacts<'_>, release: &Release, keys: &[String]
     let refused = refusal(host, facts, release).or_else(|| foreign.clone());
     let mut warnings = warnings(facts, release);
     warnings.extend(moved(host, membership));
-    let verdict = Verdict { refused, foreign, warnings };
+    let verdict = HostVerdict { refused, foreign, warnings };
     if verdict.refused.is_some() {
         return HostPlan { steps: Vec::new(), verdict };
     }

@@ -22,7 +22,7 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::push::inventory::ServiceKind;
 use crate::push::remote::{Facts, Release, RemoteHost, Service};
-use crate::push::watch::{Event, Watch};
+use crate::push::watch::{PushEvent, Watch};
 
 /// Releases that are kept on a host.
 const KEPT: usize = 3;
@@ -170,7 +170,7 @@ impl Step {
         context: &StepContext<'_>,
     ) -> Option<Result<()>> {
         let Self::Upgrade(upgrade) = self else { return None };
-        context.watch.note(&remote.host.name, &Event::Begins("going back".into()));
+        context.watch.note(&remote.host.name, &PushEvent::Begins("going back".into()));
         Some(remote.restore(&upgrade.before, context.patience))
     }
 
@@ -242,7 +242,7 @@ impl HostUpgrade {
     /// Stops, configures, switches, starts; what was changed, in words.
     fn run(&self, remote: &mut RemoteHost<'_>, context: &StepContext<'_>) -> Result<String> {
         let (name, patience) = (remote.host.name.clone(), context.patience);
-        let begins = |what: &str| context.watch.note(&name, &Event::Begins(what.to_owned()));
+        let begins = |what: &str| context.watch.note(&name, &PushEvent::Begins(what.to_owned()));
         // First, so that a run that is cut off leaves a node that does not run: the next one sees that.
         if self.stops {
             begins("stopping");
@@ -271,6 +271,6 @@ fn stage(
     release: &Release,
     context: &StepContext<'_>,
 ) -> Result<String> {
-    context.watch.note(&remote.host.name, &Event::Begins("staging".into()));
+    context.watch.note(&remote.host.name, &PushEvent::Begins("staging".into()));
     remote.stage(release, context.watch)
 }

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use super::executable::{executable, install};
 use crate::error::{Error, Result};
 use crate::push::shell::{Output, Script, Shell};
-use crate::push::watch::{Event, Watch};
+use crate::push::watch::{PushEvent, Watch};
 
 /// What stands for a host: its files, and which shell it has.
 pub(super) struct Machine {
@@ -148,7 +148,7 @@ impl Shell for Local<'_> {
     }
 
     fn send(&mut self, file: &Path, to: &str, watch: &dyn Watch) -> Result<()> {
-        watch.note("n1", &Event::Begins("uploading".into()));
+        watch.note("n1", &PushEvent::Begins("uploading".into()));
         match install(file, Path::new(to), "600") {
             true => Ok(()),
             false => Err(Error::Unknown(format!("n1: {to} cannot be written"))),

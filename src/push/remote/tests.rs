@@ -19,7 +19,7 @@ use super::executable::executable;
 use super::local::{Machine, machines};
 use super::*;
 use crate::push::inventory::{Become, HostKeys, SshRules};
-use crate::push::watch::Event;
+use crate::push::watch::PushEvent;
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// What a fake node's directory is made of.
@@ -29,7 +29,7 @@ pub(super) const YAML: &str = "name: n1\nlisten: 127.0.0.1:7101\n";
 pub(super) struct Deaf;
 
 impl Watch for Deaf {
-    fn note(&self, _host: &str, _event: &Event) {}
+    fn note(&self, _host: &str, _event: &PushEvent) {}
 }
 
 /// What should be on the machine: ROOT in the home, whose name has a space and a quote in it.

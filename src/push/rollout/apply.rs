@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::health_checks::Sums;
-use super::report::Report;
-use super::session::Session;
+use super::report::RolloutReport;
+use super::session::PushSession;
 use crate::error::{Error, Result};
 use crate::push::plan::{self, HostSteps, Phase, PhaseKind, Step, StepContext};
 use crate::ring::Change;
@@ -35,13 +35,13 @@ pub(super) type Hosts<'p, 'a> = [&'p HostSteps<'a>];
 
 /// Makes the fleet what it should be. What a single host fails at is in the report.
 #[must_use]
-pub fn apply(mut session: Session<'_>) -> Report {
+pub fn apply(mut session: PushSession<'_>) -> RolloutReport {
     session.give_up_refused();
     let fault = work(&mut session).err();
     session.ended(fault)
 }
 
-fn work(session: &mut Session<'_>) -> Result<()> {
+fn work(session: &mut PushSession<'_>) -> Result<()> {
     let locked = session.busy();
     if locked.is_empty() {
         return session.answers();
@@ -76,7 +76,7 @@ enum Walked {
 
 /// Walks plans. See the module.
 pub(super) struct Executor<'j, 'a> {
-    pub(super) session: &'j Session<'a>,
+    pub(super) session: &'j PushSession<'a>,
 }
 
 impl<'a> Executor<'_, 'a> {
@@ -217,7 +217,7 @@ impl<'a> Executor<'_, 'a> {
     /// # Errors
     /// What is missing when the time is over.
     pub(super) fn prove(&self, name: &str, before: &Sums) -> Result<()> {
-        let Session { pool, ring_client, fleet, .. } = self.session;
+        let PushSession { pool, ring_client, fleet, .. } = self.session;
         let rules = &fleet.rollout;
         ring_client.await_up(&[name], rules.ready_timeout)?;
         pool.begins(name, "syncing");

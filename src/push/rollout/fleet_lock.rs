@@ -10,7 +10,7 @@
 //! than three hosts one that cannot be reached is a majority that cannot be had; and inventories that do
 //! not agree on their first five hosts have locks of their own.
 
-use super::session::Session;
+use super::session::PushSession;
 use crate::error::{Error, Result};
 use crate::push::inventory::{Fleet, Host};
 
@@ -24,7 +24,7 @@ pub(super) fn lock_hosts(fleet: &Fleet) -> &[Host] {
 
 /// The locks of a majority of these hosts.
 pub(super) struct FleetLock<'g, 'a> {
-    session: &'g Session<'a>,
+    session: &'g PushSession<'a>,
 }
 
 impl<'g, 'a> FleetLock<'g, 'a> {
@@ -33,7 +33,7 @@ impl<'g, 'a> FleetLock<'g, 'a> {
     /// # Errors
     /// [`Error::Busy`] naming who has them; [`Error::Denied`] when too few can be reached, unless
     /// downtime is accepted.
-    pub(super) fn take(session: &'g Session<'a>) -> Result<Self> {
+    pub(super) fn take(session: &'g PushSession<'a>) -> Result<Self> {
         let lock = Self { session };
         lock.holds()?;
         Ok(lock)

@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::digest::Sum;
 use crate::error::{Error, Result};
 use crate::key::Partition;
-use crate::ring::{NodeId, RingDoc, Step};
+use crate::ring::{ChangeStep, NodeId, RingDoc};
 
 /// Sums of every partition of every node that answers.
 pub(super) type Sums = BTreeMap<NodeId, BTreeMap<Partition, Sum>>;
@@ -45,7 +45,7 @@ pub(super) fn not_up(cluster: &mut Cluster, name: &str) -> Option<String> {
 /// What stopping these would cost, if it is too much.
 pub(super) fn short_without(cluster: &mut Cluster, names: &[&str]) -> Result<Option<String>> {
     let doc = cluster.doc();
-    if doc.step != Step::Settled {
+    if doc.step != ChangeStep::Settled {
         return Ok(Some(format!("A change of the ring is under way, at step {}", doc.step)));
     }
     let mut gone = Vec::new();

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::os::now;
 use crate::push::inventory::{Fleet, Host};
 use crate::push::remote::RemoteHost;
-use crate::push::watch::{Event, Watch};
+use crate::push::watch::{PushEvent, Watch};
 
 /// How often an idle connection shows life.
 const BEAT: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ impl<'a> HostPool<'a> {
     pub fn connect_all(hosts: &[&'a Host], connect: &Connect<'a>, watch: &'a dyn Watch) -> Self {
         let began = now();
         let connect_one = |host: &'a Host| {
-            watch.note(&host.name, &Event::Begins("connecting".into()));
+            watch.note(&host.name, &PushEvent::Begins("connecting".into()));
             (host, connect(host), began.elapsed())
         };
         let ended: Vec<_> = thread::scope(|scope| {
@@ -165,14 +165,14 @@ impl<'a> HostPool<'a> {
             }
         };
         if is_first {
-            self.watch.note(name, &Event::Failed(text));
+            self.watch.note(name, &PushEvent::Failed(text));
         }
     }
 
     /// Something was changed on a host.
     pub fn did(&self, name: &str, what: impl Into<String>) {
         let what = what.into();
-        self.watch.note(name, &Event::Done(what.clone()));
+        self.watch.note(name, &PushEvent::Done(what.clone()));
         lock(&self.did).entry(name.to_owned()).or_default().push(what);
     }
 
@@ -183,7 +183,7 @@ impl<'a> HostPool<'a> {
 
     /// Something begins on a host.
     pub fn begins(&self, name: &str, what: &str) {
-        self.watch.note(name, &Event::Begins(what.to_owned()));
+        self.watch.note(name, &PushEvent::Begins(what.to_owned()));
     }
 
     /// Whether to stop after what has been begun.

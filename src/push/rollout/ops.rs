@@ -11,9 +11,9 @@
 
 use super::apply::Executor;
 use super::host_pool::Connect;
-use super::report::Report;
-use super::rolling_restart::Batch;
-use super::session::Session;
+use super::report::RolloutReport;
+use super::rolling_restart::RestartBatch;
+use super::session::PushSession;
 use crate::error::{Error, Result};
 use crate::push::inventory::Fleet;
 use crate::push::plan::{HostSteps, Step, short};
@@ -35,7 +35,7 @@ pub enum Verb {
 
 /// Does it with every host in question. What a single host fails at is in the report.
 #[must_use]
-pub fn operate(mut session: Session<'_>, verb: Verb) -> Report {
+pub fn operate(mut session: PushSession<'_>, verb: Verb) -> RolloutReport {
     let fault = locked(&mut session).and_then(|names| {
         session.pool.alive(|| match verb {
             Verb::Start => start(&session, &names),
@@ -60,7 +60,7 @@ pub fn operate(mut session: Session<'_>, verb: Verb) -> Report {
 
 /// Locks the hosts in question that have a node of ours, and looks at them again: somebody may have
 /// been there before us.
-fn locked<'a>(session: &mut Session<'a>) -> Result<Vec<&'a str>> {
+fn locked<'a>(session: &mut PushSession<'a>) -> Result<Vec<&'a str>> {
     session.give_up_foreign();
     for host in session.plan.hosts.iter().filter(|h| !has_node(session, &h.name)) {
         if session.pool.is_at_work(&host.name) {
@@ -75,7 +75,7 @@ fn locked<'a>(session: &mut Session<'a>) -> Result<Vec<&'a str>> {
     Ok(names)
 }
 
-fn stop(session: &Session<'_>, names: &[&str]) {
+fn stop(session: &PushSession<'_>, names: &[&str]) {
     let (pool, patience) = (&session.pool, session.fleet.rollout.ready_timeout);
     let all: Vec<_> = pool.names(session.fleet).into_iter().filter(|n| names.contains(n)).collect();
     pool.each(&all, usize::MAX, |remote| {
@@ -90,15 +90,15 @@ fn stop(session: &Session<'_>, names: &[&str]) {
     });
 }
 
-fn has_node(session: &Session<'_>, name: &str) -> bool {
+fn has_node(session: &PushSession<'_>, name: &str) -> bool {
     session.facts.hosts.get(name).is_some_and(|f| f.node_yaml.is_some())
 }
 
-fn runs(session: &Session<'_>, name: &str) -> bool {
+fn runs(session: &PushSession<'_>, name: &str) -> bool {
     matches!(session.facts.hosts[name].service, Service::Running(_))
 }
 
-fn start(session: &Session<'_>, names: &[&str]) -> Result<()> {
+fn start(session: &PushSession<'_>, names: &[&str]) -> Result<()> {
     let (pool, patience) = (&session.pool, session.fleet.rollout.ready_timeout);
     let still: Vec<&str> = pool
         .names(session.fleet)
@@ -127,7 +127,7 @@ fn start(session: &Session<'_>, names: &[&str]) -> Result<()> {
 
 /// Every host takes a turn with the release that is named.
 fn in_turns(
-    session: &Session<'_>,
+    session: &PushSession<'_>,
     names: &[&str],
     release: impl Fn(&Facts) -> Option<String>,
 ) -> Result<()> {
@@ -157,7 +157,7 @@ fn in_turns(
     let executor = Executor { session };
     // Those that are down may need each other to be of any use.
     if !down.is_empty() {
-        executor.batch(&down, Batch::Down)?;
+        executor.batch(&down, RestartBatch::Down)?;
     }
     executor.in_batches(&up)
 }
@@ -167,7 +167,7 @@ fn in_turns(
 ///
 /// # Errors
 /// [`Error::Denied`] when it could be several, or none.
-fn earlier(session: &Session<'_>, names: &[&str]) -> Result<Option<String>> {
+fn earlier(session: &PushSession<'_>, names: &[&str]) -> Result<Option<String>> {
     let facts: Vec<_> = names.iter().map(|name| &session.facts.hosts[name]).collect();
     let mut now: Vec<_> = facts.iter().filter_map(|f| f.current.as_deref()).collect();
     now.sort_unstable();
@@ -192,7 +192,7 @@ fn earlier(session: &Session<'_>, names: &[&str]) -> Result<Option<String>> {
 /// Stops everything and removes it; the nodes' directories too when `data` says so. What a single
 /// host fails at is in the report.
 #[must_use]
-pub fn destroy(mut session: Session<'_>, data: bool) -> Report {
+pub fn destroy(mut session: PushSession<'_>, data: bool) -> RolloutReport {
     session.give_up_foreign();
     session.take_in_spares();
     let pool = &session.pool;
@@ -234,12 +234,12 @@ pub fn logs<'a>(
 /// Has the one member in question hand its share over and leave; its node ends by itself, and its
 /// directory goes. What it fails at is in the report.
 #[must_use]
-pub fn shrink(session: Session<'_>, member: &str) -> Report {
+pub fn shrink(session: PushSession<'_>, member: &str) -> RolloutReport {
     let fault = session.pool.alive(|| leave(&session, member)).err();
     session.ended(fault)
 }
 
-fn leave(session: &Session<'_>, member: &str) -> Result<()> {
+fn leave(session: &PushSession<'_>, member: &str) -> Result<()> {
     session.give_up_foreign();
     let pool = &session.pool;
     let patience = session.fleet.rollout.ready_timeout;

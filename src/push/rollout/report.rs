@@ -16,9 +16,9 @@ use crate::push::inventory::Host;
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Report {
+pub struct RolloutReport {
     /// Each host in question, what was changed there, how long it took, and why it failed.
-    pub hosts: Vec<Row>,
+    pub hosts: Vec<ReportRow>,
     /// What stopped the whole, if anything did.
     pub fault: Option<Error>,
     /// Something was changed somewhere.
@@ -27,7 +27,7 @@ pub struct Report {
 
 /// One host.
 #[derive(Debug)]
-pub struct Row {
+pub struct ReportRow {
     /// Its name.
     pub name: String,
     /// What was changed.
@@ -38,7 +38,7 @@ pub struct Row {
     pub took: Duration,
 }
 
-impl Report {
+impl RolloutReport {
     /// Whether everything is as it should be.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -48,7 +48,7 @@ impl Report {
     pub(super) fn new(hosts: &[&Host], ended: Ended, fault: Option<Error>) -> Self {
         let Ended { mut faults, mut did, spent } = ended;
         let changed = !did.is_empty();
-        let row = |host: &&Host| Row {
+        let row = |host: &&Host| ReportRow {
             name: host.name.clone(),
             did: did.remove(&host.name).unwrap_or_default(),
             fault: faults.remove(&host.name),

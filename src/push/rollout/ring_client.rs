@@ -22,8 +22,8 @@ use crate::key::Q;
 use crate::os::{now, random};
 use crate::push::inventory::{Fleet, Host};
 use crate::push::watch::Watch;
-use crate::repair::{Peers, sync_pass};
-use crate::ring::{Change, NodeId, RingDoc, RingId, Step};
+use crate::repair::{SyncPeers, sync_pass};
+use crate::ring::{Change, ChangeStep, NodeId, RingDoc, RingId};
 
 /// How often a condition is looked at.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -216,7 +216,7 @@ impl<'a> RingClient<'a> {
             if !cluster.nodes().contains(&id) {
                 return Ok(Some(format!("{name} is not up")));
             }
-            sync_pass(&mut cluster, id, Peers::Up)
+            sync_pass(&mut cluster, id, SyncPeers::Up)
         })
     }
 
@@ -270,7 +270,7 @@ impl<'a> RingClient<'a> {
     /// As [`Cluster::propose`] and [`Cluster::advance`].
     pub fn change(&self, changes: Vec<Change>) -> Result<RingDoc> {
         let mut cluster = self.must_open()?;
-        if cluster.doc().step != Step::Settled {
+        if cluster.doc().step != ChangeStep::Settled {
             cluster.advance()?;
         }
         if !changes.is_empty() {

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use super::apply::{Executor, Hosts, after_undo, names, stopped};
 use super::fleet_lock::FleetLock;
-use super::session::Session;
+use super::session::PushSession;
 use crate::error::{Error, Result};
 use crate::push::plan::{HostSteps, Role, Step};
 
 /// Whether the nodes of a batch answer requests now.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Batch {
+pub(super) enum RestartBatch {
     /// They do: the ring has to do without them for a while.
     Serving,
     /// They do not: nothing is lost when they are stopped, and nothing is better when they go back.
@@ -42,7 +42,7 @@ impl<'a> Executor<'_, 'a> {
         }
         let staged = self.at_work(hosts);
         if !staged.is_empty() {
-            self.batch(&staged, Batch::Down)?;
+            self.batch(&staged, RestartBatch::Down)?;
         }
         self.willing(&names(hosts))
     }
@@ -87,16 +87,16 @@ impl<'a> Executor<'_, 'a> {
                 thread::sleep(rules.pause);
                 lock.holds()?;
             }
-            self.batch(batch, Batch::Serving)?;
+            self.batch(batch, RestartBatch::Serving)?;
         }
         Ok(())
     }
 
     /// One batch, all its hosts at once.
-    pub(super) fn batch(&self, hosts: &Hosts<'_, 'a>, state: Batch) -> Result<()> {
-        let Session { pool, ring_client, options, .. } = self.session;
+    pub(super) fn batch(&self, hosts: &Hosts<'_, 'a>, state: RestartBatch) -> Result<()> {
+        let PushSession { pool, ring_client, options, .. } = self.session;
         let names = names(hosts);
-        if state == Batch::Serving && !options.accept_downtime {
+        if state == RestartBatch::Serving && !options.accept_downtime {
             ring_client.await_safe(&names, self.patience())?;
         }
         // With the whole ring down there is nothing to compare with.
@@ -117,14 +117,14 @@ impl<'a> Executor<'_, 'a> {
 
     /// A node that runs and is not what it should be goes back, unless the ring cannot do without it,
     /// or nothing was better before.
-    fn unproven(&self, host: &HostSteps<'a>, error: Error, state: Batch) {
-        let Session { pool, ring_client, options, .. } = self.session;
+    fn unproven(&self, host: &HostSteps<'a>, error: Error, state: RestartBatch) {
+        let PushSession { pool, ring_client, options, .. } = self.session;
         let name = host.name;
         let Some(step) = host.steps.iter().find(|step| matches!(step, Step::Upgrade(_))) else {
             return pool.give_up(name, error);
         };
         let same = upgrade_of(host).is_some_and(|upgrade| upgrade.is_same_release());
-        if state == Batch::Down || same || pool.stops() {
+        if state == RestartBatch::Down || same || pool.stops() {
             return pool.give_up(name, error);
         }
         let safe =

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::fleet_lock::lock_hosts;
 use super::host_pool::{Connect, HostPool};
-use super::report::Report;
+use super::report::RolloutReport;
 use super::ring_client::RingClient;
 use crate::config::{self, NodeConfig};
 use crate::error::{Error, Result};
@@ -22,10 +22,10 @@ use crate::push::inventory::{Fleet, Host};
 use crate::push::plan::{ApplyOptions, FleetFacts, HostFacts, HostUpgrade, Plan, foreign, prints};
 use crate::push::remote::{Facts, Release, RemoteHost};
 use crate::push::watch::Watch;
-use crate::ring::Step as RingStep;
+use crate::ring::ChangeStep as RingStep;
 
 /// See the module.
-pub struct Session<'a> {
+pub struct PushSession<'a> {
     /// What should be.
     pub fleet: &'a Fleet,
     /// What is asked for.
@@ -42,7 +42,7 @@ pub struct Session<'a> {
     pub plan: Plan<'a>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> PushSession<'a> {
     /// Connects to the hosts, looks at them and the ring, and works out what there is to do.
     ///
     /// # Errors
@@ -163,8 +163,8 @@ impl<'a> Session<'a> {
 
     /// Ends the connections; what came of it.
     #[must_use]
-    pub fn ended(self, fault: Option<Error>) -> Report {
-        Report::new(&self.plan.hosts, self.pool.ended(), fault)
+    pub fn ended(self, fault: Option<Error>) -> RolloutReport {
+        RolloutReport::new(&self.plan.hosts, self.pool.ended(), fault)
     }
 
     /// A host in question.

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::os::now;
 use crate::push::inventory::{Fleet, Host};
 use crate::push::rollout::RingClient;
-use crate::ring::{NodeId, RingDoc, Step};
+use crate::ring::{ChangeStep, NodeId, RingDoc};
 
 /// What was seen of a ring.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Look {
             hosts: names(&fleet.hosts),
             spares: names(&fleet.spares),
             replicas: doc.n(),
-            changing: doc.step != Step::Settled,
+            changing: doc.step != ChangeStep::Settled,
         })
     }
 

@@ -63,7 +63,7 @@ struct Failed {
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Memory {
+pub struct ScaleMemory {
     /// When a change was last begun or ended, ms since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed_ms: Option<u64>,
@@ -75,7 +75,7 @@ pub struct Memory {
     failed: Vec<Failed>,
 }
 
-impl Memory {
+impl ScaleMemory {
     /// Reads it; with a warning when it is not what it should be.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl Memory {
         let dir = path.parent().unwrap_or_else(|| Path::new("."));
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(Error::io("make", dir))?;
-        os::replace_file(path, config::text(self)?.as_bytes(), os::Kind::Own(0o600))
+        os::replace_file(path, config::text(self)?.as_bytes(), os::EntryKind::Own(0o600))
     }
 
     /// For how long the last change is over.
@@ -156,7 +156,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verb;
+    use super::super::ScaleVerb;
     use std::fs;
 
     use super::*;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn grown(too_slow: Option<TooSlow>) -> Decision {
-        let (verb, reason) = (Verb::Grow("n4".into()), String::new());
+        let (verb, reason) = (ScaleVerb::Grow("n4".into()), String::new());
         Decision { verb, reason, figures: Vec::new(), too_slow }
     }
 
@@ -176,8 +176,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("kvs/prod/scale.yaml");
-        assert_eq!(Memory::read(&path, NOW).unwrap(), (Memory::default(), None));
-        let mut memory = Memory::default();
+        assert_eq!(ScaleMemory::read(&path, NOW).unwrap(), (ScaleMemory::default(), None));
+        let mut memory = ScaleMemory::default();
         memory.changed(&grown(Some(slow(3, 21_000.0))), NOW);
         memory.changed(&grown(Some(slow(4, 30_000.5))), NOW + 1);
         memory.changed(&grown(Some(slow(3, 22_000.0))), NOW + 2);
@@ -187,7 +187,7 @@ mod tests {
         memory.has_failed("n4", NOW + 3);
         memory.write(&path).unwrap();
         memory.write(&path).unwrap();
-        let (read, warning) = Memory::read(&path, NOW + 5_003).unwrap();
+        let (read, warning) = ScaleMemory::read(&path, NOW + 5_003).unwrap();
         assert_eq!((&read, warning), (&memory, None));
         assert_eq!(read.too_slow(NOW + 5_003), [slow(4, 30_000.5), slow(3, 22_000.0)]);
         assert_eq!(read.too_slow(NOW + 1 + KEPT_MS), [slow(3, 22_000.0)]);
@@ -211,10 +211,10 @@ mod tests {
             (later.as_bytes(), "future", 1),
         ] {
             fs::write(&path, bytes).unwrap();
-            let (memory, warning) = Memory::read(&path, NOW).unwrap();
+            let (memory, warning) = ScaleMemory::read(&path, NOW).unwrap();
             assert!(warning.is_some_and(|w| w.contains(words)), "{words}");
             assert_eq!((memory.age(NOW), memory.too_slow.len()), (Some(Duration::ZERO), kept));
         }
-        assert!(matches!(Memory::read(place.path(), NOW), Err(Error::Usage(_))));
+        assert!(matches!(ScaleMemory::read(place.path(), NOW), Err(Error::Usage(_))));
     }
 }

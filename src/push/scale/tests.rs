@@ -92,7 +92,7 @@ impl Ring {
     }
 
     #[track_caller]
-    fn is(&self, verb: &Verb, words: &str) {
+    fn is(&self, verb: &ScaleVerb, words: &str) {
         let decision = self.decide(&rules());
         assert_eq!((&decision.verb, decision.reason.as_str()), (verb, words));
     }
@@ -100,17 +100,17 @@ impl Ring {
     #[track_caller]
     fn stays(&self, words: &str) {
         let decision = self.decide(&rules());
-        assert_eq!(decision.verb, Verb::Stay, "{}", decision.reason);
+        assert_eq!(decision.verb, ScaleVerb::Stay, "{}", decision.reason);
         assert!(decision.reason.contains(words), "{}", decision.reason);
     }
 }
 
-fn grow(name: &str) -> Verb {
-    Verb::Grow(name.into())
+fn grow(name: &str) -> ScaleVerb {
+    ScaleVerb::Grow(name.into())
 }
 
-fn shrink(name: &str) -> Verb {
-    Verb::Shrink(name.into())
+fn shrink(name: &str) -> ScaleVerb {
+    ScaleVerb::Shrink(name.into())
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_spare_that_failed_is_passed_over() {
 fn nothing_grows_beyond_the_most_or_without_a_spare() {
     let busy = Told { rate: 7_200.0, ..CALM };
     Ring::of(5, busy).is(
-        &Verb::Stay,
+        &ScaleVerb::Stay,
         "7,200 requests/s and node, target 5,000, but there are 5 members of at most 5",
     );
     let mut none = Ring::of(4, busy);
@@ -201,7 +201,7 @@ fn no_fewer_than_the_least_and_the_replicas_and_only_spares_go() {
     assert_eq!(decision.reason, "there are 3 members of at least 4: n4 joins");
     let mut none = Ring::of(3, CALM);
     none.spares.clear();
-    assert_eq!(none.decide(&wider).verb, Verb::Stay);
+    assert_eq!(none.decide(&wider).verb, ScaleVerb::Stay);
     let mut wide = Ring::of(4, CALM);
     wide.replicas = 4;
     wide.stays("4 members are the fewest allowed");
@@ -219,23 +219,23 @@ fn what_is_unsettled_stays_and_says_who() {
         change(&mut ring);
         ring
     };
-    with(|r| r.changing = true).is(&Verb::Stay, "a change of the ring is under way");
-    with(|r| r.members[1].condition = Condition::Down).is(&Verb::Stay, "n2 is down");
+    with(|r| r.changing = true).is(&ScaleVerb::Stay, "a change of the ring is under way");
+    with(|r| r.members[1].condition = Condition::Down).is(&ScaleVerb::Stay, "n2 is down");
     let two = with(|r| r.members[1..3].iter_mut().for_each(|m| m.condition = Condition::Filling));
-    two.is(&Verb::Stay, "n2, n3 are still filling");
-    with(|r| r.members[2].loads = None).is(&Verb::Stay, "there are no figures of n3");
-    with(|r| drop(r.members.remove(0))).is(&Verb::Stay, "n1 is no member: kvs push apply");
+    two.is(&ScaleVerb::Stay, "n2, n3 are still filling");
+    with(|r| r.members[2].loads = None).is(&ScaleVerb::Stay, "there are no figures of n3");
+    with(|r| drop(r.members.remove(0))).is(&ScaleVerb::Stay, "n1 is no member: kvs push apply");
     let young = with(|r| r.age = Some(Duration::from_secs(599)));
-    young.is(&Verb::Stay, "the last change is 9m 59s ago and 10m are to pass");
+    young.is(&ScaleVerb::Stay, "the last change is 9m 59s ago and 10m are to pass");
     let old = with(|r| r.age = Some(Duration::from_secs(600)));
-    assert_ne!(old.decide(&rules()).verb, Verb::Stay);
+    assert_ne!(old.decide(&rules()).verb, ScaleVerb::Stay);
 }
 
 #[test]
 fn without_a_target_nothing_is_done() {
     let rules = ScaleRules { requests: None, latency: None, bytes: None, disk: None, ..rules() };
     let decision = Ring::of(5, CALM).decide(&rules);
-    assert_eq!((decision.verb, decision.figures.len()), (Verb::Stay, 0));
+    assert_eq!((decision.verb, decision.figures.len()), (ScaleVerb::Stay, 0));
     assert!(decision.reason.contains("no figure has a target"), "{}", decision.reason);
 }
 
@@ -318,16 +318,16 @@ proptest! {
         ring.members[members - 1].condition =
             [Condition::Well, Condition::Down, Condition::Filling][usize::from(condition)];
         match ring.decide(&rules).verb {
-            Verb::Stay => {}
+            ScaleVerb::Stay => {}
             _ if changing || condition > 0 || age.is_some_and(|age| age < 600) => {
                 prop_assert!(false, "it is unsettled")
             }
-            Verb::Grow(name) => {
+            ScaleVerb::Grow(name) => {
                 prop_assert!(members < rules.max);
                 prop_assert!(ring.members.iter().all(|m| m.name != name));
                 prop_assert!(ring.spares.contains(&name));
             }
-            Verb::Shrink(name) => {
+            ScaleVerb::Shrink(name) => {
                 prop_assert!(members > rules.min && members > replicas);
                 prop_assert!(ring.members.iter().any(|m| m.name == name));
                 prop_assert!(ring.spares.contains(&name));
@@ -343,9 +343,9 @@ proptest! {
         let ring = Ring::of(members, told);
         let first = ring.decide(&rules);
         let (count, grown) = match &first.verb {
-            Verb::Stay => return Ok(()),
-            Verb::Grow(_) => (members + 1, true),
-            Verb::Shrink(_) => (members - 1, false),
+            ScaleVerb::Stay => return Ok(()),
+            ScaleVerb::Grow(_) => (members + 1, true),
+            ScaleVerb::Shrink(_) => (members - 1, false),
         };
         let factor = members as f64 / count as f64;
         let after = Told {
@@ -359,9 +359,9 @@ proptest! {
         next.too_slow = first.too_slow.into_iter().collect();
         let second = next.decide(&rules).verb;
         match second {
-            Verb::Shrink(_) => prop_assert!(!grown, "{} and then back", first.reason),
-            Verb::Grow(_) => prop_assert!(grown, "{} and then back", first.reason),
-            Verb::Stay => {}
+            ScaleVerb::Shrink(_) => prop_assert!(!grown, "{} and then back", first.reason),
+            ScaleVerb::Grow(_) => prop_assert!(grown, "{} and then back", first.reason),
+            ScaleVerb::Stay => {}
         }
     }
 }

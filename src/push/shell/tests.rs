@@ -97,7 +97,7 @@ fn a_script_that_is_held_reads_what_follows() {
 
 #[test]
 fn of_too_much_the_beginning_and_the_end_are_kept() {
-    let mut kept = Kept::default();
+    let mut kept = KeptOutput::default();
     kept.push(b"kvs-begin\n");
     (0..300).for_each(|_| kept.push(&[b'x'; 9999]));
     assert!(!kept.has_ended());
@@ -107,7 +107,7 @@ fn of_too_much_the_beginning_and_the_end_are_kept() {
     let output = Output::parse(&kept.bytes(), b"").expect("an end");
     assert_eq!(output.status, 42);
     assert!((KEPT_MAX - 100..KEPT_MAX + 100).contains(&output.out.len()), "{}", output.out.len());
-    let mut small = Kept::default();
+    let mut small = KeptOutput::default();
     small.push(b"kvs-begin\n\nkvs-end 1\n");
     assert!(small.has_ended());
 }
@@ -124,7 +124,7 @@ fn logs(log: &str, lines: usize) -> String {
     let args = [file.to_str().expect("text"), &lines.to_string()];
     let text = script(&format!("{head}{LOGS}"), &args).text().expect("no NUL");
     let (out, err) = sh(text.as_bytes());
-    let mut kept = Kept::default();
+    let mut kept = KeptOutput::default();
     kept.push(&out);
     let output = Output::parse(&kept.bytes(), &err).expect("an end");
     assert_eq!((output.status, output.err.as_str()), (0, ""));

@@ -21,7 +21,7 @@ use super::SshAccess;
 use super::known::{self, HostName, KeyVerdict, Known, KnownLine};
 use crate::error::{Error, Result};
 use crate::push::inventory::HostKeys;
-use crate::push::watch::{Event, Watch};
+use crate::push::watch::{PushEvent, Watch};
 
 /// Hosts are met side by side, and their keys written to the same file.
 static WRITING: Mutex<()> = Mutex::new(());
@@ -104,7 +104,7 @@ impl<'a> HostKey<'a> {
             _ => {}
         }
         for remark in self.known.remarks(&self.name) {
-            watch.note(self.access.host, &Event::Warning(remark));
+            watch.note(self.access.host, &PushEvent::Warning(remark));
         }
         match verdict {
             KeyVerdict::Changed(line) => Err(self.changed(line, key)),
@@ -165,7 +165,7 @@ impl<'a> HostKey<'a> {
             if write_down(file, &self.name, key)? {
                 let (key, file) = (described(key), file.display());
                 let what = format!("its host key {key} is new, and was added to {file}");
-                watch.note(self.access.host, &Event::Warning(what));
+                watch.note(self.access.host, &PushEvent::Warning(what));
             }
             return Ok(());
         }

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 
 /// How a key file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum KeyFileState {
     /// It can be used.
     Plain,
     /// It takes a passphrase.
@@ -32,7 +32,7 @@ pub(super) enum State {
 #[derive(Clone, Debug)]
 pub(super) struct KeyFile {
     pub(super) path: PathBuf,
-    pub(super) state: State,
+    pub(super) state: KeyFileState,
     /// The public key, where it can be seen.
     pub(super) public: Option<Vec<u8>>,
 }
@@ -44,8 +44,8 @@ impl KeyFile {
         let public = std::fs::read_to_string(beside).ok().and_then(|text| public(&text));
         let (state, own) = match std::fs::read(path) {
             Ok(bytes) => state(&String::from_utf8_lossy(&bytes)),
-            Err(e) if e.kind() == ErrorKind::NotFound => (State::Missing, None),
-            Err(e) => (State::Unreadable(e.kind()), None),
+            Err(e) if e.kind() == ErrorKind::NotFound => (KeyFileState::Missing, None),
+            Err(e) => (KeyFileState::Unreadable(e.kind()), None),
         };
         Self { path: path.to_owned(), state, public: own.or(public) }
     }
@@ -56,12 +56,15 @@ fn public(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text.split_whitespace().nth(1)?).ok()
 }
 
-fn state(text: &str) -> (State, Option<Vec<u8>>) {
+fn state(text: &str) -> (KeyFileState, Option<Vec<u8>>) {
     if let Some((is_plain, public)) = openssh(text) {
-        return (if is_plain { State::Plain } else { State::Encrypted }, Some(public));
+        return (
+            if is_plain { KeyFileState::Plain } else { KeyFileState::Encrypted },
+            Some(public),
+        );
     }
     let is_sealed = text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains(",ENCRYPTED");
-    (if is_sealed { State::Encrypted } else { State::Plain }, None)
+    (if is_sealed { KeyFileState::Encrypted } else { KeyFileState::Plain }, None)
 }
 
 /// Whether OpenSSH's own form is plain, and its public key.
@@ -105,15 +108,18 @@ mod tests {
 
     #[test]
     fn forms_and_what_they_tell() {
-        assert_eq!(state(&sealed("none")), (State::Plain, Some(b"public".to_vec())));
-        assert_eq!(state(&sealed("aes256-ctr")), (State::Encrypted, Some(b"public".to_vec())));
+        assert_eq!(state(&sealed("none")), (KeyFileState::Plain, Some(b"public".to_vec())));
+        assert_eq!(
+            state(&sealed("aes256-ctr")),
+            (KeyFileState::Encrypted, Some(b"public".to_vec()))
+        );
         let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n";
-        assert_eq!(state(old), (State::Encrypted, None));
-        assert_eq!(state("-----BEGIN ENCRYPTED PRIVATE KEY-----"), (State::Encrypted, None));
-        assert_eq!(state("-----BEGIN RSA PRIVATE KEY-----\nMII"), (State::Plain, None));
+        assert_eq!(state(old), (KeyFileState::Encrypted, None));
+        assert_eq!(state("-----BEGIN ENCRYPTED PRIVATE KEY-----"), (KeyFileState::Encrypted, None));
+        assert_eq!(state("-----BEGIN RSA PRIVATE KEY-----\nMII"), (KeyFileState::Plain, None));
         let cut = sealed("none").replace("-----END OPENSSH PRIVATE KEY-----", "");
         assert_eq!(openssh(&cut[..60]), None);
         let missing = KeyFile::look(Path::new("/no/such/key"));
-        assert_eq!((missing.state, missing.public), (State::Missing, None));
+        assert_eq!((missing.state, missing.public), (KeyFileState::Missing, None));
     }
 }

@@ -64,25 +64,25 @@ impl std::fmt::Display for Broken {
 }
 
 /// Why an address was of no use.
-enum Failed {
+enum LinkFailed {
     Socket(std::io::Error),
     Ssh(ssh2::Error),
     Late(Broken),
 }
 
-impl From<std::io::Error> for Failed {
+impl From<std::io::Error> for LinkFailed {
     fn from(error: std::io::Error) -> Self {
         Self::Socket(error)
     }
 }
 
-impl From<ssh2::Error> for Failed {
+impl From<ssh2::Error> for LinkFailed {
     fn from(error: ssh2::Error) -> Self {
         Self::Ssh(error)
     }
 }
 
-impl std::fmt::Display for Failed {
+impl std::fmt::Display for LinkFailed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Socket(why) => write!(f, "{why}"),
@@ -122,7 +122,7 @@ impl Link {
             others -= 1;
             match Self::to(*at, access, host_key, share, until) {
                 Ok(link) => return Ok(Some(link)),
-                Err(Failed::Ssh(e)) if e.code() == NO_KEX && host_key.was_met() => {
+                Err(LinkFailed::Ssh(e)) if e.code() == NO_KEX && host_key.was_met() => {
                     return Ok(None);
                 }
                 Err(why) => whys.push(format!("{at}: {why}")),
@@ -140,7 +140,7 @@ impl Link {
         host_key: &HostKey<'_>,
         share: Duration,
         until: Instant,
-    ) -> std::result::Result<Self, Failed> {
+    ) -> std::result::Result<Self, LinkFailed> {
         // None at all is an error of its own, which says nothing of the host.
         let share = share.max(Duration::from_millis(1));
         let socket = TcpStream::connect_timeout(&at, share)?;
@@ -152,7 +152,7 @@ impl Link {
         let mut link = Self { session, socket: ours, heard, patience, is_cut };
         link.prefer(host_key)?;
         link.session.set_tcp_stream(socket);
-        link.limit(until).map_err(Failed::Late)?;
+        link.limit(until).map_err(LinkFailed::Late)?;
         link.session.handshake()?;
         Ok(link)
     }

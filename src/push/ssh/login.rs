@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use ssh2::{ErrorCode, Session};
 
 use super::agent::{self, AgentKey, Asked};
-use super::keyfile::{KeyFile, State};
+use super::keyfile::{KeyFile, KeyFileState};
 use super::link::Link;
 use super::{SshAccess, words};
 use crate::error::{Error, Result};
@@ -122,10 +122,10 @@ impl LoginAttempt<'_> {
                 continue;
             }
             let passed_over = match key.state {
-                State::Plain => None,
-                State::Missing => Some("which is not there".to_owned()),
-                State::Encrypted => Some("which takes a passphrase".to_owned()),
-                State::Unreadable(kind) => Some(format!("which cannot be read ({kind})")),
+                KeyFileState::Plain => None,
+                KeyFileState::Missing => Some("which is not there".to_owned()),
+                KeyFileState::Encrypted => Some("which takes a passphrase".to_owned()),
+                KeyFileState::Unreadable(kind) => Some(format!("which cannot be read ({kind})")),
             };
             if let Some(why) = passed_over {
                 self.told.push(format!("{path} ({why})"));
@@ -244,7 +244,8 @@ impl LoginAttempt<'_> {
             "{host} does not let {user} in at {address} port {port}{tries}{offered}; nothing was done \
              there"
         ));
-        let is_sealed = |key: &&KeyFile| key.state == State::Encrypted && !self.was_tried(key);
+        let is_sealed =
+            |key: &&KeyFile| key.state == KeyFileState::Encrypted && !self.was_tried(key);
         match self.keys.iter().find(is_sealed) {
             Some(key) => error.hint(format!("ssh-add {}", key.path.display())),
             None => error.hint(self.access.by_hand()),
@@ -303,8 +304,8 @@ mod tests {
             (-19, "Waiting for USERAUTH response", Fate::Cut),
             (-19, "Waiting for publickey USERAUTH response", Fate::Cut),
             (-7, "Unable to send userauth-publickey request", Fate::Cut),
-            (-13, "Failed getting response", Fate::Cut),
-            (-43, "Failed getting response", Fate::Cut),
+            (-13, "LinkFailed getting response", Fate::Cut),
+            (-43, "LinkFailed getting response", Fate::Cut),
             (-9, "API timeout expired", Fate::Late),
         ] {
             let error = ssh2::Error::new(ErrorCode::Session(code), message);

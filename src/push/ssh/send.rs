@@ -19,7 +19,7 @@ use super::{Ssh, words};
 use crate::error::{Error, Result};
 use crate::os::now;
 use crate::push::shell::{Output, Script};
-use crate::push::watch::{Event, Watch};
+use crate::push::watch::{PushEvent, Watch};
 
 /// `$1` is the file, `$2` its length.
 const TAKE: &str = r#"umask 077
@@ -166,7 +166,7 @@ impl Way<'_> {
         let at = now();
         let is_due = self.noted.is_none_or(|before| at.duration_since(before) >= NOTES);
         if is_due || self.done == self.total {
-            self.watch.note(&self.ssh.host, &Event::Bytes(self.done, self.total));
+            self.watch.note(&self.ssh.host, &PushEvent::Bytes(self.done, self.total));
             self.noted = Some(at);
         }
     }

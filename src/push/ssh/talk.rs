@@ -15,7 +15,7 @@ use ssh2::{Channel, EXTENDED_DATA_STDERR};
 
 use super::link::{Broken, Link};
 use crate::os::now;
-use crate::push::shell::{Kept, Output};
+use crate::push::shell::{KeptOutput, Output};
 
 /// Bytes that are written before the other streams are looked at.
 const BURST: usize = 256 << 10;
@@ -25,8 +25,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// A command that runs.
 pub(super) struct Talk {
     channel: Channel,
-    out: Kept,
-    err: Kept,
+    out: KeptOutput,
+    err: KeptOutput,
     buffer: Vec<u8>,
     is_over: bool,
     eof_sent: bool,
@@ -47,8 +47,8 @@ impl Talk {
         link.until(until, || channel.exec(command))?;
         Ok(Self {
             channel,
-            out: Kept::default(),
-            err: Kept::default(),
+            out: KeptOutput::default(),
+            err: KeptOutput::default(),
             buffer: vec![0; 32 << 10],
             is_over: false,
             eof_sent: false,

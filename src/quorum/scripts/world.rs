@@ -15,7 +15,7 @@ use crate::clock::{Actor, Dot};
 use crate::key::{Key, Q};
 use crate::quorum::{Answer, Item, Options};
 use crate::record::{Record, Stored, Value, Write};
-use crate::ring::{Layout, Member, MemberState, NodeId, RingDoc, RingId, Step};
+use crate::ring::{ChangeStep, Layout, Member, MemberState, NodeId, RingDoc, RingId};
 
 /// The wall clock of every script, in ms since 1970.
 pub(super) const WALL_MS: u64 = 1_000;
@@ -27,7 +27,7 @@ pub(super) struct World {
     /// Nodes in the order in which they were named.
     names: Vec<String>,
     owners: Vec<NodeId>,
-    change: Option<(Step, Vec<NodeId>)>,
+    change: Option<(ChangeStep, Vec<NodeId>)>,
     zones: BTreeMap<NodeId, String>,
     /// Each under a dot of its own, in the order in which they were named.
     values: Vec<(String, Record)>,
@@ -39,7 +39,7 @@ impl World {
         match words {
             ["owners", names @ ..] => self.owners = self.nodes(names),
             ["step", number, "new", "owners", names @ ..] => {
-                let step = if *number == "1" { Step::WriteBoth } else { Step::ReadNew };
+                let step = if *number == "1" { ChangeStep::WriteBoth } else { ChangeStep::ReadNew };
                 self.change = Some((step, self.nodes(names)));
             }
             ["zones", places @ ..] => {
@@ -97,7 +97,7 @@ impl World {
             Layout::new(owners.len(), row.repeat(PARTITIONS as usize))
         };
         let (step, old, now) = match &self.change {
-            None => (Step::Settled, None, &self.owners),
+            None => (ChangeStep::Settled, None, &self.owners),
             Some((step, new)) => (*step, Some(layout(&self.owners)), new),
         };
         RingDoc {

@@ -123,7 +123,7 @@ const NOT_NEXT: &[Forgery] = &[
     ("other owners", |d| {
         // A change may ask for any layout that is whole; no later step may.
         let mut others: Vec<&[u16]> = d.layout.iter().collect();
-        others.rotate_left(usize::from(d.step != Step::WriteBoth));
+        others.rotate_left(usize::from(d.step != ChangeStep::WriteBoth));
         d.layout = Layout::new(3, others.concat());
     }),
     ("two removed at once", |d| {

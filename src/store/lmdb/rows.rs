@@ -1,7 +1,7 @@
 //! LMDB's tables as rows of bytes, and its errors as ours.
 //!
 //! ```text
-//! View    a read transaction      get walk
+//! RowsView a read transaction      get walk
 //! Edit    a write transaction     get walk put delete      dropped without commit: as if never
 //! ```
 //!
@@ -22,7 +22,7 @@ use super::signal::Guard;
 use super::structure::{self, Extent};
 use crate::error::{Error, Result};
 use crate::record::stored_hash;
-use crate::store::rows::{Keep, Put, RowsMut};
+use crate::store::rows::{Keep, PutNew, RowsMut};
 use crate::store::tables::{Name, Rows};
 use crate::store::{Failure, Visit};
 
@@ -43,8 +43,8 @@ pub(super) struct Tables<'e> {
 }
 
 impl<'e> Tables<'e> {
-    pub(super) fn view<'t>(&'t self, txn: &'t RoTxn<'t>) -> View<'t, 'e> {
-        View { txn, tables: self }
+    pub(super) fn view<'t>(&'t self, txn: &'t RoTxn<'t>) -> RowsView<'t, 'e> {
+        RowsView { txn, tables: self }
     }
 
     /// The pages of all tables, in bytes; free pages do not count.
@@ -119,12 +119,12 @@ impl<'e> Tables<'e> {
 }
 
 /// Rows at one moment.
-pub(super) struct View<'t, 'e> {
+pub(super) struct RowsView<'t, 'e> {
     txn: &'t RoTxn<'t>,
     tables: &'t Tables<'e>,
 }
 
-impl Rows for View<'_, '_> {
+impl Rows for RowsView<'_, '_> {
     fn get(&self, table: Name, key: &[u8]) -> Result<Option<&[u8]>> {
         self.tables.get(self.txn, table, key)
     }
@@ -138,7 +138,7 @@ impl Rows for View<'_, '_> {
     }
 }
 
-impl View<'_, '_> {
+impl RowsView<'_, '_> {
     /// The rows of a table before and after a key that has none.
     pub(super) fn beside(&self, table: Name, key: &[u8]) -> Result<[Option<Row<'_>>; 2]> {
         self.tables.beside(self.txn, table, key)
@@ -176,10 +176,10 @@ impl RowsMut for Edit<'_, '_, '_> {
         table: Name,
         key: &[u8],
         value: &[u8],
-    ) -> std::result::Result<Put, Failure> {
+    ) -> std::result::Result<PutNew, Failure> {
         let put = self.tables.database(table).get_or_put(self.txn, key, value);
         let there = put.map_err(|e| failure(&self.tables.path, e))?;
-        Ok(there.map_or(Put::Done, |there| Put::There(stored_hash(there))))
+        Ok(there.map_or(PutNew::Done, |there| PutNew::There(stored_hash(there))))
     }
 
     fn delete(&mut self, table: Name, key: &[u8]) -> std::result::Result<(), Failure> {

@@ -82,9 +82,9 @@ pub(super) fn check(file: &File, path: &Path, txn: Option<u64>, extent: Extent<'
     let (used, page_size) = (vec![false; used], u64::from(page_size));
     let mut walk = Walk { file, path, page_size, extent, pages, used, free: Vec::new() };
     if !extent.is_part() {
-        walk.tree(&Tree { kind: Kind::Free, has_big: true }, meta.free_root, meta.free_depth)?;
+        walk.tree(&Tree { kind: PageKind::Free, has_big: true }, meta.free_root, meta.free_depth)?;
     }
-    walk.tree(&Tree { kind: Kind::Main, has_big: false }, meta.main_root, meta.main_depth)?;
+    walk.tree(&Tree { kind: PageKind::Main, has_big: false }, meta.main_root, meta.main_depth)?;
     for page in std::mem::take(&mut walk.free) {
         let wrong = |_| corrupt(path, &format!("lists page {page} as free, which it cannot be"));
         walk.take(page, 1).map_err(wrong)?;
@@ -109,7 +109,7 @@ fn head(file: &File, path: &Path, txn: Option<u64>, extent: Extent<'_>) -> Resul
 
 /// What the rows of a tree are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum PageKind {
     /// Numbers of free pages.
     Free,
     /// The other trees.
@@ -119,7 +119,7 @@ enum Kind {
     Others,
 }
 
-impl Kind {
+impl PageKind {
     /// Whether a key stands before another: the free pages of a transaction by its number.
     fn is_before(self, a: &[u8], b: &[u8]) -> bool {
         let number = |key: &[u8]| key.first_chunk().map(|n| u64::from_le_bytes(*n));
@@ -131,7 +131,7 @@ impl Kind {
 }
 
 struct Tree {
-    kind: Kind,
+    kind: PageKind,
     /// Whether rows may have pages of their own.
     has_big: bool,
 }
@@ -144,7 +144,7 @@ struct Within<'k> {
 }
 
 impl Within<'_> {
-    fn has(&self, kind: Kind, key: &[u8]) -> bool {
+    fn has(&self, kind: PageKind, key: &[u8]) -> bool {
         !kind.is_before(key, self.from) && self.to.is_none_or(|to| kind.is_before(key, to))
     }
 }
@@ -215,7 +215,8 @@ impl Walk<'_> {
         let placed = keys.iter().all(|node| within.has(tree.kind, key(node)));
         // A row that is looked for alone is met by halving, so what is out of order hides it, as does a
         // head that says too little. Whoever scans rows tells which are out of place, and mends them.
-        let strict = level > 1 || tree.kind == Kind::Free || matches!(self.extent, Extent::Row(_));
+        let strict =
+            level > 1 || tree.kind == PageKind::Free || matches!(self.extent, Extent::Row(_));
         let rises = keys.is_sorted_by(|a, b| tree.kind.is_before(key(a), key(b)));
         if strict && !(placed && rises && fill(&nodes, &page)) {
             return Err(self.damaged(number));
@@ -281,24 +282,24 @@ impl Walk<'_> {
         if level > 1 {
             return self.beside(child(near), level - 1, within, last);
         }
-        within.has(Kind::Records, key(near)).then_some(()).ok_or_else(|| self.damaged(number))
+        within.has(PageKind::Records, key(near)).then_some(()).ok_or_else(|| self.damaged(number))
     }
 
     /// Whether rows are looked for from one key up to another.
     fn is_wanted(&self, tree: &Tree, Within { from, to }: Within<'_>) -> bool {
         let (row, leaf);
         let prefix = match (self.extent, tree.kind) {
-            (Extent::Frame, Kind::Records) => return false,
-            (Extent::Frame, Kind::Digests) => &[SUM_TAG][..],
-            (Extent::Partition(p), Kind::Records) => {
+            (Extent::Frame, PageKind::Records) => return false,
+            (Extent::Frame, PageKind::Digests) => &[SUM_TAG][..],
+            (Extent::Partition(p), PageKind::Records) => {
                 row = p.0.to_be_bytes();
                 &row[..]
             }
             // Of keys that begin with the row's none is wanted, however many there are.
-            (Extent::Row(row), Kind::Records) => {
+            (Extent::Row(row), PageKind::Records) => {
                 return from <= row && to.is_none_or(|to| to > row);
             }
-            (Extent::Partition(p), Kind::Digests) => {
+            (Extent::Partition(p), PageKind::Digests) => {
                 let [hi, lo] = p.0.to_be_bytes();
                 leaf = [LEAF_TAG, hi, lo];
                 &leaf[..]
@@ -311,7 +312,7 @@ impl Walk<'_> {
     fn leaf(&mut self, tree: &Tree, page: u64, node: &[u8]) -> Result<()> {
         let (size, flags) = (u32_at(node, 0) as usize, u16_at(node, 4));
         let data = &node[8 + key(node).len()..];
-        let expected = if tree.kind == Kind::Main { NODE_TREE } else { flags & NODE_BIG };
+        let expected = if tree.kind == PageKind::Main { NODE_TREE } else { flags & NODE_BIG };
         if flags != expected {
             return Err(self.damaged(page));
         }
@@ -328,19 +329,19 @@ impl Walk<'_> {
             }
             self.take(first, count)?;
             // Only the free list is looked into; of a value the head will do.
-            big = if tree.kind == Kind::Free { self.read(first, needed)? } else { head };
+            big = if tree.kind == PageKind::Free { self.read(first, needed)? } else { head };
             &big[HEADER..]
         } else {
             data.get(..size).ok_or_else(|| self.damaged(page))?
         };
         match tree.kind {
-            Kind::Free => {
+            PageKind::Free => {
                 let numbers = data.get(..size).and_then(listed);
                 self.free.extend(numbers.ok_or_else(|| self.damaged(page))?);
                 Ok(())
             }
-            Kind::Main => self.named(page, key(node), data),
-            Kind::Records | Kind::Digests | Kind::Others => Ok(()),
+            PageKind::Main => self.named(page, key(node), data),
+            PageKind::Records | PageKind::Digests | PageKind::Others => Ok(()),
         }
     }
 
@@ -348,12 +349,13 @@ impl Walk<'_> {
     fn named(&mut self, page: u64, name: &[u8], record: &[u8]) -> Result<()> {
         let record = record.get(..TREE_BYTES).ok_or_else(|| self.damaged(page))?;
         let kind = match std::str::from_utf8(name) {
-            Ok(name) if name == Name::Records.as_str() => Kind::Records,
-            Ok(name) if name == Name::Digests.as_str() => Kind::Digests,
-            _ => Kind::Others,
+            Ok(name) if name == Name::Records.as_str() => PageKind::Records,
+            Ok(name) if name == Name::Digests.as_str() => PageKind::Digests,
+            _ => PageKind::Others,
         };
         let is_row = matches!(self.extent, Extent::Row(_));
-        if kind == Kind::Others && self.extent.is_part() || kind == Kind::Digests && is_row {
+        if kind == PageKind::Others && self.extent.is_part() || kind == PageKind::Digests && is_row
+        {
             return Ok(());
         }
         let tree = Tree { kind, has_big: u64_at(record, OVERFLOWS_AT) > 0 };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kvs::error::{Error, Result};
-use kvs::push::{Event, Shell, Ssh, Watch};
+use kvs::push::{PushEvent, Shell, Ssh, Watch};
 
 use super::{Ear, connect, connected, has, run, said};
 use crate::support::shell::{Dice, is_root, skip};
@@ -61,8 +61,8 @@ fn thirty_mebibytes_arrive_as_they_are() {
 struct Then<F>(F, AtomicBool);
 
 impl<F: Fn() + Sync> Watch for Then<F> {
-    fn note(&self, _: &str, event: &Event) {
-        if matches!(event, Event::Bytes(..)) && !self.1.swap(true, Ordering::Relaxed) {
+    fn note(&self, _: &str, event: &PushEvent) {
+        if matches!(event, PushEvent::Bytes(..)) && !self.1.swap(true, Ordering::Relaxed) {
             (self.0)();
         }
     }

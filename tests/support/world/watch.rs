@@ -15,7 +15,7 @@ use std::sync::Arc;
 use kvs::key::Partition;
 use kvs::protocol::Ballot;
 use kvs::quorum::Answer;
-use kvs::ring::Step as RingStep;
+use kvs::ring::ChangeStep as RingStep;
 
 use super::*;
 

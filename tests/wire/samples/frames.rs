@@ -82,7 +82,7 @@ fn replies() -> Vec<Reply> {
         dropped: 5,
     };
     let bad = verify::Bad { key: b"raw".to_vec(), why: "It is damaged.".into() };
-    let verdict = verify::Verdict {
+    let verdict = verify::PartitionVerdict {
         records: 2,
         bytes: 300,
         bad: vec![bad],

@@ -21,7 +21,7 @@ use crate::config::{self, Secret};
 use crate::key::Q;
 use crate::push::inventory::{Fleet, Host, Rollout, ServiceKind};
 use crate::push::remote::{Facts, Init, Release, Service};
-use crate::ring::{Member, MemberState, NodeId, RingDoc, RingId, Step as RingStep};
+use crate::ring::{ChangeStep as RingStep, Member, MemberState, NodeId, RingDoc, RingId};
 
 /// A fleet, what is asked for, and what is there.
 #[derive(Clone)]

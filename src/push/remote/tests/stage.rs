@@ -9,7 +9,7 @@ use super::*;
 struct Count(AtomicUsize);
 
 impl Watch for Count {
-    fn note(&self, _host: &str, _event: &Event) {
+    fn note(&self, _host: &str, _event: &PushEvent) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
