@@ -16,7 +16,8 @@ impl Cluster {
     /// Every present member and how it is.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) or [`Error::Corrupt`](crate::error::Error::Corrupt) when a file cannot be read.
+    /// [`Io`](crate::error::Error::Io) or [`Corrupt`](crate::error::Error::Corrupt) when a file cannot
+    /// be read.
     pub fn views(&mut self) -> Result<Vec<View>> {
         if let Some(live) = self.nodes.running() {
             return Ok(live.views());

@@ -20,8 +20,8 @@ use crate::store::lock::{Holder, Lock, Want};
 /// Moves a directory aside to `NAME.old-…` beside it, once nobody uses it. `None` when there is none.
 ///
 /// # Errors
-/// [`Error::Busy`](crate::error::Error::Busy) when it is in use, [`Error::Io`](crate::error::Error::Io), with the way out when this user may not use what is
-/// in it. Nothing is changed.
+/// [`Busy`](crate::error::Error::Busy) when it is in use, [`Io`](crate::error::Error::Io), with the way
+/// out when this user may not use what is in it. Nothing is changed.
 pub fn set_aside(dir: &Path, purpose: &str, timeout: Duration) -> Result<Option<PathBuf>> {
     if !dir.exists() {
         return Ok(None);

@@ -14,7 +14,7 @@ use kvs::store::Store;
 use super::client::{Client, Kind, Op, Outcome, Promise};
 use super::oracle::KeyLog;
 use super::plan::{Fault, Plan};
-use crate::support::world::{ChangeStep, Net, Snapshot, World, options};
+use crate::support::world::{Net, Snapshot, Step, World, options};
 
 /// The simulator's own events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,9 +215,9 @@ impl Run {
         let until = self.w.now_ms + self.plan.round_ms;
         loop {
             match self.w.step(until) {
-                ChangeStep::Inner => {}
-                ChangeStep::Over => break,
-                ChangeStep::Script(token) => self.turn(token as usize),
+                Step::Inner => {}
+                Step::Over => break,
+                Step::Script(token) => self.turn(token as usize),
             }
             if !self.w.watch.kept.is_empty() {
                 self.check_commits();
