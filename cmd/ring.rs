@@ -37,7 +37,6 @@ enum Verb {
     Apply(apply::Args),
     /// Show the owners and fallbacks of a key
     Where(Where),
-    /// Make a ring of the remaining nodes when a majority is lost for good
     Recover(recover::Args),
 }
 

@@ -28,7 +28,7 @@ use crate::ui::{Ui, counted};
 /// the nodes could run: node.key, ring.key, and write permission for this user. Only kvs verify
 /// reads values.
 ///
-/// Example: kvs --ring r status --check -q || mail -s 'kvs needs help' root
+/// Example: kvs --ring r status --check >/dev/null || mail -s 'kvs needs help' root
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Exit 1 when anything needs attention: a node down, filling, full or draining, hints, damaged

@@ -17,7 +17,7 @@ use crate::ui::Ui;
 /// Writes that only they held are lost, and earlier contexts are no longer valid. Bring members
 /// back instead if there is any way to.
 ///
-/// Example: kvs --ring r ring recover --accept-minority --yes
+/// Example: kvs --ring r ring recover --accept-minority --replicas 2 --yes
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Confirm that the members that do not open are given up
@@ -41,10 +41,14 @@ pub(crate) fn run(ui: &mut Ui, common: &Common, args: &Args) -> Outcome {
     if !gone.is_empty() {
         ui.say(&format!("given up for good: {}", gone.join(", ")));
         let q = doc.q.count();
-        ui.say(&format!("values are lost in {none} of {q} partitions: no full copy is left"));
-        ui.say(&format!(
-            "latest values may be lost in {few} of {q} partitions: too few full copies are left"
-        ));
+        if none > 0 {
+            ui.say(&format!("values are lost in {none} of {q} partitions: no full copy is left"));
+        }
+        if few > 0 {
+            ui.say(&format!(
+                "latest values may be lost in {few} of {q} partitions: too few full copies are left"
+            ));
+        }
         ui.say("the ring gets a new id: earlier contexts are no longer valid");
         sure(ui, args.yes, "Proceed with the remaining nodes only?")?;
     }

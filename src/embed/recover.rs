@@ -62,7 +62,8 @@ impl Embed {
         }
         if left < n {
             return Err(Error::Denied(format!(
-                "{left} members are left and the ring keeps {n} replicas; nothing was changed."
+                "The ring keeps {n} replicas, and only {left} of its members are left; nothing was \
+                 changed."
             ))
             .hint(format!("keep fewer: --replicas {left}")));
         }

@@ -372,6 +372,10 @@ impl Script {
                 self.lost.insert(self.world.node(name));
                 self.alive()
             }
+            [one, "and", other, "are", "lost"] => {
+                self.lost.extend([one, other].map(|name| self.world.node(name)));
+                self.alive()
+            }
             [name, "is", "back"] => {
                 self.lost.remove(&self.world.node(name));
                 self.alive()

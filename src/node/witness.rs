@@ -281,12 +281,14 @@ impl Witness {
         unheard
     }
 
+    /// Whether a node has answered this life, or nothing is answered yet: then it is not greeted.
+    pub(super) fn has_answered(&self, from: NodeId) -> bool {
+        self.waiting || self.heard.contains(&from)
+    }
+
     /// Whether a member that speaks, and has not answered this life, is to be greeted before it is told
     /// anything, lest it book this life's commits under a former one.
     pub(super) fn greets_speaker(&mut self, now_ms: u64, from: NodeId) -> bool {
-        if self.waiting || self.heard.contains(&from) {
-            return false;
-        }
         if self.greeted_ms.is_none_or(|at| now_ms >= at + AGAIN_MS) {
             self.greeted_ms = Some(now_ms);
             self.again.clear();

@@ -53,7 +53,12 @@ impl Body {
                 at_most("records", *limit as usize, PAGE_MAX)?;
                 within(&[*partition], doc.q)
             }
-            Self::Paged { records, .. } => at_most("records", records.len(), PAGE_MAX),
+            Self::Paged { records, .. } => {
+                at_most("records", records.len(), PAGE_MAX)?;
+                // A key that stands twice in one node's page would be two copies of one node.
+                let rise = records.is_sorted_by(|a, b| a.0 < b.0);
+                rise.then_some(()).ok_or_else(|| refused("a page whose keys do not rise"))
+            }
             Self::Fullness(scope) => in_scope(scope, doc.q),
             Self::Filling(partitions) => within(partitions, doc.q),
             Self::Sums { scope, arcs } => {

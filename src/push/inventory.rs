@@ -199,7 +199,15 @@ pub struct ScaleRules {
     pub shrink_below: f64,
 }
 
+/// Hosts that are asked for their lock, at the most.
+const LOCK_HOSTS_MAX: usize = 5;
+
 impl Fleet {
+    /// The hosts whose locks stand for the whole fleet.
+    pub(in crate::push) fn lock_hosts(&self) -> &[Host] {
+        &self.hosts[..self.hosts.len().min(LOCK_HOSTS_MAX)]
+    }
+
     /// Reads the inventory and resolves its names.
     ///
     /// # Errors

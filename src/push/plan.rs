@@ -22,17 +22,19 @@
 mod facts;
 mod founding;
 mod judge;
+mod node_config;
 mod options;
 mod step;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub(in crate::push) use self::facts::foreign;
 pub(in crate::push) use self::facts::prints;
 pub use self::facts::{FleetFacts, HostFacts, Membership};
 pub(in crate::push) use self::founding::{may_begin, may_found};
 pub use self::judge::{HostPlan, HostVerdict};
-pub(in crate::push) use self::judge::{foreign, wanted};
+pub(in crate::push) use self::node_config::wanted;
 pub use self::options::ApplyOptions;
 pub(in crate::push) use self::step::StepContext;
 pub use self::step::{HostUpgrade, Role, Step};

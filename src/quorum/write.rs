@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::options::Group;
-use super::{Level, Options, Progress, PutRequest, Verdict};
+use super::{Level, Options, Progress, PutRequest, TimeLeft, Verdict};
 use crate::key::Partition;
 use crate::planted::{self, Bug};
 use crate::ring::{NodeId, RingDoc};
@@ -81,7 +81,8 @@ impl WriteTally {
         }
         let ((acks, hinted), w, n) = (best.counts(), request.options.w(doc), doc.n());
         Err(Verdict::Refused(format!(
-            "W={w} of {n} wanted, at best {acks} owners and {hinted} fallbacks can be reached"
+            "W={w} of {n} wanted, at best {} can be reached",
+            owners_and_fallbacks(acks, hinted)
         )))
     }
 
@@ -147,7 +148,8 @@ impl WriteTally {
     }
 
     /// What to do next for a write that was sent to the owners. Asked after every event, and once right
-    /// after it was sent. How much patience is left does not matter here, only whether its time is over.
+    /// after it was sent. Patience matters to a patient conditional write alone: when it is over, enough
+    /// owners suffice, and the rest of the time is for reading again.
     ///
     /// A reply is decided at most once for a tally. A patient write replies when every node has
     /// answered, any other as soon as W have it; what comes later is counted all the same, for the end
@@ -157,9 +159,19 @@ impl WriteTally {
         let settled = enough && (all || !request.options.patient);
         let confirms = request.reads_after() && !planted::is(Bug::AbsentReadsOnce);
         let over = progress.is_over();
-        // Also when its time is over: what was not read again is not known to have won.
-        if enough && (settled || over) && confirms && !self.replied {
-            return WriteNext::Confirm;
+        if enough && confirms && !self.replied {
+            match progress.time {
+                // What cannot be read again is not known to have won.
+                TimeLeft::Over => {
+                    self.replied = true;
+                    let why = "it could not be read again to see that it is alone";
+                    return WriteNext::ReplyAndEnd(Verdict::Unknown(why.into()));
+                }
+                // A patient write leaves itself the time for that.
+                TimeLeft::PatienceOver => return WriteNext::Confirm,
+                TimeLeft::Plenty if settled => return WriteNext::Confirm,
+                TimeLeft::Plenty => {}
+            }
         }
         let replies = !self.replied && (settled || over);
         self.replied |= replies;
@@ -183,7 +195,7 @@ impl WriteTally {
             return Verdict::Done;
         }
         let (acks, hinted) = self.counts();
-        Verdict::Unknown(format!("{acks} owners and {hinted} fallbacks acknowledged"))
+        Verdict::Unknown(format!("{} acknowledged", owners_and_fallbacks(acks, hinted)))
     }
 }
 
@@ -191,4 +203,10 @@ impl WriteTally {
 fn groups(layouts: &[Vec<NodeId>], doc: &RingDoc, options: &Options) -> Vec<Group> {
     let of = |owners: &Vec<NodeId>| options.groups(doc, owners.clone(), options.w(doc));
     layouts.iter().flat_map(of).collect()
+}
+
+/// The two counts in words, each with its noun in the right number.
+fn owners_and_fallbacks(owners: usize, fallbacks: usize) -> String {
+    let plural = |n| if n == 1 { "" } else { "s" };
+    format!("{owners} owner{} and {fallbacks} fallback{}", plural(owners), plural(fallbacks))
 }

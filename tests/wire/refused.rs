@@ -98,6 +98,7 @@ fn absurd() -> Vec<(&'static str, Body)> {
     let many_keys = || (0..20_000_u32).map(|i| Key::new(i.to_be_bytes()).unwrap()).collect();
     let arc = |bits, prefix| vec![(HashRange { bits, prefix }, Sum::default())];
     let page = |partition, limit| Body::Page { partition, after: None, limit };
+    let twice = vec![(key(), None); 2];
     vec![
         ("put, partition", Body::Put(put(|p| p.partition = beyond()))),
         ("put, another partition", Body::Put(put(|p| p.partition = Partition(partition().0 ^ 1)))),
@@ -120,6 +121,7 @@ fn absurd() -> Vec<(&'static str, Body)> {
         ),
         ("page, partition", page(beyond(), 10)),
         ("page, limit", page(Partition(1), u32::MAX)),
+        ("paged, a key twice", Body::Paged { records: twice, end: true, full: true }),
         ("fullness, partition", Body::Fullness(Scope::Only(vec![beyond()]))),
         ("fullness, many", Body::Fullness(Scope::Only(vec![Partition(1); 9]))),
         ("filling, partition", Body::Filling(vec![Partition(u16::MAX)])),

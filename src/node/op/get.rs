@@ -117,16 +117,12 @@ impl Get {
             ReadNext::Wait => Flow::Wait(self),
             ReadNext::Answer { repair } => {
                 // Read repair: sent, not waited for.
-                for owner in repair {
-                    self.send_merged(node, cx, owner, OpId::NONE);
-                }
+                self.send_merged(node, cx, &repair, OpId::NONE);
                 self.reply(node, cx, Verdict::Done)
             }
             ReadNext::WriteBack { to } => {
                 node.renumber(cx);
-                for owner in &to {
-                    self.send_merged(node, cx, *owner, cx.op);
-                }
+                self.send_merged(node, cx, &to, cx.op);
                 self.awaiting = to.into_iter().collect();
                 Flow::Wait(self)
             }
@@ -134,11 +130,15 @@ impl Get {
         }
     }
 
-    /// Sends an owner the merge of all copies, for it to hold.
-    fn send_merged(&self, node: &mut Replica, cx: &mut Ctx<'_>, owner: NodeId, op: OpId) {
-        if let (Some(merged), _) = self.tally.merged(0, &self.key) {
-            let records = vec![(self.key.clone(), merged)];
-            node.send(cx, owner, op, Body::Write { records, hint_for: None });
+    /// Sends owners the merge of all copies, for them to hold.
+    fn send_merged(&self, node: &mut Replica, cx: &mut Ctx<'_>, owners: &[NodeId], op: OpId) {
+        if owners.is_empty() {
+            return;
+        }
+        let (Some(merged), _) = self.tally.merged(0, &self.key) else { return };
+        for owner in owners {
+            let records = vec![(self.key.clone(), merged.clone())];
+            node.send(cx, *owner, op, Body::Write { records, hint_for: None });
         }
     }
 

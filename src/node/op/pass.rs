@@ -122,6 +122,10 @@ impl Pass {
         if partitions.is_empty() {
             return Flow::Done(Outcome::Pass(PassReport { completed: true, ..report }));
         }
+        if !node.is_up(peer) {
+            // It was lost since this pass was planned, and that is not said a second time.
+            return Flow::Done(Outcome::Pass(report));
+        }
         node.ask(cx, peer, Body::Fullness(scope.clone()));
         Flow::Wait(Box::new(Self {
             peer,

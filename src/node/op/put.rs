@@ -326,7 +326,8 @@ impl Put {
         cx: &mut Ctx<'_>,
     ) -> Flow<Box<Self>> {
         self.follow(&node.doc);
-        let time = TimeLeft::at(cx.now.mono_ms, self.deadline_ms, self.deadline_ms);
+        let patience_ms = self.started_ms + self.request.options.timeout_ms / 3 * 2;
+        let time = TimeLeft::at(cx.now.mono_ms, patience_ms, self.deadline_ms);
         let progress = self.progress(time);
         let (verdict, ends) = match self.tally.next(&self.request, progress) {
             WriteNext::Wait => return Flow::Wait(self),

@@ -28,7 +28,10 @@ impl Replica {
 
     /// A node speaks: if it is a member that has not answered this life, it is greeted first.
     pub(in crate::node) fn greet_speaker(&mut self, cx: &mut Ctx<'_>, from: NodeId) {
-        let member = from != self.id && self.doc.present().any(|m| m.id == from);
+        if from == self.id || self.identity.witness.has_answered(from) {
+            return;
+        }
+        let member = self.doc.present().any(|m| m.id == from);
         if member && self.identity.witness.greets_speaker(cx.now.mono_ms, from) {
             self.greet(cx, vec![from]);
         }

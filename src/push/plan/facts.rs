@@ -12,13 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::judge::foreign;
 use super::options::ApplyOptions;
 use crate::cluster::View;
-use crate::config::{Secret, key_text};
+use crate::config::{self, NodeConfig, Secret, key_text};
 use crate::push::inventory::{Fleet, Host};
 use crate::push::remote::{Facts, Service};
-use crate::ring::{ChangeStep as RingStep, Member, RingDoc};
+use crate::ring::{ChangeStep as RingStep, Member, MemberState, RingDoc};
 
 /// How a host stands to the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,4 +172,50 @@ pub(crate) fn prints(keys: &[Secret]) -> Vec<String> {
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     };
     keys.iter().map(print).collect()
+}
+
+/// Why the directory over there is not for us.
+pub(in crate::push) fn foreign(seen: &HostFacts<'_>, keys: &[String]) -> Option<String> {
+    let HostFacts { host, facts, membership, up } = *seen;
+    let data = &facts.data;
+    if matches!(membership, Membership::Lost(_)) && up {
+        return Some(format!("{} is not lost: it answers", host.name));
+    }
+    if facts.data_foreign {
+        return Some(format!("{data} is not empty and no node's directory"));
+    }
+    let Some(text) = &facts.node_yaml else {
+        return match membership {
+            Membership::Member(member) if member.state == MemberState::Leaving => {
+                Some(format!("{} is leaving the ring", host.name))
+            }
+            Membership::Member(_) if up => Some(format!(
+                "{} runs, and {data} is not its directory: root: or data: is not as it was",
+                host.name
+            )),
+            Membership::Member(_) if !facts.seeded => Some(format!(
+                "{} is a member and {data} is gone: bring it back, or give its place to a new node: \
+                 kvs push apply --replace {0}",
+                host.name
+            )),
+            _ => None,
+        };
+    };
+    match config::parse::<NodeConfig>(text, &format!("{data}/node.yaml")) {
+        Ok(config) if config.name != host.name => {
+            return Some(format!("{data} is the node {}", config.name));
+        }
+        Ok(_) => {}
+        Err(error) => return Some(error.to_string()),
+    }
+    if facts.ring_keys.is_empty() {
+        return Some(format!("{data}/ring.key is gone or cannot be read"));
+    }
+    if keys.is_empty() {
+        return Some(format!("{data} is a node already, and the ring's key file is not here"));
+    }
+    if !facts.ring_keys.iter().any(|key| keys.contains(key)) {
+        return Some(format!("{data} belongs to another ring: its key is not ours"));
+    }
+    None
 }

@@ -10,13 +10,11 @@
 //!
 //! Pure: facts in, steps out. It knows nothing of other hosts, and so of no order among them.
 
-use super::facts::{HostFacts, Membership};
+use super::facts::{HostFacts, Membership, foreign};
 use super::step::{HostUpgrade, Role, Step};
 use super::{short, size};
-use crate::config::{self, NodeConfig};
 use crate::push::inventory::{Host, ServiceKind};
 use crate::push::remote::{Facts, Init, Release};
-use crate::ring::MemberState;
 
 /// Clocks further apart than this, in ms, are worth a warning: expiry is by the clock.
 const SKEW_MAX_MS: i64 = 60_000;
@@ -74,18 +72,6 @@ pub(super) fn line(verdict: &HostVerdict, changes: &[String]) -> String {
         (Some(why), _) => format!("refused: {why}"),
         (None, []) => "nothing".into(),
         (None, changes) => changes.join(", "),
-    }
-}
-
-/// What `node.yaml` should be.
-#[must_use]
-pub(in crate::push) fn wanted(host: &Host) -> NodeConfig {
-    NodeConfig {
-        name: host.name.clone(),
-        listen: Some(host.listen.to_string()),
-        advertise: host.advertise.map(|at| at.to_string()),
-        metrics: host.metrics.clone(),
-        quota_bytes: host.quota_bytes,
     }
 }
 
@@ -207,64 +193,4 @@ fn moved(host: &Host, membership: &Membership) -> Option<String> {
             "it is in the zone {is}, not {should}: a member changes its zone by leaving and joining"
         )
     })
-}
-
-/// Why the directory over there is not for us.
-pub(in crate::push) fn foreign(seen: &HostFacts<'_>, keys: &[String]) -> Option<String> {
-    let HostFacts { host, facts, membership, up } = *seen;
-    let data = &facts.data;
-    if matches!(membership, Membership::Lost(_)) && up {
-        return Some(format!("{} is not lost: it answers", host.name));
-    }
-    if facts.data_foreign {
-        return Some(format!("{data} is not empty and no node's directory"));
-    }
-    let Some(text) = &facts.node_yaml else {
-        return match membership {
-            Membership::Member(member) if member.state == MemberState::Leaving => {
-                Some(format!("{} is leaving the ring", host.name))
-            }
-            Membership::Member(_) if up => Some(format!(
-                "{} runs, and {data} is not its directory: root: or data: is not as it was",
-                host.name
-            )),
-            Membership::Member(_) if !facts.seeded => Some(format!(
-                "{} is a member and {data} is gone: bring it back, or give its place to a new node: \
-                 kvs push apply --replace {0}",
-                host.name
-            )),
-            _ => None,
-        };
-    };
-    match config::parse::<NodeConfig>(text, &format!("{data}/node.yaml")) {
-        Ok(config) if config.name != host.name => {
-            return Some(format!("{data} is the node {}", config.name));
-        }
-        Ok(_) => {}
-        Err(error) => return Some(error.to_string()),
-    }
-    if facts.ring_keys.is_empty() {
-        return Some(format!("{data}/ring.key is gone or cannot be read"));
-    }
-    if keys.is_empty() {
-        return Some(format!("{data} is a node already, and the ring's key file is not here"));
-    }
-    if !facts.ring_keys.iter().any(|key| keys.contains(key)) {
-        return Some(format!("{data} belongs to another ring: its key is not ours"));
-    }
-    None
-}
-
-/// Fields of `node.yaml` that are not as they should be.
-pub(super) fn changed(host: &Host, facts: &Facts) -> Vec<&'static str> {
-    let text = facts.node_yaml.as_deref().unwrap_or_default();
-    let Ok(is) = config::parse::<NodeConfig>(text, "node.yaml") else { return vec!["all"] };
-    let should = wanted(host);
-    let fields = [
-        ("listen", is.listen != should.listen),
-        ("advertise", is.advertise != should.advertise),
-        ("metrics", is.metrics != should.metrics),
-        ("quota_bytes", is.quota_bytes != should.quota_bytes),
-    ];
-    fields.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }

@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use super::facts::{HostFacts, Membership};
-use super::judge::{changed, wanted};
+use super::node_config::{changed, wanted};
 use super::{short, size};
 use crate::config;
 use crate::error::{Error, Result};

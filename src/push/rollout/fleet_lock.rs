@@ -12,15 +12,6 @@
 
 use super::session::PushSession;
 use crate::error::{Error, Result};
-use crate::push::inventory::{Fleet, Host};
-
-/// Hosts that are asked for their lock, at the most.
-const ASKED_MAX: usize = 5;
-
-/// The hosts whose locks stand for the whole fleet.
-pub(super) fn lock_hosts(fleet: &Fleet) -> &[Host] {
-    &fleet.hosts[..fleet.hosts.len().min(ASKED_MAX)]
-}
 
 /// The locks of a majority of these hosts.
 pub(super) struct FleetLock<'g, 'a> {
@@ -44,7 +35,7 @@ impl<'g, 'a> FleetLock<'g, 'a> {
     /// # Errors
     /// As [`FleetLock::take`].
     pub(super) fn holds(&self) -> Result<()> {
-        let (session, hosts) = (self.session, lock_hosts(self.session.fleet));
+        let (session, hosts) = (self.session, self.session.fleet.lock_hosts());
         let (mut ours, mut busy, mut lost) = (0, None, Vec::new());
         for host in hosts {
             match session.pool.one(&host.name, |remote| remote.hold(&session.options.owner)) {

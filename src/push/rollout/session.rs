@@ -12,7 +12,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::fleet_lock::lock_hosts;
 use super::host_pool::{Connect, HostPool};
 use super::report::RolloutReport;
 use super::ring_client::RingClient;
@@ -58,7 +57,7 @@ impl<'a> PushSession<'a> {
         let releases = releases(fleet, &options.program)?;
         known(fleet, options.only.iter().chain(&options.join).chain(&options.replace))?;
         let hosts: Vec<&Host> = fleet.all().filter(|h| options.names(h)).collect();
-        let locks = lock_hosts(fleet).iter().filter(|h| !hosts.iter().any(|a| a.name == h.name));
+        let locks = fleet.lock_hosts().iter().filter(|h| !hosts.iter().any(|a| a.name == h.name));
         let all: Vec<&Host> = hosts.iter().copied().chain(locks).collect();
         let pool = HostPool::connect_all(&all, connect, watch);
         let found: BTreeMap<_, _> =
