@@ -32,6 +32,13 @@ struct Impl {
     block: std::ops::Range<usize>,
 }
 
+/// The code without who may see what: `pub(in crate::a)` is no import.
+fn without_visibility(code: &str) -> String {
+    let mut parts = code.split("pub(in ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |seen, part| seen + part.split_once(')').map_or("", |(_, rest)| rest))
+}
+
 /// The end of balanced angle brackets that begin here.
 pub(crate) fn angles_end(code: &str, from: usize) -> usize {
     let mut depth = 0;
@@ -201,7 +208,8 @@ impl<'a> Modules<'a> {
         let own = module(&file.path);
         let children = modules.keys().filter(|m| m.len() == own.len() + 1 && m.starts_with(&own));
         let roots = ["crate", "self", "super"].into_iter().chain(children.map(|m| m[own.len()]));
-        let all = roots.flat_map(|root| paths(&file.live, root));
+        let live = without_visibility(&file.live);
+        let all = roots.flat_map(|root| paths(&live, root));
         all.map(|(_, path)| path.split("::").map(str::to_owned).collect()).collect()
     }
 
@@ -355,6 +363,8 @@ mod can_fail {
             ("src/a/b.rs", "use super::C; struct B; // super::X"),
             ("src/a/c.rs", "#[cfg(test)] mod tests { use super::super::b::B; } struct C;"),
             ("src/e.rs", "use crate::a::B;"),
+            ("src/f.rs", "mod g; use self::g::G;"),
+            ("src/f/g.rs", "pub(in crate::f) struct G;"),
         ];
         assert!(entries(import_circles, &passed_on).is_empty(), "names lead to their files");
     }

@@ -195,7 +195,7 @@ def import_graph(files):
         children = {m[-1] for m in modules if m[:-1] == own}
         out = []
         roots = "|".join(["crate", "self", "super", *sorted(children)])
-        for m in re.finditer(r"(?<![\w:])(%s)::" % roots, f.live):
+        for m in re.finditer(r"(?<![\w:])(?<!\(in )(%s)::" % roots, f.live):
             spread(f.live, m.end(), [m.group(1)], out)
         uses[f.path] = out
 
